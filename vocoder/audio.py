@@ -1,0 +1,102 @@
+"""Audio files and buffers: read, resample, encode, write. Samples are float32 in [-1, 1)."""
+
+import io
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import torch
+import torchaudio
+
+from vocoder import files
+from vocoder.errors import AudioError
+
+Samples = npt.NDArray[np.float32]
+AudioFormat = Literal["wav", "flac", "pcm"]
+
+MEDIA_TYPES: dict[AudioFormat, str] = {
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "pcm": "audio/pcm",
+}
+PCM_16_LEVELS = 32768
+LARGEST_PCM_16 = (PCM_16_LEVELS - 1) / PCM_16_LEVELS
+
+
+def read(source: Path | BinaryIO, sample_rate_hz: int | None = None) -> tuple[Samples, int]:
+    """Read a WAV, FLAC, MP3 or OGG file as mono.
+
+    Args:
+        source: a path or an open binary file.
+        sample_rate_hz: resample to this rate; the file's own where None.
+
+    Returns:
+        Samples (T,), channels averaged, and their rate.
+
+    Raises:
+        AudioError: no such file, not audio, cut short, or holding no finite samples.
+    """
+    name = source.name if isinstance(source, Path) else "the audio"
+    if isinstance(source, Path) and not source.is_file():
+        raise AudioError(f"{source}: no such file")
+    try:
+        samples, rate = soundfile.read(source, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise AudioError(
+            f"{name}: not readable as audio ({str(error).rstrip('.')}); give WAV, FLAC, MP3 or OGG"
+        ) from None
+    mono = samples.mean(axis=1, dtype=np.float32)
+    if mono.size == 0:
+        raise AudioError(f"{name}: holds no samples")
+    if not np.isfinite(mono).all():
+        raise AudioError(f"{name}: holds NaN or infinite samples")
+    if sample_rate_hz is None or sample_rate_hz == rate:
+        return mono, int(rate)
+    return resample(mono, int(rate), sample_rate_hz), sample_rate_hz
+
+
+def resample(samples: Samples, rate_hz: int, to_rate_hz: int) -> Samples:
+    """Resample (T,) by windowed-sinc interpolation (torchaudio's Kaiser window)."""
+    if rate_hz == to_rate_hz:
+        return samples
+    resampled = torchaudio.functional.resample(
+        torch.from_numpy(samples),
+        rate_hz,
+        to_rate_hz,
+        lowpass_filter_width=64,
+        rolloff=0.95,
+        resampling_method="sinc_interp_kaiser",
+        beta=14.77,
+    )
+    return np.asarray(resampled.numpy(), dtype=np.float32)
+
+
+def to_pcm16(samples: Samples) -> npt.NDArray[np.int16]:
+    """Round to 16-bit integers, clipping at full scale."""
+    scaled = np.rint(samples.astype(np.float64) * PCM_16_LEVELS)
+    return np.clip(scaled, -PCM_16_LEVELS, PCM_16_LEVELS - 1).astype(np.int16)
+
+
+def encode(samples: Samples, sample_rate_hz: int, audio_format: AudioFormat) -> bytes:
+    """Encode mono samples as 16-bit WAV, FLAC or bare little-endian PCM."""
+    pcm = to_pcm16(samples)
+    if audio_format == "pcm":
+        return pcm.astype("<i2").tobytes()
+    buffer = io.BytesIO()
+    soundfile.write(buffer, pcm, sample_rate_hz, format=audio_format.upper(), subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def write(path: Path, samples: Samples, sample_rate_hz: int) -> None:
+    """Write mono samples as 16-bit WAV or FLAC, atomically.
+
+    Raises:
+        AudioError: the name ends in neither ``.wav`` nor ``.flac``.
+    """
+    kinds: dict[str, AudioFormat] = {".wav": "wav", ".flac": "flac"}
+    kind = kinds.get(path.suffix.lower())
+    if kind is None:
+        raise AudioError(f"{path}: name the output .wav or .flac")
+    files.write_bytes(path, encode(samples, sample_rate_hz, kind))

@@ -1,0 +1,237 @@
+"""Every setting of the model and its features, as strict frozen pydantic models.
+
+Unknown keys are errors, and derived values are properties, so a configuration on disk holds each
+fact once. The presets at the end are the names used in training, benchmarks and tests.
+"""
+
+import json
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vocoder.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """Base of every configuration: strict types, immutable, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @classmethod
+    def parse(cls, data: dict[str, Any], where: str) -> Self:
+        """Validate plain data read from ``where`` (TOML or JSON).
+
+        Raises:
+            ConfigError: one line that names the key, the value and what is expected.
+        """
+        try:
+            return cls.model_validate_json(json.dumps(data))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"]) or "(root)"
+            message = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "extra_forbidden":
+                known = ", ".join(sorted(cls.model_fields))
+                message = f"unknown key (known keys at the top: {known})"
+            raise ConfigError(f"{where}: {key}: {message}", param=key) from None
+
+
+class FeatureConfig(Settings):
+    """How audio becomes a log-mel spectrogram. All of it is the features' fingerprint."""
+
+    sample_rate_hz: int = Field(16000, ge=4000, le=96000, description="samples a second")
+    n_fft: int = Field(1024, ge=32, le=16384, description="FFT length in samples")
+    win_length: int = Field(1024, ge=16, le=16384, description="Hann window length in samples")
+    hop_length: int = Field(200, ge=1, le=8192, description="samples a frame")
+    n_mels: int = Field(80, ge=1, le=512, description="mel bands (Slaney scale and area norm)")
+    f_min_hz: float = Field(0.0, ge=0.0, description="lower edge of the first band")
+    f_max_hz: float = Field(8000.0, gt=0.0, description="upper edge of the last band")
+    log_base: Literal["e"] = Field("e", description="base of the logarithm of mel power")
+    log_floor: float = Field(1e-10, gt=0.0, lt=1e-2, description="least mel power before the log")
+    normalisation: Literal["none"] = Field("none", description="what is done after the log")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.win_length > self.n_fft:
+            raise ValueError(f"win_length {self.win_length} exceeds n_fft {self.n_fft}")
+        if self.hop_length > self.win_length:
+            raise ValueError(
+                f"hop_length {self.hop_length} exceeds win_length {self.win_length}: "
+                "samples between windows would be lost"
+            )
+        if (self.n_fft - self.hop_length) % 2:
+            raise ValueError(f"n_fft {self.n_fft} minus hop_length {self.hop_length} must be even")
+        if self.f_max_hz > self.sample_rate_hz / 2:
+            raise ValueError(
+                f"f_max_hz {self.f_max_hz:g} exceeds half of sample_rate_hz {self.sample_rate_hz}"
+            )
+        if self.f_min_hz >= self.f_max_hz:
+            raise ValueError(f"f_min_hz {self.f_min_hz:g} is not below f_max_hz {self.f_max_hz:g}")
+        return self
+
+    @property
+    def frame_rate_hz(self) -> float:
+        """Frames a second."""
+        return self.sample_rate_hz / self.hop_length
+
+    def fingerprint(self) -> dict[str, str]:
+        """The settings as text, in the order of the fields: what a feature file carries."""
+        return {key: str(value) for key, value in self.model_dump().items()}
+
+    def frames(self, samples: int) -> int:
+        """Frames that cover ``samples`` samples, the last one padded with zeros."""
+        return -(-samples // self.hop_length)
+
+
+class StackConfig(Settings):
+    """One stack of dilated residual layers (van den Oord et al. 2016, section 2)."""
+
+    cycles: int = Field(2, ge=1, le=32, description="repetitions of the dilations 1, 2, 4, ...")
+    layers_per_cycle: int = Field(10, ge=1, le=16, description="layers in a cycle")
+    kernel_size: int = Field(2, ge=2, le=8, description="taps of each dilated convolution")
+    residual_channels: int = Field(64, ge=1, le=2048, description="width of the residual path")
+    gate_channels: int = Field(128, ge=2, le=4096, description="both halves of the gated unit")
+    skip_channels: int = Field(64, ge=1, le=4096, description="width of the skip path")
+
+    @model_validator(mode="after")
+    def _even_gate(self) -> Self:
+        if self.gate_channels % 2:
+            raise ValueError(f"gate_channels {self.gate_channels} must be even: it counts both halves")
+        return self
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        """Dilation of each layer, in samples."""
+        return tuple(2**i for _ in range(self.cycles) for i in range(self.layers_per_cycle))
+
+    @property
+    def layers(self) -> int:
+        """Number of residual layers L."""
+        return self.cycles * self.layers_per_cycle
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples that one output depends on through the dilated layers: 1 + (k-1) sum(dilations)."""
+        return 1 + (self.kernel_size - 1) * sum(self.dilations)
+
+
+class MuLawConfig(Settings):
+    """Categorical output over mu-law codes (van den Oord et al. 2016, section 2.2)."""
+
+    kind: Literal["mu_law"] = "mu_law"
+    classes: Literal[256] = Field(256, description="mu-law codes; mu is 255")
+
+    @property
+    def parameters(self) -> int:
+        """Outputs of the network a sample."""
+        return self.classes
+
+
+class LogisticsConfig(Settings):
+    """Mixture of logistics over 16-bit samples (Salimans et al. 2017, arXiv 1701.05517)."""
+
+    kind: Literal["logistics"] = "logistics"
+    components: int = Field(10, ge=1, le=64, description="mixture components K")
+    log_scale_min: float = Field(-7.0, le=0.0, description="floor of the log-scales")
+
+    @property
+    def parameters(self) -> int:
+        """Outputs of the network a sample: weight, location and log-scale of each component."""
+        return 3 * self.components
+
+
+DistributionConfig = Annotated[MuLawConfig | LogisticsConfig, Field(discriminator="kind")]
+
+
+class LinearPredictionConfig(Settings):
+    """Linear prediction from the mel (after LPCNet, Valin and Skoglund 2019, arXiv 1810.11846)."""
+
+    order: int = Field(16, ge=1, le=64, description="taps of the predictor")
+    lag_window_hz: float = Field(40.0, ge=0.0, description="Gaussian lag window, standard deviation")
+    noise_floor: float = Field(1e-4, gt=0.0, lt=1.0, description="white noise added, of the power")
+
+
+class ConditioningConfig(Settings):
+    """Local conditioning: a frame-rate encoder, transposed convolutions, then a hold."""
+
+    kind: Literal["mel"] = Field("mel", description="which features condition the model")
+    encoder_channels: int = Field(64, ge=1, le=2048, description="width of the encoder")
+    encoder_layers: int = Field(2, ge=0, le=16, description="residual layers of the encoder")
+    channels: int = Field(64, ge=1, le=2048, description="width of the conditioning signal")
+    upsample: tuple[int, ...] = Field((5,), description="strides of the transposed convolutions")
+
+    @property
+    def margin(self) -> int:
+        """Frames on each side of a frame that its conditioning depends on."""
+        return 2 + self.encoder_layers + len(self.upsample)
+
+
+class ModelConfig(Settings):
+    """A WaveNet: its stacks, its output distribution and what conditions it."""
+
+    features: FeatureConfig = FeatureConfig()
+    stack: StackConfig = StackConfig()
+    distribution: DistributionConfig = MuLawConfig()
+    conditioning: ConditioningConfig = ConditioningConfig()
+    speakers: tuple[str, ...] = Field(("default",), min_length=1, description="names, one-hot order")
+    pre_emphasis: float = Field(0.0, ge=0.0, lt=1.0, description="coefficient; 0 leaves it out")
+    linear_prediction: LinearPredictionConfig | None = Field(None, description="off in the paper")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        hop, upsample = self.features.hop_length, self.conditioning.upsample
+        if any(scale < 1 for scale in upsample) or hop % math.prod(upsample):
+            raise ValueError(f"upsample {list(upsample)} does not divide hop_length {hop}")
+        if len(set(self.speakers)) != len(self.speakers):
+            raise ValueError(f"speakers {list(self.speakers)} has a name twice")
+        if self.linear_prediction and self.distribution.kind != "logistics":
+            raise ValueError("linear_prediction needs distribution.kind = 'logistics'")
+        if self.linear_prediction and self.pre_emphasis:
+            raise ValueError("linear_prediction already whitens: set pre_emphasis to 0")
+        return self
+
+    @property
+    def hold(self) -> int:
+        """Samples for which the conditioning stays constant; 1 is upsampling to the sample rate."""
+        return self.features.hop_length // math.prod(self.conditioning.upsample)
+
+    @property
+    def receptive_field(self) -> int:
+        """Past samples that one output depends on, the input convolution included."""
+        return self.stack.receptive_field + self.stack.kernel_size - 1
+
+
+_24_KHZ = FeatureConfig(
+    sample_rate_hz=24000, n_fft=1024, win_length=1024, hop_length=300, f_max_hz=12000.0
+)
+
+PRESETS: dict[str, ModelConfig] = {
+    "tiny": ModelConfig(
+        stack=StackConfig(
+            cycles=2, layers_per_cycle=3, residual_channels=16, gate_channels=32, skip_channels=16
+        ),
+        conditioning=ConditioningConfig(encoder_channels=16, encoder_layers=1, channels=16),
+    ),
+    "small": ModelConfig(),
+    "standard": ModelConfig(stack=StackConfig(cycles=3, skip_channels=128)),
+    "large": ModelConfig(
+        features=_24_KHZ,
+        stack=StackConfig(cycles=3, residual_channels=128, gate_channels=256, skip_channels=256),
+        distribution=LogisticsConfig(),
+    ),
+}
+
+
+def preset(name: str) -> ModelConfig:
+    """The model configuration of a named preset.
+
+    Raises:
+        ConfigError: the name is unknown; the message lists the known ones.
+    """
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise ConfigError(
+            f"preset {name!r} is unknown: choose one of {', '.join(PRESETS)}", param="preset"
+        ) from None

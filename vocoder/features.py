@@ -1,0 +1,234 @@
+"""Log-mel and F0 analysis, and the feature file that carries the settings they were made with.
+
+Frame f describes samples [f * hop, (f + 1) * hop); its window is centred on their middle, with
+zeros beyond the ends. So F frames stand for exactly F * hop samples.
+"""
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import librosa
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import torch
+import torchaudio
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from vocoder import files
+from vocoder.audio import Samples
+from vocoder.config import FeatureConfig
+from vocoder.errors import ConfigError, FeatureError
+
+F0_MIN_HZ, F0_MAX_HZ = 60.0, 400.0
+LARGEST_LOG_MEL = 20.0
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a vocoder is conditioned on.
+
+    Attributes:
+        mel: log-mel (n_mels, F), float32.
+        f0: fundamental frequency in Hz (F,), float32, 0 where unvoiced; None where not analysed.
+        config: the settings they were made with.
+    """
+
+    mel: Tensor
+    config: FeatureConfig
+    f0: Tensor | None = None
+
+    @property
+    def frames(self) -> int:
+        """Number of frames F."""
+        return self.mel.shape[-1]
+
+
+@functools.lru_cache(maxsize=16)
+def mel_filterbank(config: FeatureConfig) -> Tensor:
+    """Triangular filters (n_fft // 2 + 1, n_mels) on Slaney's mel scale, each of equal area.
+
+    Raises:
+        ConfigError: a band is so narrow that no FFT bin falls into it.
+    """
+    bank = torchaudio.functional.melscale_fbanks(
+        config.n_fft // 2 + 1,
+        config.f_min_hz,
+        config.f_max_hz,
+        config.n_mels,
+        config.sample_rate_hz,
+        norm="slaney",
+        mel_scale="slaney",
+    )
+    empty = int((bank.sum(dim=0) == 0).sum())
+    if empty:
+        raise ConfigError(
+            f"n_mels {config.n_mels} leaves {empty} bands without an FFT bin at n_fft "
+            f"{config.n_fft}: use fewer bands or a longer FFT",
+            param="n_mels",
+        )
+    return bank
+
+
+def power_spectrogram(audio: Tensor, config: FeatureConfig) -> Tensor:
+    """Power (..., n_fft // 2 + 1, F) of audio (..., T), divided by the window's energy.
+
+    White noise of variance v has the expectation v in every inner bin.
+    """
+    window = torch.hann_window(config.win_length, dtype=audio.dtype, device=audio.device)
+    samples = audio.shape[-1]
+    tail = config.frames(samples) * config.hop_length - samples
+    side = (config.n_fft - config.hop_length) // 2
+    padded = torch.nn.functional.pad(audio, (side, side + tail))
+    spectrum = torch.stft(
+        padded.reshape(-1, padded.shape[-1]),
+        config.n_fft,
+        config.hop_length,
+        config.win_length,
+        window,
+        center=False,
+        return_complex=True,
+    )
+    power = spectrum.abs().square() / window.square().sum()
+    return power.reshape(*audio.shape[:-1], *power.shape[-2:])
+
+
+def log_mel(audio: Tensor, config: FeatureConfig) -> Tensor:
+    """Natural logarithm of mel power (..., n_mels, F) of audio (..., T)."""
+    bank = mel_filterbank(config).to(audio)
+    mel = (power_spectrogram(audio, config).transpose(-1, -2) @ bank).transpose(-1, -2)
+    return mel.clamp_min(config.log_floor).log()
+
+
+def f0_contour(samples: Samples, config: FeatureConfig) -> npt.NDArray[np.float32]:
+    """F0 in Hz (F,), 0 where unvoiced, by probabilistic YIN (Mauch and Dixon 2014; librosa)."""
+    # At least two periods of the lowest F0, and long enough for a stable estimate.
+    frame_length = max(config.n_fft, 2 ** round(np.log2(0.064 * config.sample_rate_hz)))
+    hop = config.hop_length
+    frames = config.frames(len(samples))
+    side = (frame_length - hop) // 2
+    padded = np.pad(samples, (side, side + frames * hop - len(samples) + frame_length % 2))
+    f0, voiced, _ = librosa.pyin(
+        padded,
+        fmin=F0_MIN_HZ,
+        fmax=min(F0_MAX_HZ, config.sample_rate_hz / 4),
+        sr=config.sample_rate_hz,
+        frame_length=frame_length,
+        hop_length=hop,
+        center=False,
+    )
+    return np.where(voiced, f0, 0.0).astype(np.float32)[:frames]
+
+
+def analyze(samples: Samples, config: FeatureConfig, *, with_f0: bool = True) -> Features:
+    """Features of mono samples (T,) at the configured rate.
+
+    Raises:
+        FeatureError: there are no samples.
+    """
+    if samples.size == 0:
+        raise FeatureError("no samples to analyse")
+    f0 = torch.from_numpy(f0_contour(samples, config)) if with_f0 else None
+    return Features(mel=log_mel(torch.from_numpy(samples), config), config=config, f0=f0)
+
+
+def validate_mel(mel: Tensor, config: FeatureConfig) -> Tensor:
+    """Return ``mel`` as float32 (n_mels, F) if a vocoder with ``config`` can use it.
+
+    Raises:
+        FeatureError: wrong rank or band count, no frames, values not finite or out of range.
+    """
+    if mel.ndim != 2 or mel.shape[0] != config.n_mels:
+        raise FeatureError(
+            f"mel has shape {tuple(mel.shape)}, expected ({config.n_mels}, frames)", param="mel"
+        )
+    if mel.shape[1] == 0:
+        raise FeatureError("mel has no frames: give at least one", param="mel")
+    if not mel.dtype.is_floating_point:
+        raise FeatureError(f"mel is {mel.dtype}, expected float32", param="mel")
+    mel = mel.float()
+    finite = torch.isfinite(mel)
+    if not finite.all():
+        band, frame = (int(i) for i in (~finite).nonzero()[0])
+        raise FeatureError(
+            f"mel holds {mel[band, frame].item()} at band {band}, frame {frame}: "
+            "every value must be finite",
+            param="mel",
+        )
+    if float(mel.max()) > LARGEST_LOG_MEL:
+        raise FeatureError(
+            f"mel reaches {float(mel.max()):.1f}, expected at most {LARGEST_LOG_MEL:g}: "
+            "natural logarithm of power, not power or decibels",
+            param="mel",
+        )
+    return mel
+
+
+def check_fingerprint(found: dict[str, str], config: FeatureConfig) -> None:
+    """Compare a feature file's settings with those a voice was trained on.
+
+    Raises:
+        FeatureError: names the first setting that is missing or differs, with both values.
+    """
+    for key, expected in config.fingerprint().items():
+        if key not in found:
+            raise FeatureError(f"features lack {key} in their fingerprint", param=key)
+        if found[key] != expected:
+            raise FeatureError(
+                f"features were made with {key} {found[key]}, the voice needs {expected}", param=key
+            )
+
+
+def serialize(features: Features) -> bytes:
+    """A feature file: safetensors with ``mel``, ``f0`` if any, and the fingerprint as metadata."""
+    tensors = {"mel": features.mel.contiguous()}
+    if features.f0 is not None:
+        tensors["f0"] = features.f0.contiguous()
+    return save_safetensors(tensors, metadata=features.config.fingerprint())
+
+
+def deserialize(data: bytes, config: FeatureConfig) -> Features:
+    """Read a feature file's bytes for a voice with ``config``.
+
+    Raises:
+        FeatureError: not safetensors, no ``mel``, another fingerprint, or unusable values.
+    """
+    try:
+        metadata = _metadata(data)
+        tensors = load_safetensors(data)
+    except (safetensors.SafetensorError, ValueError, KeyError, UnicodeDecodeError) as error:
+        raise FeatureError(f"not a feature file: {error}", param="mel") from None
+    if "mel" not in tensors:
+        raise FeatureError("feature file has no tensor named mel", param="mel")
+    check_fingerprint(metadata, config)
+    return Features(mel=validate_mel(tensors["mel"], config), config=config, f0=tensors.get("f0"))
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length].decode("utf-8"))
+    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else {}
+    return {str(key): str(value) for key, value in metadata.items()}
+
+
+def save(path: Path, features: Features) -> None:
+    """Write a feature file, atomically."""
+    files.write_bytes(path, serialize(features))
+
+
+def load(path: Path, config: FeatureConfig) -> Features:
+    """Read a feature file for a voice with ``config``.
+
+    Raises:
+        FeatureError: no such file, or see :func:`deserialize`.
+    """
+    if not path.is_file():
+        raise FeatureError(f"{path}: no such file")
+    try:
+        return deserialize(path.read_bytes(), config)
+    except FeatureError as error:
+        raise FeatureError(f"{path.name}: {error}", param=error.param) from None

@@ -1,0 +1,96 @@
+"""From features to what the sample loop is conditioned on. All of it runs outside that loop."""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.config import ModelConfig
+from vocoder.wavenet.linear_prediction import LinearPrediction, predict_from_mel
+
+
+class Conditioning(NamedTuple):
+    """Conditioning of B rows over N blocks, each constant for ``hold`` samples.
+
+    Attributes:
+        local: local conditioning (B, N, C).
+        speaker: one-hot (B, S).
+        prediction: linear prediction of each block, where the model uses it.
+    """
+
+    local: Tensor
+    speaker: Tensor
+    prediction: LinearPrediction | None
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks N."""
+        return self.local.shape[1]
+
+    def rows(self, index: Tensor | slice) -> "Conditioning":
+        """The rows that ``index`` picks."""
+        prediction = self.prediction
+        if prediction is not None:
+            prediction = LinearPrediction(*(part[index] for part in prediction))
+        return Conditioning(self.local[index], self.speaker[index], prediction)
+
+
+def pad_frames(mel: Tensor, margin: int) -> Tensor:
+    """Repeat the first and the last frame ``margin`` times: (..., F) -> (..., F + 2 margin)."""
+    index = torch.arange(-margin, mel.shape[-1] + margin, device=mel.device)
+    return mel[..., index.clamp(0, mel.shape[-1] - 1)]
+
+
+class MelConditioning(nn.Module):
+    """Residual convolutions at the frame rate, then transposed convolutions (eq. 5's ``f(h)``).
+
+    Convolutions are unpadded: they eat the ``margin`` frames given on each side. So a stretch cut
+    from a longer mel, margins included, is conditioned exactly as within the whole.
+    """
+
+    # Log mel power of speech lies about -8 +- 4; the network sees it near unit range.
+    MEL_CENTRE, MEL_SPREAD = -8.0, 4.0
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        settings = config.conditioning
+        self.config = config
+        width = settings.encoder_channels
+        self.input = nn.Conv1d(config.features.n_mels, width, 5)
+        self.encoder = nn.ModuleList(nn.Conv1d(width, width, 3) for _ in range(settings.encoder_layers))
+        self.mix = nn.ModuleList(nn.Conv1d(width, width, 1) for _ in range(settings.encoder_layers))
+        self.output = nn.Conv1d(width, settings.channels, 1)
+        self.upsample = nn.ModuleList(
+            nn.ConvTranspose1d(settings.channels, settings.channels, 3 * scale, scale)
+            for scale in settings.upsample
+        )
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Margined mel (B, n_mels, F + 2 margin) -> local conditioning (B, N, channels)."""
+        x = F.relu(self.input((mel - self.MEL_CENTRE) / self.MEL_SPREAD))
+        for conv, mix in zip(self.encoder, self.mix, strict=True):
+            x = x[..., 1:-1] + mix(F.relu(conv(x)))
+        x = self.output(x)
+        for conv, scale in zip(self.upsample, self.config.conditioning.upsample, strict=True):
+            # An output is whole where its element and both neighbours were there: drop the rest.
+            x = F.leaky_relu(conv(x), 0.4)[..., 2 * scale : -2 * scale]
+        settings = self.config.conditioning
+        blocks = (mel.shape[-1] - 2 * settings.margin) * math.prod(settings.upsample)
+        surplus = (x.shape[-1] - blocks) // 2
+        return x[..., surplus : surplus + blocks].transpose(1, 2)
+
+    def predict(self, mel: Tensor) -> LinearPrediction | None:
+        """The linear prediction of each block, from the mel interpolated to the block rate."""
+        settings = self.config.linear_prediction
+        if settings is None:
+            return None
+        margin = self.config.conditioning.margin
+        frames = mel.shape[-1] - 2 * margin
+        scale = self.config.features.hop_length // self.config.hold
+        position = (torch.arange(frames * scale, device=mel.device) + 0.5) / scale - 0.5 + margin
+        left = position.floor().long()
+        weight = (position - left).to(mel.dtype)
+        blocks = mel[..., left] * (1 - weight) + mel[..., left + 1] * weight
+        return predict_from_mel(blocks, self.config.features, settings)

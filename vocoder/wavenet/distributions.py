@@ -1,0 +1,111 @@
+"""Output distributions: negative log-likelihood in nats, and sampling from given noise.
+
+Sampling takes two uniforms a sample from outside and adds no randomness of its own, so every
+engine draws the same audio from the same noise.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vocoder.audio import LARGEST_PCM_16, PCM_16_LEVELS
+
+HALF_STEP = 0.5 / PCM_16_LEVELS
+"""Half of a 16-bit quantisation step, in samples of [-1, 1)."""
+
+
+def categorical_nll(logits: Tensor, codes: Tensor) -> Tensor:
+    """Negative log-likelihood (...) of codes (...) under logits (..., classes)."""
+    return -logits.float().log_softmax(-1).gather(-1, codes.unsqueeze(-1)).squeeze(-1)
+
+
+def categorical_sample(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """Codes (...) by inverting the cumulative distribution at ``uniforms[..., 0]``.
+
+    Args:
+        logits: (..., classes).
+        uniforms: in (0, 1), (..., 2).
+    """
+    weights = (logits - logits.amax(-1, keepdim=True)).exp()
+    cumulative = weights.cumsum(-1)
+    threshold = uniforms[..., :1] * cumulative[..., -1:]
+    return (cumulative < threshold).sum(-1).clamp_max(logits.shape[-1] - 1)
+
+
+def logistics_nll(
+    parameters: Tensor, target: Tensor, log_scale_min: float, shift: Tensor, gain: Tensor
+) -> Tensor:
+    """Negative log-likelihood of 16-bit samples under a discretised mixture of logistics.
+
+    A component's probability of a sample is the logistic's mass within half a step on each side;
+    the outermost steps reach to infinity (Salimans et al. 2017, equation 2). Location and scale
+    are in units of ``gain`` around ``shift``; plain mixtures have shift 0 and gain 1.
+
+    Args:
+        parameters: weight logits, locations and log-scales side by side (..., 3 K).
+        target: samples in [-1, 1) on the 16-bit grid (...).
+        log_scale_min: floor of the log-scales.
+        shift: linear prediction (...).
+        gain: excitation's standard deviation (...).
+
+    Returns:
+        Nats (...).
+    """
+    weights, locations, log_scales = parameters.float().chunk(3, dim=-1)
+    log_scales = log_scales.clamp_min(log_scale_min)
+    inverse_scale = (-log_scales).exp()
+    excitation = ((target - shift) / gain).unsqueeze(-1)
+    half = (HALF_STEP / gain).unsqueeze(-1)
+    centred = (excitation - locations) * inverse_scale
+    upper = centred + half * inverse_scale
+    lower = centred - half * inverse_scale
+    # sigma(u) - sigma(l) = (1 - exp(l - u)) sigma(u) sigma(-l), free of cancellation in the tails.
+    width = (upper - lower).clamp_min(1e-7)
+    inside = torch.log(-torch.expm1(-width)) - F.softplus(-upper) - F.softplus(lower)
+    target = target.unsqueeze(-1)
+    log_mass = torch.where(
+        target >= LARGEST_PCM_16 - HALF_STEP,
+        -F.softplus(lower),
+        torch.where(target <= -1.0 + HALF_STEP, -F.softplus(-upper), inside),
+    )
+    return -(log_mass + weights.log_softmax(-1)).logsumexp(-1)
+
+
+def logistics_sample(
+    parameters: Tensor,
+    uniforms: Tensor,
+    log_scale_min: float,
+    shift: Tensor,
+    gain: Tensor,
+    temperature: float = 1.0,
+) -> Tensor:
+    """Draw samples on the 16-bit grid (...).
+
+    Args:
+        parameters: as in :func:`logistics_nll` (..., 3 K).
+        uniforms: in (0, 1) (..., 2): the first picks the component, the second inverts its CDF.
+        log_scale_min: floor of the log-scales.
+        shift: linear prediction (...).
+        gain: excitation's standard deviation (...).
+        temperature: factor of the scales; 1 samples the model's own distribution.
+    """
+    weights, locations, log_scales = parameters.chunk(3, dim=-1)
+    component = categorical_sample(weights, uniforms).unsqueeze(-1)
+    location = locations.gather(-1, component).squeeze(-1)
+    log_scale = log_scales.gather(-1, component).squeeze(-1).clamp_min(log_scale_min)
+    uniform = uniforms[..., 1]
+    logistic = uniform.log() - (-uniform).log1p()
+    sample = shift + gain * (location + temperature * log_scale.exp() * logistic)
+    return to_16_bit(sample)
+
+
+def to_16_bit(samples: Tensor) -> Tensor:
+    """Round to the 16-bit grid and clip to what it holds."""
+    return ((samples * PCM_16_LEVELS).round() / PCM_16_LEVELS).clamp(-1.0, LARGEST_PCM_16)
+
+
+def bits(nats: float) -> float:
+    """Nats as bits."""
+    return nats / math.log(2)

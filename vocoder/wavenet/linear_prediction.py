@@ -1,0 +1,121 @@
+"""Linear prediction from the mel spectrogram: an aid that leaves the network only the excitation.
+
+As in LPCNet (Valin and Skoglund 2019, arXiv 1810.11846) the predictor comes from the conditioning
+itself, so it costs no side information: the mel bands give a smooth power spectrum, its inverse
+Fourier transform the autocorrelation, and the Levinson-Durbin recursion the coefficients
+(Makhoul 1975, "Linear Prediction: A Tutorial Review"). Unlike LPCNet, what remains is measured in
+units of the expected excitation, so silence and a shout look alike to the network.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vocoder.config import FeatureConfig, LinearPredictionConfig
+from vocoder.features import mel_filterbank
+
+
+class LinearPrediction(NamedTuple):
+    """A predictor for each block of ``hold`` samples.
+
+    Attributes:
+        coefficients: a_1 to a_order (B, N, order); the prediction is sum_i a_i x_{t-i}.
+        gain: standard deviation of what remains, the excitation (B, N).
+        level: standard deviation of the signal (B, N).
+    """
+
+    coefficients: Tensor
+    gain: Tensor
+    level: Tensor
+
+
+@functools.lru_cache(maxsize=16)
+def _spectrum_matrix(config: FeatureConfig) -> tuple[Tensor, Tensor]:
+    """Log area of each band (n_mels,), and linear interpolation of band centres to FFT bins."""
+    bank = mel_filterbank(config).double()
+    bins = torch.arange(bank.shape[0], dtype=torch.float64)
+    area = bank.sum(dim=0)
+    centres = (bank * bins[:, None]).sum(dim=0) / area
+    right = torch.searchsorted(centres, bins).clamp(1, max(1, config.n_mels - 1))
+    right = right.clamp_max(config.n_mels - 1)
+    left = (right - 1).clamp_min(0)
+    span = (centres[right] - centres[left]).clamp_min(1e-9)
+    weight = ((bins - centres[left]) / span).clamp(0.0, 1.0)
+    matrix = torch.zeros(config.n_mels, bank.shape[0], dtype=torch.float64)
+    columns = torch.arange(bank.shape[0])
+    matrix[left, columns] += 1 - weight
+    matrix[right, columns] += weight
+    return area.log(), matrix
+
+
+@functools.lru_cache(maxsize=16)
+def _autocorrelation_matrix(n_fft: int, order: int) -> Tensor:
+    """Inverse real Fourier transform of a power spectrum, lags 0 to order only."""
+    bins = n_fft // 2 + 1
+    phase = torch.outer(torch.arange(bins), torch.arange(order + 1)).double() * 2 * math.pi / n_fft
+    weight = torch.full((bins, 1), 2.0, dtype=torch.float64)
+    weight[0] = 1.0
+    if n_fft % 2 == 0:
+        weight[-1] = 1.0
+    return weight * phase.cos() / n_fft
+
+
+def levinson_durbin(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
+    """Solve the normal equations of linear prediction.
+
+    Args:
+        autocorrelation: lags 0 to order (..., order + 1), lag 0 positive.
+
+    Returns:
+        Coefficients a_1 to a_order (..., order) and the prediction error's power (...).
+    """
+    order = autocorrelation.shape[-1] - 1
+    error = autocorrelation[..., 0].clone()
+    coefficients = autocorrelation.new_zeros(*autocorrelation.shape[:-1], order)
+    for i in range(order):
+        known = coefficients[..., :i]
+        past = autocorrelation[..., 1 : i + 1].flip(-1)
+        reflection = (autocorrelation[..., i + 1] - (known * past).sum(-1)) / error
+        coefficients[..., :i] = known - reflection[..., None] * known.flip(-1)
+        coefficients[..., i] = reflection
+        error = error * (1 - reflection.square())
+    return coefficients, error
+
+
+def predict_from_mel(
+    mel: Tensor, features: FeatureConfig, config: LinearPredictionConfig
+) -> LinearPrediction:
+    """The predictor of each column of a log-mel spectrogram (B, n_mels, N)."""
+    log_area, interpolation = (m.to(mel.device) for m in _spectrum_matrix(features))
+    transform = _autocorrelation_matrix(features.n_fft, config.order).to(mel.device)
+    log_band_power = mel.double().transpose(-1, -2) - log_area
+    power = (log_band_power @ interpolation).exp()
+    autocorrelation = power @ transform
+    lags = torch.arange(config.order + 1, dtype=torch.float64, device=mel.device)
+    spread = 2 * math.pi * config.lag_window_hz / features.sample_rate_hz
+    autocorrelation = autocorrelation * (-0.5 * (spread * lags).square()).exp()
+    autocorrelation[..., 0] *= 1 + config.noise_floor
+    coefficients, error = levinson_durbin(autocorrelation)
+    return LinearPrediction(
+        coefficients.float(), error.sqrt().float(), autocorrelation[..., 0].sqrt().float()
+    )
+
+
+def predict(audio: Tensor, coefficients: Tensor, hold: int) -> Tensor:
+    """Prediction of every sample from those before it, all known (teacher forcing).
+
+    Args:
+        audio: signal (B, T) with T = N * hold; zeros stand before it.
+        coefficients: (B, N, order).
+        hold: samples a block.
+
+    Returns:
+        sum_i a_i x_{t-i} (B, T).
+    """
+    order = coefficients.shape[-1]
+    history = torch.nn.functional.pad(audio, (order, 0))[:, :-1].unfold(-1, order, 1)
+    blocks = history.unflatten(1, (-1, hold))
+    return (blocks @ coefficients.flip(-1).unsqueeze(-1)).flatten(1)

@@ -1,0 +1,113 @@
+"""The building blocks: causal convolution, gated residual layer, and a stack of them.
+
+Sequences are (B, T, C), channels last, so that every convolution is one matrix product.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.config import StackConfig
+
+
+class CausalConv1d(nn.Module):
+    """Dilated convolution that sees only the present and the past, zeros before the start.
+
+    ``y_t = b + sum_j W_j x_{t - (k-1-j) d}``: tap k-1 is the present.
+    """
+
+    def __init__(self, channels: int, out_channels: int, kernel_size: int, dilation: int) -> None:
+        super().__init__()
+        self.kernel_size, self.dilation = kernel_size, dilation
+        self.linear = nn.Linear(kernel_size * channels, out_channels)
+
+    @property
+    def past(self) -> int:
+        """Past samples that one output depends on."""
+        return (self.kernel_size - 1) * self.dilation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, channels) -> (B, T, out_channels)."""
+        length = x.shape[1]
+        padded = F.pad(x, (0, 0, self.past, 0))
+        taps = [padded[:, j * self.dilation :][:, :length] for j in range(self.kernel_size)]
+        return self.linear(torch.cat(taps, dim=-1))
+
+
+def gated_unit(x: Tensor) -> Tensor:
+    """``tanh(a) * sigmoid(b)`` of the two halves of the channels (van den Oord 2016, eq. 2)."""
+    filter_, gate = x.chunk(2, dim=-1)
+    return torch.tanh(filter_) * torch.sigmoid(gate)
+
+
+class ResidualBlock(nn.Module):
+    """One layer: dilated convolution, conditioning, gated unit, residual connection."""
+
+    def __init__(self, config: StackConfig, dilation: int, *, last: bool) -> None:
+        super().__init__()
+        self.dilated = CausalConv1d(
+            config.residual_channels, config.gate_channels, config.kernel_size, dilation
+        )
+        # The last layer's residual output would feed nothing.
+        self.residual = (
+            None if last else nn.Linear(config.gate_channels // 2, config.residual_channels)
+        )
+
+    def forward(self, x: Tensor, conditioning: Tensor) -> tuple[Tensor, Tensor]:
+        """Advance the residual path and give this layer's contribution to the skips.
+
+        Args:
+            x: residual path (B, T, residual_channels), T a multiple of N.
+            conditioning: added before the gate (B, N, gate_channels), each held for T / N samples.
+
+        Returns:
+            The residual path and the gated unit's output (B, T, gate_channels / 2).
+        """
+        blocks = conditioning.shape[1]
+        hidden = self.dilated(x).unflatten(1, (blocks, -1)) + conditioning.unsqueeze(2)
+        gated = gated_unit(hidden.flatten(1, 2))
+        return (x if self.residual is None else x + self.residual(gated)), gated
+
+
+class ResidualStack(nn.Module):
+    """Residual layers with doubling dilations, their conditioning, and the sum of their skips.
+
+    The 1x1 skip convolutions of all layers are one matrix over the gated outputs side by side,
+    which is the same sum in one product; likewise the conditioning's 1x1 of all layers.
+    """
+
+    def __init__(self, config: StackConfig, local_channels: int, global_channels: int) -> None:
+        super().__init__()
+        self.config = config
+        dilations, layers = config.dilations, config.layers
+        self.blocks = nn.ModuleList(
+            ResidualBlock(config, dilation, last=i == layers - 1)
+            for i, dilation in enumerate(dilations)
+        )
+        self.local_projection = nn.Linear(local_channels, layers * config.gate_channels, bias=False)
+        self.global_projection = nn.Linear(
+            global_channels, layers * config.gate_channels, bias=False
+        )
+        self.skip = nn.Linear(layers * config.gate_channels // 2, config.skip_channels)
+
+    def project(self, local: Tensor, speaker: Tensor) -> Tensor:
+        """What conditioning adds before every gate: ``V * y + V^T h`` (eq. 3 and 4).
+
+        Args:
+            local: local conditioning (B, N, local_channels).
+            speaker: one-hot (B, global_channels).
+
+        Returns:
+            (B, N, layers * gate_channels).
+        """
+        return self.local_projection(local) + self.global_projection(speaker).unsqueeze(1)
+
+    def forward(self, x: Tensor, conditioning: Tensor) -> Tensor:
+        """(B, T, residual_channels) and :meth:`project`'s output -> skips (B, T, skip_channels)."""
+        gated = []
+        layers = conditioning.chunk(self.config.layers, dim=-1)
+        for block, layer_conditioning in zip(self.blocks, layers, strict=True):
+            x, output = block(x, layer_conditioning)
+            gated.append(output)
+        skips: Tensor = self.skip(torch.cat(gated, dim=-1))
+        return skips
