@@ -18,23 +18,18 @@ class Conditioning(NamedTuple):
         local: local conditioning (B, N, C).
         speaker: one-hot (B, S).
         prediction: linear prediction of each block, where the model uses it.
+        first: index of each row's first block in its stream (B,), int64; 0 for whole utterances.
     """
 
     local: Tensor
     speaker: Tensor
     prediction: LinearPrediction | None
+    first: Tensor
 
     @property
     def blocks(self) -> int:
         """Number of blocks N."""
         return self.local.shape[1]
-
-    def rows(self, index: Tensor | slice) -> "Conditioning":
-        """The rows that ``index`` picks."""
-        prediction = self.prediction
-        if prediction is not None:
-            prediction = LinearPrediction(*(part[index] for part in prediction))
-        return Conditioning(self.local[index], self.speaker[index], prediction)
 
 
 def pad_frames(mel: Tensor, margin: int) -> Tensor:

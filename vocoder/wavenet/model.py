@@ -78,7 +78,8 @@ class WaveNet(nn.Module):
 
     def condition_margined(self, mel: Tensor, speaker: Tensor) -> Conditioning:
         """As :meth:`condition`, for mel that brings its margin: (B, n_mels, F + 2 margin)."""
-        return Conditioning(self.conditioning(mel), speaker, self.conditioning.predict(mel))
+        first = torch.zeros(mel.shape[0], dtype=torch.int64, device=mel.device)
+        return Conditioning(self.conditioning(mel), speaker, self.conditioning.predict(mel), first)
 
     def signal(self, audio: Tensor, prediction: LinearPrediction | None) -> Signal:
         """Audio (B, T) as the model sees it; T is N * hold where linear prediction is given."""
@@ -136,10 +137,14 @@ class WaveNet(nn.Module):
         signal = self.signal(padded, conditioning.prediction)
         return self.network(self.inputs(signal), conditioning)[:, : audio.shape[1]]
 
-    def nll(self, audio: Tensor, conditioning: Conditioning) -> Tensor:
-        """Negative log-likelihood of each sample in nats (B, T); arguments as in forward."""
+    def nll(self, audio: Tensor, conditioning: Conditioning, *, bf16: bool = False) -> Tensor:
+        """Negative log-likelihood of each sample in nats (B, T); arguments as in forward.
+
+        ``bf16`` runs the network under autocast; the signal and the likelihood stay float32.
+        """
         signal = self.signal(self._pad(audio, conditioning), conditioning.prediction)
-        parameters = self.network(self.inputs(signal), conditioning)
+        with torch.autocast(audio.device.type, torch.bfloat16, enabled=bf16):
+            parameters = self.network(self.inputs(signal), conditioning)
         if signal.codes is not None:
             nats = distributions.categorical_nll(parameters, signal.codes)
         else:

@@ -1,0 +1,1 @@
+"""Speed and error of every engine, beside the reference."""

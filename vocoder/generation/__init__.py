@@ -1,0 +1,1 @@
+"""Incremental generation from ring buffers: state, noise, engines and their dispatch."""

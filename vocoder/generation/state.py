@@ -1,0 +1,112 @@
+"""The state of incremental generation, as an explicit value: one row a stream."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vocoder.config import ModelConfig, StackConfig
+
+
+@dataclass
+class StackState:
+    """The queues of one stack.
+
+    Attributes:
+        buffers: for each layer a ring of its past inputs (rows, (k-1) * dilation, channels). The
+            input at time t lies in slot t mod the ring's length, so that slot holds the input of
+            t - (k-1) * dilation until it is overwritten.
+    """
+
+    buffers: list[Tensor]
+
+    @classmethod
+    def start(cls, config: StackConfig, rows: int, device: torch.device) -> "StackState":
+        """Rings of zeros: what the parallel forward pads with."""
+        past = config.kernel_size - 1
+        return cls(
+            [
+                torch.zeros(rows, past * dilation, config.residual_channels, device=device)
+                for dilation in config.dilations
+            ]
+        )
+
+
+@dataclass
+class GenerationState:
+    """Everything that the next sample of each row depends on, besides conditioning and noise.
+
+    Attributes:
+        stacks: the residual stacks, the main one first.
+        inputs: ring of the input convolution's past inputs (rows, k - 1, C).
+        history: ring of past samples for linear prediction (rows, order); order 0 without it.
+        position: samples generated so far (rows,), int64.
+        sample: last sample on the distribution's grid (rows,).
+        code: last mu-law code (rows,), int64; silence at the start.
+        excitation: last sample minus its prediction, in units of the gain (rows,).
+        output: last sample after de-emphasis (rows,).
+    """
+
+    stacks: list[StackState]
+    inputs: Tensor
+    history: Tensor
+    position: Tensor
+    sample: Tensor
+    code: Tensor
+    excitation: Tensor
+    output: Tensor
+
+    @classmethod
+    def start(
+        cls, config: ModelConfig, input_channels: int, silence: int, rows: int, device: torch.device
+    ) -> "GenerationState":
+        """Rows that have generated nothing yet."""
+        order = config.linear_prediction.order if config.linear_prediction else 0
+        past = config.stack.kernel_size - 1
+        return cls(
+            stacks=[StackState.start(config.stack, rows, device)],
+            inputs=torch.zeros(rows, past, input_channels, device=device),
+            history=torch.zeros(rows, order, device=device),
+            position=torch.zeros(rows, dtype=torch.int64, device=device),
+            sample=torch.zeros(rows, device=device),
+            code=torch.full((rows,), silence, dtype=torch.int64, device=device),
+            excitation=torch.zeros(rows, device=device),
+            output=torch.zeros(rows, device=device),
+        )
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.position.shape[0]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by name: what to save; a row is index 0 of each."""
+        named = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "stacks"
+        }
+        for s, stack in enumerate(self.stacks):
+            named |= {f"stacks.{s}.{layer}": ring for layer, ring in enumerate(stack.buffers)}
+        return named
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Overwrite this state with saved tensors of the same shapes.
+
+        Raises:
+            ValueError: names or shapes differ.
+        """
+        own = self.tensors()
+        if own.keys() != tensors.keys():
+            raise ValueError(f"state has {sorted(own)}, the saved one {sorted(tensors)}")
+        for name, tensor in own.items():
+            if tensor.shape != tensors[name].shape:
+                raise ValueError(f"{name} is {tuple(tensor.shape)}, saved {tuple(tensors[name].shape)}")
+            tensor.copy_(tensors[name])
+
+    def copy_rows(self, to: Tensor, source: "GenerationState", rows: Tensor) -> None:
+        """Copy the rows ``rows`` (n,) of ``source`` over the rows ``to`` (n,) of this state."""
+        theirs = source.tensors()
+        for name, tensor in self.tensors().items():
+            tensor[to] = theirs[name][rows]

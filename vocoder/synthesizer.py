@@ -1,0 +1,173 @@
+"""Features to audio: what the command line, the server and the evaluation all call."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vocoder.audio import Samples
+from vocoder.errors import UserError
+from vocoder.features import Features, check_fingerprint, validate_mel
+from vocoder.generation import dispatch
+from vocoder.generation.dispatch import Engine
+from vocoder.generation.noise import uniforms
+from vocoder.voice import Voice, VoiceRegistry
+from vocoder.wavenet.conditioning import Conditioning
+from vocoder.wavenet.linear_prediction import LinearPrediction
+
+CHUNK_FRAMES = 8
+"""Frames that are generated between two looks at whether the listener is still there."""
+
+MAX_SEED = 2**63 - 1
+
+
+class Request(NamedTuple):
+    """One utterance to vocode in a batch."""
+
+    features: Features
+    speaker: str | None = None
+    seed: int = 0
+
+
+class Synthesizer:
+    """Speaks with the voices of a registry. Safe to use from several threads."""
+
+    def __init__(self, registry: VoiceRegistry, engine: str = dispatch.AUTO) -> None:
+        """Speak with ``engine``, or the fastest that can run a voice where it is ``auto``.
+
+        Raises:
+            EngineError: there is no such engine.
+        """
+        self.registry = registry
+        self.default_engine = engine
+        self._lock = threading.Lock()
+        self._engines: dict[tuple[str, str], Engine] = {}
+
+    def engine(self, voice: Voice, name: str | None = None) -> Engine:
+        """The engine that speaks for a voice, made when first asked for.
+
+        Raises:
+            EngineError: it is unknown, or cannot run this voice here.
+        """
+        name = self.default_engine if name is None else name
+        with self._lock:
+            key = (voice.digest, name)
+            if key not in self._engines:
+                self._engines[key] = dispatch.create(
+                    voice.model, name, temperature=voice.manifest.temperature
+                )
+            return self._engines[key]
+
+    def engine_name(self, voice: Voice, name: str | None = None) -> str:
+        """Name of the engine that speaks for a voice."""
+        return self.engine(voice, name).name
+
+    def vocode(
+        self,
+        features: Features,
+        *,
+        voice: Voice,
+        speaker: str | None = None,
+        seed: int = 0,
+        engine: str | None = None,
+    ) -> Iterator[Samples]:
+        """Audio of features, in chunks as it is generated.
+
+        Args:
+            features: made with the voice's settings.
+            voice: who speaks.
+            speaker: one of the voice's; its first where None.
+            seed: of the noise; the same seed gives the same audio.
+            engine: by name; the synthesizer's own where None.
+
+        Returns:
+            Chunks (T,) at the voice's rate, F * hop samples in all.
+
+        Raises:
+            UserError: before the first chunk, for features, speaker, seed or engine that don't fit.
+        """
+        runner = self.engine(voice, engine)
+        conditioning = condition(voice, Request(features, speaker, seed))
+        return self._chunks(runner, conditioning, features.frames, voice, seed)
+
+    def _chunks(
+        self, engine: Engine, conditioning: Conditioning, frames: int, voice: Voice, seed: int
+    ) -> Iterator[Samples]:
+        state, seeds = engine.start(1), torch.tensor([seed])
+        for first in range(0, frames, CHUNK_FRAMES):
+            count = min(CHUNK_FRAMES, frames - first)
+            steps = count * voice.config.features.hop_length
+            noise = uniforms(seeds, state.position.cpu(), steps).to(state.position.device)
+            yield engine.generate(state, conditioning, noise)[0].cpu().numpy()
+
+    def vocode_many(
+        self, requests: Sequence[Request], *, voice: Voice, engine: str | None = None
+    ) -> list[Samples]:
+        """Audio of several requests in one batch; each as :meth:`vocode` gives it alone."""
+        runner = self.engine(voice, engine)
+        hop = voice.config.features.hop_length
+        frames = [request.features.frames for request in requests]
+        batch = _stack([condition(voice, request) for request in requests])
+        seeds = torch.tensor([request.seed for request in requests])
+        state = runner.start(len(requests))
+        audio = np.zeros((len(requests), max(frames) * hop), dtype=np.float32)
+        for first in range(0, max(frames), CHUNK_FRAMES):
+            # Rows that are done leave the batch; one that ends within the chunk overruns into
+            # padding, which is cut off below.
+            rows = torch.tensor([row for row, count in enumerate(frames) if count > first])
+            steps = min(CHUNK_FRAMES, max(frames) - first) * hop
+            noise = uniforms(seeds[rows], torch.full((len(rows),), first * hop), steps)
+            device = state.position.device
+            chunk = runner.generate(state, _rows(batch, rows), noise.to(device), rows.to(device))
+            audio[rows.numpy(), first * hop : first * hop + steps] = chunk.cpu().numpy()
+        return [audio[row, : count * hop] for row, count in enumerate(frames)]
+
+
+@torch.inference_mode()
+def condition(voice: Voice, request: Request) -> Conditioning:
+    """Conditioning (one row) of a request, computed alone so that it never depends on others.
+
+    Raises:
+        UserError: features of other settings or with unusable values, unknown speaker, bad seed.
+    """
+    check_fingerprint(request.features.config.fingerprint(), voice.config.features)
+    mel = validate_mel(request.features.mel, voice.config.features)
+    if not 0 <= request.seed <= MAX_SEED:
+        raise UserError(f"seed {request.seed} is not in 0 to {MAX_SEED}", param="seed")
+    speaker = torch.zeros(1, len(voice.speakers))
+    speaker[0, voice.speaker_index(request.speaker)] = 1.0
+    device = voice.model.device
+    return voice.model.condition(mel.unsqueeze(0).to(device), speaker.to(device))
+
+
+def _stack(conditionings: Sequence[Conditioning]) -> Conditioning:
+    """One conditioning of all rows, the last block of shorter ones repeated to the longest."""
+    blocks = max(conditioning.blocks for conditioning in conditionings)
+    predictions = [c.prediction for c in conditionings if c.prediction is not None]
+    prediction = None
+    if predictions:
+        parts = zip(*predictions, strict=True)
+        prediction = LinearPrediction(*(_pad_and_join(part, blocks) for part in parts))
+    return Conditioning(
+        _pad_and_join([c.local for c in conditionings], blocks),
+        torch.cat([c.speaker for c in conditionings]),
+        prediction,
+        torch.cat([c.first for c in conditionings]),
+    )
+
+
+def _pad_and_join(parts: Sequence[Tensor], blocks: int) -> Tensor:
+    index = torch.arange(blocks, device=parts[0].device)
+    return torch.cat([part[:, index.clamp_max(part.shape[1] - 1)] for part in parts])
+
+
+def _rows(conditioning: Conditioning, rows: Tensor) -> Conditioning:
+    prediction = conditioning.prediction
+    if prediction is not None:
+        prediction = LinearPrediction(*(part[rows] for part in prediction))
+    return Conditioning(
+        conditioning.local[rows], conditioning.speaker[rows], prediction, conditioning.first[rows]
+    )

@@ -1,0 +1,1 @@
+"""Training: one loop, its data, its optimisation and its checkpoints in progress."""

@@ -1,0 +1,90 @@
+"""Settings of a training run, read from a TOML file."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from vocoder.config import ModelConfig, Settings, preset
+from vocoder.errors import ConfigError
+
+
+class TrainingConfig(Settings):
+    """A training run: which model, on which data, for how long and how."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="id of the voice it makes")
+    model: ModelConfig = Field(description="the model; its speakers come from the corpus")
+    corpus: str = Field(description="folder that `vocoder prepare` wrote")
+    output: str = Field(description="folder for checkpoints, logs and samples")
+    steps: int = Field(ge=1, description="optimiser steps in all")
+    batch_size: int = Field(2, ge=1, description="segments a step and process")
+    segment_frames: int = Field(80, ge=1, description="frames of a segment that the loss counts")
+    learning_rate: float = Field(1e-3, gt=0.0, description="after warm-up, before decay")
+    warm_up_steps: int = Field(200, ge=0, description="steps of linear rise from 0")
+    decay_steps: int = Field(0, ge=0, description="last steps, over which the rate falls")
+    final_rate_fraction: float = Field(0.01, ge=0.0, le=1.0, description="rate at the end of decay")
+    gradient_clip: float = Field(1.0, gt=0.0, description="largest norm of the gradient")
+    ema_decay: float = Field(0.999, ge=0.0, lt=1.0, description="of the averaged weights")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 runs under autocast")
+    compile: bool = Field(False, description="compile the residual stack (needs a C++ compiler)")
+    seed: int = Field(0, ge=0, description="of initial weights and of the order of segments")
+    log_every: int = Field(50, ge=1, description="steps between lines of the log")
+    checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
+    validate_every: int = Field(1000, ge=1, description="steps between validations")
+    validation_clips: int = Field(12, ge=1, description="whole clips that validation reads")
+    sample_every: int = Field(0, ge=0, description="steps between free-running samples; 0 for none")
+    sample_clips: int = Field(2, ge=1, description="clips generated for each sample")
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> Self:
+        if self.warm_up_steps + self.decay_steps > self.steps:
+            raise ValueError(
+                f"warm_up_steps {self.warm_up_steps} plus decay_steps {self.decay_steps} "
+                f"exceed steps {self.steps}"
+            )
+        return self
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step: linear warm-up, constant, then linear decay."""
+        if step < self.warm_up_steps:
+            return self.learning_rate * (step + 1) / self.warm_up_steps
+        left = self.steps - step
+        if left >= self.decay_steps:
+            return self.learning_rate
+        fraction = left / self.decay_steps
+        return self.learning_rate * max(fraction, self.final_rate_fraction)
+
+
+def load(path: Path) -> TrainingConfig:
+    """Read a training configuration.
+
+    The table ``[model]`` may name a ``preset``, whose fields the others then override.
+
+    Raises:
+        ConfigError: no such file, not TOML, an unknown key or a value out of range.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    model = data.get("model")
+    if isinstance(model, dict) and "preset" in model:
+        base = preset(str(model.pop("preset"))).model_dump(mode="json")
+        data["model"] = _merge(base, model)
+    return TrainingConfig.parse(data, path.name)
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """``changes`` over ``base``, table by table; a table of another ``kind`` replaces the whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        if both and value.get("kind", old.get("kind")) == old.get("kind"):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,83 @@
+"""Training segments: stretches of one file, never across two, chosen by (seed, step) alone.
+
+Because a batch is a function of its step, resuming needs no state of the data.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vocoder.audio import PCM_16_LEVELS
+from vocoder.config import ModelConfig
+from vocoder.corpus.manifest import Corpus, Utterance
+from vocoder.errors import TrainingError
+
+
+class Batch(NamedTuple):
+    """Segments of B rows.
+
+    Attributes:
+        audio: (B, T), float32.
+        mel: with its margin (B, n_mels, F + 2 margin), T = F * hop.
+        speaker: one-hot (B, S).
+        mask: 1 where the loss counts (B, T): not in the warm-up, not beyond the file's end.
+    """
+
+    audio: Tensor
+    mel: Tensor
+    speaker: Tensor
+    mask: Tensor
+
+
+class Segments:
+    """Random access to the training segments of a corpus."""
+
+    def __init__(
+        self, corpus: Corpus, split: str, model: ModelConfig, segment_frames: int, seed: int
+    ) -> None:
+        self.corpus, self.model, self.seed = corpus, model, seed
+        self.utterances = corpus.split(split)
+        if not self.utterances:
+            raise TrainingError(f"{corpus.folder}: no utterance in the {split} split")
+        self.segment_frames = segment_frames
+        hop = model.features.hop_length
+        # Context that fills the receptive field, so that no counted sample sees a cold start.
+        self.warm_up_frames = -(-model.receptive_field // hop)
+        frames = np.array([u.frames for u in self.utterances], dtype=np.float64)
+        self._cumulative = np.cumsum(frames) / frames.sum()
+
+    @property
+    def total_frames(self) -> int:
+        """Frames of a row, warm-up included."""
+        return self.warm_up_frames + self.segment_frames
+
+    def batch(self, step: int, size: int, rank: int = 0) -> Batch:
+        """The batch of ``size`` rows for a step and process."""
+        generator = np.random.default_rng((self.seed, step, rank))
+        rows = [self._draw(generator) for _ in range(size)]
+        return Batch(*(torch.stack(parts) for parts in zip(*rows, strict=True)))
+
+    def _draw(self, generator: np.random.Generator) -> Batch:
+        index = int(np.searchsorted(self._cumulative, generator.random(), side="right"))
+        utterance = self.utterances[min(index, len(self.utterances) - 1)]
+        # Starts before the file count as its start, so that beginnings are learned as well.
+        latest = max(0, utterance.frames - self.total_frames)
+        first = max(0, int(generator.integers(-self.warm_up_frames, latest + 1)))
+        return self.segment(utterance, first)
+
+    def segment(self, utterance: Utterance, first: int) -> Batch:
+        """One row: the frames [first, first + total_frames) of an utterance, padded with silence."""
+        hop, margin = self.model.features.hop_length, self.model.conditioning.margin
+        pcm, mel = self.corpus.read(utterance)
+        count = min(self.total_frames, utterance.frames - first)
+        audio = torch.zeros(self.total_frames * hop)
+        audio[: count * hop] = pcm[first * hop : (first + count) * hop].float() / PCM_16_LEVELS
+        frames = torch.arange(first - margin, first + self.total_frames + margin)
+        mask = torch.zeros(self.total_frames * hop)
+        # A row that begins where its file does starts as generation starts: nothing to leave out.
+        mask[(self.warm_up_frames * hop if first else 0) : count * hop] = 1.0
+        speaker = torch.zeros(len(self.model.speakers))
+        speaker[self.model.speakers.index(utterance.speaker)] = 1.0
+        return Batch(audio, mel[:, frames.clamp(0, utterance.frames - 1)], speaker, mask)

@@ -1,0 +1,91 @@
+"""What a run shows: a progress bar or plain lines, TensorBoard, and a JSON line for each record."""
+
+import contextlib
+import json
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from vocoder.training.config import TrainingConfig
+
+
+class RunLog:
+    """The record of one run, in its folder. Processes that do not lead write nothing."""
+
+    def __init__(self, folder: Path, leads: bool) -> None:
+        self.folder, self.leads = folder, leads
+        self.latest: dict[str, float] = {}
+        self._sums: dict[str, float] = {}
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        self._stack = contextlib.ExitStack()
+        if self.leads:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.board = self._stack.enter_context(SummaryWriter(str(self.folder / "tensorboard")))
+            self._lines = self._stack.enter_context(open(self.folder / "log.jsonl", "a"))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def start(self, config: TrainingConfig, step: int) -> None:
+        """Begin at ``step`` of a run."""
+        self._config = config
+        if not self.leads:
+            return
+        self._record({"event": "start", "step": step, "config": config.model_dump(mode="json")})
+        self._bar: Progress | None = None
+        if sys.stderr.isatty():
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+            self._bar = self._stack.enter_context(Progress(*columns))
+            self._task = self._bar.add_task("training", total=config.steps, completed=step)
+
+    def step(self, step: int, **values: float) -> None:
+        """Add one step's values; a line goes out every ``log_every`` steps, with their means."""
+        if not self.leads:
+            return
+        for key, value in values.items():
+            self._sums[key] = self._sums.get(key, 0.0) + value
+        self._count += 1
+        done = step + 1
+        if done % self._config.log_every and done != self._config.steps:
+            return
+        means = {key: value / self._count for key, value in self._sums.items()}
+        self._sums, self._count = {}, 0
+        self._values("training", done, means)
+        text = (
+            f"step {done}/{self._config.steps}  {means['bits']:.4f} bits/sample  "
+            f"gradient {means['gradient_norm']:.2f}  rate {means['learning_rate']:.2e}  "
+            f"{means['audio_rate']:.1f} s of audio/s"
+        )
+        if self._bar is None:
+            print(text, flush=True)
+        else:
+            self._bar.update(self._task, completed=done, description=text)
+
+    def validation(self, done: int, bits: float) -> None:
+        """Record held-out bits a sample."""
+        self._values("validation", done, {"bits": bits})
+        text = f"step {done}: held-out {bits:.4f} bits/sample"
+        print(text, flush=True) if self._bar is None else self._bar.console.print(text)
+
+    def _values(self, group: str, done: int, values: dict[str, float]) -> None:
+        for key, value in values.items():
+            self.latest[f"{group}_{key}"] = value
+            self.board.add_scalar(f"{group}/{key}", value, done)
+        self._record({"event": group, "step": done, **values})
+
+    def _record(self, record: dict[str, object]) -> None:
+        self._lines.write(json.dumps({"time": round(time.time(), 2), **record}) + "\n")
+        self._lines.flush()

@@ -1,0 +1,1 @@
+"""The WaveNet: modules, conditioning, output distributions and the parallel forward."""
