@@ -89,14 +89,22 @@ def encode(samples: Samples, sample_rate_hz: int, audio_format: AudioFormat) -> 
     return buffer.getvalue()
 
 
+def check_output(path: Path) -> AudioFormat:
+    """The format that a file's name asks for.
+
+    Raises:
+        AudioError: the name ends in neither ``.wav`` nor ``.flac``.
+    """
+    kinds: dict[str, AudioFormat] = {".wav": "wav", ".flac": "flac"}
+    if path.suffix.lower() not in kinds:
+        raise AudioError(f"{path}: name the output .wav or .flac")
+    return kinds[path.suffix.lower()]
+
+
 def write(path: Path, samples: Samples, sample_rate_hz: int) -> None:
     """Write mono samples as 16-bit WAV or FLAC, atomically.
 
     Raises:
         AudioError: the name ends in neither ``.wav`` nor ``.flac``.
     """
-    kinds: dict[str, AudioFormat] = {".wav": "wav", ".flac": "flac"}
-    kind = kinds.get(path.suffix.lower())
-    if kind is None:
-        raise AudioError(f"{path}: name the output .wav or .flac")
-    files.write_bytes(path, encode(samples, sample_rate_hz, kind))
+    files.write_bytes(path, encode(samples, sample_rate_hz, check_output(path)))

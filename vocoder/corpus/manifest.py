@@ -151,7 +151,9 @@ class Corpus:
                 "make one with: vocoder prepare RECORDINGS -o " + str(folder)
             )
         if (folder / UNFINISHED_FILE).is_file():
-            raise CorpusError(f"{folder}: its preparation did not finish; run vocoder prepare again")
+            raise CorpusError(
+                f"{folder}: its preparation did not finish; run vocoder prepare again"
+            )
         head = _read_head(folder / CORPUS_FILE)
         utterances = tuple(
             Utterance.parse(data, where) for data, where in read_lines(folder / MANIFEST_FILE)

@@ -72,7 +72,9 @@ def find(folders: Sequence[Path]) -> list[Found]:
     found: list[Found] = []
     for folder in folders:
         if not folder.is_dir():
-            raise CorpusError(f"{folder}: no such folder; give a folder of recordings", param="corpus")
+            raise CorpusError(
+                f"{folder}: no such folder; give a folder of recordings", param="corpus"
+            )
         try:
             here = [_read(child) for child in _corpora(folder)]
         except OSError as error:
@@ -218,9 +220,7 @@ def _without_duplicates(found: list[Found]) -> list[Found]:
             key = recording.speaker.casefold(), recording.id.casefold()
             if first := seen.get(key):
                 detail = f"{recording.speaker}/{recording.id} was already read from {first}"
-                one.reject(
-                    recording.id, recording.speaker, recording.path, "duplicate", detail
-                )
+                one.reject(recording.id, recording.speaker, recording.path, "duplicate", detail)
             else:
                 seen[key] = recording.path
                 kept.append(recording)

@@ -5,6 +5,9 @@ whole receptive field (Paine et al. 2016, "Fast WaveNet", arXiv 1611.09482). Wha
 the parallel forward of :mod:`vocoder.wavenet.model`, one sample at a time.
 """
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,7 +17,7 @@ from vocoder.config import LogisticsConfig, ModelConfig
 from vocoder.generation.state import GenerationState
 from vocoder.wavenet import distributions
 from vocoder.wavenet.conditioning import Conditioning
-from vocoder.wavenet.model import WaveNet
+from vocoder.wavenet.model import Signal, WaveNet
 from vocoder.wavenet.modules import CausalConv1d, gated_unit
 
 
@@ -58,129 +61,164 @@ class ReferenceEngine:
 
         Returns:
             Audio (n, T), float32 in [-1, 1).
+
+        Raises:
+            ValueError: the conditioning does not cover the samples.
         """
+        audio = torch.empty(noise.shape[:2], device=noise.device)
+        for t, step in enumerate(self._steps(state, conditioning, noise.shape[1], rows)):
+            audio[:, t] = self._draw(state, step, noise[:, t])
+        return audio
+
+    @torch.inference_mode()
+    def trace(
+        self,
+        state: GenerationState,
+        conditioning: Conditioning,
+        signal: Signal,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """Advance rows along a known signal (teacher forcing): what other engines are held to.
+
+        Args:
+            state: updated in place.
+            conditioning: as in :meth:`generate`.
+            signal: of T samples, from :meth:`WaveNet.signal`.
+            rows: as in :meth:`generate`.
+
+        Returns:
+            The distribution parameters of each sample, given those before it (n, T, P).
+        """
+        parameters = []
+        for t, step in enumerate(self._steps(state, conditioning, signal.samples.shape[1], rows)):
+            parameters.append(step.parameters)
+            code = None if signal.codes is None else signal.codes[:, t]
+            self._push(state, step, signal.samples[:, t], code)
+        return torch.stack(parameters, dim=1)
+
+    def _steps(
+        self, state: GenerationState, conditioning: Conditioning, steps: int, rows: Tensor | None
+    ) -> Iterator["_Step"]:
+        """Run the network once a sample; the caller pushes that sample before the next."""
         if rows is None:
             rows = torch.arange(state.rows, device=state.position.device)
-        steps = noise.shape[1]
-        audio = torch.empty(len(rows), steps, device=noise.device)
-        # Projected for the blocks at hand, and once a block rather than once a sample.
-        first = int((state.position[rows] // self.config.hold - conditioning.first).min())
-        last = int(((state.position[rows] + steps - 1) // self.config.hold - conditioning.first).max())
+        hold, start = self.config.hold, state.position[rows]
+        first = int((start // hold - conditioning.first).min())
+        last = int(((start + steps - 1) // hold - conditioning.first).max())
         if first < 0 or last >= conditioning.blocks:
             raise ValueError(
                 f"conditioning has blocks 0 to {conditioning.blocks - 1}, generation needs "
                 f"{first} to {last}"
             )
+        # Projected once a block, not once a sample.
         gates = self._project(conditioning, first, last + 1)
-        for step in range(steps):
-            parameters, block = self.step(state, conditioning, gates, first, rows)
-            audio[:, step] = self._draw(state, conditioning, parameters, block, noise[:, step], rows)
-        return audio
-
-    def step(
-        self,
-        state: GenerationState,
-        conditioning: Conditioning,
-        gates: Tensor,
-        first: int,
-        rows: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Distribution parameters (n, P) of the next sample, and each row's block (n,).
-
-        Pushes the inputs of every layer onto its queue; the sample itself is drawn, or forced,
-        by what the caller does next.
-        """
-        model, position = self.model, state.position[rows]
-        block = position // self.config.hold - conditioning.first
-        gate = gates[torch.arange(len(rows)), block - first].chunk(self.config.stack.layers, dim=-1)
-        x = _step_convolution(model.input, state.inputs, self._input(state, conditioning, block, rows), position, rows)
-        gated = []
-        for layer, ring, bias in zip(model.stack.blocks, state.stacks[0].buffers, gate, strict=True):
-            hidden = _step_convolution(layer.dilated, ring, x, position, rows) + bias
-            gated.append(gated_unit(hidden))
-            if layer.residual is not None:
-                x = x + _apply(layer.residual, gated[-1])
-        skips = _apply(model.stack.skip, torch.cat(gated, dim=-1))
-        hidden = F.relu(_apply(model.head, F.relu(skips)))
-        return _apply(model.output, hidden), block
+        index = torch.arange(len(rows), device=rows.device)
+        for t in range(steps):
+            position = start + t
+            block = position // hold - conditioning.first
+            shift, gain, level = self._prediction(state, conditioning, index, block, rows)
+            gate = gates[index, block - first]
+            inputs = self._inputs(state, shift, level, rows)
+            parameters = self._network(state, inputs, gate, position, rows)
+            yield _Step(rows, position, parameters, shift, gain)
 
     def _project(self, conditioning: Conditioning, first: int, last: int) -> Tensor:
         """What conditioning adds to the gates of blocks [first, last): (n, last - first, L * G)."""
-        local = conditioning.local[:, first:last]
-        stack = self.model.stack
+        local, stack = conditioning.local[:, first:last], self.model.stack
         projected = _apply(stack.local_projection, local.flatten(0, 1)).unflatten(0, local.shape[:2])
         return projected + _apply(stack.global_projection, conditioning.speaker).unsqueeze(1)
 
-    def _shift(
-        self, state: GenerationState, conditioning: Conditioning, block: Tensor, rows: Tensor
-    ) -> Tensor:
-        """Linear prediction of the next sample (n,)."""
+    def _prediction(
+        self,
+        state: GenerationState,
+        conditioning: Conditioning,
+        index: Tensor,
+        block: Tensor,
+        rows: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Linear prediction of the next sample, the excitation's and the signal's scale, (n,) each."""
         if conditioning.prediction is None:
-            return torch.zeros(len(rows), device=state.sample.device)
-        coefficients = conditioning.prediction.coefficients[torch.arange(len(rows)), block]
+            one = torch.ones(len(rows), device=rows.device)
+            return torch.zeros_like(one), one, one
+        coefficients, gain, level = (part[index, block] for part in conditioning.prediction)
         order = coefficients.shape[-1]
-        lags = torch.arange(1, order + 1, device=state.position.device)
+        lags = torch.arange(1, order + 1, device=rows.device)
         slots = (state.position[rows].unsqueeze(1) - lags) % order
-        return (coefficients * state.history[rows.unsqueeze(1), slots]).sum(-1)
+        shift = (coefficients * state.history[rows.unsqueeze(1), slots]).sum(-1)
+        return shift, gain, level
 
-    def _input(
-        self, state: GenerationState, conditioning: Conditioning, block: Tensor, rows: Tensor
+    def _inputs(
+        self, state: GenerationState, shift: Tensor, level: Tensor, rows: Tensor
     ) -> Tensor:
         """The network's input (n, C): see :meth:`WaveNet.inputs`."""
         if self.config.distribution.kind == "mu_law":
             return F.one_hot(state.code[rows], quantization.CLASSES).float()
-        sample = state.sample[rows]
-        if conditioning.prediction is None:
-            return sample.unsqueeze(-1)
-        level = conditioning.prediction.level[torch.arange(len(rows)), block]
-        shift = self._shift(state, conditioning, block, rows)
-        return torch.stack((sample / level, shift / level, state.excitation[rows]), dim=-1)
+        if self.config.linear_prediction is None:
+            return state.sample[rows].unsqueeze(-1)
+        past = state.sample[rows] / level
+        return torch.stack((past, shift / level, state.excitation[rows]), dim=-1)
 
-    def _draw(
-        self,
-        state: GenerationState,
-        conditioning: Conditioning,
-        parameters: Tensor,
-        block: Tensor,
-        noise: Tensor,
-        rows: Tensor,
+    def _network(
+        self, state: GenerationState, inputs: Tensor, gate: Tensor, position: Tensor, rows: Tensor
     ) -> Tensor:
-        """Draw the next sample, remember it, and return it after de-emphasis (n,)."""
-        distribution = self.config.distribution
-        if isinstance(distribution, LogisticsConfig):
-            shift = self._shift(state, conditioning, block, rows)
-            gain = torch.ones_like(shift)
-            if conditioning.prediction is not None:
-                gain = conditioning.prediction.gain[torch.arange(len(rows)), block]
-            sample = distributions.logistics_sample(
-                parameters, noise, distribution.log_scale_min, shift, gain, self.temperature
-            )
-            self.force(state, sample, None, shift, gain, rows)
-        else:
-            code = distributions.categorical_sample(parameters / self.temperature, noise)
-            sample = quantization.mu_law_decode(code)
-            self.force(state, sample, code, torch.zeros_like(sample), torch.ones_like(sample), rows)
-        return state.output[rows]
+        """Distribution parameters (n, P) of the next sample; every queue takes its input."""
+        model = self.model
+        x = _convolve(model.input, state.inputs, inputs, position, rows)
+        gated = []
+        layers = zip(
+            model.stack.blocks,
+            state.stacks[0].buffers,
+            gate.chunk(self.config.stack.layers, dim=-1),
+            strict=True,
+        )
+        for layer, ring, bias in layers:
+            gated.append(gated_unit(_convolve(layer.dilated, ring, x, position, rows) + bias))
+            if layer.residual is not None:
+                x = x + _apply(layer.residual, gated[-1])
+        skips = _apply(model.stack.skip, torch.cat(gated, dim=-1))
+        return _apply(model.output, F.relu(_apply(model.head, F.relu(skips))))
 
-    def force(
-        self,
-        state: GenerationState,
-        sample: Tensor,
-        code: Tensor | None,
-        shift: Tensor,
-        gain: Tensor,
-        rows: Tensor,
+    def _draw(self, state: GenerationState, step: "_Step", noise: Tensor) -> Tensor:
+        """Draw the next sample, remember it, and return it after de-emphasis (n,)."""
+        distribution, code = self.config.distribution, None
+        if isinstance(distribution, LogisticsConfig):
+            sample = distributions.logistics_sample(
+                step.parameters,
+                noise,
+                distribution.log_scale_min,
+                step.shift,
+                step.gain,
+                self.temperature,
+            )
+        else:
+            code = distributions.categorical_sample(step.parameters / self.temperature, noise)
+            sample = quantization.mu_law_decode(code)
+        self._push(state, step, sample, code)
+        return state.output[step.rows]
+
+    def _push(
+        self, state: GenerationState, step: "_Step", sample: Tensor, code: Tensor | None
     ) -> None:
-        """Make ``sample`` (n,) the next sample of the rows, and move them on."""
-        position = state.position[rows]
+        """Make ``sample`` (n,) the latest of its rows, and move them on."""
+        rows = step.rows
         if code is not None:
             state.code[rows] = code
         if state.history.shape[1]:
-            state.history[rows, position % state.history.shape[1]] = sample
+            state.history[rows, step.position % state.history.shape[1]] = sample
         state.sample[rows] = sample
-        state.excitation[rows] = (sample - shift) / gain
+        state.excitation[rows] = (sample - step.shift) / step.gain
         state.output[rows] = sample + self.config.pre_emphasis * state.output[rows]
-        state.position[rows] = position + 1
+        state.position[rows] = step.position + 1
+
+
+class _Step(NamedTuple):
+    """What one step knows before its sample is there: of n rows, their positions and outputs."""
+
+    rows: Tensor
+    position: Tensor
+    parameters: Tensor
+    shift: Tensor
+    gain: Tensor
 
 
 def _apply(linear: nn.Linear, x: Tensor) -> Tensor:
@@ -194,7 +232,7 @@ def _apply(linear: nn.Linear, x: Tensor) -> Tensor:
     return product if linear.bias is None else product + linear.bias
 
 
-def _step_convolution(
+def _convolve(
     convolution: CausalConv1d, ring: Tensor, x: Tensor, position: Tensor, rows: Tensor
 ) -> Tensor:
     """One output (n, C') of a causal convolution; ``x`` (n, C) replaces the oldest in the ring."""

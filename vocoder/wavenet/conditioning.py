@@ -45,8 +45,8 @@ class MelConditioning(nn.Module):
     from a longer mel, margins included, is conditioned exactly as within the whole.
     """
 
-    # Log mel power of speech lies about -8 +- 4; the network sees it near unit range.
-    MEL_CENTRE, MEL_SPREAD = -8.0, 4.0
+    # Log mel power of speech at -24 dBFS lies about -13 +- 4; the network sees it near unit range.
+    MEL_CENTRE, MEL_SPREAD = -13.0, 4.0
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

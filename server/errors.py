@@ -1,0 +1,135 @@
+"""Every error in one shape, ``{"error": {"message", "type", "param", "code"}}`` (OpenAI's).
+
+Three things become errors: our own :class:`Refusal`, the vocoder's :class:`UserError` by one table
+of statuses, and what FastAPI raises itself. Unexpected exceptions are the middleware's.
+"""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from vocoder.errors import (
+    AudioError,
+    ConfigError,
+    EngineError,
+    FeatureError,
+    NotFoundError,
+    UserError,
+    VoiceError,
+)
+
+STATUSES: dict[type[UserError], int] = {
+    NotFoundError: 404,
+    VoiceError: 409,
+    AudioError: 422,
+    ConfigError: 422,
+    EngineError: 422,
+    FeatureError: 422,
+}
+"""Status of each kind of user error; 400 where a kind is not listed."""
+
+CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+class Refusal(HTTPException):
+    """A request refused for a reason that is HTTP's and not the vocoder's."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, message, dict(headers) if headers else None)
+        self.code = code
+        self.param = param
+
+
+def error_response(
+    status: int,
+    message: str,
+    *,
+    code: str,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The response of an error; its ``type`` follows from the status."""
+    kind = {404: "not_found_error", 503: "overloaded_error"}.get(
+        status, "server_error" if status >= 500 else "invalid_request_error"
+    )
+    body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return JSONResponse(body, status, headers)
+
+
+def validation_refusal(errors: Sequence[Any], known: Sequence[str], where: str) -> Refusal:
+    """The first of pydantic's errors as a refusal.
+
+    Args:
+        errors: what ``ValidationError.errors()`` gives; each ``loc`` starts with the field's name.
+        known: names that would be right, for one that is unknown.
+        where: what the fields are, such as ``query parameter``.
+    """
+    first = errors[0]
+    loc: Sequence[int | str] = first["loc"]
+    if first["type"] == "json_invalid":
+        detail = first["msg"].removeprefix("Invalid JSON: ")
+        return Refusal(400, f"the body is not JSON: {detail}", code="invalid_json")
+    if not loc:
+        return Refusal(422, f"the body: {first['msg']}", code="invalid_request")
+    param = str(loc[0])
+    if first["type"] == "extra_forbidden":
+        message = f"{where} {param[:64]!r} is unknown: known are {', '.join(known)}"
+        return Refusal(422, message, code="unknown_parameter", param=param[:64])
+    place = param + "".join(f"[{part}]" for part in loc[1:] if isinstance(part, int))
+    return Refusal(422, f"{where} {place}: {first['msg']}", code="invalid_request", param=param)
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer every error in the one shape."""
+
+    async def refused(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        headers = dict(error.headers) if error.headers else None
+        if isinstance(error, Refusal):
+            return error_response(
+                error.status_code, error.detail, code=error.code, param=error.param, headers=headers
+            )
+        message = error.detail
+        if error.status_code in CODES:
+            asked = f"{request.method} {request.url.path[:200]}"
+            allowed = f", allowed: {headers['Allow']}" if headers and "Allow" in headers else ""
+            message = f"{asked}: {message.lower()}{allowed} (see /docs)"
+        code = CODES.get(error.status_code, HTTPStatus(error.status_code).name.lower())
+        return error_response(error.status_code, message, code=code, headers=headers)
+
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        # FastAPI puts "query", "path" or "body" before the field's name.
+        errors = [{**found, "loc": found["loc"][1:]} for found in error.errors()]
+        place = str(error.errors()[0]["loc"][0])
+        route = request.scope.get("route")
+        known = [p["name"] for p in _parameters(request.app, route) if p["in"] == place]
+        refusal = validation_refusal(errors, known, f"{place} parameter")
+        return await refused(request, refusal)
+
+    async def mistaken(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, UserError)
+        status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 400)
+        return error_response(status, str(error), code=error.code, param=error.param)
+
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(UserError, mistaken)
+
+
+def _parameters(app: FastAPI, route: Any) -> list[dict[str, Any]]:
+    operations = app.openapi()["paths"].get(getattr(route, "path", ""), {})
+    return [p for operation in operations.values() for p in operation.get("parameters", [])]

@@ -1,0 +1,54 @@
+"""Log lines on standard error: one JSON object each, or text for people."""
+
+import json
+import logging
+import time
+from typing import Any, Literal
+
+
+class JsonLines(logging.Formatter):
+    """A record as one JSON object, with the ``fields`` it was given."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line."""
+        line = {
+            "time": _utc(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class TextLines(logging.Formatter):
+    """A record as text, its ``fields`` as ``key=value``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line, and below it the traceback if there is one."""
+        fields = "".join(f" {k}={v!r}" for k, v in getattr(record, "fields", {}).items())
+        line = f"{_utc(record)} {record.levelname:<7} {record.getMessage()}{fields}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _utc(record: logging.LogRecord) -> str:
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{seconds}.{int(record.msecs):03d}Z"
+
+
+def config(log_format: Literal["json", "text"]) -> dict[str, Any]:
+    """A ``logging.config`` dictionary for the server, the vocoder and uvicorn.
+
+    Uvicorn's own access log stays off: the request line of :mod:`server.middleware` replaces it.
+    """
+    formatter = {"json": "server.logs.JsonLines", "text": "server.logs.TextLines"}[log_format]
+    logger = {"handlers": ["stderr"], "level": "INFO", "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"lines": {"()": formatter}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
+        "loggers": {"server": logger, "vocoder": logger, "uvicorn": logger},
+    }

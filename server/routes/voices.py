@@ -1,0 +1,54 @@
+"""Lists of voices: our own, and in the shape of OpenAI's models."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from server.schemas import ErrorResponse, Model, ModelList, VoiceInfo, VoiceList
+from server.service import ServiceDependency
+from vocoder.voice import MANIFEST, Voice
+
+router = APIRouter(prefix="/v1", tags=["voices"])
+
+# "default" also keeps FastAPI from documenting a validation error that these routes cannot give.
+MODEL_ERRORS: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorResponse, "description": "No voice has this id."},
+    409: {"model": ErrorResponse, "description": "The voice's files are damaged."},
+    "default": {"model": ErrorResponse, "description": "Any other error, in the same shape."},
+}
+
+
+@router.get("/audio/voices", summary="List the voices")
+async def voices(service: ServiceDependency) -> VoiceList:
+    """Each voice with its speakers, rate, licence and the settings that its features need."""
+    found = [_info(voice) for voice in await service.voices()]
+    return VoiceList(data=found, voices=found)
+
+
+@router.get("/models", summary="List the voices as models")
+async def models(service: ServiceDependency) -> ModelList:
+    """The voices in the shape of OpenAI's `GET /v1/models`."""
+    return ModelList(data=[_model(voice) for voice in await service.voices()])
+
+
+@router.get("/models/{model}", summary="One voice as a model", responses=MODEL_ERRORS)
+async def model(model: str, service: ServiceDependency) -> Model:
+    """A voice in the shape of OpenAI's `GET /v1/models/{model}`."""
+    return _model(await service.voice(model))
+
+
+def _info(voice: Voice) -> VoiceInfo:
+    features = voice.config.features
+    return VoiceInfo(
+        id=voice.id,
+        name=voice.manifest.name or voice.id,
+        speakers=list(voice.speakers),
+        sample_rate_hz=features.sample_rate_hz,
+        licence=voice.manifest.licence,
+        hash=voice.digest,
+        features=features,
+    )
+
+
+def _model(voice: Voice) -> Model:
+    return Model(id=voice.id, created=int((voice.folder / MANIFEST).stat().st_mtime))

@@ -1,0 +1,97 @@
+"""Models, voices and speech that many tests share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from vocoder import voice
+from vocoder.config import (
+    ConditioningConfig,
+    FeatureConfig,
+    LinearPredictionConfig,
+    LogisticsConfig,
+    ModelConfig,
+    StackConfig,
+    preset,
+)
+from vocoder.wavenet.model import WaveNet
+
+ASSETS = Path(__file__).parent / "assets"
+SPEAKERS = ("ann", "ben", "cat")
+
+TINY = preset("tiny").model_copy(update={"speakers": SPEAKERS})
+ODD = ModelConfig(
+    features=FeatureConfig(
+        sample_rate_hz=8000, n_fft=256, win_length=200, hop_length=60, n_mels=20, f_max_hz=4000.0
+    ),
+    stack=StackConfig(
+        cycles=2,
+        layers_per_cycle=3,
+        kernel_size=3,
+        residual_channels=7,
+        gate_channels=10,
+        skip_channels=5,
+    ),
+    conditioning=ConditioningConfig(encoder_channels=9, encoder_layers=0, channels=6, upsample=(3, 2)),
+    speakers=SPEAKERS,
+)
+CONFIGS = {
+    "mu_law": TINY,
+    "mu_law_pre_emphasis": TINY.model_copy(update={"pre_emphasis": 0.85}),
+    "logistics": TINY.model_copy(update={"distribution": LogisticsConfig(components=4)}),
+    "linear_prediction": TINY.model_copy(
+        update={
+            "distribution": LogisticsConfig(),
+            "linear_prediction": LinearPredictionConfig(order=16),
+        }
+    ),
+    "hold_1": TINY.model_copy(
+        update={"conditioning": ConditioningConfig(encoder_channels=8, channels=8, upsample=(10, 20))}
+    ),
+    "odd": ODD,
+}
+
+
+def random_model(config: ModelConfig, seed: int = 0) -> WaveNet:
+    """A model whose every layer matters: biases and the output layer are random too."""
+    generator = torch.Generator().manual_seed(seed)
+    model = WaveNet(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            scale = 0.3 if "output" in name else 0.5 / max(1, parameter[0].numel()) ** 0.5
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(noise * (scale if parameter.ndim > 1 else 0.1))
+    return model
+
+
+def random_mel(config: ModelConfig, rows: int, frames: int, seed: int = 0) -> torch.Tensor:
+    """Log-mel (rows, n_mels, frames) of a plausible range."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(rows, config.features.n_mels, frames, generator=generator) * 1.5 - 9
+
+
+@pytest.fixture(params=CONFIGS)
+def model(request: pytest.FixtureRequest) -> WaveNet:
+    """Each kind of model in turn, small and with random weights."""
+    return random_model(CONFIGS[request.param])
+
+
+@pytest.fixture(scope="session")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one tiny voice of three speakers, untrained."""
+    folder = tmp_path_factory.mktemp("voices")
+    tiny = random_model(CONFIGS["linear_prediction"])
+    voice.save(
+        folder / "tiny", tiny, voice.VoiceManifest(id="tiny", model=tiny.config, weights={})
+    )
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,220 @@
+"""The command line. A user's mistake prints one line and exits 2."""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from vocoder.errors import UserError
+
+app = typer.Typer(
+    help="A neural text-to-speech vocoder: features in, speech out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DEFAULT_VOICES = Path(__file__).resolve().parent.parent / "checkpoints"
+
+VoicesOption = Annotated[
+    Path, typer.Option("--voices-dir", envvar="VOCODER_VOICES_DIR", help="Folder of voices.")
+]
+VoiceOption = Annotated[str | None, typer.Option("--voice", help="Voice id; the first if left out.")]
+SpeakerOption = Annotated[
+    str | None, typer.Option("--speaker", help="One of the voice's speakers; its first if left out.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same audio.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="Engine by name, or auto.")]
+
+
+@app.command()
+def analyze(
+    recording: Annotated[Path, typer.Argument(metavar="IN.wav", help="WAV, FLAC, MP3 or OGG.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.safetensors")],
+    voice: VoiceOption = None,
+    voices_dir: VoicesOption = DEFAULT_VOICES,
+) -> None:
+    """Features of a recording, made as a voice needs them."""
+    from vocoder import audio, features
+    from vocoder.voice import VoiceRegistry
+
+    config = VoiceRegistry(voices_dir).get(voice).config.features
+    samples, _ = audio.read(recording, config.sample_rate_hz)
+    analysis = features.analyze(samples, config)
+    features.save(output, analysis)
+    print(f"{output}: {analysis.frames} frames, {len(samples) / config.sample_rate_hz:.2f} s")
+
+
+@app.command()
+def generate(
+    features_file: Annotated[Path, typer.Argument(metavar="IN.safetensors", help="Feature file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.wav")],
+    voice: VoiceOption = None,
+    speaker: SpeakerOption = None,
+    seed: SeedOption = 0,
+    engine: EngineOption = "auto",
+    voices_dir: VoicesOption = DEFAULT_VOICES,
+) -> None:
+    """Speech from a feature file."""
+    import time
+
+    import numpy as np
+
+    from vocoder import audio, features
+    from vocoder.progress import track
+    from vocoder.synthesizer import CHUNK_FRAMES, Synthesizer
+    from vocoder.voice import VoiceRegistry
+
+    audio.check_output(output)
+    registry = VoiceRegistry(voices_dir)
+    loaded = registry.get(voice)
+    config = loaded.config.features
+    analysis = features.load(features_file, config)
+    synthesizer = Synthesizer(registry, engine)
+    began = time.perf_counter()
+    chunks = synthesizer.vocode(analysis, voice=loaded, speaker=speaker, seed=seed)
+    total = -(-analysis.frames // CHUNK_FRAMES)
+    samples = np.concatenate(list(track(chunks, "generating", total)))
+    audio.write(output, samples, config.sample_rate_hz)
+    seconds, spent = len(samples) / config.sample_rate_hz, time.perf_counter() - began
+    name = synthesizer.engine_name(loaded)
+    print(f"{output}: {seconds:.2f} s in {spent:.1f} s with the {name} engine")
+
+
+@app.command()
+def voices(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    voices_dir: VoicesOption = DEFAULT_VOICES,
+) -> None:
+    """The voices at hand."""
+    from vocoder.voice import VoiceRegistry
+
+    registry = VoiceRegistry(voices_dir)
+    rows = []
+    for voice_id in registry.ids():
+        loaded = registry.get(voice_id)
+        rows.append(
+            {
+                "id": loaded.id,
+                "name": loaded.manifest.name,
+                "speakers": list(loaded.speakers),
+                "sample_rate_hz": loaded.config.features.sample_rate_hz,
+                "licence": loaded.manifest.licence,
+                "digest": loaded.digest,
+            }
+        )
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table("voice", "name", "speakers", "rate", "licence")
+    for row in rows:
+        speakers, rate = ", ".join(row["speakers"]), f"{row['sample_rate_hz']} Hz"
+        table.add_row(row["id"], row["name"], speakers, rate, row["licence"])
+    Console().print(table)
+
+
+@app.command()
+def prepare(
+    corpora: Annotated[list[Path], typer.Argument(metavar="CORPUS...", help="Folders of speech.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR")],
+    settings: Annotated[Path | None, typer.Option(help="TOML file of preparation settings.")] = None,
+    f0: Annotated[bool, typer.Option("--f0", help="Analyse F0 as well.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+) -> None:
+    """Make a training corpus: resample, trim, normalise, analyse, split, report."""
+    from vocoder.corpus.prepare import load_settings
+    from vocoder.corpus.prepare import prepare as run
+
+    chosen = load_settings(settings)
+    if f0:
+        chosen = chosen.model_copy(update={"f0": True})
+    print(run(corpora, output, chosen, jobs=jobs))
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+) -> None:
+    """Train a voice."""
+    from vocoder.training import config as configs
+    from vocoder.training import loop
+
+    print(f"voice: {loop.train(configs.load(config), resume=resume)}")
+
+
+@app.command()
+def evaluate(
+    voice: Annotated[str, typer.Argument(metavar="VOICE", help="Voice id, or a voice's folder.")],
+    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Prepared corpus.")],
+    json_output: Annotated[Path | None, typer.Option("--json", metavar="OUT")] = None,
+    report: Annotated[Path | None, typer.Option("--report", metavar="DIR")] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Clips a speaker.")] = 15,
+    seed: SeedOption = 0,
+    engine: EngineOption = "auto",
+    voices_dir: VoicesOption = DEFAULT_VOICES,
+) -> None:
+    """Held-out likelihood, and copy synthesis beside Griffin-Lim."""
+    from vocoder import voice as voice_files
+    from vocoder.corpus.manifest import Corpus
+    from vocoder.evaluation.evaluate import evaluate as run
+    from vocoder.evaluation.report import summary, write_json, write_report
+    from vocoder.voice import VoiceRegistry
+
+    is_folder = (Path(voice) / voice_files.MANIFEST).is_file()
+    loaded = voice_files.load(Path(voice)) if is_folder else VoiceRegistry(voices_dir).get(voice)
+    result = run(
+        loaded, Corpus.load(corpus), per_speaker=clips, seed=seed, engine=engine, audio_dir=report
+    )
+    print(summary(result))
+    if json_output:
+        write_json(json_output, result)
+    if report:
+        write_report(report, result)
+
+
+@app.command()
+def bench(
+    preset: Annotated[str, typer.Option(help="Preset of the model.")] = "small",
+    engine: EngineOption = "auto",
+    streams: Annotated[int, typer.Option(min=1, help="Rows generated at once.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the engine.")] = 1,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Least time to measure.")] = 3.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Speed of an engine, and its error against the parallel forward."""
+    from vocoder.bench.speed import measure
+
+    result = measure(preset, engine, streams=streams, threads=threads, seconds=seconds)
+    print(result.model_dump_json() if as_json else result.line())
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address; VOCODER_HOST, else 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; VOCODER_PORT, else 8000.")] = None,
+) -> None:
+    """The HTTP server."""
+    from server.app import serve as run
+    from server.settings import ServerSettings
+
+    given = {"host": host, "port": port}
+    run(ServerSettings(**{key: value for key, value in given.items() if value is not None}))
+
+
+def main() -> None:
+    """Entry point of ``vocoder``."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        app()
+    except UserError as error:
+        print(f"vocoder: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

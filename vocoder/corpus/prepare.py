@@ -1,0 +1,283 @@
+"""Prepare a corpus: read, clean, extract features in parallel, split by prompt, report.
+
+Running it again does only what changed: a recording whose bytes and settings are those of the last
+run is not processed, and what vanished from the sources is removed.
+"""
+
+import json
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from vocoder import files
+from vocoder.corpus import parallel, readers, report
+from vocoder.corpus.manifest import (
+    CORPUS_FILE,
+    FORMAT,
+    MANIFEST_FILE,
+    REJECTED_FILE,
+    SPLITS,
+    UNFINISHED_FILE,
+    UTTERANCES_FOLDER,
+    Reason,
+    Rejection,
+    Source,
+    Split,
+    Utterance,
+    read_lines,
+    utterance_file,
+    write_lines,
+)
+from vocoder.corpus.processing import Measures, Outcome, PreparationConfig, Refusal, Task
+from vocoder.corpus.readers import Recording
+from vocoder.corpus.splits import prompts_of, split_prompts
+from vocoder.errors import ConfigError, CorpusError
+from vocoder.features import mel_filterbank
+from vocoder.progress import track
+
+__all__ = ["PreparationConfig", "Summary", "load_settings", "prepare"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did.
+
+    Attributes:
+        folder: the prepared corpus.
+        hours: prepared speech by speaker and split.
+        utterances: prepared, of which ``redone`` were processed in this run.
+        rejected: recordings passed over, by reason.
+        removed: utterance files of earlier runs that have no recording any more.
+        report: the page to look at.
+    """
+
+    folder: Path
+    hours: dict[str, dict[str, float]]
+    utterances: int
+    redone: int
+    rejected: dict[str, int]
+    removed: int
+    report: Path
+
+    def __str__(self) -> str:
+        """The summary as the command line prints it."""
+        lines = []
+        for speaker, hours in self.hours.items():
+            parts = ", ".join(f"{split} {value:.3f}" for split, value in hours.items())
+            lines.append(f"{speaker}: {sum(hours.values()):.2f} hours ({parts})")
+        kept = self.utterances - self.redone
+        lines.append(f"{self.utterances} utterances: {self.redone} processed, {kept} up to date")
+        if self.removed:
+            lines.append(f"{self.removed} removed: their recordings are gone or no longer usable")
+        if self.rejected:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in self.rejected.items())
+            lines.append(f"{sum(self.rejected.values())} rejected: {reasons}")
+        return "\n".join([*lines, f"report: {self.report}"])
+
+
+def load_settings(path: Path | None) -> PreparationConfig:
+    """Read preparation settings from a TOML file; the defaults where there is none.
+
+    Raises:
+        ConfigError: no such file, not TOML, an unknown key or a value that cannot be meant.
+    """
+    if path is None:
+        return PreparationConfig()
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as TOML ({error})") from None
+    return PreparationConfig.parse(data, str(path))
+
+
+def prepare(
+    corpora: Sequence[Path], output: Path, settings: PreparationConfig, *, jobs: int = 1
+) -> Summary:
+    """Prepare the recordings of ``corpora`` into the folder ``output``.
+
+    Args:
+        corpora: folders in LJSpeech or VCTK layout, plain folders of audio, or folders of these.
+        output: a new folder, or one prepared before, of which is kept what is up to date.
+        settings: feature settings, trimming, level, limits and splits.
+        jobs: processes; 1 works in this one.
+
+    Raises:
+        CorpusError: nothing found, nothing usable, or ``output`` holds something else.
+        ConfigError: ``jobs`` below 1, or feature settings that cannot be met.
+    """
+    if jobs < 1:
+        raise ConfigError(f"jobs {jobs}: give at least 1", param="jobs")
+    mel_filterbank(settings.features)
+    _check_output(output, corpora)
+    found = readers.find(corpora)
+    rejections = [rejection for one in found for rejection in one.rejections]
+    recordings = []
+    for recording in (recording for one in found for recording in one.recordings):
+        if settings.require_text and recording.text is None:
+            detail = "no transcript was found, require_text asks for one"
+            rejections.append(_rejection(recording, Refusal("no_transcript", detail)))
+        else:
+            recordings.append(recording)
+    output.mkdir(parents=True, exist_ok=True)
+    # There until the end, so that nobody trains on a half-changed corpus.
+    files.write_text(output / UNFINISHED_FILE, "vocoder prepare is at work or was interrupted\n")
+    known = _earlier_rejections(output / REJECTED_FILE)
+    tasks = [
+        Task(r.path, output / utterance_file(r.speaker, r.id), known.get((r.speaker, r.id)))
+        for r in recordings
+    ]
+    done = dict(track(parallel.outcomes(tasks, settings, jobs=jobs), "prepare", len(tasks)))
+    outcomes = [done[index] for index in range(len(tasks))]
+    prompts = prompts_of(recordings)
+    usable = []
+    for recording, prompt, outcome in zip(recordings, prompts, outcomes, strict=True):
+        if outcome.refusal:
+            rejections.append(_rejection(recording, outcome.refusal, outcome.digest))
+        else:
+            usable.append((recording, prompt, outcome))
+    rejections.sort(key=lambda r: (r.speaker, r.id, r.source))
+    write_lines(output / REJECTED_FILE, rejections)
+    if not usable:
+        _remove_stale(output, set())
+        raise CorpusError(_nothing_left(rejections, output), param="corpus")
+    splits = split_prompts({prompt for _, prompt, _ in usable}, settings)
+    rows = [_row(*one, splits[one[1]], settings) for one in usable]
+    rows.sort(key=lambda row: (row[0].speaker, row[0].id))
+    utterances = [utterance for utterance, _ in rows]
+    hours = _hours(utterances, settings)
+    removed = _remove_stale(output, {utterance.file for utterance in utterances})
+    write_lines(output / MANIFEST_FILE, utterances)
+    sources = [_source(one) for one in found]
+    _write_head(output, settings, sources, hours)
+    page = report.write(output, rows, rejections, sources, settings)
+    (output / UNFINISHED_FILE).unlink()
+    return Summary(
+        folder=output,
+        hours=hours,
+        utterances=len(utterances),
+        redone=sum(outcome.redone for _, _, outcome in usable),
+        rejected=dict(Counter(rejection.reason for rejection in rejections)),
+        removed=removed,
+        report=page,
+    )
+
+
+def _row(
+    recording: Recording, prompt: str, outcome: Outcome, split: Split, settings: PreparationConfig
+) -> tuple[Utterance, Measures]:
+    assert outcome.digest is not None and outcome.measures is not None
+    utterance = Utterance(
+        id=recording.id,
+        speaker=recording.speaker,
+        prompt=prompt,
+        split=split,
+        text=recording.text,
+        samples=outcome.samples,
+        frames=settings.features.frames(outcome.samples),
+        file=utterance_file(recording.speaker, recording.id),
+        source=str(recording.path),
+        digest=outcome.digest,
+    )
+    return utterance, outcome.measures
+
+
+def _hours(
+    utterances: Sequence[Utterance], settings: PreparationConfig
+) -> dict[str, dict[str, float]]:
+    samples: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SPLITS, 0))
+    for utterance in utterances:
+        samples[utterance.speaker][utterance.split] += utterance.samples
+    an_hour = 3600 * settings.features.sample_rate_hz
+    return {
+        speaker: {split: round(count / an_hour, 4) for split, count in counts.items()}
+        for speaker, counts in samples.items()
+    }
+
+
+def _source(one: readers.Found) -> Source:
+    speakers = tuple(sorted({recording.speaker for recording in one.recordings}))
+    return Source(path=str(one.path), layout=one.layout, speakers=speakers, licence=one.licence)
+
+
+def _write_head(
+    output: Path,
+    settings: PreparationConfig,
+    sources: Sequence[Source],
+    hours: dict[str, dict[str, float]],
+) -> None:
+    dump = settings.model_dump(mode="json")
+    head = {
+        "format": FORMAT,
+        "features": dump.pop("features"),
+        "speakers": sorted(hours),
+        "preparation": dump,
+        "sources": [source.model_dump(mode="json") for source in sources],
+        "hours": hours,
+    }
+    text = json.dumps(head, indent=2, ensure_ascii=False)
+    files.write_text(output / CORPUS_FILE, f"{text}\n")
+
+
+def _rejection(recording: Recording, refusal: Refusal, digest: str | None = None) -> Rejection:
+    return Rejection(
+        id=recording.id,
+        speaker=recording.speaker,
+        source=str(recording.path),
+        reason=refusal.reason,
+        detail=refusal.detail,
+        digest=digest,
+    )
+
+
+def _earlier_rejections(path: Path) -> dict[tuple[str, str], tuple[str, Refusal]]:
+    """Verdicts of the last run by speaker and id; a damaged list only costs their making anew."""
+    known: dict[tuple[str, str], tuple[str, Refusal]] = {}
+    if not path.is_file():
+        return known
+    try:
+        earlier = [Rejection.parse(data, where) for data, where in read_lines(path)]
+    except (CorpusError, ConfigError):
+        return known
+    for one in earlier:
+        if one.digest and one.reason in get_args(Reason):
+            known[one.speaker, one.id] = one.digest, Refusal(one.reason, one.detail)
+    return known
+
+
+def _check_output(output: Path, corpora: Sequence[Path]) -> None:
+    if output.exists() and not output.is_dir():
+        raise CorpusError(f"{output}: is a file; name a folder for the prepared corpus")
+    for corpus in corpora:
+        if output.resolve() == corpus.resolve():
+            raise CorpusError(
+                f"{output}: is the corpus itself; name another folder to prepare into"
+            )
+    ours = any((output / name).is_file() for name in (CORPUS_FILE, UNFINISHED_FILE))
+    if output.is_dir() and any(output.iterdir()) and not ours:
+        raise CorpusError(
+            f"{output}: holds other files and no prepared corpus; name a new or empty folder"
+        )
+
+
+def _remove_stale(output: Path, wanted: set[str]) -> int:
+    removed = 0
+    for path in sorted((output / UTTERANCES_FOLDER).glob("*/*.safetensors")):
+        if path.relative_to(output).as_posix() not in wanted:
+            path.unlink()
+            # A name with a dot in front was left by an interrupted write.
+            removed += not path.name.startswith(".")
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()
+    return removed
+
+
+def _nothing_left(rejections: Sequence[Rejection], output: Path) -> str:
+    counts = Counter(rejection.reason for rejection in rejections).most_common()
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts)
+    return (
+        f"no usable recording is left of {len(rejections)} ({reasons}), the first: "
+        f"{rejections[0].source}: {rejections[0].detail}; all are in {output / REJECTED_FILE}"
+    )

@@ -1,0 +1,295 @@
+"""One recording to one utterance file: check, trim, level, features. Runs in worker processes.
+
+An utterance file carries the digest of what it was made from, so the file itself tells whether it
+is up to date, after an interrupted run as well.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import soundfile
+import torch
+import torchaudio
+from pydantic import Field, model_validator
+from safetensors import safe_open
+from safetensors.torch import save as save_safetensors
+
+from vocoder import audio, features, files
+from vocoder.audio import PCM_16_LEVELS, Samples
+from vocoder.config import FeatureConfig, Settings
+from vocoder.corpus.manifest import Reason
+from vocoder.errors import AudioError, ConfigError, CorpusError
+
+VERSION = 1
+"""Raised when the processing below changes, so that prepared files are made anew."""
+
+FRAME_S, STEP_S = 0.02, 0.01
+SHORTEST_SOUND_STEPS = 3
+HIGH_PASS_HZ = 80.0
+FULL_SCALE = 0.999
+# Beyond these a header is damaged, and the resampling filter may not fit into memory.
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 4000, 384000
+LOWEST_DB = -120.0
+
+
+class PreparationConfig(Settings):
+    """How recordings become a corpus."""
+
+    features: FeatureConfig = FeatureConfig()
+    f0: bool = Field(False, description="analyse F0 as well, some twenty times slower")
+    require_text: bool = Field(False, description="reject recordings without a transcript")
+    trim_db: float = Field(
+        40.0, gt=0, le=100, description="silence lies this far below loud speech"
+    )
+    trim_floor_db: float = Field(8.0, ge=0, le=40, description="and up to this far above the noise")
+    trim_margin_s: float = Field(0.12, ge=0, le=5, description="kept around speech, in seconds")
+    level_dbfs: float = Field(-24.0, ge=-60, le=0, description="RMS of the speech after levelling")
+    peak_limit: float = Field(0.95, gt=0, lt=1, description="largest sample after levelling")
+    silence_dbfs: float = Field(-60.0, ge=-110, le=0, description="speech below this is silence")
+    min_duration_s: float = Field(0.5, gt=0, description="least length after trimming, in seconds")
+    max_duration_s: float = Field(30.0, gt=0, description="greatest length after trimming")
+    clipping_limit: float = Field(5e-4, ge=0, le=1, description="share of samples at full scale")
+    validation_fraction: float = Field(0.02, ge=0, lt=0.5, description="share of prompts")
+    test_fraction: float = Field(0.02, ge=0, lt=0.5, description="share of prompts")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PreparationConfig":
+        if self.min_duration_s >= self.max_duration_s:
+            raise ValueError(
+                f"min_duration_s {self.min_duration_s:g} is not below max_duration_s "
+                f"{self.max_duration_s:g}"
+            )
+        return self
+
+    def audio_settings(self) -> str:
+        """What an utterance file depends on; text and splits lie in the manifest alone."""
+        apart = {"require_text", "validation_fraction", "test_fraction"}
+        return json.dumps([VERSION, self.model_dump(mode="json", exclude=apart)], sort_keys=True)
+
+
+class Measures(Settings):
+    """What was measured on one recording. Levels are RMS in dB of full scale."""
+
+    rate_hz: int = Field(description="rate of the recording, samples a second")
+    seconds: float = Field(description="length of the recording")
+    kept_s: float = Field(description="length after trimming")
+    level_dbfs: float = Field(description="speech, before levelling")
+    floor_dbfs: float = Field(description="quiet frames, before levelling")
+    gain_db: float = Field(description="by which the level was changed")
+    silence: float = Field(description="share of quiet frames, after trimming")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A recording to process; ``rejected`` is the digest and verdict of an earlier run."""
+
+    source: Path
+    target: Path
+    rejected: "tuple[str, Refusal] | None" = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a recording was passed over."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a recording: measured and written, kept as it was, or refused."""
+
+    digest: str | None
+    samples: int = 0
+    measures: Measures | None = None
+    refusal: Refusal | None = None
+    redone: bool = False
+
+
+class _Refused(Exception):
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.refusal = Refusal(reason, detail)
+
+
+def process(task: Task, settings: PreparationConfig) -> Outcome:
+    """Make the utterance file of one recording, unless it is there and up to date."""
+    try:
+        with open(task.source, "rb") as source:
+            content = hashlib.file_digest(source, "sha256").hexdigest()
+    except OSError as error:
+        refusal = Refusal("unreadable", f"cannot be opened ({error.strerror})")
+        return Outcome(None, refusal=refusal, redone=True)
+    digest = hashlib.sha256(f"{content} {settings.audio_settings()}".encode()).hexdigest()
+    if task.rejected and task.rejected[0] == digest:
+        return Outcome(digest, refusal=task.rejected[1])
+    if (kept := _up_to_date(task.target, digest)) is not None:
+        return kept
+    try:
+        samples, measures = clean(task.source, settings)
+    except _Refused as refused:
+        return Outcome(digest, refusal=refused.refusal, redone=True)
+    pcm = audio.to_pcm16(samples)
+    # Features of the rounded samples: the pair on disk belongs together exactly.
+    analysed = features.analyze(
+        pcm.astype(np.float32) / PCM_16_LEVELS, settings.features, with_f0=settings.f0
+    )
+    tensors = {"audio": torch.from_numpy(pcm), "mel": analysed.mel.contiguous()}
+    if analysed.f0 is not None:
+        tensors["f0"] = analysed.f0
+    metadata = settings.features.fingerprint()
+    metadata |= {"digest": digest, "measures": measures.model_dump_json()}
+    try:
+        files.write_bytes(task.target, save_safetensors(tensors, metadata=metadata))
+    except OSError as error:
+        raise CorpusError(f"{task.target}: cannot be written ({error.strerror})") from None
+    return Outcome(digest, len(pcm), measures, redone=True)
+
+
+def clean(source: Path, settings: PreparationConfig) -> tuple[Samples, Measures]:
+    """Read, judge, trim and level one recording.
+
+    Returns:
+        Samples (F * hop,) at the configured rate, and what was measured.
+    """
+    samples, rate = _read(source, settings)
+    seconds = len(samples) / rate
+    clipped = float((np.abs(samples) >= FULL_SCALE).mean())
+    if clipped > settings.clipping_limit:
+        raise _Refused(
+            "clipped",
+            f"{clipped:.2%} of its samples are at full scale, at most "
+            f"{settings.clipping_limit:.2%} may be",
+        )
+    to_rate = settings.features.sample_rate_hz
+    samples = audio.resample(samples - samples.mean(), rate, to_rate)
+    levels = frame_levels(samples, to_rate)
+    speech = speech_frames(levels, settings)
+    level = _mean_level(levels[speech])
+    if not speech.any() or level < settings.silence_dbfs:
+        loudest = float(levels.max())
+        raise _Refused(
+            "silent",
+            f"no sound reaches {settings.silence_dbfs:g} dBFS, the loudest frame has {loudest:.0f}",
+        )
+    start, end = _span(speech, len(samples), settings)
+    kept = samples[start:end]
+    length = len(kept) / to_rate
+    if length < settings.min_duration_s:
+        raise _Refused(
+            "too_short",
+            f"{length:.2f} s of it are left after trimming, expected {settings.min_duration_s:g} s",
+        )
+    if length > settings.max_duration_s:
+        raise _Refused("too_long", _too_long(length, settings))
+    gain = 10 ** ((settings.level_dbfs - level) / 20)
+    gain = min(gain, settings.peak_limit / float(np.abs(kept).max()))
+    tail = settings.features.frames(len(kept)) * settings.features.hop_length - len(kept)
+    steps = round(to_rate * STEP_S)
+    inside = speech[start // steps : max(end // steps, start // steps + 1)]
+    measures = Measures(
+        rate_hz=rate,
+        seconds=round(seconds, 3),
+        kept_s=round(length, 3),
+        level_dbfs=round(level, 2),
+        floor_dbfs=round(float(np.percentile(levels, 5)), 2),
+        gain_db=round(20 * float(np.log10(gain)), 2),
+        silence=round(1 - float(inside.mean()), 4),
+    )
+    return np.pad(kept * np.float32(gain), (0, tail)), measures
+
+
+def frame_levels(samples: Samples, rate_hz: int) -> npt.NDArray[np.float64]:
+    """RMS in dBFS of frames of 20 ms every 10 ms, above the rumble: (T // step,), at least one."""
+    passed = torchaudio.functional.highpass_biquad(torch.from_numpy(samples), rate_hz, HIGH_PASS_HZ)
+    frame, step = round(rate_hz * FRAME_S), round(rate_hz * STEP_S)
+    side = (frame - step) // 2
+    padded = torch.nn.functional.pad(passed.double(), (side, frame))
+    power = padded.unfold(0, frame, step).square().mean(-1)[: max(1, len(samples) // step)]
+    levels = 10 * np.log10(power.numpy() + 10 ** (LOWEST_DB / 10))
+    return np.asarray(levels, dtype=np.float64)
+
+
+def speech_frames(
+    levels: npt.NDArray[np.float64], settings: PreparationConfig
+) -> npt.NDArray[np.bool_]:
+    """Which frames (N,) hold speech rather than silence, noise or a click.
+
+    Recordings differ in level and noise floor, so the threshold follows both: ``trim_db`` below
+    the loud frames, raised above the noise, but never into the speech.
+    """
+    loud, floor = np.percentile(levels, (95, 5))
+    threshold = max(loud - settings.trim_db, floor + settings.trim_floor_db)
+    threshold = min(threshold, loud - settings.trim_db / 2)
+    above = levels > max(threshold, settings.silence_dbfs)
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], above.astype(np.int8), [0]))))
+    speech = np.zeros_like(above)
+    for start, end in edges.reshape(-1, 2):
+        speech[start:end] = end - start >= SHORTEST_SOUND_STEPS
+    return speech
+
+
+def _span(
+    speech: npt.NDArray[np.bool_], samples: int, settings: PreparationConfig
+) -> tuple[int, int]:
+    """From the first to the last frame of speech with the margin, in whole hops where it can."""
+    rate, hop = settings.features.sample_rate_hz, settings.features.hop_length
+    step, margin = round(rate * STEP_S), round(rate * settings.trim_margin_s)
+    where = np.flatnonzero(speech)
+    start = max(0, int(where[0]) * step - margin)
+    end = min(samples, (int(where[-1]) + 1) * step + margin)
+    return start, min(samples, start + settings.features.frames(end - start) * hop)
+
+
+def _read(source: Path, settings: PreparationConfig) -> tuple[Samples, int]:
+    if source.stat().st_size == 0:
+        raise _Refused("empty", "the file has no content")
+    try:
+        header = soundfile.info(source)
+        if not LOWEST_RATE_HZ <= header.samplerate <= HIGHEST_RATE_HZ:
+            raise _Refused(
+                "unreadable",
+                f"its rate is {header.samplerate} Hz, expected {LOWEST_RATE_HZ} to "
+                f"{HIGHEST_RATE_HZ}",
+            )
+        # Looked at before reading: hours of audio would not fit into memory.
+        if header.duration > 4 * settings.max_duration_s:
+            raise _Refused("too_long", _too_long(header.duration, settings))
+        if header.frames == 0:
+            raise _Refused("empty", "the file holds no samples")
+        return audio.read(source)
+    except AudioError as error:
+        raise _Refused("unreadable", str(error)) from None
+    except (soundfile.LibsndfileError, RuntimeError, OSError, ValueError) as error:
+        raise _Refused("unreadable", f"not readable as audio ({str(error).rstrip('.')})") from None
+
+
+def _too_long(seconds: float, settings: PreparationConfig) -> str:
+    return (
+        f"{seconds:.1f} s, at most {settings.max_duration_s:g} s may be: cut it, or raise "
+        "max_duration_s"
+    )
+
+
+def _mean_level(levels: npt.NDArray[np.float64]) -> float:
+    return float(10 * np.log10(np.mean(10 ** (levels / 10)))) if levels.size else LOWEST_DB
+
+
+def _up_to_date(target: Path, digest: str) -> Outcome | None:
+    """The outcome of an earlier run, where its file is whole and of the same digest."""
+    try:
+        with safe_open(target, framework="np") as opened:  # type: ignore[no-untyped-call]
+            metadata = dict(opened.metadata() or {})
+            if metadata.get("digest") != digest:
+                return None
+            (samples,) = opened.get_slice("audio").get_shape()
+            measures = Measures.parse(json.loads(metadata["measures"]), str(target))
+    except (OSError, safetensors.SafetensorError, KeyError, ValueError, ConfigError):
+        return None
+    return Outcome(digest, samples, measures)

@@ -1,0 +1,199 @@
+"""The corpus report: one page with its pictures beside it, to be looked at before training."""
+
+import html
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from vocoder import files
+from vocoder.corpus.manifest import SPLITS, Rejection, Source, Utterance
+from vocoder.corpus.processing import Measures, PreparationConfig
+
+Row = tuple[Utterance, Measures]
+
+PAGE_FILE = "report.html"
+SPEAKERS_A_PICTURE = 6
+BINS = 40
+BAR, MEDIAN = "#4477aa", "#222222"
+
+_PANELS = (
+    ("duration after trimming, s", lambda m: m.kept_s),
+    ("speech level before, dBFS", lambda m: m.level_dbfs),
+    ("quiet frames before, dBFS", lambda m: m.floor_dbfs),
+    ("silence left, % of frames", lambda m: 100 * m.silence),
+)
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: 0.5rem 0 1.5rem; }
+th, td { border-bottom: 1px solid #ccc; padding: 0.2rem 0.8rem; text-align: left;
+         vertical-align: top; overflow-wrap: anywhere; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+img { max-width: 100%; height: auto; }
+"""
+
+
+def write(
+    folder: Path,
+    rows: Sequence[Row],
+    rejections: Sequence[Rejection],
+    sources: Sequence[Source],
+    settings: PreparationConfig,
+) -> Path:
+    """Write ``report.html`` and its pictures into the corpus folder; returns the page's path."""
+    by_speaker: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_speaker[row[0].speaker].append(row)
+    pictures = _pictures(folder, {name: [m for _, m in own] for name, own in by_speaker.items()})
+    rate = settings.features.sample_rate_hz
+    parts = [
+        "<h1>Corpus report</h1>",
+        f"<p>{len(rows)} utterances, {_hours(rows, rate):.2f} hours, {len(by_speaker)} speakers, "
+        f"{len({u.prompt for u, _ in rows})} prompts; {len(rejections)} recordings rejected.</p>",
+        "<h2>Hours and utterances</h2>",
+        _hours_table(by_speaker, rate),
+        _low_rates(by_speaker, rate),
+        "<h2>Levels, silence and durations</h2>",
+        "<p>One row a speaker; the line is the median. Levels are RMS before levelling; quiet "
+        "frames are the 5th percentile of 20 ms frames.</p>",
+        *(
+            f'<p><img src="{name}" alt="Histograms for {html.escape(", ".join(speakers))}"></p>'
+            for name, speakers in pictures
+        ),
+        "<h2>Rejected</h2>",
+        _rejected(rejections),
+        "<h2>Sources</h2>",
+        _table(
+            ["folder", "layout", "speakers", "licence"],
+            [(s.path, s.layout, ", ".join(s.speakers), s.licence or "not found") for s in sources],
+        ),
+        "<h2>Settings</h2>",
+        _table(["setting", "value"], _settings(settings)),
+    ]
+    page = folder / PAGE_FILE
+    head = f'<meta charset="utf-8"><title>Corpus report</title><style>{_STYLE}</style>'
+    body = "\n".join(parts)
+    files.write_text(
+        page,
+        f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n',
+    )
+    return page
+
+
+def _hours(rows: Iterable[Row], rate_hz: int) -> float:
+    return sum(utterance.samples for utterance, _ in rows) / rate_hz / 3600
+
+
+def _hours_table(by_speaker: dict[str, list[Row]], rate_hz: int) -> str:
+    def cells(name: str, rows: Sequence[Row]) -> list[str]:
+        line = [name]
+        for split in SPLITS:
+            own = [row for row in rows if row[0].split == split]
+            line += [f"{_hours(own, rate_hz):.3f}", str(len(own))]
+        return [*line, f"{_hours(rows, rate_hz):.3f}", str(len(rows))]
+
+    lines = [cells(name, rows) for name, rows in by_speaker.items()]
+    if len(lines) > 1:
+        lines.append(cells("all", [row for rows in by_speaker.values() for row in rows]))
+    header = ["speaker"]
+    for name in (*SPLITS, "all"):
+        header += [f"{name}, hours", "files"]
+    return _table(header, lines, numbers_from=1)
+
+
+def _low_rates(by_speaker: dict[str, list[Row]], rate_hz: int) -> str:
+    counts = {
+        name: sum(measures.rate_hz < rate_hz for _, measures in rows)
+        for name, rows in by_speaker.items()
+    }
+    low = ", ".join(f"{html.escape(name)} {count}" for name, count in counts.items() if count)
+    if not low:
+        return ""
+    return (
+        f"<p><strong>Recorded below {rate_hz} Hz</strong>, so without their upper band: {low}.</p>"
+    )
+
+
+def _rejected(rejections: Sequence[Rejection]) -> str:
+    if not rejections:
+        return "<p>None.</p>"
+    counts = Counter((r.reason, r.speaker) for r in rejections)
+    by_reason = sorted((reason, speaker, str(n)) for (reason, speaker), n in counts.items())
+    return _table(["reason", "speaker", "recordings"], by_reason, numbers_from=2) + _table(
+        ["speaker", "id", "reason", "detail", "source"],
+        [(r.speaker, r.id, r.reason, r.detail, r.source) for r in rejections],
+    )
+
+
+def _settings(settings: PreparationConfig) -> list[tuple[str, str]]:
+    dump = settings.model_dump()
+    features = dump.pop("features")
+    return [(f"features.{k}", str(v)) for k, v in features.items()] + [
+        (k, str(v)) for k, v in dump.items()
+    ]
+
+
+def _table(
+    header: Sequence[str], lines: Iterable[Sequence[str]], *, numbers_from: int | None = None
+) -> str:
+    def line(tag: str, cells: Sequence[str]) -> str:
+        marked = []
+        for column, cell in enumerate(cells):
+            number = numbers_from is not None and column >= numbers_from
+            kind = ' class="n"' if number else ""
+            marked.append(f"<{tag}{kind}>{html.escape(cell)}</{tag}>")
+        return f"<tr>{''.join(marked)}</tr>"
+
+    rows = [line("th", header), *(line("td", cells) for cells in lines)]
+    return "<table>\n" + "\n".join(rows) + "\n</table>"
+
+
+def _pictures(
+    folder: Path, by_speaker: dict[str, list[Measures]]
+) -> list[tuple[str, Sequence[str]]]:
+    """Draw histograms, some speakers a picture; returns each file's name and its speakers."""
+    for old in folder.glob("report-*.png"):
+        old.unlink()
+    speakers = list(by_speaker)
+    # One range a column over all speakers, so that rows can be compared.
+    everyone = [measures for own in by_speaker.values() for measures in own]
+    ranges = [_range([value(m) for m in everyone]) for _, value in _PANELS]
+    pictures = []
+    for first in range(0, len(speakers), SPEAKERS_A_PICTURE):
+        shown = speakers[first : first + SPEAKERS_A_PICTURE]
+        name = f"report-{first // SPEAKERS_A_PICTURE + 1}.png"
+        figure = _figure({speaker: by_speaker[speaker] for speaker in shown}, ranges)
+        with files.replacing(folder / name) as temporary:
+            figure.savefig(temporary, dpi=110)
+        pictures.append((name, shown))
+    return pictures
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    margin = 0.02 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _figure(by_speaker: dict[str, list[Measures]], ranges: Sequence[tuple[float, float]]) -> Figure:
+    figure = Figure(figsize=(13, 0.6 + 1.9 * len(by_speaker)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(by_speaker), len(_PANELS), squeeze=False, sharex="col")
+    for line, (speaker, own) in zip(axes, by_speaker.items(), strict=True):
+        # A name is plain text, whatever dollar signs it holds.
+        line[0].set_ylabel(f"{speaker}\nrecordings", parse_math=False)
+        for panel, (_, value), limits in zip(line, _PANELS, ranges, strict=True):
+            values = np.array([value(measures) for measures in own])
+            panel.hist(values, bins=np.linspace(*limits, BINS + 1).tolist(), color=BAR)
+            middle = float(np.median(values))
+            panel.axvline(middle, color=MEDIAN, linewidth=1)
+            panel.set_xlim(limits)
+            panel.set_title(f"median {middle:.3g}", fontsize=9, loc="right")
+            panel.spines[["top", "right"]].set_visible(False)
+    for panel, (label, _) in zip(axes[-1], _PANELS, strict=True):
+        panel.set_xlabel(label)
+    return figure
