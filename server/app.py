@@ -77,9 +77,9 @@ def serve(settings: ServerSettings) -> None:
     Raises:
         UserError: the voices are unusable, or the address cannot be listened on.
     """
-    logging.config.dictConfig(logs.config(settings.log_format))
     app = create_app(settings, _synthesizer(settings))
     listener = _listen(settings.host, settings.port)
+    logging.config.dictConfig(logs.config(settings.log_format))
     config = uvicorn.Config(
         app,
         access_log=False,

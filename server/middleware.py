@@ -32,6 +32,7 @@ class RequestContext:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; what is no HTTP request passes through."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -85,14 +86,16 @@ class BodyLimit:
         self.max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; what is no HTTP request passes through."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        received, over = 0, False
+        received, over, more = 0, False, True
 
         async def counted() -> Message:
-            nonlocal received, over
+            nonlocal received, over, more
             message = await receive()
+            more = message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > self.max_bytes:
                 over = True
@@ -100,7 +103,8 @@ class BodyLimit:
             return message
 
         async def lingering(message: Message) -> None:
-            if over and message["type"] == "http.response.body" and not message.get("more_body"):
+            last = message["type"] == "http.response.body" and not message.get("more_body")
+            if over and more and last:
                 await send({**message, "more_body": True})
                 await _drop_rest(receive)
                 message = {"type": "http.response.body", "body": b"", "more_body": False}

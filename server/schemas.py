@@ -69,7 +69,8 @@ class ErrorDetail(BaseModel):
 
     message: str = Field(description="what was wrong, and what would be right")
     type: str = Field(description="family of the error")
-    param: str | None = Field(description="the field at fault, where there is one")
+    # Always sent; optional here because FastAPI leaves null values out of the examples.
+    param: str | None = Field(None, description="the field at fault; null where there is none")
     code: str = Field(description="short stable word for programs")
 
 

@@ -204,8 +204,7 @@ def serve(
     from server.app import serve as run
     from server.settings import ServerSettings
 
-    given = {"host": host, "port": port}
-    run(ServerSettings(**{key: value for key, value in given.items() if value is not None}))
+    run(ServerSettings.load(host=host, port=port))
 
 
 def main() -> None:

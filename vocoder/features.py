@@ -6,6 +6,7 @@ zeros beyond the ends. So F frames stand for exactly F * hop samples.
 
 import functools
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,15 +56,17 @@ def mel_filterbank(config: FeatureConfig) -> Tensor:
     Raises:
         ConfigError: a band is so narrow that no FFT bin falls into it.
     """
-    bank = torchaudio.functional.melscale_fbanks(
-        config.n_fft // 2 + 1,
-        config.f_min_hz,
-        config.f_max_hz,
-        config.n_mels,
-        config.sample_rate_hz,
-        norm="slaney",
-        mel_scale="slaney",
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of empty bands: refused below, with the remedy
+        bank = torchaudio.functional.melscale_fbanks(
+            config.n_fft // 2 + 1,
+            config.f_min_hz,
+            config.f_max_hz,
+            config.n_mels,
+            config.sample_rate_hz,
+            norm="slaney",
+            mel_scale="slaney",
+        )
     empty = int((bank.sum(dim=0) == 0).sum())
     if empty:
         raise ConfigError(
@@ -200,7 +203,7 @@ def deserialize(data: bytes, config: FeatureConfig) -> Features:
     try:
         metadata = _metadata(data)
         tensors = load_safetensors(data)
-    except (safetensors.SafetensorError, ValueError, KeyError, UnicodeDecodeError) as error:
+    except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:
         raise FeatureError(f"not a feature file: {error}", param="mel") from None
     if "mel" not in tensors:
         raise FeatureError("feature file has no tensor named mel", param="mel")
@@ -211,7 +214,9 @@ def deserialize(data: bytes, config: FeatureConfig) -> Features:
 def _metadata(data: bytes) -> dict[str, str]:
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length].decode("utf-8"))
-    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else {}
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    if not isinstance(metadata, dict):
+        return {}
     return {str(key): str(value) for key, value in metadata.items()}
 
 

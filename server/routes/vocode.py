@@ -16,11 +16,12 @@ from server.errors import Refusal, validation_refusal
 from server.generations import Stopped, while_connected
 from server.routes import vocode_openapi
 from server.schemas import VocodeOptions, VocodeRequest
-from server.service import ServiceDependency
+from server.service import Service, ServiceDependency
 from vocoder import audio, features
 from vocoder.config import FeatureConfig
 from vocoder.errors import FeatureError
 from vocoder.features import Features
+from vocoder.voice import Voice
 
 FEATURE_FILE_TYPES = ("application/octet-stream", "application/x-safetensors")
 JSON_TYPE = "application/json"
@@ -48,32 +49,7 @@ async def vocode(
     (n_mels, frames) and, as metadata, the settings it was made with. They must be the voice's
     own, which `GET /v1/audio/voices` lists.
     """
-    kind = _content_type(request)
-    options: VocodeOptions = query
-    if kind == JSON_TYPE:
-        if request.query_params:
-            raise Refusal(
-                400,
-                "with a JSON body the options go into the body, not into the query",
-                code="options_in_query",
-                param=next(iter(request.query_params))[:64],
-            )
-        options = json_request = await asyncio.to_thread(_parse_json, await request.body())
-        voice = await service.voice(options.voice)
-        wanted = await asyncio.to_thread(_json_features, json_request, voice.config.features)
-    else:
-        voice = await service.voice(options.voice)
-        body = await request.body()
-        # safetensors begins with a length in 8 bytes, the last of them zero; neither JSON nor
-        # what curl -d makes of a file holds a zero byte.
-        if kind in UNTYPED and b"\0" not in body[:8]:
-            raise Refusal(
-                415,
-                f"the body, sent as {kind or 'no type'}, is not a feature file: with curl use "
-                f"--data-binary @FILE; for JSON add the header content-type: {JSON_TYPE}",
-                code="unsupported_media_type",
-            )
-        wanted = await asyncio.to_thread(features.deserialize, body, voice.config.features)
+    options, voice, wanted = await _read(request, query, service)
     voice.speaker_index(options.speaker)
     _check_length(wanted, service.settings.max_audio_s)
     engine = await asyncio.to_thread(service.synthesizer.engine_name, voice, options.engine)
@@ -114,6 +90,36 @@ async def vocode(
         "Cache-Control": "no-cache",
     }
     return Response(encoded, media_type=audio.MEDIA_TYPES[options.response_format], headers=headers)
+
+
+async def _read(
+    request: Request, query: VocodeOptions, service: Service
+) -> tuple[VocodeOptions, Voice, Features]:
+    kind = _content_type(request)
+    if kind == JSON_TYPE:
+        if request.query_params:
+            raise Refusal(
+                400,
+                "with a JSON body the options go into the body, not into the query",
+                code="options_in_query",
+                param=next(iter(request.query_params))[:64],
+            )
+        given = await asyncio.to_thread(_parse_json, await request.body())
+        voice = await service.voice(given.voice)
+        return given, voice, await asyncio.to_thread(_json_features, given, voice.config.features)
+    voice = await service.voice(query.voice)
+    body = await request.body()
+    # safetensors begins with a length in 8 bytes, the last of them zero; neither JSON nor what
+    # curl -d makes of a file holds a zero byte.
+    if kind in UNTYPED and b"\0" not in body[:8]:
+        raise Refusal(
+            415,
+            f"the body, sent as {kind or 'no type'}, is not a feature file: with curl use "
+            f"--data-binary @FILE; for JSON add the header content-type: {JSON_TYPE}",
+            code="unsupported_media_type",
+        )
+    wanted = await asyncio.to_thread(features.deserialize, body, voice.config.features)
+    return query, voice, wanted
 
 
 def _content_type(request: Request) -> str:
@@ -172,7 +178,7 @@ def _check_length(wanted: Features, max_audio_s: float) -> None:
     if seconds > max_audio_s:
         raise Refusal(
             422,
-            f"the features are {seconds:.2f} s of audio, this server makes at most "
+            f"the features are {seconds:.3f} s of audio, this server makes at most "
             f"{max_audio_s:g} s a request",
             code="audio_too_long",
             param="mel",

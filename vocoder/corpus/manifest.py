@@ -151,9 +151,7 @@ class Corpus:
                 "make one with: vocoder prepare RECORDINGS -o " + str(folder)
             )
         if (folder / UNFINISHED_FILE).is_file():
-            raise CorpusError(
-                f"{folder}: its preparation did not finish; run vocoder prepare again"
-            )
+            raise CorpusError(f"{folder}: preparation did not finish; run vocoder prepare again")
         head = _read_head(folder / CORPUS_FILE)
         utterances = tuple(
             Utterance.parse(data, where) for data, where in read_lines(folder / MANIFEST_FILE)
@@ -169,8 +167,8 @@ class Corpus:
             if utterance.samples != utterance.frames * head.features.hop_length:
                 raise _damaged(
                     folder / MANIFEST_FILE,
-                    f"gives {'/'.join(key)} {utterance.samples} samples in {utterance.frames} frames "
-                    f"of {head.features.hop_length}",
+                    f"gives {'/'.join(key)} {utterance.samples} samples in "
+                    f"{utterance.frames} frames of {head.features.hop_length}",
                 )
         if {u.speaker for u in utterances} != set(head.speakers):
             raise _damaged(folder / MANIFEST_FILE, f"has other speakers than {CORPUS_FILE}")
@@ -208,7 +206,7 @@ def read_utterance_file(path: Path, features: FeatureConfig) -> dict[str, Tensor
         CorpusError: missing, damaged, or made with other settings.
     """
     try:
-        with safe_open(path, framework="pt") as opened:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="pt") as opened:
             metadata = dict(opened.metadata() or {})
             tensors = {str(key): opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
         check_fingerprint(metadata, features)

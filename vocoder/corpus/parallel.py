@@ -41,7 +41,7 @@ def _pool(
     waiting: list[int],
     suspects: list[int],
 ) -> Iterator[tuple[int, Outcome]]:
-    """Do the tasks in ``waiting`` from its end; a crash leaves what was under way in ``suspects``."""
+    """Do ``waiting`` from its end; a crash leaves what was under way in ``suspects``."""
     under_way: dict[Future[Outcome], int] = {}
     context = _context()
     executor = ProcessPoolExecutor(jobs, context, torch.set_num_threads, (1,))

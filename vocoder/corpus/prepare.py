@@ -168,7 +168,8 @@ def prepare(
 def _row(
     recording: Recording, prompt: str, outcome: Outcome, split: Split, settings: PreparationConfig
 ) -> tuple[Utterance, Measures]:
-    assert outcome.digest is not None and outcome.measures is not None
+    assert outcome.digest is not None
+    assert outcome.measures is not None
     utterance = Utterance(
         id=recording.id,
         speaker=recording.speaker,
@@ -252,9 +253,7 @@ def _check_output(output: Path, corpora: Sequence[Path]) -> None:
         raise CorpusError(f"{output}: is a file; name a folder for the prepared corpus")
     for corpus in corpora:
         if output.resolve() == corpus.resolve():
-            raise CorpusError(
-                f"{output}: is the corpus itself; name another folder to prepare into"
-            )
+            raise CorpusError(f"{output}: is the corpus itself; name another folder")
     ours = any((output / name).is_file() for name in (CORPUS_FILE, UNFINISHED_FILE))
     if output.is_dir() and any(output.iterdir()) and not ours:
         raise CorpusError(

@@ -43,9 +43,7 @@ class PreparationConfig(Settings):
     features: FeatureConfig = FeatureConfig()
     f0: bool = Field(False, description="analyse F0 as well, some twenty times slower")
     require_text: bool = Field(False, description="reject recordings without a transcript")
-    trim_db: float = Field(
-        40.0, gt=0, le=100, description="silence lies this far below loud speech"
-    )
+    trim_db: float = Field(40.0, gt=0, le=100, description="silence is this far below loud speech")
     trim_floor_db: float = Field(8.0, ge=0, le=40, description="and up to this far above the noise")
     trim_margin_s: float = Field(0.12, ge=0, le=5, description="kept around speech, in seconds")
     level_dbfs: float = Field(-24.0, ge=-60, le=0, description="RMS of the speech after levelling")
@@ -138,7 +136,7 @@ def process(task: Task, settings: PreparationConfig) -> Outcome:
     pcm = audio.to_pcm16(samples)
     # Features of the rounded samples: the pair on disk belongs together exactly.
     analysed = features.analyze(
-        pcm.astype(np.float32) / PCM_16_LEVELS, settings.features, with_f0=settings.f0
+        pcm.astype(np.float32) / np.float32(PCM_16_LEVELS), settings.features, with_f0=settings.f0
     )
     tensors = {"audio": torch.from_numpy(pcm), "mel": analysed.mel.contiguous()}
     if analysed.f0 is not None:
@@ -229,7 +227,7 @@ def speech_frames(
     threshold = min(threshold, loud - settings.trim_db / 2)
     above = levels > max(threshold, settings.silence_dbfs)
     edges = np.flatnonzero(np.diff(np.concatenate(([0], above.astype(np.int8), [0]))))
-    speech = np.zeros_like(above)
+    speech = np.zeros(above.shape, dtype=np.bool_)
     for start, end in edges.reshape(-1, 2):
         speech[start:end] = end - start >= SHORTEST_SOUND_STEPS
     return speech
@@ -284,7 +282,7 @@ def _mean_level(levels: npt.NDArray[np.float64]) -> float:
 def _up_to_date(target: Path, digest: str) -> Outcome | None:
     """The outcome of an earlier run, where its file is whole and of the same digest."""
     try:
-        with safe_open(target, framework="np") as opened:  # type: ignore[no-untyped-call]
+        with safe_open(target, framework="np") as opened:
             metadata = dict(opened.metadata() or {})
             if metadata.get("digest") != digest:
                 return None

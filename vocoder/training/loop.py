@@ -176,7 +176,7 @@ class _Run:
                 for name, p in self.model.named_parameters()
                 if p.grad is not None and not p.grad.isfinite().all()
             ],
-            "largest_weight": max(float(p.abs().max()) for p in self.model.parameters()),
+            "largest_weight": max(float(p.detach().abs().max()) for p in self.model.parameters()),
         }
         path = self.folder / "not-finite.json"
         if self.process.leads:

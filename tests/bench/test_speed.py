@@ -1,0 +1,15 @@
+import json
+
+from tolerances import STEP_AGAINST_PARALLEL
+from vocoder.bench.speed import measure
+
+
+def test_a_measurement_holds_together() -> None:
+    result = measure("tiny", "auto", streams=2, threads=1, seconds=0.01)
+    data = json.loads(result.model_dump_json())
+    assert data["engine"] == "reference"
+    assert data["samples_per_second"] > 0
+    assert 0 <= data["max_error_against_reference"] < STEP_AGAINST_PARALLEL
+    steps = data["samples_per_second"] / 2
+    assert abs(data["microseconds_per_step"] * steps / 1e6 - 1) < 1e-6
+    assert abs(data["real_time_streams"] * 16000 / data["samples_per_second"] - 1) < 1e-6

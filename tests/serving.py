@@ -1,0 +1,64 @@
+"""For the server's tests: a tiny untrained voice, its features, a server on a real socket."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import uvicorn
+from fastapi import FastAPI
+
+from vocoder import voice
+from vocoder.config import ConditioningConfig, FeatureConfig, ModelConfig, StackConfig
+from vocoder.features import Features
+from vocoder.voice import VoiceManifest
+from vocoder.wavenet.model import WaveNet
+
+VOCODE_URL = "/v1/audio/vocode"
+FEATURES = FeatureConfig(
+    sample_rate_hz=8000, n_fft=256, win_length=256, hop_length=40, n_mels=8, f_max_hz=4000.0
+)
+CONFIG = ModelConfig(
+    features=FEATURES,
+    stack=StackConfig(
+        cycles=1, layers_per_cycle=2, residual_channels=4, gate_channels=8, skip_channels=4
+    ),
+    conditioning=ConditioningConfig(
+        encoder_channels=4, encoder_layers=0, channels=4, upsample=(5,)
+    ),
+    speakers=("slt", "花子"),
+)
+
+
+def save_voice(folder: Path, voice_id: str, seed: int = 0) -> None:
+    """Write an untrained voice below ``folder``."""
+    torch.manual_seed(seed)
+    manifest = VoiceManifest(
+        id=voice_id, name=voice_id.title(), licence="MIT", model=CONFIG, weights={}
+    )
+    voice.save(folder / voice_id, WaveNet(CONFIG), manifest)
+
+
+def features_of(frames: int, config: FeatureConfig = FEATURES) -> Features:
+    """Plausible features, the same each time."""
+    noise = torch.Generator().manual_seed(frames)
+    mel = torch.randn(config.n_mels, frames, generator=noise) - 6.0
+    return Features(mel=mel, config=config)
+
+
+@contextlib.contextmanager
+def live(app: FastAPI) -> Iterator[int]:
+    """Serve an application on a free port of this machine; gives the port."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.005)
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -1,0 +1,68 @@
+"""Imports run one way (see the layout in the README), and nothing heavy happens at import."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+LAYERS = [
+    {"errors", "files", "progress", "__init__"},
+    {"config"},
+    {"audio", "features", "quantization"},
+    {"wavenet"},
+    {"generation"},
+    {"acoustic", "text", "voice"},
+    {"synthesizer"},
+    {"corpus", "training", "evaluation", "bench"},
+    {"cli"},
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def part(module: str) -> str | None:
+    """The part of the package that a module's name lies in."""
+    names = module.split(".")
+    if names[0] != "vocoder" or len(names) == 1 or names[1] not in RANK:
+        return None
+    return names[1]
+
+
+def test_imports_run_one_way() -> None:
+    wrong = []
+    for path in (ROOT / "vocoder").rglob("*.py"):
+        own = path.relative_to(ROOT / "vocoder").parts[0].removesuffix(".py")
+        for module in imports(path):
+            other = part(module)
+            if other is not None and other != own and RANK[other] > RANK[own]:
+                wrong.append(f"{path.relative_to(ROOT)} imports {module}")
+    assert not wrong
+
+
+def test_every_part_has_its_place() -> None:
+    parts = {p.name.removesuffix(".py") for p in (ROOT / "vocoder").iterdir()} - {"__pycache__"}
+    assert parts <= RANK.keys()
+
+
+def test_only_the_server_knows_http() -> None:
+    for path in (ROOT / "vocoder").rglob("*.py"):
+        modules = {module.split(".")[0] for module in imports(path)}
+        assert not modules & {"fastapi", "starlette", "uvicorn", "httpx"}, path
+        assert "server" not in modules or path.name == "cli.py"
+
+
+def test_nothing_is_unpickled() -> None:
+    for folder in ("vocoder", "server"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = path.read_text()
+            assert "torch.load(" not in text, path
+            assert not {"pickle", "joblib", "dill"} & imports(path), path
