@@ -10,6 +10,7 @@ from vocoder import voice
 from vocoder.config import (
     ConditioningConfig,
     FeatureConfig,
+    GenerationConfig,
     LinearPredictionConfig,
     LogisticsConfig,
     ModelConfig,
@@ -83,9 +84,13 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one tiny voice of three speakers, untrained."""
     folder = tmp_path_factory.mktemp("voices")
     tiny = random_model(CONFIGS["linear_prediction"])
-    voice.save(
-        folder / "tiny", tiny, voice.VoiceManifest(id="tiny", model=tiny.config, weights={})
+    manifest = voice.VoiceManifest(
+        id="tiny",
+        model=tiny.config,
+        generation=GenerationConfig(correction_passes=1),
+        weights={},
     )
+    voice.save(folder / "tiny", tiny, manifest)
     return folder
 
 

@@ -29,7 +29,8 @@ def test_chunks_add_up_to_the_frames_and_repeat_with_the_seed(
 ) -> None:
     given = features(voice, 10)
     chunks = list(synthesizer.vocode(given, voice=voice, speaker="ben", seed=3))
-    assert len(chunks) == 2
+    assert len(chunks) > 1
+    assert all(len(chunk) for chunk in chunks)
     whole = np.concatenate(chunks)
     assert whole.shape == (10 * 200,)
     assert whole.dtype == np.float32

@@ -66,7 +66,7 @@ def test_weights_of_another_shape_are_refused_even_with_a_right_hash(folder: Pat
         ({"mood": "gay"}, "unknown key"),
         ({"id": "../etc"}, "id"),
         ({"weights": {"../../secret": "0"}}, "weights must name"),
-        ({"temperature": 0.0}, "temperature"),
+        ({"generation": {"temperature": 0.0}}, "temperature"),
     ],
 )
 def test_a_manifest_that_cannot_be_meant_is_refused(

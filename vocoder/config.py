@@ -202,6 +202,18 @@ class ModelConfig(Settings):
         return self.stack.receptive_field + self.stack.kernel_size - 1
 
 
+class GenerationConfig(Settings):
+    """How a voice's audio is drawn and finished. None of it is the model's; all of it is heard."""
+
+    temperature: float = Field(1.0, gt=0.0, le=2.0, description="factor of the sampling spread")
+    correction_passes: int = Field(
+        0, ge=0, le=8, description="spectral correction towards the mel; 0 for the bare WaveNet"
+    )
+    correction_limit_db: float = Field(
+        12.0, gt=0.0, le=60.0, description="largest gain or loss of a band in one pass"
+    )
+
+
 _24_KHZ = FeatureConfig(
     sample_rate_hz=24000, n_fft=1024, win_length=1024, hop_length=300, f_max_hz=12000.0
 )

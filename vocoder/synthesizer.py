@@ -12,6 +12,7 @@ from vocoder.audio import Samples
 from vocoder.errors import UserError
 from vocoder.features import Features, check_fingerprint, validate_mel
 from vocoder.generation import dispatch
+from vocoder.generation.correction import CorrectionChain
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.noise import uniforms
 from vocoder.voice import Voice, VoiceRegistry
@@ -57,7 +58,7 @@ class Synthesizer:
             key = (voice.digest, name)
             if key not in self._engines:
                 self._engines[key] = dispatch.create(
-                    voice.model, name, temperature=voice.manifest.temperature
+                    voice.model, name, temperature=voice.manifest.generation.temperature
                 )
             return self._engines[key]
 
@@ -84,24 +85,29 @@ class Synthesizer:
             engine: by name; the synthesizer's own where None.
 
         Returns:
-            Chunks (T,) at the voice's rate, F * hop samples in all.
+            Chunks (T,) at the voice's rate, none empty, F * hop samples in all.
 
         Raises:
             UserError: before the first chunk, for features, speaker, seed or engine that don't fit.
         """
         runner = self.engine(voice, engine)
         conditioning = condition(voice, Request(features, speaker, seed))
-        return self._chunks(runner, conditioning, features.frames, voice, seed)
+        return self._chunks(runner, conditioning, features, voice, seed)
 
     def _chunks(
-        self, engine: Engine, conditioning: Conditioning, frames: int, voice: Voice, seed: int
+        self, engine: Engine, conditioning: Conditioning, features: Features, voice: Voice, seed: int
     ) -> Iterator[Samples]:
         state, seeds = engine.start(1), torch.tensor([seed])
-        for first in range(0, frames, CHUNK_FRAMES):
-            count = min(CHUNK_FRAMES, frames - first)
+        correction = _correction(voice, features)
+        for first in range(0, features.frames, CHUNK_FRAMES):
+            count = min(CHUNK_FRAMES, features.frames - first)
             steps = count * voice.config.features.hop_length
             noise = uniforms(seeds, state.position.cpu(), steps).to(state.position.device)
-            yield engine.generate(state, conditioning, noise)[0].cpu().numpy()
+            bare = engine.generate(state, conditioning, noise)[0].cpu().numpy()
+            if len(chunk := correction.push(bare)):
+                yield chunk
+        if len(chunk := correction.flush()):
+            yield chunk
 
     def vocode_many(
         self, requests: Sequence[Request], *, voice: Voice, engine: str | None = None
@@ -123,7 +129,22 @@ class Synthesizer:
             device = state.position.device
             chunk = runner.generate(state, _rows(batch, rows), noise.to(device), rows.to(device))
             audio[rows.numpy(), first * hop : first * hop + steps] = chunk.cpu().numpy()
-        return [audio[row, : count * hop] for row, count in enumerate(frames)]
+        finished = []
+        for row, request in enumerate(requests):
+            correction = _correction(voice, request.features)
+            bare = audio[row, : request.features.frames * hop]
+            finished.append(np.concatenate((correction.push(bare), correction.flush())))
+        return finished
+
+
+def _correction(voice: Voice, features: Features) -> CorrectionChain:
+    settings = voice.manifest.generation
+    return CorrectionChain(
+        features.mel.numpy(),
+        voice.config.features,
+        settings.correction_passes,
+        settings.correction_limit_db,
+    )
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
 from vocoder import files
-from vocoder.config import ModelConfig, Settings
+from vocoder.config import GenerationConfig, ModelConfig, Settings
 from vocoder.errors import ConfigError, NotFoundError, VoiceError
 from vocoder.wavenet.model import WaveNet
 
@@ -57,7 +57,7 @@ class VoiceManifest(Settings):
     name: str = Field("", description="name that people read")
     licence: str = Field("", description="licence of the weights")
     model: ModelConfig = Field(description="the vocoder's configuration")
-    temperature: float = Field(1.0, gt=0.0, le=2.0, description="factor of the sampling spread")
+    generation: GenerationConfig = Field(default_factory=GenerationConfig, description="sampling")
     weights: dict[str, str] = Field(description="SHA-256 of each weights file, by its name")
     provenance: Provenance = Field(default_factory=Provenance, description="data and training")
 

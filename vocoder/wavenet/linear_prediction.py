@@ -33,14 +33,12 @@ class LinearPrediction(NamedTuple):
 
 
 @functools.lru_cache(maxsize=16)
-def _spectrum_matrix(config: FeatureConfig) -> tuple[Tensor, Tensor]:
-    """Log area of each band (n_mels,), and linear interpolation of band centres to FFT bins."""
+def spectrum_matrix(config: FeatureConfig) -> Tensor:
+    """Linear interpolation from the bands' centres to the FFT's bins (n_mels, n_fft // 2 + 1)."""
     bank = mel_filterbank(config).double()
     bins = torch.arange(bank.shape[0], dtype=torch.float64)
-    area = bank.sum(dim=0)
-    centres = (bank * bins[:, None]).sum(dim=0) / area
-    right = torch.searchsorted(centres, bins).clamp(1, max(1, config.n_mels - 1))
-    right = right.clamp_max(config.n_mels - 1)
+    centres = (bank * bins[:, None]).sum(dim=0) / bank.sum(dim=0)
+    right = torch.searchsorted(centres, bins).clamp(min(1, config.n_mels - 1), config.n_mels - 1)
     left = (right - 1).clamp_min(0)
     span = (centres[right] - centres[left]).clamp_min(1e-9)
     weight = ((bins - centres[left]) / span).clamp(0.0, 1.0)
@@ -48,7 +46,7 @@ def _spectrum_matrix(config: FeatureConfig) -> tuple[Tensor, Tensor]:
     columns = torch.arange(bank.shape[0])
     matrix[left, columns] += 1 - weight
     matrix[right, columns] += weight
-    return area.log(), matrix
+    return matrix
 
 
 @functools.lru_cache(maxsize=16)
@@ -89,7 +87,8 @@ def predict_from_mel(
     mel: Tensor, features: FeatureConfig, config: LinearPredictionConfig
 ) -> LinearPrediction:
     """The predictor of each column of a log-mel spectrogram (B, n_mels, N)."""
-    log_area, interpolation = (m.to(mel.device) for m in _spectrum_matrix(features))
+    interpolation = spectrum_matrix(features).to(mel.device)
+    log_area = mel_filterbank(features).double().sum(dim=0).log().to(mel.device)
     transform = _autocorrelation_matrix(features.n_fft, config.order).to(mel.device)
     log_band_power = mel.double().transpose(-1, -2) - log_area
     power = (log_band_power @ interpolation).exp()
