@@ -90,8 +90,8 @@ class Synthesizer:
         Raises:
             UserError: before the first chunk, for features, speaker, seed or engine that don't fit.
         """
-        runner = self.engine(voice, engine)
         conditioning = condition(voice, Request(features, speaker, seed))
+        runner = self.engine(voice, engine)
         return self._chunks(runner, conditioning, features, voice, seed)
 
     def _chunks(

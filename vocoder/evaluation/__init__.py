@@ -1,0 +1,1 @@
+"""Quality against recordings: likelihood, copy synthesis beside Griffin-Lim, and the report."""
