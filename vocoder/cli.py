@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -156,6 +157,9 @@ def evaluate(
     json_output: Annotated[Path | None, typer.Option("--json", metavar="OUT")] = None,
     report: Annotated[Path | None, typer.Option("--report", metavar="DIR")] = None,
     clips: Annotated[int, typer.Option(min=1, help="Clips a speaker.")] = 15,
+    correction_passes: Annotated[
+        int | None, typer.Option(min=0, max=8, help="Instead of the voice's own; 0 for none.")
+    ] = None,
     seed: SeedOption = 0,
     engine: EngineOption = "auto",
     voices_dir: VoicesOption = DEFAULT_VOICES,
@@ -169,6 +173,8 @@ def evaluate(
 
     is_folder = (Path(voice) / voice_files.MANIFEST).is_file()
     loaded = voice_files.load(Path(voice)) if is_folder else VoiceRegistry(voices_dir).get(voice)
+    if correction_passes is not None:
+        loaded = loaded.with_generation(correction_passes=correction_passes)
     result = run(
         loaded, Corpus.load(corpus), per_speaker=clips, seed=seed, engine=engine, audio_dir=report
     )
@@ -183,16 +189,27 @@ def evaluate(
 def bench(
     preset: Annotated[str, typer.Option(help="Preset of the model.")] = "small",
     engine: EngineOption = "auto",
-    streams: Annotated[int, typer.Option(min=1, help="Rows generated at once.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the engine.")] = 1,
+    streams: Annotated[int, typer.Option(min=1, help="Rows at once.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads to run with.")] = 1,
     seconds: Annotated[float, typer.Option(min=0.01, help="Least time to measure.")] = 3.0,
+    training: Annotated[
+        bool, typer.Option("--training", help="Time a training step instead of generation.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Speed of an engine, and its error against the parallel forward."""
-    from vocoder.bench.speed import measure
+    """Speed of an engine and its error against the parallel forward, or of a training step."""
+    from vocoder.bench.speed import Speed, measure
+    from vocoder.bench.training import TrainingSpeed, measure_training
 
-    result = measure(preset, engine, streams=streams, threads=threads, seconds=seconds)
-    print(result.model_dump_json() if as_json else result.line())
+    results: Sequence[Speed | TrainingSpeed]
+    if training:
+        results = measure_training(
+            preset, rows=streams, seconds=1.0, threads=threads, steps=7, compiled=True
+        )
+    else:
+        results = [measure(preset, engine, streams=streams, threads=threads, seconds=seconds)]
+    for result in results:
+        print(result.model_dump_json() if as_json else result.line())
 
 
 @app.command()

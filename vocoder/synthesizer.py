@@ -45,7 +45,7 @@ class Synthesizer:
         self.registry = registry
         self.default_engine = engine
         self._lock = threading.Lock()
-        self._engines: dict[tuple[str, str], Engine] = {}
+        self._engines: dict[tuple[str, str, float], Engine] = {}
 
     def engine(self, voice: Voice, name: str | None = None) -> Engine:
         """The engine that speaks for a voice, made when first asked for.
@@ -55,11 +55,10 @@ class Synthesizer:
         """
         name = self.default_engine if name is None else name
         with self._lock:
-            key = (voice.digest, name)
+            temperature = voice.manifest.generation.temperature
+            key = (voice.digest, name, temperature)
             if key not in self._engines:
-                self._engines[key] = dispatch.create(
-                    voice.model, name, temperature=voice.manifest.generation.temperature
-                )
+                self._engines[key] = dispatch.create(voice.model, name, temperature=temperature)
             return self._engines[key]
 
     def engine_name(self, voice: Voice, name: str | None = None) -> str:

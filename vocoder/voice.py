@@ -8,7 +8,7 @@ folders found at start: it never becomes a path.
 import hashlib
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,12 @@ class Voice:
                 f"speaker {name!r} is unknown: voice {self.id} has {', '.join(self.speakers)}",
                 param="speaker",
             ) from None
+
+    def with_generation(self, **changes: float) -> "Voice":
+        """The same voice, drawn and finished with other settings of :class:`GenerationConfig`."""
+        generation = self.manifest.generation.model_copy(update=changes)
+        manifest = self.manifest.model_copy(update={"generation": generation})
+        return replace(self, manifest=manifest)
 
 
 def save(folder: Path, model: WaveNet, manifest: VoiceManifest) -> VoiceManifest:

@@ -64,6 +64,15 @@ def test_resumed_equals_unbroken_bit_for_bit(corpus: Path, tmp_path: Path) -> No
     assert digests[0] == digests[1]
 
 
+def test_free_running_samples_are_written_as_sound_and_picture(
+    corpus: Path, tmp_path: Path
+) -> None:
+    loop.train(run_config(corpus, tmp_path, steps=2, sample_every=2, sample_clips=2))
+    written = sorted(path.suffix for path in (tmp_path / "samples" / "step-0000002").iterdir())
+    assert written == [".png", ".png", ".wav", ".wav"]
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
 def test_loss_falls(corpus: Path, tmp_path: Path) -> None:
     loop.train(
         run_config(corpus, tmp_path, steps=60, learning_rate=3e-3, batch_size=4, log_every=5)

@@ -5,12 +5,17 @@ from pathlib import Path
 import torch
 
 import vocoder
-from vocoder import voice
+from vocoder import audio, voice
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.corpus.manifest import Corpus
+from vocoder.evaluation import plots
+from vocoder.generation import dispatch
+from vocoder.generation.noise import uniforms
 from vocoder.training.config import TrainingConfig
 from vocoder.training.log import RunLog
 from vocoder.wavenet.model import WaveNet
+
+LONGEST_S = 3.0
 
 
 def export(
@@ -35,3 +40,33 @@ def export(
         id=config.name, model=model.config, weights={}, provenance=provenance
     )
     voice.save(folder, model, manifest)
+
+
+@torch.inference_mode()
+def generate(log: RunLog, step: int, model: WaveNet, corpus: Corpus, count: int) -> None:
+    """Speak held-out clips free-running, from their mels: WAV files, TensorBoard, spectrograms.
+
+    The clips run in one batch, each for at most ``LONGEST_S``; no correction follows, so that one
+    hears the network itself.
+    """
+    rate, hop = corpus.features.sample_rate_hz, corpus.features.hop_length
+    utterances = corpus.split("validation") or corpus.split("train")
+    chosen = utterances[:: max(1, len(utterances) // count)][:count]
+    frames = min(min(u.frames for u in chosen), round(LONGEST_S * rate / hop))
+    read = [corpus.read(utterance) for utterance in chosen]
+    mel = torch.stack([mel[:, :frames] for _, mel in read]).to(model.device)
+    speakers = [model.config.speakers.index(utterance.speaker) for utterance in chosen]
+    one_hot = torch.eye(len(model.config.speakers))[speakers].to(model.device)
+    engine, seeds = dispatch.create(model), torch.arange(len(chosen))
+    noise = uniforms(seeds, torch.zeros_like(seeds), frames * hop).to(model.device)
+    conditioning = model.condition(mel, one_hot)
+    spoken = engine.generate(engine.start(len(chosen)), conditioning, noise).cpu()
+    for utterance, (pcm, _), samples in zip(chosen, read, spoken, strict=True):
+        name = f"{utterance.speaker}-{utterance.id}"
+        recording = (pcm[: frames * hop].float() / audio.PCM_16_LEVELS).numpy()
+        folder = log.folder / "samples" / f"step-{step:07d}"
+        audio.write(folder / f"{name}.wav", samples.numpy(), rate)
+        figure = plots.training_sample(recording, samples.numpy(), rate, f"{name}, step {step}")
+        plots.save(folder / f"{name}.png", figure)
+        log.board.add_audio(name, samples, step, sample_rate=rate)
+        log.board.add_figure(name, figure, step)

@@ -1,0 +1,150 @@
+"""Speed of one training step, beside the PyPI package wavenet_vocoder where it is installed.
+
+Both train the same shape on the same batch: forward, loss, backward, Adam. Neither counts reading
+the data.
+"""
+
+import importlib.util
+import math
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+
+from vocoder.config import ModelConfig, Settings, preset
+from vocoder.quantization import CLASSES, mu_law_encode
+from vocoder.training.dataset import Batch
+from vocoder.training.loop import Objective
+from vocoder.wavenet.model import WaveNet
+
+PEER = "wavenet_vocoder"
+
+
+class TrainingSpeed(Settings):
+    """One measurement."""
+
+    name: str = Field(description="whose step, and in which number format")
+    preset: str = Field(description="name of the model's shape")
+    batch: str = Field(description="rows x seconds")
+    threads: int = Field(description="threads it ran with")
+    step_ms: float = Field(description="median time of a step")
+    audio_per_second: float = Field(description="seconds of audio trained on in a second")
+
+    def line(self) -> str:
+        """The measurement in one line for people."""
+        return (
+            f"{self.name:<28} {self.preset:<9} {self.batch:<10} {self.threads} threads  "
+            f"{self.step_ms:>8.1f} ms/step  {self.audio_per_second:>6.2f} s of audio/s"
+        )
+
+
+def measure_training(
+    preset_name: str, *, rows: int, seconds: float, threads: int, steps: int, compiled: bool
+) -> list[TrainingSpeed]:
+    """Time a training step of a mu-law preset in each format, and the peer's.
+
+    Raises:
+        ConfigError: unknown preset.
+    """
+    config = preset(preset_name)
+    rate, hop = config.features.sample_rate_hz, config.features.hop_length
+    frames = round(seconds * rate / hop)
+    batch = _batch(config, rows, frames)
+    runs = {"vocoder fp32": _own_step(config, batch, bf16=False, compiled=False)}
+    runs["vocoder bf16"] = _own_step(config, batch, bf16=True, compiled=False)
+    if compiled:
+        runs["vocoder bf16 compiled"] = _own_step(config, batch, bf16=True, compiled=True)
+    if importlib.util.find_spec(PEER):
+        for bf16 in (False, True):
+            name = f"{PEER} {'bf16' if bf16 else 'fp32'}"
+            runs[name] = _peer_step(config, batch, bf16=bf16)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for step in runs.values():
+            step()
+        times: dict[str, list[float]] = {name: [] for name in runs}
+        for _ in range(steps):  # taken in turn, so that a noisy moment meets them all
+            for name, step in runs.items():
+                began = time.perf_counter()
+                step()
+                times[name].append(time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(before)
+    audio_s = rows * frames * hop / rate
+    return [
+        TrainingSpeed(
+            name=name,
+            preset=preset_name,
+            batch=f"{rows} x {frames * hop / rate:g} s",
+            threads=threads,
+            step_ms=sorted(spent)[steps // 2] * 1e3,
+            audio_per_second=audio_s / sorted(spent)[steps // 2],
+        )
+        for name, spent in times.items()
+    ]
+
+
+def _batch(config: ModelConfig, rows: int, frames: int) -> Batch:
+    margin, samples = config.conditioning.margin, frames * config.features.hop_length
+    mel = torch.randn(rows, config.features.n_mels, frames + 2 * margin) - 10
+    speaker = torch.eye(len(config.speakers))[torch.zeros(rows, dtype=torch.int64)]
+    return Batch(torch.randn(rows, samples) * 0.1, mel, speaker, torch.ones(rows, samples))
+
+
+def _own_step(
+    config: ModelConfig, batch: Batch, *, bf16: bool, compiled: bool
+) -> Callable[[], None]:
+    model = WaveNet(config)
+    if compiled:
+        model.stack.compile(dynamic=False)
+    objective = Objective(model, bf16=bf16)
+    optimiser = torch.optim.Adam(model.parameters())
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        objective(batch).backward()
+        optimiser.step()
+
+    return step
+
+
+def _peer_step(config: ModelConfig, batch: Batch, *, bf16: bool) -> Callable[[], None]:
+    from wavenet_vocoder import WaveNet as Peer
+
+    stack = config.stack
+    model = Peer(
+        out_channels=CLASSES,
+        layers=stack.layers,
+        stacks=stack.cycles,
+        residual_channels=stack.residual_channels,
+        gate_channels=stack.gate_channels,
+        skip_out_channels=stack.skip_channels,
+        kernel_size=stack.kernel_size,
+        dropout=0.0,
+        cin_channels=config.features.n_mels,
+        upsample_conditional_features=True,
+        upsample_scales=_scales(config.features.hop_length),
+    )
+    optimiser = torch.optim.Adam(model.parameters())
+    margin = config.conditioning.margin
+    codes = mu_law_encode(batch.audio)
+    inputs = F.one_hot(codes, CLASSES).float().transpose(1, 2).contiguous()
+    mel = batch.mel[..., margin:-margin].contiguous()
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            logits = model(inputs, c=mel)
+        F.cross_entropy(logits[:, :, :-1].float(), codes[:, 1:]).backward()
+        optimiser.step()
+
+    return step
+
+
+def _scales(hop: int) -> list[int]:
+    """Two factors of the hop, near each other: the peer upsamples in such steps."""
+    first = next(f for f in range(round(math.sqrt(hop)), 0, -1) if hop % f == 0)
+    return [first, hop // first]

@@ -1,0 +1,236 @@
+"""Held-out likelihood of a voice, and its free-running copy synthesis beside Griffin-Lim."""
+
+import statistics
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+
+import vocoder
+from vocoder import audio
+from vocoder.audio import PCM_16_LEVELS, Samples
+from vocoder.config import Settings
+from vocoder.corpus.manifest import Corpus, Split, Utterance
+from vocoder.errors import CorpusError, FeatureError, NotFoundError, UserError
+from vocoder.evaluation import pitch
+from vocoder.evaluation.griffin_lim import griffin_lim
+from vocoder.evaluation.metrics import Metrics, measure
+from vocoder.features import Features, check_fingerprint
+from vocoder.progress import track
+from vocoder.synthesizer import MAX_SEED, Request, Synthesizer, condition
+from vocoder.voice import Voice, VoiceRegistry
+from vocoder.wavenet.distributions import bits
+
+KEPT_A_SPEAKER = 2
+"""Clips a speaker whose audio is written, for the pictures of the report and for listening."""
+
+
+class Clip(Settings):
+    """One held-out utterance and its copies."""
+
+    speaker: str = Field(description="who speaks")
+    id: str = Field(description="utterance of the corpus")
+    samples: int = Field(ge=1, description="length T")
+    bits_per_sample: float = Field(description="negative log-likelihood, teacher-forced")
+    wavenet: Metrics = Field(description="of the voice, free-running")
+    griffin_lim: Metrics = Field(description="of the baseline from the same mel")
+    audio: dict[str, str] = Field(
+        description="files below the audio folder: recording, wavenet, griffin_lim; empty if not kept"
+    )
+
+
+class Summary(Settings):
+    """Averages over clips."""
+
+    clips: int = Field(ge=1, description="how many")
+    seconds: float = Field(gt=0.0, description="length of all of them")
+    bits_per_sample: float = Field(description="weighted by samples")
+    wavenet: Metrics = Field(description="means over the clips")
+    griffin_lim: Metrics = Field(description="means over the clips")
+
+
+class Evaluation(Settings):
+    """The result of :func:`evaluate`."""
+
+    format: Literal[1] = Field(1, description="version of this format")
+    code_version: str = Field(description="version of this package")
+    voice: str = Field(description="id of the voice")
+    digest: str = Field(description="SHA-256 of its weights")
+    distribution: Literal["mu_law", "logistics"] = Field(
+        description="what the bits describe: 8-bit mu-law codes or 16-bit samples"
+    )
+    engine: str = Field(description="what generated")
+    split: Split = Field(description="part of the corpus")
+    seed: int = Field(ge=0, description="of the first clip's noise; the next clip has the next")
+    sample_rate_hz: int = Field(description="of all audio")
+    speakers: dict[str, Summary] = Field(description="averages of each speaker")
+    overall: Summary = Field(description="metrics: means of the speakers' means")
+    clips: tuple[Clip, ...] = Field(description="every clip")
+
+
+class _Recording(NamedTuple):
+    utterance: Utterance
+    samples: Samples
+    features: Features
+
+
+def evaluate(
+    voice: Voice,
+    corpus: Corpus,
+    *,
+    split: Split = "test",
+    per_speaker: int = 15,
+    seed: int = 0,
+    engine: str = "auto",
+    audio_dir: Path | None = None,
+) -> Evaluation:
+    """Measure a voice on clips it was not trained on.
+
+    Args:
+        voice: whose model is measured.
+        corpus: prepared with the voice's feature settings; all its speakers are the voice's.
+        split: part of the corpus.
+        per_speaker: clips of each speaker, evenly spread over the split; all where it has fewer.
+        seed: of the noise.
+        engine: by name, or ``auto``.
+        audio_dir: where the audio of the first clips of each speaker goes; nowhere if None.
+
+    Raises:
+        UserError: the corpus or an argument does not fit the voice; nothing is written.
+    """
+    recordings = _read(voice, corpus, _choose(voice, corpus, split, per_speaker))
+    if not 0 <= seed <= MAX_SEED - len(recordings):
+        raise UserError(f"seed {seed} is not in 0 to {MAX_SEED - len(recordings)}", param="seed")
+    requests = [
+        Request(recording.features, recording.utterance.speaker, seed + number)
+        for number, recording in enumerate(recordings)
+    ]
+    synthesizer = Synthesizer(VoiceRegistry(voice.folder.parent), engine)
+    name = synthesizer.engine_name(voice)
+
+    nats = [
+        _nats(voice, request, recording.samples)
+        for request, recording in track(
+            zip(requests, recordings, strict=True), "likelihood", len(requests)
+        )
+    ]
+    rate = voice.config.features.sample_rate_hz
+    seconds = sum(len(recording.samples) for recording in recordings) / rate
+    what = f"generating {len(requests)} clips ({seconds:.0f} s) with the {name} engine"
+    print(f"{what} ...", file=sys.stderr, flush=True)
+    generated = synthesizer.vocode_many(requests, voice=voice)
+
+    clips = []
+    rows = zip(recordings, generated, nats, strict=True)
+    kept: dict[str, int] = {}
+    for number, (recording, wavenet, clip_nats) in enumerate(
+        track(rows, "measuring", len(recordings))
+    ):
+        baseline = griffin_lim(recording.features, seed=seed + number)
+        speaker = recording.utterance.speaker
+        kept[speaker] = kept.get(speaker, 0) + 1
+        names: dict[str, str] = {}
+        if audio_dir is not None and kept[speaker] <= KEPT_A_SPEAKER:
+            systems = {"recording": recording.samples, "wavenet": wavenet, "griffin_lim": baseline}
+            for system, samples in systems.items():
+                names[system] = f"{speaker}-{recording.utterance.id}-{system}.wav"
+                audio.write(audio_dir / names[system], samples, rate)
+        f0 = pitch.contour(recording.samples, rate)
+        clips.append(
+            Clip(
+                speaker=speaker,
+                id=recording.utterance.id,
+                samples=len(recording.samples),
+                bits_per_sample=bits(clip_nats) / len(recording.samples),
+                wavenet=measure(recording.samples, wavenet, rate, recording_f0=f0),
+                griffin_lim=measure(recording.samples, baseline, rate, recording_f0=f0),
+                audio=names,
+            )
+        )
+    speakers = {
+        speaker: _summary([clip for clip in clips if clip.speaker == speaker], rate)
+        for speaker in corpus.speakers
+    }
+    return Evaluation(
+        code_version=vocoder.__version__,
+        voice=voice.id,
+        digest=voice.digest,
+        distribution=voice.config.distribution.kind,
+        engine=name,
+        split=split,
+        seed=seed,
+        sample_rate_hz=rate,
+        speakers=speakers,
+        overall=_overall(list(speakers.values()), clips, rate),
+        clips=tuple(clips),
+    )
+
+
+def _choose(voice: Voice, corpus: Corpus, split: Split, per_speaker: int) -> list[Utterance]:
+    if per_speaker < 1:
+        raise UserError(f"{per_speaker} clips a speaker: take at least 1", param="per_speaker")
+    try:
+        check_fingerprint(corpus.features.fingerprint(), voice.config.features)
+        for speaker in corpus.speakers:
+            voice.speaker_index(speaker)
+    except (FeatureError, NotFoundError) as error:
+        raise type(error)(f"{corpus.folder}: {error}", param=error.param) from None
+    chosen = []
+    for speaker in corpus.speakers:
+        own = [utterance for utterance in corpus.split(split) if utterance.speaker == speaker]
+        if not own:
+            raise CorpusError(
+                f"{corpus.folder}: speaker {speaker} has no utterance in the {split} split"
+            )
+        count = min(per_speaker, len(own))
+        chosen += [own[(2 * i + 1) * len(own) // (2 * count)] for i in range(count)]
+    return chosen
+
+
+def _read(voice: Voice, corpus: Corpus, utterances: Iterable[Utterance]) -> list[_Recording]:
+    recordings = []
+    for utterance in utterances:
+        pcm, mel = corpus.read(utterance)
+        samples = pcm.numpy().astype(np.float32) / PCM_16_LEVELS
+        recordings.append(_Recording(utterance, samples, Features(mel, voice.config.features)))
+    return recordings
+
+
+@torch.inference_mode()
+def _nats(voice: Voice, request: Request, samples: Samples) -> float:
+    """Negative log-likelihood of a whole clip, its first samples included."""
+    recording = torch.from_numpy(samples).unsqueeze(0).to(voice.model.device)
+    return float(voice.model.nll(recording, condition(voice, request)).double().sum())
+
+
+def _summary(clips: Sequence[Clip], rate_hz: int) -> Summary:
+    samples = sum(clip.samples for clip in clips)
+    return Summary(
+        clips=len(clips),
+        seconds=samples / rate_hz,
+        bits_per_sample=sum(clip.bits_per_sample * clip.samples for clip in clips) / samples,
+        wavenet=_mean([clip.wavenet for clip in clips]),
+        griffin_lim=_mean([clip.griffin_lim for clip in clips]),
+    )
+
+
+def _overall(speakers: Sequence[Summary], clips: Sequence[Clip], rate_hz: int) -> Summary:
+    return _summary(clips, rate_hz).model_copy(
+        update={
+            "wavenet": _mean([speaker.wavenet for speaker in speakers]),
+            "griffin_lim": _mean([speaker.griffin_lim for speaker in speakers]),
+        }
+    )
+
+
+def _mean(values: Sequence[Metrics]) -> Metrics:
+    """Mean of each metric over the clips that have it."""
+    fields: dict[str, float | None] = {}
+    for name in Metrics.model_fields:
+        known = [value for each in values if (value := getattr(each, name)) is not None]
+        fields[name] = statistics.fmean(known) if known else None
+    return Metrics.model_validate(fields)

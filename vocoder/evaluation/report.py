@@ -1,0 +1,169 @@
+"""The evaluation as JSON, as a few lines of text, and as a page with pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+from urllib.parse import quote
+
+from vocoder import audio, files
+from vocoder.evaluation import plots
+from vocoder.evaluation.evaluate import Clip, Evaluation, Summary
+from vocoder.evaluation.metrics import Metrics
+
+PAGE_FILE = "report.md"
+
+
+class _Row(NamedTuple):
+    """A metric as it is shown."""
+
+    field: str
+    label: str
+    digits: int
+    better: Literal["higher", "lower"]
+
+
+_ROWS = (
+    _Row("mcd_db", "mel-cepstral distortion, dB", 2, "lower"),
+    _Row("stoi", "STOI", 3, "higher"),
+    _Row("log_spectral_distance_db", "log-spectral distance, dB", 2, "lower"),
+    _Row("mel_spectral_distance_db", "mel-spectral distance, dB", 2, "lower"),
+    _Row("log_f0_rmse_cents", "log-F0 RMSE, cents", 1, "lower"),
+    _Row("voicing_error", "voicing error", 3, "lower"),
+)
+
+
+def write_json(path: Path, evaluation: Evaluation) -> None:
+    """Write everything that was measured, atomically."""
+    files.write_text(path, evaluation.model_dump_json(indent=2) + "\n")
+
+
+def summary(evaluation: Evaluation) -> str:
+    """The averages as plain text, for a terminal."""
+    overall = evaluation.overall
+    lines = [
+        f"voice {evaluation.voice}, {overall.clips} {evaluation.split} clips "
+        f"({overall.seconds:.0f} s), {evaluation.engine} engine, seed {evaluation.seed}",
+        f"{'bits a sample':32}{overall.bits_per_sample:10.3f}  ({_unit(evaluation)})",
+        f"{'mean of the speakers':32}{'WaveNet':>10}{'Griffin-Lim':>14}",
+    ]
+    for row in _ROWS:
+        wavenet, baseline = _values(row, overall)
+        lines.append(f"{row.label:32}{_number(row, wavenet):>10}{_number(row, baseline):>14}")
+    return "\n".join(lines)
+
+
+def write_report(folder: Path, evaluation: Evaluation) -> Path:
+    """Write ``report.md`` and its pictures; returns the page's path.
+
+    Args:
+        folder: where the page goes, and where ``evaluate`` wrote its audio, if it did.
+        evaluation: what it returned.
+
+    Raises:
+        AudioError: audio that the evaluation names is not in the folder.
+    """
+    overall = evaluation.overall
+    parts = [
+        f"# Evaluation of voice `{evaluation.voice}`",
+        f"{overall.clips} clips ({overall.seconds:.0f} s) of the {evaluation.split} split, "
+        f"generated free-running from their log-mels by the {evaluation.engine} engine, first seed "
+        f"{evaluation.seed}; weights SHA-256 `{evaluation.digest[:16]}`, vocoder "
+        f"{evaluation.code_version}. Griffin-Lim: 60 iterations from the same log-mels. "
+        "The better value is in bold.",
+        f"Held-out likelihood: **{overall.bits_per_sample:.3f} bits a sample** "
+        f"({_unit(evaluation)}), teacher-forced.",
+        "## Mean of the speakers",
+        _comparison(overall),
+        "## Speakers",
+        _speakers(evaluation),
+        "How each metric is defined: `vocoder/evaluation/metrics.py`. On linear frequency two "
+        "realisations of one noise are 6 to 8 dB apart, so no vocoder that draws its own noise "
+        "comes near 0.",
+    ]
+    pictured = [clip for clip in evaluation.clips if clip.audio]
+    if pictured:
+        parts.append("## Spectrograms")
+        parts += [_pictured(folder, clip, evaluation.sample_rate_hz) for clip in pictured]
+    parts += ["## Clips", _clips(evaluation.clips)]
+    page = folder / PAGE_FILE
+    files.write_text(page, "\n\n".join(parts) + "\n")
+    return page
+
+
+def _unit(evaluation: Evaluation) -> str:
+    if evaluation.distribution == "mu_law":
+        return "of 8, mu-law codes"
+    return "of 16, 16-bit samples"
+
+
+def _values(row: _Row, summary: Summary | Clip) -> tuple[float | None, float | None]:
+    def value(metrics: Metrics) -> float | None:
+        found: float | None = getattr(metrics, row.field)
+        return found
+
+    return value(summary.wavenet), value(summary.griffin_lim)
+
+
+def _number(row: _Row, value: float | None) -> str:
+    return "none" if value is None else f"{value:.{row.digits}f}"
+
+
+def _marked(row: _Row, values: tuple[float | None, float | None]) -> list[str]:
+    """Both values as text, the better one in bold; neither where they read the same."""
+    texts = [_number(row, value) for value in values]
+    first, second = values
+    if first is None or second is None or texts[0] == texts[1]:
+        return texts
+    best = 0 if (first > second) == (row.better == "higher") else 1
+    texts[best] = f"**{texts[best]}**"
+    return texts
+
+
+def _comparison(summary: Summary) -> str:
+    lines = [[row.label, row.better, *_marked(row, _values(row, summary))] for row in _ROWS]
+    return _table(["metric", "better", "WaveNet", "Griffin-Lim"], lines, words=2)
+
+
+def _speakers(evaluation: Evaluation) -> str:
+    """One line a speaker: WaveNet's value, then Griffin-Lim's."""
+    lines = []
+    for speaker, own in evaluation.speakers.items():
+        pairs = [" / ".join(_marked(row, _values(row, own))) for row in _ROWS]
+        lines.append([speaker, str(own.clips), f"{own.bits_per_sample:.3f}", *pairs])
+    header = ["speaker", "clips", "bits a sample", *(row.label for row in _ROWS)]
+    return "Each pair is WaveNet / Griffin-Lim.\n\n" + _table(header, lines)
+
+
+def _clips(clips: Sequence[Clip]) -> str:
+    lines = []
+    for clip in clips:
+        pairs = [" / ".join(_number(row, value) for value in _values(row, clip)) for row in _ROWS]
+        lines.append([clip.speaker, clip.id, f"{clip.bits_per_sample:.3f}", *pairs])
+    header = ["speaker", "clip", "bits a sample", *(row.label for row in _ROWS)]
+    return _table(header, lines, words=2)
+
+
+def _pictured(folder: Path, clip: Clip, sample_rate_hz: int) -> str:
+    """Draw a clip's spectrograms and return the lines that show them."""
+    sounds = {
+        system: audio.read(folder / name, sample_rate_hz)[0] for system, name in clip.audio.items()
+    }
+    title = f"{clip.speaker}, {clip.id}"
+    picture = f"{clip.speaker}-{clip.id}.png"
+    plots.save(folder / picture, plots.comparison(**sounds, sample_rate_hz=sample_rate_hz, title=title))
+    links = ", ".join(
+        f"[{system.replace('_', '-')}]({quote(name)})" for system, name in clip.audio.items()
+    )
+    return f"![Spectrograms of {_plain(title)}]({quote(picture)})\n\nListen: {links}"
+
+
+def _table(header: Sequence[str], lines: Sequence[Sequence[str]], *, words: int = 1) -> str:
+    """A Markdown table whose columns after the first ``words`` are numbers."""
+    rule = [":--"] * words + ["--:"] * (len(header) - words)
+    cells = [header, rule, *([_plain(cell) for cell in line] for line in lines)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def _plain(text: str) -> str:
+    """Text in which a name cannot end a cell or start a tag."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[").replace("]", "\\]")
