@@ -35,7 +35,9 @@ ODD = ModelConfig(
         gate_channels=10,
         skip_channels=5,
     ),
-    conditioning=ConditioningConfig(encoder_channels=9, encoder_layers=0, channels=6, upsample=(3, 2)),
+    conditioning=ConditioningConfig(
+        encoder_channels=9, encoder_layers=0, channels=6, upsample=(3, 2)
+    ),
     speakers=SPEAKERS,
 )
 CONFIGS = {
@@ -49,7 +51,9 @@ CONFIGS = {
         }
     ),
     "hold_1": TINY.model_copy(
-        update={"conditioning": ConditioningConfig(encoder_channels=8, channels=8, upsample=(10, 20))}
+        update={
+            "conditioning": ConditioningConfig(encoder_channels=8, channels=8, upsample=(10, 20))
+        }
     ),
     "odd": ODD,
 }

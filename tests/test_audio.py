@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from vocoder import audio
 from vocoder.errors import AudioError
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from conftest import ASSETS
 from safetensors.torch import save_file
+
 from vocoder import audio, cli, features
 from vocoder.config import FeatureConfig
 
@@ -59,9 +60,7 @@ def test_a_recording_goes_through_analysis_and_back(vocoder: Run, tmp_path: Path
     first = vocoder("analyze", short, "-o", out)
     assert first.code == 0, first.err
     assert "20 frames" in first.out
-    second = vocoder(
-        "generate", out, "-o", wav, "--speaker", "ben", "--seed", 4
-    )
+    second = vocoder("generate", out, "-o", wav, "--speaker", "ben", "--seed", 4)
     assert second.code == 0, second.err
     generated, rate = audio.read(wav)
     assert (len(generated), rate) == (4000, 16000)
@@ -117,9 +116,7 @@ def test_damaged_weights_are_refused(vocoder: Run, voices: Path, tmp_path: Path)
 def test_text_named_wav_is_refused(vocoder: Run, tmp_path: Path) -> None:
     path, out = tmp_path / "speech.wav", tmp_path / "f.safetensors"
     path.write_text("to be, or not to be")
-    assert_refused(
-        vocoder("analyze", path, "-o", out), "not readable as audio"
-    )
+    assert_refused(vocoder("analyze", path, "-o", out), "not readable as audio")
     assert not out.exists()
 
 
@@ -138,9 +135,7 @@ def test_a_folder_that_is_no_corpus_is_refused(vocoder: Run, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("engine", ["auto", "reference"])
 def test_bench_prints_json(vocoder: Run, engine: str) -> None:
-    result = vocoder(
-        "bench", "--preset", "tiny", "--engine", engine, "--seconds", "0.01", "--json"
-    )
+    result = vocoder("bench", "--preset", "tiny", "--engine", engine, "--seconds", "0.01", "--json")
     assert result.code == 0, result.err
     assert json.loads(result.out)["engine"] == "reference"
 

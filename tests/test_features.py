@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
+
 from vocoder import features
 from vocoder.config import FeatureConfig
 from vocoder.errors import ConfigError, FeatureError

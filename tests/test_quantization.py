@@ -1,4 +1,5 @@
 import torch
+
 from vocoder.quantization import CLASSES, SILENCE, mu_law_decode, mu_law_encode
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import random_mel
+
 from vocoder.errors import EngineError, FeatureError, NotFoundError, UserError
 from vocoder.features import Features
 from vocoder.synthesizer import Request, Synthesizer
@@ -56,9 +57,7 @@ def test_a_batch_gives_each_what_it_gets_alone(synthesizer: Synthesizer, voice: 
         assert np.array_equal(np.concatenate(list(alone)), found)
 
 
-def test_mistakes_are_raised_before_the_first_chunk(
-    synthesizer: Synthesizer, voice: Voice
-) -> None:
+def test_mistakes_are_raised_before_the_first_chunk(synthesizer: Synthesizer, voice: Voice) -> None:
     good = features(voice, 2)
     with pytest.raises(NotFoundError, match="speaker 'dora'"):
         synthesizer.vocode(good, voice=voice, speaker="dora")

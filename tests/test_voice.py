@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import CONFIGS, random_model
 from safetensors.torch import save_file
+
 from vocoder import voice
 from vocoder.errors import NotFoundError, VoiceError
 from vocoder.voice import MANIFEST, VOCODER_WEIGHTS, VoiceRegistry

@@ -13,4 +13,6 @@ def assert_close(found, expected, tolerance: float) -> None:
     assert found.shape == expected.shape, (found.shape, expected.shape)
     difference = (found.double() - expected.double()).abs()
     assert not difference.isnan().any(), "NaN"
-    assert difference.max() <= tolerance, f"differs by {difference.max():.3g}, limit {tolerance:.3g}"
+    assert difference.max() <= tolerance, (
+        f"differs by {difference.max():.3g}, limit {tolerance:.3g}"
+    )

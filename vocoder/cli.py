@@ -26,9 +26,12 @@ DEFAULT_VOICES = Path(__file__).resolve().parent.parent / "checkpoints"
 VoicesOption = Annotated[
     Path, typer.Option("--voices-dir", envvar="VOCODER_VOICES_DIR", help="Folder of voices.")
 ]
-VoiceOption = Annotated[str | None, typer.Option("--voice", help="Voice id; the first if left out.")]
+VoiceOption = Annotated[
+    str | None, typer.Option("--voice", help="Voice id; the first if left out.")
+]
 SpeakerOption = Annotated[
-    str | None, typer.Option("--speaker", help="One of the voice's speakers; its first if left out.")
+    str | None,
+    typer.Option("--speaker", help="One of the voice's speakers; its first if left out."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same audio.")]
 EngineOption = Annotated[str, typer.Option("--engine", help="Engine by name, or auto.")]
@@ -97,26 +100,25 @@ def voices(
     from vocoder.voice import VoiceRegistry
 
     registry = VoiceRegistry(voices_dir)
-    rows = []
-    for voice_id in registry.ids():
-        loaded = registry.get(voice_id)
-        rows.append(
-            {
-                "id": loaded.id,
-                "name": loaded.manifest.name,
-                "speakers": list(loaded.speakers),
-                "sample_rate_hz": loaded.config.features.sample_rate_hz,
-                "licence": loaded.manifest.licence,
-                "digest": loaded.digest,
-            }
-        )
+    loaded = [registry.get(voice_id) for voice_id in registry.ids()]
     if as_json:
+        rows = [
+            {
+                "id": voice.id,
+                "name": voice.manifest.name,
+                "speakers": list(voice.speakers),
+                "sample_rate_hz": voice.config.features.sample_rate_hz,
+                "licence": voice.manifest.licence,
+                "digest": voice.digest,
+            }
+            for voice in loaded
+        ]
         print(json.dumps(rows, indent=2))
         return
     table = Table("voice", "name", "speakers", "rate", "licence")
-    for row in rows:
-        speakers, rate = ", ".join(row["speakers"]), f"{row['sample_rate_hz']} Hz"
-        table.add_row(row["id"], row["name"], speakers, rate, row["licence"])
+    for voice in loaded:
+        speakers, rate = ", ".join(voice.speakers), f"{voice.config.features.sample_rate_hz} Hz"
+        table.add_row(voice.id, voice.manifest.name, speakers, rate, voice.manifest.licence)
     Console().print(table)
 
 
@@ -124,7 +126,9 @@ def voices(
 def prepare(
     corpora: Annotated[list[Path], typer.Argument(metavar="CORPUS...", help="Folders of speech.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR")],
-    settings: Annotated[Path | None, typer.Option(help="TOML file of preparation settings.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="TOML file of preparation settings.")
+    ] = None,
     f0: Annotated[bool, typer.Option("--f0", help="Analyse F0 as well.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
@@ -141,7 +145,9 @@ def prepare(
 @app.command()
 def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file.")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint.")
+    ] = False,
 ) -> None:
     """Train a voice."""
     from vocoder.training import config as configs

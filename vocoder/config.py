@@ -97,7 +97,9 @@ class StackConfig(Settings):
     @model_validator(mode="after")
     def _even_gate(self) -> Self:
         if self.gate_channels % 2:
-            raise ValueError(f"gate_channels {self.gate_channels} must be even: it counts both halves")
+            raise ValueError(
+                f"gate_channels {self.gate_channels} must be even: it counts both halves"
+            )
         return self
 
     @property
@@ -112,7 +114,7 @@ class StackConfig(Settings):
 
     @property
     def receptive_field(self) -> int:
-        """Samples that one output depends on through the dilated layers: 1 + (k-1) sum(dilations)."""
+        """Samples one output depends on, in the dilated layers: 1 + (k-1) sum(dilations)."""
         return 1 + (self.kernel_size - 1) * sum(self.dilations)
 
 
@@ -148,7 +150,9 @@ class LinearPredictionConfig(Settings):
     """Linear prediction from the mel (after LPCNet, Valin and Skoglund 2019, arXiv 1810.11846)."""
 
     order: int = Field(16, ge=1, le=64, description="taps of the predictor")
-    lag_window_hz: float = Field(40.0, ge=0.0, description="Gaussian lag window, standard deviation")
+    lag_window_hz: float = Field(
+        40.0, ge=0.0, description="Gaussian lag window, standard deviation"
+    )
     noise_floor: float = Field(1e-4, gt=0.0, lt=1.0, description="white noise added, of the power")
 
 
@@ -174,7 +178,9 @@ class ModelConfig(Settings):
     stack: StackConfig = StackConfig()
     distribution: DistributionConfig = MuLawConfig()
     conditioning: ConditioningConfig = ConditioningConfig()
-    speakers: tuple[str, ...] = Field(("default",), min_length=1, description="names, one-hot order")
+    speakers: tuple[str, ...] = Field(
+        ("default",), min_length=1, description="names, one-hot order"
+    )
     pre_emphasis: float = Field(0.0, ge=0.0, lt=1.0, description="coefficient; 0 leaves it out")
     linear_prediction: LinearPredictionConfig | None = Field(None, description="off in the paper")
 

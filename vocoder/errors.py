@@ -1,4 +1,4 @@
-"""Errors that a user can cause, each with a message that says what was wrong and what would be right."""
+"""Errors that a user can cause; each message says what was wrong and what would be right."""
 
 
 class UserError(Exception):

@@ -94,7 +94,12 @@ class Synthesizer:
         return self._chunks(runner, conditioning, features, voice, seed)
 
     def _chunks(
-        self, engine: Engine, conditioning: Conditioning, features: Features, voice: Voice, seed: int
+        self,
+        engine: Engine,
+        conditioning: Conditioning,
+        features: Features,
+        voice: Voice,
+        seed: int,
     ) -> Iterator[Samples]:
         state, seeds = engine.start(1), torch.tensor([seed])
         correction = _correction(voice, features)

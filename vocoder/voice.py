@@ -211,7 +211,9 @@ class VoiceRegistry:
         for path in sorted(folder.glob(f"*/{MANIFEST}")):
             manifest = read_manifest(path.parent)
             if manifest.id in self._folders:
-                raise VoiceError(f"{path.parent} and {self._folders[manifest.id]}: both are {manifest.id}")
+                raise VoiceError(
+                    f"{path.parent} and {self._folders[manifest.id]}: both are {manifest.id}"
+                )
             self._folders[manifest.id] = path.parent
 
     def ids(self) -> list[str]:

@@ -1,6 +1,7 @@
 import json
 
 from tolerances import STEP_AGAINST_PARALLEL
+
 from vocoder.bench.speed import measure
 from vocoder.bench.training import measure_training
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from vocoder import features
 from vocoder.config import FeatureConfig
 from vocoder.generation.correction import CorrectionChain
@@ -21,7 +22,9 @@ def mel_of(samples: np.ndarray, config: FeatureConfig) -> np.ndarray:
     return features.log_mel(torch.from_numpy(samples), config).numpy()
 
 
-def run(samples: np.ndarray, mel: np.ndarray, config: FeatureConfig, passes: int, chunk: int = 10**9):
+def run(
+    samples: np.ndarray, mel: np.ndarray, config: FeatureConfig, passes: int, chunk: int = 10**9
+):
     chain = CorrectionChain(mel, config, passes, limit_db=12.0)
     parts = [chain.push(samples[i : i + chunk]) for i in range(0, len(samples), chunk)]
     return np.concatenate((*parts, chain.flush()))
@@ -29,7 +32,9 @@ def run(samples: np.ndarray, mel: np.ndarray, config: FeatureConfig, passes: int
 
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("passes", [0, 1, 3])
-def test_audio_that_has_its_mel_already_passes_unchanged(config: FeatureConfig, passes: int) -> None:
+def test_audio_that_has_its_mel_already_passes_unchanged(
+    config: FeatureConfig, passes: int
+) -> None:
     audio = noise(40 * config.hop_length)
     found = run(audio, mel_of(audio, config), config, passes)
     assert found.shape == audio.shape

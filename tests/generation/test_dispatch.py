@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from vocoder.config import PRESETS
 from vocoder.errors import EngineError
 from vocoder.generation import dispatch

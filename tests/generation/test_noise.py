@@ -1,4 +1,5 @@
 import torch
+
 from vocoder.generation.noise import philox, uniforms
 
 
@@ -26,7 +27,9 @@ def test_philox_equals_a_plain_integer_implementation() -> None:
 
     for seed, position in ((1, 2), (2**63 - 1, 2**40 + 3), (-1, 0), (123456789012345, 999)):
         bits = seed & (2**64 - 1)
-        expected = plain([bits & 0xFFFFFFFF, bits >> 32], [position & 0xFFFFFFFF, position >> 32, 0, 0])
+        expected = plain(
+            [bits & 0xFFFFFFFF, bits >> 32], [position & 0xFFFFFFFF, position >> 32, 0, 0]
+        )
         assert philox(torch.tensor([seed]), torch.tensor([position]))[0].tolist() == expected
 
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 from conftest import CONFIGS, random_mel, random_model
 from tolerances import STATE_AGAINST_PARALLEL, STEP_AGAINST_PARALLEL, assert_close
+
 from vocoder.generation.noise import uniforms
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.wavenet.conditioning import Conditioning

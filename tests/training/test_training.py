@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import CONFIGS
 from safetensors.torch import load_file
+
 from vocoder import audio, voice
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import PreparationConfig, prepare
@@ -26,7 +27,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for i in range(8):
             t = np.arange(16000 + 800 * i) / 16000
             buzz = sum(np.sin(2 * np.pi * f0 * (1 + i / 50) * h * t) / h for h in range(1, 12))
-            sound = 0.1 * buzz * np.sin(np.pi * t / t[-1]) + 1e-3 * generator.standard_normal(len(t))
+            sound = 0.1 * buzz * np.sin(np.pi * t / t[-1]) + 1e-3 * generator.standard_normal(
+                len(t)
+            )
             (root / "in" / speaker).mkdir(parents=True, exist_ok=True)
             audio.write(root / "in" / speaker / f"u{i}.wav", sound.astype(np.float32), 16000)
     settings = PreparationConfig(validation_fraction=0.2, test_fraction=0.2)
@@ -167,9 +170,7 @@ def test_the_masked_loss_is_the_loss_of_the_whole_file(corpus: Path) -> None:
     pcm, mel = loaded.read(utterance)
     row = segments.segment(utterance, 7)
     with torch.inference_mode():
-        whole = model.nll(
-            pcm.float()[None] / 32768, model.condition(mel[None], row.speaker[None])
-        )
+        whole = model.nll(pcm.float()[None] / 32768, model.condition(mel[None], row.speaker[None]))
         part = model.nll(
             row.audio[None], model.condition_margined(row.mel[None], row.speaker[None])
         )

@@ -1,7 +1,9 @@
+import itertools
 import math
 
 import pytest
 import torch
+
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.wavenet import distributions as d
 
@@ -47,7 +49,7 @@ def test_sampled_frequencies_are_the_mixture_s_probabilities() -> None:
     wide = parameters.expand(len(GRID), -1)
     nats = d.logistics_nll(wide, target, -7.0, torch.zeros_like(target), torch.ones_like(target))
     mass = (-nats.double()).exp()
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges.tolist()):
         expected = mass[(low <= GRID) & (high > GRID)].sum().item()
         found = ((drawn >= low) & (drawn < high)).double().mean().item()
         assert abs(found - expected) < 5 * math.sqrt(expected * (1 - expected) / count) + 1e-4

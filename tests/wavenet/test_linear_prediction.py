@@ -2,6 +2,7 @@ import numpy as np
 import scipy.linalg
 import scipy.signal
 import torch
+
 from vocoder.config import FeatureConfig, LinearPredictionConfig
 from vocoder.features import log_mel
 from vocoder.wavenet.linear_prediction import levinson_durbin, predict, predict_from_mel

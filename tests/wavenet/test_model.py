@@ -1,6 +1,7 @@
 import pytest
 import torch
 from conftest import CONFIGS, random_mel, random_model
+
 from vocoder.config import PRESETS
 from vocoder.wavenet.model import WaveNet
 

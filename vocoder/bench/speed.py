@@ -59,9 +59,7 @@ def random_conditioning(model: WaveNet, rows: int, samples: int, seed: int = 0) 
 
 
 @torch.inference_mode()
-def measure(
-    preset_name: str, engine: str, *, streams: int, threads: int, seconds: float
-) -> Speed:
+def measure(preset_name: str, engine: str, *, streams: int, threads: int, seconds: float) -> Speed:
     """Generate for at least ``seconds`` and time it, after a warm-up and a check of the error.
 
     Raises:

@@ -39,7 +39,7 @@ class Clip(Settings):
     wavenet: Metrics = Field(description="of the voice, free-running")
     griffin_lim: Metrics = Field(description="of the baseline from the same mel")
     audio: dict[str, str] = Field(
-        description="files below the audio folder: recording, wavenet, griffin_lim; empty if not kept"
+        description="files of recording, wavenet and griffin_lim; empty where none were kept"
     )
 
 
@@ -195,7 +195,7 @@ def _read(voice: Voice, corpus: Corpus, utterances: Iterable[Utterance]) -> list
     recordings = []
     for utterance in utterances:
         pcm, mel = corpus.read(utterance)
-        samples = pcm.numpy().astype(np.float32) / PCM_16_LEVELS
+        samples: Samples = pcm.numpy() / np.float32(PCM_16_LEVELS)
         recordings.append(_Recording(utterance, samples, Features(mel, voice.config.features)))
     return recordings
 

@@ -23,7 +23,8 @@ MOMENTUM = 0.99
 @functools.lru_cache(maxsize=16)
 def _pseudo_inverse(config: FeatureConfig) -> Tensor:
     """Least squares from mel bands to FFT bins (n_fft // 2 + 1, n_mels)."""
-    return torch.linalg.pinv(mel_filterbank(config).double().T).float()
+    inverse: Tensor = torch.linalg.pinv(mel_filterbank(config).double().T)
+    return inverse.float()
 
 
 def magnitudes(mel: Tensor, config: FeatureConfig) -> Tensor:

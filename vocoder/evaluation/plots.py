@@ -59,7 +59,9 @@ def spectrograms(panels: Mapping[str, Samples], sample_rate_hz: int, title: str 
     figure.colorbar(image, cax=bar, label="dB")
     if title:
         left = 0.6 / width
-        figure.suptitle(title, x=left, y=1 - 0.08 / HEIGHT_IN, ha="left", va="top", parse_math=False)
+        figure.suptitle(
+            title, x=left, y=1 - 0.08 / HEIGHT_IN, ha="left", va="top", parse_math=False
+        )
     return figure
 
 

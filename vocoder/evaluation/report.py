@@ -150,7 +150,9 @@ def _pictured(folder: Path, clip: Clip, sample_rate_hz: int) -> str:
     }
     title = f"{clip.speaker}, {clip.id}"
     picture = f"{clip.speaker}-{clip.id}.png"
-    plots.save(folder / picture, plots.comparison(**sounds, sample_rate_hz=sample_rate_hz, title=title))
+    plots.save(
+        folder / picture, plots.comparison(**sounds, sample_rate_hz=sample_rate_hz, title=title)
+    )
     links = ", ".join(
         f"[{system.replace('_', '-')}]({quote(name)})" for system, name in clip.audio.items()
     )

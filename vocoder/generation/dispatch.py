@@ -73,7 +73,7 @@ def choose(config: ModelConfig, device: torch.device, name: str = AUTO) -> Choic
         raise EngineError(
             f"engine {name!r} is unknown: choose one of {', '.join(names())}", param="engine"
         )
-    passed_over = []
+    passed_over: list[str] = []
     for engine in ENGINES:
         if name not in (AUTO, engine.name):
             continue

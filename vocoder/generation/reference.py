@@ -18,7 +18,7 @@ from vocoder.generation.state import GenerationState
 from vocoder.wavenet import distributions
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
-from vocoder.wavenet.modules import CausalConv1d, gated_unit
+from vocoder.wavenet.modules import CausalConv1d, ResidualBlock, gated_unit
 
 
 class ReferenceEngine:
@@ -125,7 +125,9 @@ class ReferenceEngine:
     def _project(self, conditioning: Conditioning, first: int, last: int) -> Tensor:
         """What conditioning adds to the gates of blocks [first, last): (n, last - first, L * G)."""
         local, stack = conditioning.local[:, first:last], self.model.stack
-        projected = _apply(stack.local_projection, local.flatten(0, 1)).unflatten(0, local.shape[:2])
+        projected = _apply(stack.local_projection, local.flatten(0, 1)).unflatten(
+            0, local.shape[:2]
+        )
         return projected + _apply(stack.global_projection, conditioning.speaker).unsqueeze(1)
 
     def _prediction(
@@ -136,7 +138,7 @@ class ReferenceEngine:
         block: Tensor,
         rows: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Linear prediction of the next sample, the excitation's and the signal's scale, (n,) each."""
+        """Prediction of the next sample, the excitation's scale, the signal's scale: (n,) each."""
         if conditioning.prediction is None:
             one = torch.ones(len(rows), device=rows.device)
             return torch.zeros_like(one), one, one
@@ -147,9 +149,7 @@ class ReferenceEngine:
         shift = (coefficients * state.history[rows.unsqueeze(1), slots]).sum(-1)
         return shift, gain, level
 
-    def _inputs(
-        self, state: GenerationState, shift: Tensor, level: Tensor, rows: Tensor
-    ) -> Tensor:
+    def _inputs(self, state: GenerationState, shift: Tensor, level: Tensor, rows: Tensor) -> Tensor:
         """The network's input (n, C): see :meth:`WaveNet.inputs`."""
         if self.config.distribution.kind == "mu_law":
             return F.one_hot(state.code[rows], quantization.CLASSES).float()
@@ -172,6 +172,7 @@ class ReferenceEngine:
             strict=True,
         )
         for layer, ring, bias in layers:
+            assert isinstance(layer, ResidualBlock)
             gated.append(gated_unit(_convolve(layer.dilated, ring, x, position, rows) + bias))
             if layer.residual is not None:
                 x = x + _apply(layer.residual, gated[-1])

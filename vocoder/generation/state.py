@@ -102,7 +102,9 @@ class GenerationState:
             raise ValueError(f"state has {sorted(own)}, the saved one {sorted(tensors)}")
         for name, tensor in own.items():
             if tensor.shape != tensors[name].shape:
-                raise ValueError(f"{name} is {tuple(tensor.shape)}, saved {tuple(tensors[name].shape)}")
+                raise ValueError(
+                    f"{name} is {tuple(tensor.shape)}, saved {tuple(tensors[name].shape)}"
+                )
             tensor.copy_(tensors[name])
 
     def copy_rows(self, to: Tensor, source: "GenerationState", rows: Tensor) -> None:

@@ -76,7 +76,9 @@ def restore(
             optimiser.state[parameter] = {
                 moment: _like(tensors[f"{moment}.{name}"], parameter) for moment in _MOMENTS
             }
-    changes = _differences(before.model_dump(exclude={"model"}), config.model_dump(exclude={"model"}))
+    changes = _differences(
+        before.model_dump(exclude={"model"}), config.model_dump(exclude={"model"})
+    )
     return step, changes
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.config import ModelConfig
-from vocoder.corpus.manifest import Corpus, Utterance
+from vocoder.corpus.manifest import Corpus, Split, Utterance
 from vocoder.errors import TrainingError
 
 
@@ -35,7 +35,7 @@ class Segments:
     """Random access to the training segments of a corpus."""
 
     def __init__(
-        self, corpus: Corpus, split: str, model: ModelConfig, segment_frames: int, seed: int
+        self, corpus: Corpus, split: Split, model: ModelConfig, segment_frames: int, seed: int
     ) -> None:
         self.corpus, self.model, self.seed = corpus, model, seed
         self.utterances = corpus.split(split)
@@ -68,7 +68,7 @@ class Segments:
         return self.segment(utterance, first)
 
     def segment(self, utterance: Utterance, first: int) -> Batch:
-        """One row: the frames [first, first + total_frames) of an utterance, padded with silence."""
+        """One row: frames [first, first + total_frames) of an utterance, padded with silence."""
         hop, margin = self.model.features.hop_length, self.model.conditioning.margin
         pcm, mel = self.corpus.read(utterance)
         count = min(self.total_frames, utterance.frames - first)

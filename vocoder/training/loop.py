@@ -47,7 +47,7 @@ class Process(NamedTuple):
     """This process among those that torchrun started."""
 
     rank: int
-    count: int
+    processes: int
     device: torch.device
 
     @property
@@ -119,7 +119,7 @@ class _Run:
             self.model.stack.compile(dynamic=False)
         objective = Objective(self.model, bf16=config.precision == "bf16")
         self.objective: nn.Module = objective
-        if process.count > 1:
+        if process.processes > 1:
             self.objective = nn.parallel.DistributedDataParallel(objective)
 
     def run(self, *, resume: bool) -> Path:
@@ -159,7 +159,7 @@ class _Run:
             bits=bits(float(loss.detach())),
             gradient_norm=float(norm),
             learning_rate=self.config.rate(step),
-            audio_rate=audio_s * self.process.count / (time.perf_counter() - began),
+            audio_rate=audio_s * self.process.processes / (time.perf_counter() - began),
         )
 
     def _guard(self, step: int, loss: float, norm: float) -> None:

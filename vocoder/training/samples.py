@@ -6,7 +6,6 @@ import torch
 
 import vocoder
 from vocoder import audio, voice
-from vocoder.audio import PCM_16_LEVELS
 from vocoder.corpus.manifest import Corpus
 from vocoder.evaluation import plots
 from vocoder.generation import dispatch
@@ -28,7 +27,9 @@ def export(
         hours[utterance.speaker] = hours.get(utterance.speaker, 0.0) + seconds / 3600
     provenance = voice.Provenance(
         sources=tuple(
-            voice.Source(speaker=speaker, name=corpus.folder.name, licence="", hours=round(value, 3))
+            voice.Source(
+                speaker=speaker, name=corpus.folder.name, licence="", hours=round(value, 3)
+            )
             for speaker, value in hours.items()
         ),
         steps=step,

@@ -54,7 +54,9 @@ class MelConditioning(nn.Module):
         self.config = config
         width = settings.encoder_channels
         self.input = nn.Conv1d(config.features.n_mels, width, 5)
-        self.encoder = nn.ModuleList(nn.Conv1d(width, width, 3) for _ in range(settings.encoder_layers))
+        self.encoder = nn.ModuleList(
+            nn.Conv1d(width, width, 3) for _ in range(settings.encoder_layers)
+        )
         self.mix = nn.ModuleList(nn.Conv1d(width, width, 1) for _ in range(settings.encoder_layers))
         self.output = nn.Conv1d(width, settings.channels, 1)
         self.upsample = nn.ModuleList(

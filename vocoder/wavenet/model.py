@@ -43,7 +43,9 @@ class WaveNet(nn.Module):
         self.config = config
         stack, outputs = config.stack, config.distribution.parameters
         self.conditioning = MelConditioning(config)
-        self.input = CausalConv1d(self.input_channels, stack.residual_channels, stack.kernel_size, 1)
+        self.input = CausalConv1d(
+            self.input_channels, stack.residual_channels, stack.kernel_size, 1
+        )
         self.stack = ResidualStack(stack, config.conditioning.channels, len(config.speakers))
         self.head = nn.Linear(stack.skip_channels, stack.skip_channels)
         self.output = nn.Linear(stack.skip_channels, outputs)
@@ -95,7 +97,9 @@ class WaveNet(nn.Module):
             return Signal(samples, codes, zero, one, one)
         hold = self.config.hold
         shift = predict(samples, prediction.coefficients, hold)
-        gain, level = (p.repeat_interleave(hold, dim=1) for p in (prediction.gain, prediction.level))
+        gain, level = (
+            p.repeat_interleave(hold, dim=1) for p in (prediction.gain, prediction.level)
+        )
         return Signal(samples, codes, shift, gain, level)
 
     def inputs(self, signal: Signal) -> Tensor:
