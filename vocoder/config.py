@@ -149,7 +149,7 @@ DistributionConfig = Annotated[MuLawConfig | LogisticsConfig, Field(discriminato
 class LinearPredictionConfig(Settings):
     """Linear prediction from the mel (after LPCNet, Valin and Skoglund 2019, arXiv 1810.11846)."""
 
-    order: int = Field(16, ge=1, le=64, description="taps of the predictor")
+    order: int = Field(16, ge=1, le=512, description="taps of the predictor")
     lag_window_hz: float = Field(
         40.0, ge=0.0, description="Gaussian lag window, standard deviation"
     )

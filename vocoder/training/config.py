@@ -17,6 +17,7 @@ class TrainingConfig(Settings):
     model: ModelConfig = Field(description="the model; its speakers come from the corpus")
     corpus: str = Field(description="folder that `vocoder prepare` wrote")
     output: str = Field(description="folder for checkpoints, logs and samples")
+    initial_voice: str | None = Field(None, description="folder of a voice to start from")
     steps: int = Field(ge=1, description="optimiser steps in all")
     batch_size: int = Field(2, ge=1, description="segments a step and process")
     segment_frames: int = Field(80, ge=1, description="frames of a segment that the loss counts")

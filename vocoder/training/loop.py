@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from vocoder import files
+from vocoder import files, voice
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.config import ModelConfig
 from vocoder.corpus.manifest import Corpus
@@ -112,6 +112,8 @@ class _Run:
         self.folder = Path(config.output)
         torch.manual_seed(config.seed)
         self.model = WaveNet(config.model).to(process.device)
+        if config.initial_voice:
+            self._start_from(Path(config.initial_voice))
         self.average = MovingAverage(self.model, config.ema_decay)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate)
         self.segments = Segments(corpus, "train", config.model, config.segment_frames, config.seed)
@@ -121,6 +123,24 @@ class _Run:
         self.objective: nn.Module = objective
         if process.processes > 1:
             self.objective = nn.parallel.DistributedDataParallel(objective)
+
+    def _start_from(self, folder: Path) -> None:
+        """Take a voice's weights: fine-tuning.
+
+        Raises:
+            VoiceError: the folder is no voice, or damaged.
+            TrainingError: its weights do not fit the model.
+        """
+        start = voice.load(folder)
+        own, given = self.model.state_dict(), start.model.state_dict()
+        for name, tensor in own.items():
+            if name not in given or given[name].shape != tensor.shape:
+                found = tuple(given[name].shape) if name in given else "none"
+                raise TrainingError(
+                    f"{folder}: {name} has shape {found}, the model needs {tuple(tensor.shape)}"
+                )
+        self.model.load_state_dict(given)
+        logger.info("starting from voice %s, weights %s", start.id, start.digest[:16])
 
     def run(self, *, resume: bool) -> Path:
         if not resume and (self.folder / checkpoint.NAME).exists():

@@ -79,15 +79,12 @@ class MelConditioning(nn.Module):
         return x[..., surplus : surplus + blocks].transpose(1, 2)
 
     def predict(self, mel: Tensor) -> LinearPrediction | None:
-        """The linear prediction of each block, from the mel interpolated to the block rate."""
+        """The linear prediction of each frame, held for the frame's blocks."""
         settings = self.config.linear_prediction
         if settings is None:
             return None
         margin = self.config.conditioning.margin
-        frames = mel.shape[-1] - 2 * margin
-        scale = self.config.features.hop_length // self.config.hold
-        position = (torch.arange(frames * scale, device=mel.device) + 0.5) / scale - 0.5 + margin
-        left = position.floor().long()
-        weight = (position - left).to(mel.dtype)
-        blocks = mel[..., left] * (1 - weight) + mel[..., left + 1] * weight
-        return predict_from_mel(blocks, self.config.features, settings)
+        frames = mel[..., margin : mel.shape[-1] - margin]
+        blocks = self.config.features.hop_length // self.config.hold
+        prediction = predict_from_mel(frames, self.config.features, settings)
+        return LinearPrediction(*(part.repeat_interleave(blocks, dim=1) for part in prediction))

@@ -4,7 +4,9 @@ As in LPCNet (Valin and Skoglund 2019, arXiv 1810.11846) the predictor comes fro
 itself, so it costs no side information: the mel bands give a smooth power spectrum, its inverse
 Fourier transform the autocorrelation, and the Levinson-Durbin recursion the coefficients
 (Makhoul 1975, "Linear Prediction: A Tutorial Review"). Unlike LPCNet, what remains is measured in
-units of the expected excitation, so silence and a shout look alike to the network.
+units of the expected excitation, so silence and a shout look alike to the network. And the order
+may exceed a pitch period: the lower mel bands resolve the harmonics, so a long predictor carries
+the fundamental frequency into the sample loop.
 """
 
 import functools
@@ -71,18 +73,20 @@ def levinson_durbin(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
         Coefficients a_1 to a_order (..., order) and the prediction error's power (...).
     """
     order = autocorrelation.shape[-1] - 1
-    error = autocorrelation[..., 0].clone()
-    coefficients = autocorrelation.new_zeros(*autocorrelation.shape[:-1], order)
+    # Lags first, so that the slices below are contiguous.
+    lags = autocorrelation.movedim(-1, 0).contiguous()
+    error = lags[0].clone()
+    coefficients = torch.zeros_like(lags[1:])
     for i in range(order):
-        known = coefficients[..., :i]
-        past = autocorrelation[..., 1 : i + 1].flip(-1)
-        reflection = (autocorrelation[..., i + 1] - (known * past).sum(-1)) / error
-        coefficients[..., :i] = known - reflection[..., None] * known.flip(-1)
-        coefficients[..., i] = reflection
+        known = coefficients[:i]
+        reflection = (lags[i + 1] - (known * lags[1 : i + 1].flip(0)).sum(0)) / error
+        coefficients[:i] = known - reflection * known.flip(0)
+        coefficients[i] = reflection
         error = error * (1 - reflection.square())
-    return coefficients, error
+    return coefficients.movedim(0, -1), error
 
 
+@torch.no_grad()
 def predict_from_mel(
     mel: Tensor, features: FeatureConfig, config: LinearPredictionConfig
 ) -> LinearPrediction:
@@ -103,6 +107,7 @@ def predict_from_mel(
     )
 
 
+@torch.no_grad()
 def predict(audio: Tensor, coefficients: Tensor, hold: int) -> Tensor:
     """Prediction of every sample from those before it, all known (teacher forcing).
 
@@ -115,6 +120,9 @@ def predict(audio: Tensor, coefficients: Tensor, hold: int) -> Tensor:
         sum_i a_i x_{t-i} (B, T).
     """
     order = coefficients.shape[-1]
-    history = torch.nn.functional.pad(audio, (order, 0))[:, :-1].unfold(-1, order, 1)
-    blocks = history.unflatten(1, (-1, hold))
-    return (blocks @ coefficients.flip(-1).unsqueeze(-1)).flatten(1)
+    history = torch.nn.functional.pad(audio, (order, 0))
+    prediction = torch.zeros_like(audio).unflatten(1, (-1, hold))
+    for i in range(1, order + 1):
+        past = history[:, order - i : order - i + audio.shape[1]].unflatten(1, (-1, hold))
+        prediction.addcmul_(coefficients[..., i - 1 : i], past)
+    return prediction.flatten(1)
