@@ -10,6 +10,7 @@ from conftest import CONFIGS
 from safetensors.torch import load_file
 
 from vocoder import audio, voice
+from vocoder.config import GenerationConfig
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import PreparationConfig, prepare
 from vocoder.errors import ConfigError, TrainingError
@@ -109,6 +110,32 @@ def test_resume_says_what_changed_and_refuses_another_model(
     with caplog.at_level("INFO"):
         loop.train(run_config(corpus, tmp_path, steps=4, learning_rate=5e-4), resume=True)
     assert "learning_rate was 0.001, is 0.0005" in caplog.text
+
+
+def test_fine_tuning_starts_from_a_voice_and_refuses_another_shape(
+    corpus: Path, tmp_path: Path
+) -> None:
+    first = loop.train(run_config(corpus, tmp_path / "first", steps=3))
+    changes = {"initial_voice": str(first), "steps": 1, "warm_up_steps": 1, "learning_rate": 1e-12}
+    second = loop.train(run_config(corpus, tmp_path / "second", **changes))
+    before, after = voice.load(first).model.state_dict(), voice.load(second).model.state_dict()
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    other = CONFIGS["logistics"].model_copy(update={"speakers": ("default",)})
+    with pytest.raises(TrainingError, match="has shape"):
+        loop.train(run_config(corpus, tmp_path / "third", model=other, **changes))
+
+
+def test_a_finished_run_resumed_writes_the_voice_with_the_settings_of_now(
+    corpus: Path, tmp_path: Path
+) -> None:
+    loop.train(run_config(corpus, tmp_path, steps=3))
+    described = config.VoiceDescription(name="Ann and Ben", licence="CC0-1.0")
+    generation = GenerationConfig(correction_passes=2)
+    loop.train(
+        run_config(corpus, tmp_path, steps=3, voice=described, generation=generation), resume=True
+    )
+    manifest = voice.load(tmp_path / "voice").manifest
+    assert (manifest.name, manifest.generation) == ("Ann and Ben", generation)
 
 
 def test_a_damaged_checkpoint_is_refused(corpus: Path, tmp_path: Path) -> None:

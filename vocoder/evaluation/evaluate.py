@@ -195,7 +195,7 @@ def _read(voice: Voice, corpus: Corpus, utterances: Iterable[Utterance]) -> list
     recordings = []
     for utterance in utterances:
         pcm, mel = corpus.read(utterance)
-        samples: Samples = pcm.numpy() / np.float32(PCM_16_LEVELS)
+        samples = np.asarray(pcm.numpy() / np.float32(PCM_16_LEVELS), dtype=np.float32)
         recordings.append(_Recording(utterance, samples, Features(mel, voice.config.features)))
     return recordings
 

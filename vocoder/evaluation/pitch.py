@@ -5,21 +5,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vocoder.audio import Samples
-from vocoder.features import F0_MAX_HZ, F0_MIN_HZ
+from vocoder.features import F0_MAX_HZ, F0_MIN_HZ, F0_THRESHOLD_PRIOR
 
 HOP_S = 0.0125
 """Seconds from one F0 value to the next."""
 
 WINDOW_PERIODS = 2.5
 """Window in periods of the lowest F0: longer ones blur a gliding F0 and miss voicing."""
-
-THRESHOLD_PRIOR = (2.0, 8.0)
-"""Beta distribution over YIN's threshold, mean 0.2: one of the three of Mauch and Dixon 2014.
-
-The usual one, mean 0.1, finds so little evidence of voicing in speech whose periods are not
-perfectly alike that the tracker drops whole utterances: it put Griffin-Lim's voicing error for a
-male voice at 0.31, against 0.06 with this one.
-"""
 
 
 def contour(samples: Samples, sample_rate_hz: int) -> npt.NDArray[np.float64]:
@@ -40,7 +32,7 @@ def contour(samples: Samples, sample_rate_hz: int) -> npt.NDArray[np.float64]:
         sr=sample_rate_hz,
         frame_length=window,
         hop_length=hop,
-        beta_parameters=THRESHOLD_PRIOR,
+        beta_parameters=F0_THRESHOLD_PRIOR,
         center=False,
     )
     return np.asarray(np.where(voiced, f0, 0.0), dtype=np.float64)

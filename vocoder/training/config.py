@@ -6,8 +6,17 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vocoder.config import ModelConfig, Settings, preset
+from vocoder.config import GenerationConfig, ModelConfig, Settings, preset
 from vocoder.errors import ConfigError
+from vocoder.voice import Source
+
+
+class VoiceDescription(Settings):
+    """What a voice says of itself besides its configuration."""
+
+    name: str = Field("", description="name that people read")
+    licence: str = Field("", description="licence of the weights")
+    sources: tuple[Source, ...] = Field((), description="corpora; hours are filled in")
 
 
 class TrainingConfig(Settings):
@@ -15,6 +24,10 @@ class TrainingConfig(Settings):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="id of the voice it makes")
     model: ModelConfig = Field(description="the model; its speakers come from the corpus")
+    voice: VoiceDescription = Field(default_factory=VoiceDescription, description="for its card")
+    generation: GenerationConfig = Field(
+        default_factory=GenerationConfig, description="how the voice's audio is drawn and finished"
+    )
     corpus: str = Field(description="folder that `vocoder prepare` wrote")
     output: str = Field(description="folder for checkpoints, logs and samples")
     initial_voice: str | None = Field(None, description="folder of a voice to start from")

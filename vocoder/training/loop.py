@@ -158,6 +158,8 @@ class _Run:
             for step in range(start, self.config.steps):
                 self._step(step)
                 self._after(step + 1)
+            if start == self.config.steps:
+                self._after(start)  # nothing to train: write the voice with the settings of now
         return self.folder / "voice"
 
     def _step(self, step: int) -> None:

@@ -25,20 +25,29 @@ def export(
     for utterance in corpus.split("train"):
         seconds = utterance.samples / corpus.features.sample_rate_hz
         hours[utterance.speaker] = hours.get(utterance.speaker, 0.0) + seconds / 3600
+    described = {source.speaker: source for source in config.voice.sources}
+    sources = []
+    for speaker, value in hours.items():
+        source = described.get(speaker) or voice.Source(
+            speaker=speaker, name=corpus.folder.name, licence=""
+        )
+        sources.append(source.model_copy(update={"hours": round(value, 3)}))
+    settings = {"model", "voice", "generation", "corpus", "output"}
     provenance = voice.Provenance(
-        sources=tuple(
-            voice.Source(
-                speaker=speaker, name=corpus.folder.name, licence="", hours=round(value, 3)
-            )
-            for speaker, value in hours.items()
-        ),
+        sources=tuple(sources),
         steps=step,
         code_version=vocoder.__version__,
-        training=config.model_dump(mode="json", exclude={"model", "corpus", "output"}),
+        training=config.model_dump(mode="json", exclude=settings),
         metrics={key: round(value, 5) for key, value in log.latest.items()},
     )
     manifest = voice.VoiceManifest(
-        id=config.name, model=model.config, weights={}, provenance=provenance
+        id=config.name,
+        name=config.voice.name,
+        licence=config.voice.licence,
+        model=model.config,
+        generation=config.generation,
+        weights={},
+        provenance=provenance,
     )
     voice.save(folder, model, manifest)
 

@@ -1,0 +1,66 @@
+"""What the README and the changelog say is so."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import vocoder
+from vocoder import cli
+from vocoder.training import config
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_five_lines_run() -> None:
+    """As they stand, but for the frames: four, so that the reference engine is done in seconds."""
+    (code,) = blocks("python")
+    code = code.replace(
+        "for chunk in",
+        "from dataclasses import replace\nmel = replace(mel, mel=mel.mel[:, :4])\nfor chunk in",
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert sum(int(line.split()[0]) for line in result.stdout.splitlines()) == 800
+
+
+def test_every_command_of_the_readme_exists_and_files_it_names_are_there() -> None:
+    commands = {command.callback.__name__ for command in cli.app.registered_commands}
+    named = [line for block in blocks("sh") for line in block.splitlines()]
+    for line in named:
+        words = shlex.split(line, comments=True)
+        if words and words[0] == "vocoder":
+            assert words[1] in commands
+        for path in re.findall(r"(?:tests|configs)/[\w/.-]+", line):
+            assert (ROOT / path).is_file(), path
+
+
+def test_the_shipped_configurations_load() -> None:
+    for path in (ROOT / "configs").glob("*.toml"):
+        config.load(path)
+
+
+def test_version_and_changelog_agree() -> None:
+    first = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert first is not None
+    assert first.group(1) == vocoder.__version__
+
+
+def test_nothing_in_the_project_names_a_registry() -> None:
+    assert "://" not in (ROOT / "constraints.txt").read_text()
+    tomllib.loads((ROOT / "pyproject.toml").read_text())
