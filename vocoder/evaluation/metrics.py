@@ -47,6 +47,9 @@ class Metrics(Settings):
     log_f0_rmse_cents: float | None = Field(
         description="over frames voiced in both, cents; None if there are none"
     )
+    gross_pitch_error: float | None = Field(
+        description="part of those frames off by a fifth or more; None as above"
+    )
     voicing_error: float = Field(ge=0.0, le=1.0, description="part of frames judged otherwise")
 
 
@@ -98,16 +101,17 @@ def stoi(recording: Samples, synthetic: Samples, sample_rate_hz: int) -> float |
 
 def log_f0_rmse(recording: Samples, synthetic: Samples, sample_rate_hz: int) -> float | None:
     """RMS difference of log F0 in cents over the frames voiced in both; None if there are none."""
-    return _f0_distances(
-        pitch.contour(recording, sample_rate_hz), pitch.contour(synthetic, sample_rate_hz)
-    )[0]
+    return pitch.rmse_cents(*_contours(recording, synthetic, sample_rate_hz))
+
+
+def gross_pitch_error(recording: Samples, synthetic: Samples, sample_rate_hz: int) -> float | None:
+    """Part of the frames voiced in both where F0 is off by a fifth or more; None as above."""
+    return pitch.gross_error(*_contours(recording, synthetic, sample_rate_hz))
 
 
 def voicing_error(recording: Samples, synthetic: Samples, sample_rate_hz: int) -> float:
     """Part of all frames that are voiced in one signal and unvoiced in the other."""
-    return _f0_distances(
-        pitch.contour(recording, sample_rate_hz), pitch.contour(synthetic, sample_rate_hz)
-    )[1]
+    return pitch.voicing_error(*_contours(recording, synthetic, sample_rate_hz))
 
 
 def measure(
@@ -115,7 +119,7 @@ def measure(
     synthetic: Samples,
     sample_rate_hz: int,
     *,
-    recording_f0: npt.NDArray[np.float64] | None = None,
+    recording_f0: pitch.Contour | None = None,
 ) -> Metrics:
     """All metrics of one signal.
 
@@ -127,28 +131,22 @@ def measure(
     """
     if recording_f0 is None:
         recording_f0 = pitch.contour(recording, sample_rate_hz)
-    rmse, error = _f0_distances(recording_f0, pitch.contour(synthetic, sample_rate_hz))
+    synthetic_f0 = pitch.contour(synthetic, sample_rate_hz)
     return Metrics(
         mcd_db=mel_cepstral_distortion(recording, synthetic, sample_rate_hz),
         stoi=stoi(recording, synthetic, sample_rate_hz),
         log_spectral_distance_db=log_spectral_distance(recording, synthetic, sample_rate_hz),
         mel_spectral_distance_db=mel_spectral_distance(recording, synthetic, sample_rate_hz),
-        log_f0_rmse_cents=rmse,
-        voicing_error=error,
+        log_f0_rmse_cents=pitch.rmse_cents(recording_f0, synthetic_f0),
+        gross_pitch_error=pitch.gross_error(recording_f0, synthetic_f0),
+        voicing_error=pitch.voicing_error(recording_f0, synthetic_f0),
     )
 
 
-def _f0_distances(
-    first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]
-) -> tuple[float | None, float]:
-    """Log-F0 RMSE in cents, and the part of frames whose voicing differs."""
-    voiced, also = first > 0, second > 0
-    error = float((voiced != also).mean())
-    both = voiced & also
-    if not both.any():
-        return None, error
-    cents = 1200 * np.log2(first[both] / second[both])
-    return float(np.sqrt(np.square(cents).mean())), error
+def _contours(
+    recording: Samples, synthetic: Samples, sample_rate_hz: int
+) -> tuple[pitch.Contour, pitch.Contour]:
+    return pitch.contour(recording, sample_rate_hz), pitch.contour(synthetic, sample_rate_hz)
 
 
 @functools.lru_cache(maxsize=16)

@@ -28,6 +28,7 @@ _ROWS = (
     _Row("log_spectral_distance_db", "log-spectral distance, dB", 2, "lower"),
     _Row("mel_spectral_distance_db", "mel-spectral distance, dB", 2, "lower"),
     _Row("log_f0_rmse_cents", "log-F0 RMSE, cents", 1, "lower"),
+    _Row("gross_pitch_error", "gross pitch error", 3, "lower"),
     _Row("voicing_error", "voicing error", 3, "lower"),
 )
 
