@@ -4,7 +4,7 @@ import statistics
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from pydantic import Field
 import vocoder
 from vocoder import audio
 from vocoder.audio import PCM_16_LEVELS, Samples
-from vocoder.config import Settings
+from vocoder.config import GenerationConfig, Settings
 from vocoder.corpus.manifest import Corpus, Split, Utterance
 from vocoder.errors import CorpusError, FeatureError, NotFoundError, UserError
 from vocoder.evaluation import pitch
@@ -24,6 +24,12 @@ from vocoder.progress import track
 from vocoder.synthesizer import MAX_SEED, Request, Synthesizer, condition
 from vocoder.voice import Voice, VoiceRegistry
 from vocoder.wavenet.distributions import bits
+
+System = Literal["wavenet", "griffin_lim", "griffin_lim_strong"]
+"""What copies: the voice, Griffin-Lim as libraries have it, and with a better mel inversion."""
+
+Sound = Literal["recording", "wavenet", "griffin_lim", "griffin_lim_strong"]
+SYSTEMS: tuple[System, ...] = get_args(System)
 
 KEPT_A_SPEAKER = 2
 """Clips a speaker whose audio is written, for the pictures of the report and for listening."""
@@ -36,11 +42,8 @@ class Clip(Settings):
     id: str = Field(description="utterance of the corpus")
     samples: int = Field(ge=1, description="length T")
     bits_per_sample: float = Field(description="negative log-likelihood, teacher-forced")
-    wavenet: Metrics = Field(description="of the voice, free-running")
-    griffin_lim: Metrics = Field(description="of the baseline from the same mel")
-    audio: dict[str, str] = Field(
-        description="files of recording, wavenet and griffin_lim; empty where none were kept"
-    )
+    metrics: dict[System, Metrics] = Field(description="of each system's copy")
+    audio: dict[Sound, str] = Field(description="files of the sounds; empty where none were kept")
 
 
 class Summary(Settings):
@@ -49,8 +52,7 @@ class Summary(Settings):
     clips: int = Field(ge=1, description="how many")
     seconds: float = Field(gt=0.0, description="length of all of them")
     bits_per_sample: float = Field(description="weighted by samples")
-    wavenet: Metrics = Field(description="means over the clips")
-    griffin_lim: Metrics = Field(description="means over the clips")
+    metrics: dict[System, Metrics] = Field(description="means over the clips")
 
 
 class Evaluation(Settings):
@@ -60,6 +62,7 @@ class Evaluation(Settings):
     code_version: str = Field(description="version of this package")
     voice: str = Field(description="id of the voice")
     digest: str = Field(description="SHA-256 of its weights")
+    generation: GenerationConfig = Field(description="how audio was drawn and finished")
     distribution: Literal["mu_law", "logistics"] = Field(
         description="what the bits describe: 8-bit mu-law codes or 16-bit samples"
     )
@@ -124,33 +127,12 @@ def evaluate(
     print(f"{what} ...", file=sys.stderr, flush=True)
     generated = synthesizer.vocode_many(requests, voice=voice)
 
-    clips = []
     rows = zip(recordings, generated, nats, strict=True)
-    kept: dict[str, int] = {}
-    for number, (recording, wavenet, clip_nats) in enumerate(
-        track(rows, "measuring", len(recordings))
-    ):
-        baseline = griffin_lim(recording.features, seed=seed + number)
-        speaker = recording.utterance.speaker
-        kept[speaker] = kept.get(speaker, 0) + 1
-        names: dict[str, str] = {}
-        if audio_dir is not None and kept[speaker] <= KEPT_A_SPEAKER:
-            systems = {"recording": recording.samples, "wavenet": wavenet, "griffin_lim": baseline}
-            for system, samples in systems.items():
-                names[system] = f"{speaker}-{recording.utterance.id}-{system}.wav"
-                audio.write(audio_dir / names[system], samples, rate)
-        f0 = pitch.contour(recording.samples, rate)
-        clips.append(
-            Clip(
-                speaker=speaker,
-                id=recording.utterance.id,
-                samples=len(recording.samples),
-                bits_per_sample=bits(clip_nats) / len(recording.samples),
-                wavenet=measure(recording.samples, wavenet, rate, recording_f0=f0),
-                griffin_lim=measure(recording.samples, baseline, rate, recording_f0=f0),
-                audio=names,
-            )
-        )
+    clips: list[Clip] = []
+    for recording, wavenet, clip_nats in track(rows, "measuring", len(recordings)):
+        known = sum(clip.speaker == recording.utterance.speaker for clip in clips)
+        folder = audio_dir if known < KEPT_A_SPEAKER else None
+        clips.append(_measure(recording, wavenet, clip_nats, seed + len(clips), folder))
     speakers = {
         speaker: _summary([clip for clip in clips if clip.speaker == speaker], rate)
         for speaker in corpus.speakers
@@ -160,6 +142,7 @@ def evaluate(
         voice=voice.id,
         digest=voice.digest,
         distribution=voice.config.distribution.kind,
+        generation=voice.manifest.generation,
         engine=name,
         split=split,
         seed=seed,
@@ -207,24 +190,56 @@ def _nats(voice: Voice, request: Request, samples: Samples) -> float:
     return float(voice.model.nll(recording, condition(voice, request)).double().sum())
 
 
+def _measure(
+    recording: _Recording, wavenet: Samples, nats: float, seed: int, audio_dir: Path | None
+) -> Clip:
+    samples, features = recording.samples, recording.features
+    rate = features.config.sample_rate_hz
+    copies: dict[System, Samples] = {
+        "wavenet": wavenet,
+        "griffin_lim": griffin_lim(features, seed=seed),
+        "griffin_lim_strong": griffin_lim(features, inversion="positive", seed=seed),
+    }
+    f0 = pitch.contour(samples, rate)
+    return Clip(
+        speaker=recording.utterance.speaker,
+        id=recording.utterance.id,
+        samples=len(samples),
+        bits_per_sample=bits(nats) / len(samples),
+        metrics={
+            system: measure(samples, copy, rate, recording_f0=f0) for system, copy in copies.items()
+        },
+        audio={} if audio_dir is None else _write(audio_dir, recording, copies),
+    )
+
+
+def _write(folder: Path, recording: _Recording, copies: dict[System, Samples]) -> dict[Sound, str]:
+    """Write a recording and its copies; returns the files' names below ``folder``."""
+    rate = recording.features.config.sample_rate_hz
+    sounds: dict[Sound, Samples] = {"recording": recording.samples}
+    for system in SYSTEMS:
+        sounds[system] = copies[system]
+    names: dict[Sound, str] = {}
+    for sound, samples in sounds.items():
+        names[sound] = f"{recording.utterance.speaker}/{recording.utterance.id}-{sound}.wav"
+        audio.write(folder / names[sound], samples, rate)
+    return names
+
+
 def _summary(clips: Sequence[Clip], rate_hz: int) -> Summary:
     samples = sum(clip.samples for clip in clips)
     return Summary(
         clips=len(clips),
         seconds=samples / rate_hz,
         bits_per_sample=sum(clip.bits_per_sample * clip.samples for clip in clips) / samples,
-        wavenet=_mean([clip.wavenet for clip in clips]),
-        griffin_lim=_mean([clip.griffin_lim for clip in clips]),
+        metrics={system: _mean([clip.metrics[system] for clip in clips]) for system in SYSTEMS},
     )
 
 
 def _overall(speakers: Sequence[Summary], clips: Sequence[Clip], rate_hz: int) -> Summary:
-    return _summary(clips, rate_hz).model_copy(
-        update={
-            "wavenet": _mean([speaker.wavenet for speaker in speakers]),
-            "griffin_lim": _mean([speaker.griffin_lim for speaker in speakers]),
-        }
-    )
+    """Speakers count alike in the metrics, samples in the likelihood."""
+    means = {system: _mean([each.metrics[system] for each in speakers]) for system in SYSTEMS}
+    return _summary(clips, rate_hz).model_copy(update={"metrics": means})
 
 
 def _mean(values: Sequence[Metrics]) -> Metrics:

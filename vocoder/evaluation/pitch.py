@@ -33,8 +33,8 @@ Fewer leaps to the octave and back, of which one in a clip can outweigh all else
 def contour(samples: Samples, sample_rate_hz: int) -> Contour:
     """F0 in Hz every 12.5 ms (F,), 0 where unvoiced, by probabilistic YIN (Mauch and Dixon 2014).
 
-    Values lie on a grid of 10 cents, whose rounding adds 4 cents RMS to a difference, in squares: 0.4
-    to an RMSE of 20 cents. A grid twice as fine takes four times as long.
+    Values lie on a grid of 10 cents. Rounding to it adds 4 cents to a difference, in squares, so
+    0.4 to an RMSE of 20; a grid twice as fine takes four times as long.
     """
     hop = round(HOP_S * sample_rate_hz)
     window = 2 * round(WINDOW_PERIODS * sample_rate_hz / F0_MIN_HZ / 2)
@@ -62,7 +62,7 @@ def rmse_cents(first: Contour, second: Contour) -> float | None:
 
 
 def gross_error(first: Contour, second: Contour) -> float | None:
-    """Part of the frames voiced in both where F0 is off by a fifth or more (Rabiner et al. 1976)."""
+    """Part of the frames voiced in both that are off by a fifth or more (Rabiner et al. 1976)."""
     cents = _differences(first, second)
     return float((np.abs(cents) >= 1200 * np.log2(1.2)).mean()) if cents.size else None
 

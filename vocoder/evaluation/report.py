@@ -7,10 +7,15 @@ from urllib.parse import quote
 
 from vocoder import audio, files
 from vocoder.evaluation import plots
-from vocoder.evaluation.evaluate import Clip, Evaluation, Summary
-from vocoder.evaluation.metrics import Metrics
+from vocoder.evaluation.evaluate import SYSTEMS, Clip, Evaluation, Summary, System
+from vocoder.evaluation.griffin_lim import ITERATIONS
 
 PAGE_FILE = "report.md"
+LABELS: dict[System, str] = {
+    "wavenet": "WaveNet",
+    "griffin_lim": "Griffin-Lim",
+    "griffin_lim_strong": "Griffin-Lim, strong",
+}
 
 
 class _Row(NamedTuple):
@@ -44,12 +49,12 @@ def summary(evaluation: Evaluation) -> str:
     lines = [
         f"voice {evaluation.voice}, {overall.clips} {evaluation.split} clips "
         f"({overall.seconds:.0f} s), {evaluation.engine} engine, seed {evaluation.seed}",
-        f"{'bits a sample':32}{overall.bits_per_sample:10.3f}  ({_unit(evaluation)})",
-        f"{'mean of the speakers':32}{'WaveNet':>10}{'Griffin-Lim':>14}",
+        f"{'bits a sample':32}{overall.bits_per_sample:21.3f}  ({_unit(evaluation)})",
+        f"{'mean of the speakers':32}" + "".join(f"{LABELS[system]:>21}" for system in SYSTEMS),
     ]
     for row in _ROWS:
-        wavenet, baseline = _values(row, overall)
-        lines.append(f"{row.label:32}{_number(row, wavenet):>10}{_number(row, baseline):>14}")
+        numbers = (_number(row, value) for value in _values(row, overall))
+        lines.append(f"{row.label:32}" + "".join(f"{number:>21}" for number in numbers))
     return "\n".join(lines)
 
 
@@ -69,17 +74,18 @@ def write_report(folder: Path, evaluation: Evaluation) -> Path:
         f"{overall.clips} clips ({overall.seconds:.0f} s) of the {evaluation.split} split, "
         f"generated free-running from their log-mels by the {evaluation.engine} engine, first seed "
         f"{evaluation.seed}; weights SHA-256 `{evaluation.digest[:16]}`, vocoder "
-        f"{evaluation.code_version}. Griffin-Lim: 60 iterations from the same log-mels. "
-        "The better value is in bold.",
+        f"{evaluation.code_version}. Griffin-Lim has the same log-mels and {ITERATIONS} "
+        "iterations; the strong one gets its magnitudes by a better mel inversion than libraries "
+        "offer. The best value is in bold.",
         f"Held-out likelihood: **{overall.bits_per_sample:.3f} bits a sample** "
         f"({_unit(evaluation)}), teacher-forced.",
         "## Mean of the speakers",
         _comparison(overall),
         "## Speakers",
         _speakers(evaluation),
-        "How each metric is defined: `vocoder/evaluation/metrics.py`. On linear frequency two "
-        "realisations of one noise are 6 to 8 dB apart, so no vocoder that draws its own noise "
-        "comes near 0.",
+        "How each metric is defined: `vocoder/evaluation/metrics.py`. Two realisations of one "
+        "noise are 7.9 dB of log-spectral distance apart, so no vocoder that draws its own comes "
+        "near 0.",
     ]
     pictured = [clip for clip in evaluation.clips if clip.audio]
     if pictured:
@@ -97,66 +103,62 @@ def _unit(evaluation: Evaluation) -> str:
     return "of 16, 16-bit samples"
 
 
-def _values(row: _Row, summary: Summary | Clip) -> tuple[float | None, float | None]:
-    def value(metrics: Metrics) -> float | None:
-        found: float | None = getattr(metrics, row.field)
-        return found
-
-    return value(summary.wavenet), value(summary.griffin_lim)
+def _values(row: _Row, averages: Summary | Clip) -> list[float | None]:
+    """A metric's value for each system."""
+    return [getattr(averages.metrics[system], row.field) for system in SYSTEMS]
 
 
 def _number(row: _Row, value: float | None) -> str:
     return "none" if value is None else f"{value:.{row.digits}f}"
 
 
-def _marked(row: _Row, values: tuple[float | None, float | None]) -> list[str]:
-    """Both values as text, the better one in bold; neither where they read the same."""
+def _marked(row: _Row, values: Sequence[float | None]) -> list[str]:
+    """The values as text, the best in bold; more than one where they read the same."""
     texts = [_number(row, value) for value in values]
-    first, second = values
-    if first is None or second is None or texts[0] == texts[1]:
+    known = [float(text) for text, value in zip(texts, values, strict=True) if value is not None]
+    if len(set(known)) < 2:
         return texts
-    best = 0 if (first > second) == (row.better == "higher") else 1
-    texts[best] = f"**{texts[best]}**"
-    return texts
+    best = _number(row, max(known) if row.better == "higher" else min(known))
+    return [f"**{text}**" if text == best else text for text in texts]
 
 
-def _comparison(summary: Summary) -> str:
-    lines = [[row.label, row.better, *_marked(row, _values(row, summary))] for row in _ROWS]
-    return _table(["metric", "better", "WaveNet", "Griffin-Lim"], lines, words=2)
+def _comparison(averages: Summary) -> str:
+    lines = [[row.label, row.better, *_marked(row, _values(row, averages))] for row in _ROWS]
+    return _table(["metric", "better", *(LABELS[system] for system in SYSTEMS)], lines, words=2)
 
 
 def _speakers(evaluation: Evaluation) -> str:
-    """One line a speaker: WaveNet's value, then Griffin-Lim's."""
-    lines = []
+    """A table for each speaker."""
+    parts = []
     for speaker, own in evaluation.speakers.items():
-        pairs = [" / ".join(_marked(row, _values(row, own))) for row in _ROWS]
-        lines.append([speaker, str(own.clips), f"{own.bits_per_sample:.3f}", *pairs])
-    header = ["speaker", "clips", "bits a sample", *(row.label for row in _ROWS)]
-    return "Each pair is WaveNet / Griffin-Lim.\n\n" + _table(header, lines)
+        parts.append(
+            f"**{_plain(speaker)}**: {own.clips} clips ({own.seconds:.0f} s), "
+            f"{own.bits_per_sample:.3f} bits a sample"
+        )
+        parts.append(_comparison(own))
+    return "\n\n".join(parts)
 
 
 def _clips(clips: Sequence[Clip]) -> str:
+    legend = "Each cell: " + " / ".join(LABELS[system] for system in SYSTEMS) + ".\n\n"
     lines = []
     for clip in clips:
-        pairs = [" / ".join(_number(row, value) for value in _values(row, clip)) for row in _ROWS]
-        lines.append([clip.speaker, clip.id, f"{clip.bits_per_sample:.3f}", *pairs])
+        values = [" / ".join(_number(row, value) for value in _values(row, clip)) for row in _ROWS]
+        lines.append([clip.speaker, clip.id, f"{clip.bits_per_sample:.3f}", *values])
     header = ["speaker", "clip", "bits a sample", *(row.label for row in _ROWS)]
-    return _table(header, lines, words=2)
+    return legend + _table(header, lines, words=2)
 
 
 def _pictured(folder: Path, clip: Clip, sample_rate_hz: int) -> str:
     """Draw a clip's spectrograms and return the lines that show them."""
-    sounds = {
-        system: audio.read(folder / name, sample_rate_hz)[0] for system, name in clip.audio.items()
-    }
-    title = f"{clip.speaker}, {clip.id}"
-    picture = f"{clip.speaker}-{clip.id}.png"
-    plots.save(
-        folder / picture, plots.comparison(**sounds, sample_rate_hz=sample_rate_hz, title=title)
+    recording, wavenet, baseline = (
+        audio.read(folder / clip.audio[sound], sample_rate_hz)[0]
+        for sound in ("recording", "wavenet", "griffin_lim")
     )
-    links = ", ".join(
-        f"[{system.replace('_', '-')}]({quote(name)})" for system, name in clip.audio.items()
-    )
+    title, picture = f"{clip.speaker}, {clip.id}", f"{clip.speaker}/{clip.id}.png"
+    figure = plots.comparison(recording, wavenet, baseline, sample_rate_hz, title)
+    plots.save(folder / picture, figure)
+    links = ", ".join(f"[{sound}]({quote(name)})" for sound, name in clip.audio.items())
     return f"![Spectrograms of {_plain(title)}]({quote(picture)})\n\nListen: {links}"
 
 
