@@ -41,7 +41,7 @@ def test_the_five_lines_run() -> None:
 
 def test_every_command_of_the_readme_exists_and_files_it_names_are_there() -> None:
     commands = {command.callback.__name__ for command in cli.app.registered_commands}
-    named = [line for block in blocks("sh") for line in block.splitlines()]
+    named = [line for block in blocks("sh") for line in block.replace("\\\n", " ").splitlines()]
     for line in named:
         words = shlex.split(line, comments=True)
         if words and words[0] == "vocoder":
