@@ -73,13 +73,11 @@ def write_report(folder: Path, evaluation: Evaluation) -> Path:
         f"# Evaluation of voice `{evaluation.voice}`",
         f"{overall.clips} clips ({overall.seconds:.0f} s) of the {evaluation.split} split, "
         f"generated free-running from their log-mels by the {evaluation.engine} engine, first seed "
-        f"{evaluation.seed}, temperature {generation.temperature:g}, passes of spectral correction "
-        f"{generation.correction_passes}; weights SHA-256 `{evaluation.digest[:16]}`, vocoder "
-        f"{evaluation.code_version}. Drawn at temperature {evaluation.generation.temperature:g}, "
-        f"then {evaluation.generation.correction_passes} passes of spectral correction. "
-        f"Griffin-Lim has the same log-mels and {ITERATIONS} iterations; "
-        "the strong one gets its magnitudes by a better mel inversion than libraries "
-        "offer. The best value is in bold.",
+        f"{evaluation.seed}; weights SHA-256 `{evaluation.digest[:16]}`, vocoder "
+        f"{evaluation.code_version}. WaveNet is drawn at temperature {generation.temperature:g}, "
+        f"with {generation.correction_passes} passes of spectral correction after it. Griffin-Lim "
+        f"has the same log-mels and {ITERATIONS} iterations; the strong one gets its magnitudes by "
+        "a better mel inversion than libraries offer. The best value is in bold.",
         f"Held-out likelihood: **{overall.bits_per_sample:.3f} bits a sample** "
         f"({_unit(evaluation)}), teacher-forced.",
         "## Mean of the speakers",
@@ -135,7 +133,7 @@ def _speakers(evaluation: Evaluation) -> str:
     parts = []
     for speaker, own in evaluation.speakers.items():
         parts.append(
-            f"**{_plain(speaker)}**: {own.clips} clips ({own.seconds:.0f} s), "
+            f"**{_plain(speaker)}**: clips {own.clips} ({own.seconds:.0f} s), "
             f"{own.bits_per_sample:.3f} bits a sample"
         )
         parts.append(_comparison(own))
