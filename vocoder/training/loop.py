@@ -17,7 +17,8 @@ from vocoder import files, voice
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.config import ModelConfig
 from vocoder.corpus.manifest import Corpus
-from vocoder.errors import TrainingError
+from vocoder.errors import FeatureError, TrainingError
+from vocoder.features import check_fingerprint
 from vocoder.training import checkpoint, samples
 from vocoder.training.config import TrainingConfig
 from vocoder.training.dataset import Batch, Segments
@@ -78,12 +79,10 @@ def model_config(config: TrainingConfig, corpus: Corpus) -> ModelConfig:
     Raises:
         TrainingError: the corpus was prepared with other feature settings.
     """
-    wanted, found = config.model.features.fingerprint(), corpus.features.fingerprint()
-    for key, value in wanted.items():
-        if found[key] != value:
-            raise TrainingError(
-                f"{corpus.folder}: prepared with {key} {found[key]}, the model has {value}"
-            )
+    try:
+        check_fingerprint(corpus.features.fingerprint(), config.model.features)
+    except FeatureError as error:
+        raise TrainingError(f"{corpus.folder}: {error}") from None
     return config.model.model_copy(update={"speakers": corpus.speakers})
 
 
