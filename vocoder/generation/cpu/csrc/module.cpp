@@ -1,0 +1,309 @@
+// The Python module `vocoder.generation.cpu._native`. Every array is checked before it is read.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <limits>
+#include <optional>
+#include <set>
+#include <stdexcept>
+
+#include "blocks.hpp"
+#include "build.hpp"
+
+namespace nb = nanobind;
+
+namespace vocoder {
+namespace {
+
+using Readable = nb::ndarray<nb::ro>;
+using Writable = nb::ndarray<>;
+using Shape = std::vector<std::int64_t>;
+
+std::string text(const Shape& shape) {
+  std::string out = "(";
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    out += (i ? ", " : "") + std::to_string(shape[i]);
+  return out + ")";
+}
+
+template <class T>
+const char* type_name() {
+  return std::is_same_v<T, float> ? "float32" : "int64";
+}
+
+// The array's memory, after a check that it is a C-contiguous array of T on the CPU, of that shape.
+template <class T, class Array>
+auto* checked(const Array& array, const std::string& name, const Shape& shape) {
+  const auto refuse = [&](const std::string& found) {
+    throw std::invalid_argument(name + " must be " + type_name<T>() + " " + text(shape) +
+                                " in C order on the CPU: " + found);
+  };
+  if (array.device_type() != nb::device::cpu::value) refuse("it is on another device");
+  if (array.dtype() != nb::dtype<T>()) refuse("its elements are of another type");
+  Shape found;
+  for (std::size_t i = 0; i < array.ndim(); ++i)
+    found.push_back(static_cast<std::int64_t>(array.shape(i)));
+  if (found != shape) refuse("its shape is " + text(found));
+  std::int64_t stride = 1;
+  if (array.size())
+    for (std::size_t i = found.size(); i-- > 0; stride *= found[i])
+      if (found[i] > 1 && array.stride(i) != stride) refuse("it is not contiguous");
+  if constexpr (std::is_same_v<Array, Readable>)
+    return static_cast<const T*>(array.data());
+  else
+    return static_cast<T*>(array.data());
+}
+
+Weights weights_of(const std::string& name) {
+  if (name == "fp32") return Weights::fp32;
+  if (name == "bf16") return Weights::bf16;
+  if (name == "int8") return Weights::int8;
+  throw std::invalid_argument("weights " + name + " are unknown: choose fp32, bf16 or int8");
+}
+
+const InstructionSet& instruction_set_of(const std::string& name) {
+  for (const InstructionSet& set : instruction_sets()) {
+    if (set.name != name) continue;
+    if (!set.available())
+      throw std::invalid_argument("this processor does not have the instruction set " + name);
+    return set;
+  }
+  throw std::invalid_argument("instruction set " + name + " is unknown here");
+}
+
+std::vector<std::string> available_instruction_sets() {
+  std::vector<std::string> names;
+  for (const InstructionSet& set : instruction_sets())
+    if (set.available()) names.emplace_back(set.name);
+  return names;
+}
+
+class NativeNetwork {
+ public:
+  NativeNetwork(const std::vector<int>& dilations, int kernel_size, int residual_channels,
+                int gate_channels, int skip_channels, int parameters, int input_channels,
+                int local_channels, int speakers, bool mu_law, float log_scale_min,
+                float temperature, float pre_emphasis, int order, int hold,
+                const std::map<std::string, Readable>& weights, const std::string& format,
+                const std::string& instructions)
+      : set_(instruction_set_of(instructions)) {
+    const auto positive = [](const char* name, int value) {
+      if (value < 1 || value > 1 << 16)
+        throw std::invalid_argument(std::string(name) + " " + std::to_string(value) +
+                                    " is not in 1 to 65536");
+    };
+    positive("the number of layers", static_cast<int>(dilations.size()));
+    for (const int dilation : dilations) positive("dilation", dilation);
+    positive("residual_channels", residual_channels);
+    positive("gate_channels", gate_channels);
+    positive("skip_channels", skip_channels);
+    positive("local_channels", local_channels);
+    positive("speakers", speakers);
+    positive("hold", hold);
+    if (kernel_size < 2 || kernel_size > 64)
+      throw std::invalid_argument("kernel_size must be from 2 to 64");
+    if (gate_channels % 2) throw std::invalid_argument("gate_channels must be even");
+    if (order < 0 || order > 4096) throw std::invalid_argument("order must be from 0 to 4096");
+    const bool fits = mu_law ? parameters == 256 && input_channels == 256
+                             : parameters % 3 == 0 && parameters >= 3 && parameters <= 192 &&
+                                   input_channels == (order ? 3 : 1);
+    if (!fits) throw std::invalid_argument("parameters or input_channels do not fit the output");
+    Config config{};
+    config.kernel_size = kernel_size;
+    config.residual = residual_channels;
+    config.gated = gate_channels / 2;
+    config.skip = skip_channels;
+    config.parameters = parameters;
+    config.input_channels = input_channels;
+    config.local_channels = local_channels;
+    config.mu_law = mu_law;
+    config.log_scale_min = log_scale_min;
+    config.temperature = temperature;
+    config.pre_emphasis = pre_emphasis;
+    config.order = order;
+    config.hold = hold;
+    std::map<std::string, Dense> dense;
+    for (const auto& [name, array] : weights) {
+      if (array.ndim() < 1 || array.ndim() > 2)
+        throw std::invalid_argument("weight " + name + " must have one or two dimensions");
+      const int rows = size(array, 0), columns = array.ndim() == 2 ? size(array, 1) : 1;
+      const Shape shape = array.ndim() == 2 ? Shape{rows, columns} : Shape{rows};
+      dense[name] = {checked<float>(array, "weight " + name, shape), rows, columns};
+    }
+    built_ = std::make_unique<BuiltNetwork>(config, dilations, weights_of(format), speakers, dense);
+    advance_ = set_.advance(built_->network());
+  }
+
+  std::size_t bytes() const { return built_->bytes(); }
+
+  void advance(const std::map<std::string, Writable>& state, const Readable& rows,
+               const Readable& local, const Readable& speaker, const Readable& first,
+               const std::optional<std::vector<Readable>>& prediction, const Readable& noise,
+               const Writable& audio, const std::optional<Readable>& forced,
+               const std::optional<Readable>& forced_codes, const std::optional<Writable>& trace,
+               int threads) const {
+    const Config& config = built_->network().config;
+    const std::int64_t n = size(rows, 0), blocks = size(local, 1), steps = size(noise, 1);
+    const auto* index = checked<std::int64_t>(rows, "rows", {n});
+    const auto* features = checked<float>(local, "local", {n, blocks, config.local_channels});
+    const auto* speakers = checked<float>(speaker, "speaker", {n, built_->speakers()});
+    const auto* first_block = checked<std::int64_t>(first, "first", {n});
+    const auto* draws = checked<float>(noise, "noise", {n, steps, 2});
+    auto* heard = checked<float>(audio, "audio", {n, steps});
+    const float *coefficients = nullptr, *gain = nullptr, *level = nullptr;
+    if (bool(config.order) != prediction.has_value())
+      throw std::invalid_argument(config.order ? "this network needs a prediction"
+                                               : "this network takes no prediction");
+    if (prediction) {
+      if (prediction->size() != 3)
+        throw std::invalid_argument("prediction must be coefficients, gain and level");
+      coefficients =
+          checked<float>((*prediction)[0], "prediction.coefficients", {n, blocks, config.order});
+      gain = checked<float>((*prediction)[1], "prediction.gain", {n, blocks});
+      level = checked<float>((*prediction)[2], "prediction.level", {n, blocks});
+    }
+    const float* samples = forced ? checked<float>(*forced, "forced", {n, steps}) : nullptr;
+    const std::int64_t* codes =
+        forced_codes ? checked<std::int64_t>(*forced_codes, "forced_codes", {n, steps}) : nullptr;
+    if (bool(samples && config.mu_law) != bool(codes))
+      throw std::invalid_argument("forced samples of a mu-law network need their codes");
+    for (std::int64_t i = 0; codes && i < n * steps; ++i) check_code(codes[i], config);
+    float* traced = trace ? checked<float>(*trace, "trace", {n, steps, config.parameters}) : nullptr;
+
+    const Rings rings(*this, state);
+    std::vector<float> gates(n * built_->gates());
+    std::vector<Row> block(n);
+    std::set<std::int64_t> seen;
+    for (std::int64_t i = 0; i < n; ++i) {
+      const std::int64_t row = index[i];
+      if (row < 0 || row >= rings.rows || !seen.insert(row).second)
+        throw std::invalid_argument("rows must be different and from 0 to " +
+                                    std::to_string(rings.rows - 1));
+      Row& to = block[i];
+      rings.row(row, to);
+      check_code(*to.code, config);
+      const std::int64_t position = *to.position;
+      if (position < 0 || position > std::numeric_limits<std::int64_t>::max() / 2)
+        throw std::invalid_argument("position " + std::to_string(position) + " is out of range");
+      const std::int64_t from = position / config.hold - first_block[i];
+      const std::int64_t to_block =
+          (position + (steps ? steps - 1 : 0)) / config.hold - first_block[i];
+      if (from < 0 || to_block >= blocks)
+        throw std::invalid_argument("conditioning has blocks 0 to " + std::to_string(blocks - 1) +
+                                    ", generation needs " + std::to_string(from) + " to " +
+                                    std::to_string(to_block));
+      const std::int64_t at = i * blocks + from;
+      to.local = features + at * config.local_channels;
+      built_->speaker_gates(speakers + i * built_->speakers(), gates.data() + i * built_->gates());
+      to.gate = gates.data() + i * built_->gates();
+      to.prediction = coefficients ? coefficients + at * config.order : nullptr;
+      to.gain = gain ? gain + at : nullptr;
+      to.level = level ? level + at : nullptr;
+      to.noise = draws + i * steps * 2;
+      to.forced = samples ? samples + i * steps : nullptr;
+      to.forced_code = codes ? codes + i * steps : nullptr;
+      to.audio = heard + i * steps;
+      to.trace = traced ? traced + i * steps * config.parameters : nullptr;
+    }
+    const nb::gil_scoped_release release;
+    advance_all(advance_, built_->network(), block, steps, threads);
+  }
+
+ private:
+  template <class Array>
+  static int size(const Array& array, std::size_t axis) {
+    if (array.ndim() <= axis || array.shape(axis) > 1u << 30)
+      throw std::invalid_argument("an array has too few dimensions or is too large");
+    return static_cast<int>(array.shape(axis));
+  }
+
+  static void check_code(std::int64_t code, const Config& config) {
+    if (config.mu_law && (code < 0 || code >= config.parameters))
+      throw std::invalid_argument("code " + std::to_string(code) + " is not in 0 to 255");
+  }
+
+  // A state's arrays, checked: see vocoder/generation/state.py.
+  struct Rings {
+    Rings(const NativeNetwork& network, const std::map<std::string, Writable>& state) {
+      const Config& config = network.built_->network().config;
+      const auto get = [&](const std::string& name) -> const Writable& {
+        const auto found = state.find(name);
+        if (found == state.end()) throw std::invalid_argument("state." + name + " is missing");
+        return found->second;
+      };
+      rows = size(get("position"), 0);
+      layers = config.layers;
+      channels = std::int64_t{config.kernel_size - 1} * config.input_channels;
+      order = config.order;
+      inputs = checked<float>(get("inputs"), "state.inputs",
+                              {rows, config.kernel_size - 1, config.input_channels});
+      history = checked<float>(get("history"), "state.history", {rows, config.order});
+      position = checked<std::int64_t>(get("position"), "state.position", {rows});
+      code = checked<std::int64_t>(get("code"), "state.code", {rows});
+      sample = checked<float>(get("sample"), "state.sample", {rows});
+      excitation = checked<float>(get("excitation"), "state.excitation", {rows});
+      output = checked<float>(get("output"), "state.output", {rows});
+      of_rows.resize(rows * layers);
+      for (int l = 0; l < layers; ++l) {
+        const std::string name = "stacks.0." + std::to_string(l);
+        const std::int64_t length = std::int64_t{config.kernel_size - 1} * config.dilations[l];
+        float* ring =
+            checked<float>(get(name), "state." + name, {rows, length, config.residual});
+        for (std::int64_t r = 0; r < rows; ++r)
+          of_rows[r * layers + l] = ring + r * length * config.residual;
+      }
+    }
+
+    void row(std::int64_t r, Row& to) const {
+      to.rings = of_rows.data() + r * layers;
+      to.inputs = inputs + r * channels;
+      to.history = history + r * order;
+      to.position = position + r;
+      to.code = code + r;
+      to.sample = sample + r;
+      to.excitation = excitation + r;
+      to.output = output + r;
+    }
+
+    std::int64_t rows, channels, order;
+    int layers;
+    float *inputs, *history, *sample, *excitation, *output;
+    std::int64_t *position, *code;
+    std::vector<float*> of_rows;
+  };
+
+  const InstructionSet& set_;
+  std::unique_ptr<BuiltNetwork> built_;
+  Advance advance_;
+};
+
+}  // namespace
+}  // namespace vocoder
+
+NB_MODULE(_native, m) {
+  using vocoder::NativeNetwork;
+  m.doc() = "The sample loop in native code.";
+  m.def("instruction_sets", &vocoder::available_instruction_sets,
+        "Names of the instruction sets that this processor has, the best first.");
+  nb::class_<NativeNetwork>(m, "Network", "A network with its weights packed for one instruction set.")
+      .def(nb::init<const std::vector<int>&, int, int, int, int, int, int, int, int, bool, float,
+                    float, float, int, int, const std::map<std::string, vocoder::Readable>&,
+                    const std::string&, const std::string&>(),
+           nb::kw_only(), nb::arg("dilations"), nb::arg("kernel_size"),
+           nb::arg("residual_channels"), nb::arg("gate_channels"), nb::arg("skip_channels"),
+           nb::arg("parameters"), nb::arg("input_channels"), nb::arg("local_channels"),
+           nb::arg("speakers"), nb::arg("mu_law"), nb::arg("log_scale_min"),
+           nb::arg("temperature"), nb::arg("pre_emphasis"), nb::arg("order"), nb::arg("hold"),
+           nb::arg("weights"), nb::arg("format"), nb::arg("instructions"))
+      .def_prop_ro("bytes", &NativeNetwork::bytes, "Size of the packed weights.")
+      .def("advance", &NativeNetwork::advance, nb::kw_only(), nb::arg("state"), nb::arg("rows"),
+           nb::arg("local"), nb::arg("speaker"), nb::arg("first"),
+           nb::arg("prediction").none(), nb::arg("noise"), nb::arg("audio"),
+           nb::arg("forced") = nb::none(), nb::arg("forced_codes") = nb::none(),
+           nb::arg("trace") = nb::none(), nb::arg("threads") = 1,
+           "Advance rows; see `CpuEngine.generate`. Updates `state`, writes `audio` and `trace`.");
+}

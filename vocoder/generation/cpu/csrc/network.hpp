@@ -1,0 +1,140 @@
+// What the sample loop works on: the network with its weights packed, and the rows it advances.
+//
+// Weight layout. Every matrix but the input convolution is a sequence of 64-byte lines, ordered
+// [panel][group]: a line holds 16 outputs times g consecutive inputs, g = 1 in fp32, 2 in bf16 and
+// 4 in int8, input fastest. So one line is one AVX-512 register, and 16 lines are one AMX tile.
+//
+// Invariants.
+//  - Outputs are padded with zero weights to a multiple of 16, inputs to a multiple of 16, 32 or 64
+//    (fp32, bf16, int8); padded activations are finite, so they add exactly nothing.
+//  - A row's result is a sum in an order that depends on the matrix alone: not on the number of
+//    rows, the thread, or the chunk.
+//  - Sums are in fp32, or in int32 for int8, where they are exact.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace vocoder {
+
+constexpr int kLineBytes = 64;
+constexpr int kPanel = 16;    // outputs of a line
+constexpr int kMaxRows = 16;  // rows that share each weight load: the rows of an AMX tile
+
+enum class Weights { fp32, bf16, int8 };
+
+constexpr int inputs_of_line(Weights weights) {
+  return weights == Weights::fp32 ? 1 : weights == Weights::bf16 ? 2 : 4;
+}
+
+constexpr int padded(int count, int multiple) {
+  return (count + multiple - 1) / multiple * multiple;
+}
+
+// Zeroed memory on cache lines, and on huge pages where they are to be had, so that a large matrix
+// needs few address translations.
+class Memory {
+ public:
+  explicit Memory(std::size_t bytes);
+  ~Memory();
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  std::byte* data() const { return data_; }
+
+ private:
+  std::byte* data_;
+};
+
+// Hands out stretches of one memory, each on a line of its own; without memory, only counts them.
+class Arena {
+ public:
+  explicit Arena(std::byte* memory) : memory_(memory) {}
+  template <class T>
+  __attribute__((always_inline)) T* take(std::size_t count) {
+    const std::size_t at = used_;
+    used_ += (count * sizeof(T) + kLineBytes - 1) / kLineBytes * kLineBytes;
+    return memory_ ? reinterpret_cast<T*>(memory_ + at) : nullptr;
+  }
+  std::size_t used() const { return used_; }
+
+ private:
+  std::byte* memory_;
+  std::size_t used_ = 0;
+};
+
+struct Matrix {
+  int outputs, inputs;  // padded
+  const std::byte* lines;
+  // int8 only, of each output: its scale, and 128 times the sum of its weights, which takes the
+  // offset of the activations (0 to 255, zero at 128) off again.
+  const float* scale;
+  const std::int32_t* offset;
+};
+
+struct Config {
+  const int* dilations;  // of each layer
+  int layers, kernel_size, residual, gated, skip;  // gated: half of the gate channels
+  int parameters, input_channels, local_channels;
+  bool mu_law;  // input and output are codes
+  float log_scale_min, temperature, pre_emphasis;
+  int order, hold;
+};
+
+struct Layer {
+  Matrix dilated;   // (2 gated, kernel_size * residual): taps oldest first; filters, then gates
+  Matrix residual;  // (residual, gated); no lines in the last layer
+  const float* residual_bias;
+};
+
+// Everything is padded; biases have the padded length of their outputs.
+struct Network {
+  Config config;
+  Weights weights;
+  int residual, gated, skip, parameters;  // padded to 16
+  int dilated_inputs, gated_inputs, skip_inputs, local_inputs;
+  const float* input;  // fp32 [tap][input channel][residual]
+  const float* input_bias;
+  const Layer* layers;
+  Matrix project;  // fp32 (layers * 2 gated, local channels)
+  Matrix skips;    // (skip, layers * gated): the 1x1 of all layers side by side
+  Matrix head, output;
+  const float *skips_bias, *head_bias, *output_bias;
+  const float* decode;  // sample of each code
+};
+
+// One row of a state, its inputs and its outputs. Pointers into the caller's arrays.
+struct Row {
+  float* const* rings;  // of each layer: (ring length, residual channels)
+  float* inputs;              // (kernel_size - 1, input channels)
+  float* history;             // (order)
+  std::int64_t* position;
+  std::int64_t* code;
+  float *sample, *excitation, *output;
+
+  const float* local;       // (blocks, local channels), of the block of the first sample
+  const float* gate;        // (layers * 2 gated): what speaker and biases add to the gates
+  const float* prediction;  // (blocks, order), or null
+  const float *gain, *level;
+  const float* noise;  // (steps, 2)
+
+  const float* forced;              // samples (steps) that replace what was drawn, or null
+  const std::int64_t* forced_code;  // likewise, for codes
+  float* audio;                     // (steps): drawn, after de-emphasis
+  float* trace;                     // (steps, parameters), or null
+};
+
+// Advances up to kMaxRows rows by `steps` samples.
+using Advance = void (*)(const Network&, Row* rows, int count, std::int64_t steps);
+
+// An instruction set that this binary knows.
+struct InstructionSet {
+  const char* name;
+  bool (*available)();
+  Advance (*advance)(const Network&);  // the fast path of its shape, or the general one
+};
+
+// The best first.
+const std::vector<InstructionSet>& instruction_sets();
+
+}  // namespace vocoder

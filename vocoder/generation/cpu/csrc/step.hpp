@@ -1,0 +1,469 @@
+// The sample loop: what vocoder/generation/reference.py computes, for a block of rows in one format
+// of weights and one instruction set. Nothing is allocated between the first sample and the last.
+#pragma once
+
+#include <math.h>
+
+#include "products.hpp"
+
+namespace vocoder::VOCODER_ISA {
+
+// The channels of a shape: all free, or those of a preset.
+struct AnyShape {
+  int residual, gated, skip, taps;
+  explicit AnyShape(const Network& net)
+      : residual(net.residual), gated(net.gated), skip(net.skip), taps(net.config.kernel_size) {}
+};
+
+template <int Residual, int Gated, int Skip>
+struct PresetShape {
+  Fixed<Residual> residual;
+  Fixed<Gated> gated;
+  Fixed<Skip> skip;
+  Fixed<2> taps;
+  explicit PresetShape(const Network&) {}
+  static bool fits(const Network& net) {
+    return net.config.residual == Residual && net.config.gated == Gated &&
+           net.config.skip == Skip && net.config.kernel_size == 2;
+  }
+};
+
+// Inputs of a product as the format pads them; a number known when compiling stays one.
+template <class Format, int N>
+constexpr auto padded_inputs(Fixed<N>) {
+  constexpr int multiple = 16 * inputs_of_line(Format::kWeights);
+  return Fixed<(N + multiple - 1) / multiple * multiple>{};
+}
+template <class Format>
+constexpr int padded_inputs(int n) {
+  return padded(n, 16 * inputs_of_line(Format::kWeights));
+}
+template <int A, int B>
+constexpr auto times(Fixed<A>, Fixed<B>) {
+  return Fixed<A * B>{};
+}
+constexpr int times(int a, int b) { return a * b; }
+
+template <class Format, class Shape>
+class Loop {
+  using Element = typename Format::Element;
+  static constexpr bool kEncodes = !__is_same(Element, float);
+  static constexpr int kProjectedBlocks = 8;  // of gates that are projected ahead
+  static constexpr int kMostChoices = 256;
+
+ public:
+  static void advance(const Network& net, Row* rows, int count, std::int64_t steps) {
+    Loop sizes(net, rows, count, nullptr);
+    const Memory memory(sizes.bytes_);
+    Loop loop(net, rows, count, memory.data());
+    const typename Format::Session session(count);
+    loop.begin();
+    // All rows go on together for as long as the projected gates reach.
+    for (std::int64_t t = 0; t < steps;) {
+      const std::int64_t ready = loop.project(steps - t);
+      for (const std::int64_t end = t + ready; t < end; ++t) loop.step(t);
+    }
+    loop.end();
+  }
+
+ private:
+  struct Ring {
+    float* base;
+    int slot, length;
+  };
+
+  Loop(const Network& net, Row* rows, int count, std::byte* memory)
+      : net_(net), config_(net.config), shape_(net), rows_(rows), count_(count) {
+    Arena arena(memory);
+    const int layers = config_.layers;
+    cat_stride_ = net.dilated_inputs;
+    cat_ = arena.take<float>(count * cat_stride_);
+    hidden_ = arena.take<float>(count * 2 * net.gated);
+    change_ = arena.take<float>(count * net.residual);
+    z_stride_ = net.skip_inputs;
+    z_ = arena.take<float>(count * z_stride_);
+    // The head's activations, padded for the widest format.
+    wide_ = padded(net.skip > net.parameters ? net.skip : net.parameters, 64);
+    skips_ = arena.take<float>(count * wide_);
+    head_ = arena.take<float>(count * wide_);
+    parameters_ = arena.take<float>(count * wide_);
+    scale_ = arena.take<float>(count);
+    z_scale_ = arena.take<float>(count);
+    if (kEncodes) {
+      cat_coded_ = arena.take<Element>(count * cat_stride_);
+      z_coded_ = arena.take<Element>(count * z_stride_);
+      wide_coded_ = arena.take<Element>(count * wide_);
+    }
+    rings_ = arena.take<Ring>(count * layers);
+    past_ = arena.take<float>(count * (config_.kernel_size - 1) * config_.input_channels);
+    codes_ = arena.take<int>(count * config_.kernel_size);
+    history_ = arena.take<float>(count * 2 * config_.order);
+    newest_ = arena.take<int>(count);
+    shift_ = arena.take<float>(count);
+    left_ = arena.take<std::int64_t>(count);
+    blocks_ = arena.take<std::int64_t>(count);
+    projected_ = arena.take<float>(gates_stride() * count * kProjectedBlocks);
+    local_ = arena.take<float>(kMaxRows * net.local_inputs);
+    bytes_ = arena.used();
+  }
+
+  std::size_t gates_stride() const {
+    return static_cast<std::size_t>(config_.layers) * 2 * net_.gated;
+  }
+
+  // Takes the rows' state over from the caller's arrays, where it must lie in another form.
+  void begin() {
+    for (int r = 0; r < count_; ++r) {
+      const Row& row = rows_[r];
+      const std::int64_t position = *row.position;
+      for (int l = 0; l < config_.layers; ++l) {
+        const int length = (config_.kernel_size - 1) * config_.dilations[l];
+        rings_[l * count_ + r] = {row.rings[l], static_cast<int>(position % length), length};
+      }
+      left_[r] = config_.hold - position % config_.hold;
+      z_scale_[r] = 1.0f / 127.0f;
+      // Past inputs, oldest first; a code as its index, -1 where nothing was said yet.
+      const int taps = config_.kernel_size, channels = config_.input_channels;
+      for (int j = 0; j + 1 < taps; ++j) {
+        const float* input = row.inputs + (position + j) % (taps - 1) * channels;
+        if (config_.mu_law) {
+          codes_[r * taps + j] = -1;
+          for (int c = 0; c < channels; ++c)
+            if (input[c] != 0.0f) codes_[r * taps + j] = c;
+        } else {
+          for (int c = 0; c < channels; ++c)
+            past_[(r * (taps - 1) + j) * channels + c] = input[c];
+        }
+      }
+      // History newest first and twice over, so that the last `order` samples are one stretch.
+      newest_[r] = 0;
+      float* history = history_ + r * 2 * config_.order;
+      for (int i = 0; i < config_.order; ++i) {
+        const std::int64_t slot = ((position - 1 - i) % config_.order + config_.order);
+        history[i] = history[i + config_.order] = row.history[slot % config_.order];
+      }
+    }
+  }
+
+  // Gives it back.
+  void end() {
+    for (int r = 0; r < count_; ++r) {
+      const Row& row = rows_[r];
+      const std::int64_t position = *row.position;
+      const int taps = config_.kernel_size, channels = config_.input_channels;
+      for (int j = 0; j + 1 < taps; ++j) {
+        float* input = row.inputs + (position + j) % (taps - 1) * channels;
+        for (int c = 0; c < channels; ++c)
+          input[c] = config_.mu_law ? float(codes_[r * taps + j] == c)
+                                    : past_[(r * (taps - 1) + j) * channels + c];
+      }
+      const float* history = history_ + r * 2 * config_.order + newest_[r];
+      for (int i = 0; i < config_.order; ++i) {
+        const std::int64_t slot = ((position - 1 - i) % config_.order + config_.order);
+        row.history[slot % config_.order] = history[i];
+      }
+    }
+  }
+
+  // Projects the gates' conditioning of the blocks that come next; returns for how many of at most
+  // `steps` samples they reach in every row.
+  std::int64_t project(std::int64_t steps) {
+    std::int64_t reach = steps;
+    for (int r = 0; r < count_; ++r) {
+      const std::int64_t ahead = left_[r] + (kProjectedBlocks - 1) * std::int64_t{config_.hold};
+      reach = ahead < reach ? ahead : reach;
+    }
+    const int channels = config_.local_channels, width = static_cast<int>(gates_stride());
+    for (int r = 0; r < count_; ++r) {
+      const std::int64_t beyond = reach - left_[r];
+      const int needed = beyond <= 0 ? 1 : 1 + int((beyond + config_.hold - 1) / config_.hold);
+      float* gates = projected_ + r * kProjectedBlocks * gates_stride();
+      for (int first = 0; first < needed; first += kMaxRows) {
+        const int blocks = needed - first < kMaxRows ? needed - first : kMaxRows;
+        for (int b = 0; b < blocks; ++b)
+          for (int c = 0; c < channels; ++c)
+            local_[b * net_.local_inputs + c] = rows_[r].local[(first + b) * channels + c];
+        float* to = gates + first * gates_stride();
+        Fp32{}.product(net_.project, {local_, net_.local_inputs, nullptr}, blocks, to, width, width,
+                       net_.local_inputs);
+        for (int b = 0; b < blocks; ++b)
+          for (int i = 0; i < width; i += kLanes)
+            store(to + b * width + i, load(to + b * width + i) + load(rows_[r].gate + i));
+      }
+      blocks_[r] = 0;
+    }
+    return reach;
+  }
+
+  const float* gates(int r, int layer) const {
+    return projected_ + (r * kProjectedBlocks + blocks_[r]) * gates_stride() +
+           static_cast<std::size_t>(layer) * 2 * shape_.gated;
+  }
+
+  Activations<const Element> coded(const float* plain, const Element* encoded, int stride,
+                                   const float* scale) const {
+    if constexpr (kEncodes)
+      return {encoded, stride, scale};
+    else
+      return {plain, stride, scale};
+  }
+
+  void step(std::int64_t t) {
+    for (int r = 0; r < count_; ++r) enter(r, t);
+    for (int l = 0; l < config_.layers; ++l) layer(l);
+    head();
+    for (int r = 0; r < count_; ++r) leave(r, t);
+  }
+
+  // Prediction, and the input convolution: x, the last tap of `cat`.
+  void enter(int r, std::int64_t) {
+    Row& row = rows_[r];
+    const int taps = shape_.taps, channels = config_.input_channels;
+    float* x = cat_ + r * cat_stride_ + (taps - 1) * shape_.residual;
+    for (int i = 0; i < shape_.residual; i += kLanes) store(x + i, load(net_.input_bias + i));
+    auto add = [&](const float* weight, float value) {
+      for (int i = 0; i < shape_.residual; i += kLanes)
+        store(x + i, load(x + i) + load(weight + i) * broadcast(value));
+    };
+    const int width = shape_.residual;
+    if (config_.mu_law) {
+      int* codes = codes_ + r * taps;
+      codes[taps - 1] = static_cast<int>(*row.code);
+      for (int j = 0; j < taps; ++j)
+        if (codes[j] >= 0) add(net_.input + (j * channels + codes[j]) * width, 1.0f);
+      for (int j = 0; j + 1 < taps; ++j) codes[j] = codes[j + 1];
+      shift_[r] = 0.0f;
+      return;
+    }
+    float now[3] = {*row.sample, 0.0f, 0.0f};
+    shift_[r] = 0.0f;
+    if (config_.order) {
+      shift_[r] = predict(row.prediction, history_ + r * 2 * config_.order + newest_[r]);
+      now[0] = *row.sample / *row.level;
+      now[1] = shift_[r] / *row.level;
+      now[2] = *row.excitation;
+    }
+    float* past = past_ + r * (taps - 1) * channels;
+    for (int i = 0; i < (taps - 1) * channels; ++i) add(net_.input + i * width, past[i]);
+    for (int c = 0; c < channels; ++c)
+      add(net_.input + ((taps - 1) * channels + c) * width, now[c]);
+    for (int i = 0; i < (taps - 2) * channels; ++i) past[i] = past[i + channels];
+    for (int c = 0; c < channels; ++c) past[(taps - 2) * channels + c] = now[c];
+  }
+
+  float predict(const float* coefficients, const float* history) const {
+    Floats even = {}, odd = {};
+    int i = 0;
+    for (; i + 2 * kLanes <= config_.order; i += 2 * kLanes) {
+      even += load(coefficients + i) * load(history + i);
+      odd += load(coefficients + i + kLanes) * load(history + i + kLanes);
+    }
+    float rest = 0.0f;
+    for (; i < config_.order; ++i) rest += coefficients[i] * history[i];
+    return sum(even + odd) + rest;
+  }
+
+  void layer(int l) {
+    const Layer& weights = net_.layers[l];
+    const auto residual = shape_.residual;
+    const auto gated = shape_.gated;
+    const int taps = shape_.taps, real = config_.residual;
+    for (int r = 0; r < count_; ++r) {
+      Ring& ring = rings_[l * count_ + r];
+      float* cat = cat_ + r * cat_stride_;
+      float* x = cat + (taps - 1) * residual;
+      for (int j = 0; j + 1 < taps; ++j) {
+        // The oldest tap lies where x goes now.
+        int slot = ring.slot + j * config_.dilations[l];
+        if (slot >= ring.length) slot -= ring.length;
+        copy(ring.base + slot * real, cat + j * residual, real);
+      }
+      copy(x, ring.base + ring.slot * real, real);
+      if (++ring.slot == ring.length) ring.slot = 0;
+      if (l + 2 < config_.layers) {
+        const Ring& next = rings_[(l + 2) * count_ + r];
+        for (int c = 0; c < residual; c += kPanel)
+          __builtin_prefetch(next.base + next.slot * real + c);
+      }
+      if constexpr (kEncodes)
+        scale_[r] = Format{}.encode(cat, padded_inputs<Format>(times(shape_.taps, residual)),
+                                    cat_coded_ + r * cat_stride_);
+    }
+    Format{}.product(weights.dilated, coded(cat_, cat_coded_, cat_stride_, scale_), count_, hidden_,
+                     2 * gated, times(Fixed<2>{}, gated),
+                     padded_inputs<Format>(times(shape_.taps, residual)));
+    const int start = l * net_.gated_inputs;
+    for (int r = 0; r < count_; ++r) {
+      const float *hidden = hidden_ + r * 2 * gated, *gate = gates(r, l);
+      float* z = z_ + r * z_stride_ + start;
+      for (int i = 0; i < gated; i += kLanes)
+        store(z + i, gated_unit(load(hidden + i) + load(gate + i),
+                                load(hidden + gated + i) + load(gate + gated + i)));
+      if constexpr (kEncodes)
+        encode_gated(z, z_coded_ + r * z_stride_ + start);
+    }
+    if (!weights.residual.lines) return;
+    Format{}.product(weights.residual, coded(z_ + start, z_coded_ + start, z_stride_, z_scale_),
+                     count_, change_, residual, residual, padded_inputs<Format>(gated));
+    for (int r = 0; r < count_; ++r) {
+      float* x = cat_ + r * cat_stride_ + (taps - 1) * residual;
+      for (int i = 0; i < residual; i += kLanes)
+        store(x + i, load(x + i) + load(change_ + r * residual + i) +
+                         load(weights.residual_bias + i));
+    }
+  }
+
+  void encode_gated(const float* z, Element* to) const {
+    // Between -1 and 1, so one scale serves all.
+    if constexpr (Format::kWeights == Weights::int8)
+      Format{}.quantise(z, padded_inputs<Format>(shape_.gated), to, 127.0f);
+    else
+      Format{}.encode(z, padded_inputs<Format>(shape_.gated), to);
+  }
+
+  template <class N>
+  VOCODER_INLINE void copy(const float* from, float* to, N count) {
+    int i = 0;
+    for (; i + kLanes <= count; i += kLanes) store(to + i, load(from + i));
+    for (; i < count; ++i) to[i] = from[i];
+  }
+
+  // Skips -> ReLU -> 1x1 -> ReLU -> 1x1.
+  void head() {
+    const auto skip = shape_.skip;
+    Format{}.product(net_.skips, coded(z_, z_coded_, z_stride_, z_scale_), count_, skips_, wide_,
+                     skip, net_.skip_inputs);
+    rectify(skips_, net_.skips_bias);
+    Format{}.product(net_.head, coded(skips_, wide_coded_, wide_, scale_), count_, head_, wide_,
+                     skip, padded_inputs<Format>(skip));
+    rectify(head_, net_.head_bias);
+    Format{}.product(net_.output, coded(head_, wide_coded_, wide_, scale_), count_, parameters_,
+                     wide_, net_.parameters, padded_inputs<Format>(skip));
+  }
+
+  void rectify(float* values, const float* bias) {
+    for (int r = 0; r < count_; ++r) {
+      float* row = values + r * wide_;
+      for (int i = 0; i < shape_.skip; i += kLanes)
+        store(row + i, at_least(load(row + i) + load(bias + i), 0.0f));
+      if constexpr (kEncodes)
+        scale_[r] = Format{}.encode(row, padded_inputs<Format>(shape_.skip),
+                                    wide_coded_ + r * wide_);
+    }
+  }
+
+  // Draws the sample, makes it (or the one that was forced) the row's latest, and moves on.
+  void leave(int r, std::int64_t t) {
+    Row& row = rows_[r];
+    float* parameters = parameters_ + r * wide_;
+    for (int i = 0; i < net_.parameters; i += kLanes)
+      store(parameters + i, load(parameters + i) + load(net_.output_bias + i));
+    if (row.trace)
+      copy(parameters, row.trace + t * config_.parameters, config_.parameters);
+    const float* noise = row.noise + 2 * t;
+    float sample;
+    if (config_.mu_law) {
+      const int code = pick(parameters, config_.parameters, 1.0f / config_.temperature, noise[0]);
+      *row.code = row.forced_code ? row.forced_code[t] : code;
+      sample = net_.decode[code];
+    } else {
+      const int components = config_.parameters / 3;
+      const int chosen = pick(parameters, components, 1.0f, noise[0]);
+      const float location = parameters[components + chosen];
+      float log_scale = parameters[2 * components + chosen];
+      if (log_scale < config_.log_scale_min) log_scale = config_.log_scale_min;
+      const float logistic = logf(noise[1]) - log1pf(-noise[1]);
+      const float gain = config_.order ? *row.gain : 1.0f;
+      const float spread = config_.temperature * expf(log_scale) * logistic;
+      sample = shift_[r] + gain * (location + spread);
+      sample = nearbyintf(sample * 32768.0f) / 32768.0f;
+      if (sample < -1.0f) sample = -1.0f;
+      if (sample > 32767.0f / 32768.0f) sample = 32767.0f / 32768.0f;
+    }
+    row.audio[t] = sample + config_.pre_emphasis * *row.output;
+    if (row.forced) sample = row.forced[t];
+    *row.output = sample + config_.pre_emphasis * *row.output;
+    *row.sample = sample;
+    *row.excitation = config_.order ? (sample - shift_[r]) / *row.gain : sample;
+    if (config_.order) {
+      float* history = history_ + r * 2 * config_.order;
+      newest_[r] = (newest_[r] ? newest_[r] : config_.order) - 1;
+      history[newest_[r]] = history[newest_[r] + config_.order] = sample;
+    }
+    ++*row.position;
+    if (--left_[r]) return;
+    left_[r] = config_.hold;
+    ++blocks_[r];
+    row.local += config_.local_channels;
+    if (config_.order) {
+      row.prediction += config_.order;
+      ++row.gain;
+      ++row.level;
+    }
+  }
+
+  // Inverts the cumulative distribution of exp(logits * sharpness) at `uniform`.
+  static int pick(const float* from, int count, float sharpness, float uniform) {
+    float logits[kMostChoices];
+    const int whole = padded(count, kPanel);
+    copy(from, logits, count);
+    for (int i = count; i < whole; ++i) logits[i] = -1e30f;
+    Floats highest = load(logits);
+    for (int i = kLanes; i < whole; i += kLanes) {
+      const Floats v = load(logits + i);
+      highest = v > highest ? v : highest;
+    }
+    const Floats top = broadcast(maximum(highest));
+    float masses[kMostChoices / kPanel], total = 0.0f;
+    for (int i = 0; i < whole; i += kPanel) {
+      Floats mass = {};
+      for (int v = 0; v < kPanel; v += kLanes) {
+        const Floats centred = (load(logits + i + v) - top) * broadcast(sharpness);
+        const Floats e = exponential(at_least(centred, -87.0f));
+        store(logits + i + v, e);
+        mass += e;
+      }
+      masses[i / kPanel] = sum(mass);
+      total += masses[i / kPanel];
+    }
+    const float threshold = uniform * total;
+    float below = 0.0f;
+    int i = 0;
+    for (; i + kPanel < whole && below + masses[i / kPanel] < threshold; i += kPanel)
+      below += masses[i / kPanel];
+    for (; i < count - 1; ++i) {
+      below += logits[i];
+      if (!(below < threshold)) break;
+    }
+    return i;
+  }
+
+  const Network& net_;
+  const Config& config_;
+  Shape shape_;
+  Row* rows_;
+  int count_;
+  std::size_t bytes_;
+  int cat_stride_, z_stride_, wide_;
+  float *cat_, *hidden_, *change_, *z_, *skips_, *head_, *parameters_, *scale_, *z_scale_;
+  Element *cat_coded_ = nullptr, *z_coded_ = nullptr, *wide_coded_ = nullptr;
+  Ring* rings_;
+  float *past_, *history_, *shift_, *projected_, *local_;
+  int *codes_, *newest_;
+  std::int64_t *left_, *blocks_;
+};
+
+template <class Format>
+Advance path(const Network& net) {
+  using Narrow = PresetShape<16, 16, 16>;     // tiny
+  using Small = PresetShape<64, 64, 64>;      // small
+  using Standard = PresetShape<64, 64, 128>;  // standard
+  using Large = PresetShape<128, 128, 256>;   // large
+  if (Narrow::fits(net)) return Loop<Format, Narrow>::advance;
+  if (Small::fits(net)) return Loop<Format, Small>::advance;
+  if (Standard::fits(net)) return Loop<Format, Standard>::advance;
+  if (Large::fits(net)) return Loop<Format, Large>::advance;
+  return Loop<Format, AnyShape>::advance;
+}
+
+}  // namespace vocoder::VOCODER_ISA

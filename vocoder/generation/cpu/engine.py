@@ -1,0 +1,237 @@
+"""The native engine on the CPU: the whole step in C++, entered once a chunk.
+
+``VOCODER_CPU_INSTRUCTIONS`` names the instruction set to run instead of the best one that the
+processor has; the lower ones are there for tests, and for finding faults.
+"""
+
+import importlib
+import os
+from types import ModuleType
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from vocoder import quantization
+from vocoder.config import LogisticsConfig, ModelConfig
+from vocoder.errors import EngineError
+from vocoder.generation.state import GenerationState
+from vocoder.wavenet.conditioning import Conditioning
+from vocoder.wavenet.model import Signal, WaveNet
+
+INSTRUCTIONS_VARIABLE = "VOCODER_CPU_INSTRUCTIONS"
+
+Weights = Literal["fp32", "bf16", "int8"]
+"""Number formats of the weights. Sums are float32 in all of them (int8: exact, then float32)."""
+
+DEFAULT_WEIGHTS: Weights = "bf16"
+
+_LOOP_WEIGHTS = ("input.", "stack.", "head.", "output.")
+
+
+class CpuEngine:
+    """Runs every model shape on the CPU; shapes of the presets on a path compiled for them."""
+
+    name = "cpu"
+
+    def __init__(
+        self,
+        model: WaveNet,
+        *,
+        temperature: float = 1.0,
+        weights: Weights = DEFAULT_WEIGHTS,
+        threads: int | None = None,
+    ) -> None:
+        """Pack the weights.
+
+        Args:
+            model: on the CPU.
+            temperature: factor of the sampling spread.
+            weights: format they are kept in.
+            threads: among which rows are dealt; as many as there are processors where None.
+
+        Raises:
+            EngineError: the native library is missing, or an instruction set or format that was
+                asked for is not to be had.
+        """
+        native = load_native()
+        if weights not in get_args(Weights):
+            known = ", ".join(get_args(Weights))
+            raise EngineError(f"weights {weights!r} are unknown: choose one of {known}")
+        self.config = model.config
+        self.weights = weights
+        self.instructions = instruction_set(native)
+        self.threads = threads or os.cpu_count() or 1
+        self._input_channels = model.input_channels
+        self._network = native.Network(
+            **_shape(model, temperature),
+            weights=_loop_weights(model),
+            format=weights,
+            instructions=self.instructions,
+        )
+
+    @staticmethod
+    def supports(config: ModelConfig, device: torch.device) -> tuple[bool, str]:
+        """Whether this engine can run such a model there, and why."""
+        if device.type != "cpu":
+            return False, f"the model is on {device.type}"
+        try:
+            instructions = instruction_set(load_native())
+        except EngineError as error:
+            return False, str(error)
+        return True, f"native code for {instructions}"
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of the packed weights."""
+        size: int = self._network.bytes
+        return size
+
+    def start(self, rows: int) -> GenerationState:
+        """State of ``rows`` streams that have generated nothing yet."""
+        return GenerationState.start(
+            self.config, self._input_channels, quantization.SILENCE, rows, torch.device("cpu")
+        )
+
+    def generate(
+        self,
+        state: GenerationState,
+        conditioning: Conditioning,
+        noise: Tensor,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """Advance rows by T samples; see :meth:`ReferenceEngine.generate`.
+
+        Raises:
+            ValueError: an array of another shape or type, or conditioning that does not cover the
+                samples.
+        """
+        audio = torch.empty(noise.shape[:2])
+        self._advance(state, conditioning, noise, rows, audio)
+        return audio
+
+    def trace(
+        self,
+        state: GenerationState,
+        conditioning: Conditioning,
+        signal: Signal,
+        noise: Tensor,
+        rows: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Advance rows along a known signal (teacher forcing), and draw beside it.
+
+        Args:
+            state: updated in place.
+            conditioning: as in :meth:`generate`.
+            signal: of T samples, from :meth:`WaveNet.signal`.
+            noise: as in :meth:`generate`.
+            rows: as in :meth:`generate`.
+
+        Returns:
+            The distribution parameters of each sample, given those of the signal before it
+            (n, T, P); and the audio that was drawn from them (n, T).
+        """
+        audio = torch.empty(noise.shape[:2])
+        parameters = torch.empty(*noise.shape[:2], self.config.distribution.parameters)
+        self._advance(
+            state,
+            conditioning,
+            noise,
+            rows,
+            audio,
+            forced=signal.samples.contiguous(),
+            forced_codes=None if signal.codes is None else signal.codes.contiguous(),
+            trace=parameters,
+        )
+        return parameters, audio
+
+    def _advance(
+        self,
+        state: GenerationState,
+        conditioning: Conditioning,
+        noise: Tensor,
+        rows: Tensor | None,
+        audio: Tensor,
+        **forced: Tensor | None,
+    ) -> None:
+        local, speaker, prediction, first = conditioning
+        self._network.advance(
+            state=state.tensors(),
+            rows=torch.arange(state.rows) if rows is None else rows,
+            local=local.contiguous(),
+            speaker=speaker.contiguous(),
+            first=first,
+            prediction=None if prediction is None else [part.contiguous() for part in prediction],
+            noise=noise.contiguous(),
+            audio=audio,
+            threads=self.threads,
+            **forced,
+        )
+
+
+def load_native() -> ModuleType:
+    """The native library.
+
+    Raises:
+        EngineError: it was not built, or cannot be loaded here; the message says what to do.
+    """
+    try:
+        return importlib.import_module("vocoder.generation.cpu._native")
+    except ImportError as error:
+        raise EngineError(
+            f"the native library is not there ({error}): install a C++20 compiler and run "
+            "`pip install .` in the repository again"
+        ) from None
+
+
+def instruction_set(native: ModuleType) -> str:
+    """The instruction set to run: the best, or the one that the environment names.
+
+    Raises:
+        EngineError: this processor has no such instruction set.
+    """
+    available: list[str] = native.instruction_sets()
+    wanted = os.environ.get(INSTRUCTIONS_VARIABLE)
+    if wanted is None:
+        return available[0]
+    if wanted not in available:
+        raise EngineError(
+            f"{INSTRUCTIONS_VARIABLE}={wanted}: this processor has {', '.join(available)}"
+        )
+    return wanted
+
+
+def _shape(model: WaveNet, temperature: float) -> dict[str, Any]:
+    config, stack = model.config, model.config.stack
+    distribution, prediction = config.distribution, config.linear_prediction
+    return {
+        "dilations": list(stack.dilations),
+        "kernel_size": stack.kernel_size,
+        "residual_channels": stack.residual_channels,
+        "gate_channels": stack.gate_channels,
+        "skip_channels": stack.skip_channels,
+        "parameters": distribution.parameters,
+        "input_channels": model.input_channels,
+        "local_channels": config.conditioning.channels,
+        "speakers": len(config.speakers),
+        "mu_law": distribution.kind == "mu_law",
+        "log_scale_min": (
+            distribution.log_scale_min if isinstance(distribution, LogisticsConfig) else 0.0
+        ),
+        "temperature": temperature,
+        "pre_emphasis": config.pre_emphasis,
+        "order": prediction.order if prediction else 0,
+        "hold": config.hold,
+    }
+
+
+def _loop_weights(model: WaveNet) -> dict[str, Tensor]:
+    """The weights that the sample loop needs, by their names in the model."""
+    weights = {
+        name: tensor.float().contiguous()
+        for name, tensor in model.state_dict().items()
+        if name.startswith(_LOOP_WEIGHTS)
+    }
+    if model.config.distribution.kind == "mu_law":
+        weights["decode"] = quantization.mu_law_decode(torch.arange(quantization.CLASSES))
+    return weights
