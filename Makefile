@@ -1,4 +1,5 @@
-# One word each: set up, serve, test, lint, bench. Needs Python 3.11 or later and make.
+# One word each: set up, serve, test, lint, bench. Needs Python 3.11 or later, a C++20 compiler and
+# make.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,9 @@ BIN := $(VENV)/bin
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+NATIVE := CMakeLists.txt $(wildcard vocoder/generation/cpu/csrc/*)
+
+$(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one with make PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "no virtual environment: on Debian, apt install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'

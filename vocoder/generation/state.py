@@ -25,12 +25,18 @@ class StackState:
     def start(cls, config: StackConfig, rows: int, device: torch.device) -> "StackState":
         """Rings of zeros: what the parallel forward pads with."""
         past = config.kernel_size - 1
-        return cls(
-            [
-                torch.zeros(rows, past * dilation, config.residual_channels, device=device)
-                for dilation in config.dilations
-            ]
-        )
+        shapes = [(past * dilation, config.residual_channels) for dilation in config.dilations]
+        return cls([_rows_apart(rows, length, channels, device) for length, channels in shapes])
+
+
+def _rows_apart(rows: int, length: int, channels: int, device: torch.device) -> Tensor:
+    """Zeros (rows, length, channels), each row a few cache lines behind the one before it.
+
+    Rings are powers of two long. Side by side, the same slot of every row would fall into the same
+    cache set.
+    """
+    apart = torch.zeros(rows, length * channels + 5 * 16, device=device)
+    return apart[:, : length * channels].unflatten(1, (length, channels))
 
 
 @dataclass

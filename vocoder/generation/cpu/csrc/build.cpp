@@ -35,8 +35,18 @@ std::uint16_t to_bf16(float value) {
   return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);  // nearest, even
 }
 
-// Where an output or input of the dense matrix stands in the padded one.
+// Index of a panel's line: see the layout in network.hpp.
+std::size_t line_of(int panels, int lines, int panel, int line) {
+  const int before = panel / kTogether * kTogether;
+  const int beside = panels - before < kTogether ? panels - before : kTogether;
+  const std::size_t tile = std::size_t(before) * (lines / kTileLines) +
+                           std::size_t(line / kTileLines) * beside + (panel - before);
+  return tile * kTileLines + line % kTileLines;
+}
+
+// Where an output or input of the dense matrix stands in the padded one; negative: it does not.
 using Place = std::function<int(int)>;
+constexpr int kNowhere = -1;
 
 int same(int i) { return i; }
 
@@ -55,12 +65,14 @@ class Packer {
         const float* row = from.data + std::size_t(o) * from.columns;
         const int n = output(o);
         float largest = 0.0f;
-        for (int i = 0; i < from.columns; ++i) largest = std::fmax(largest, std::fabs(row[i]));
+        for (int i = 0; i < from.columns; ++i)
+          if (input(i) >= 0) largest = std::fmax(largest, std::fabs(row[i]));
         const float factor = largest > 0 ? 127.0f / largest : 0.0f;
         std::int32_t sum = 0;
         for (int i = 0; i < from.columns; ++i) {
           const int k = input(i);
-          const std::size_t line = std::size_t(n / kPanel) * (inputs / group) + k / group;
+          if (k < 0) continue;
+          const std::size_t line = line_of(outputs / kPanel, inputs / group, n / kPanel, k / group);
           std::byte* to =
               lines + line * kLineBytes + (n % kPanel * group + k % group) * element;
           if (weights == Weights::fp32) {
@@ -136,7 +148,8 @@ BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations, Wei
   net.gated = gated;
   net.skip = padded(config.skip, kPanel);
   net.parameters = padded(config.parameters, kPanel);
-  net.dilated_inputs = padded(taps * residual, group);
+  net.past_inputs = padded((taps - 1) * residual, group);
+  net.present_inputs = padded(residual, group);
   net.gated_inputs = padded(gated, group);
   net.skip_inputs = layers * net.gated_inputs;
   net.local_inputs = padded(config.local_channels, kPanel);
@@ -157,11 +170,14 @@ BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations, Wei
     for (int l = 0; l < layers; ++l) {
       const std::string block = "stack.blocks." + std::to_string(l);
       Layer layer{};
-      layer.dilated = pack.matrix(
-          take.take(block + ".dilated.linear.weight", real_gates, taps * config.residual), weights,
-          gates, net.dilated_inputs, half, [&](int i) {
-            return i / config.residual * residual + i % config.residual;
-          });
+      const Dense dilated =
+          take.take(block + ".dilated.linear.weight", real_gates, taps * config.residual);
+      const int past = (taps - 1) * config.residual;
+      layer.present = pack.matrix(dilated, weights, gates, net.present_inputs, half,
+                                  [&](int i) { return i - past; });
+      layer.past = pack.matrix(dilated, weights, gates, net.past_inputs, half, [&](int i) {
+        return i < past ? i / config.residual * residual + i % config.residual : kNowhere;
+      });
       const Dense bias = take.take(block + ".dilated.linear.bias", real_gates, 1);
       for (int o = 0; o < real_gates; ++o) gate_bias_[l * gates + half(o)] = bias.data[o];
       if (l + 1 < layers) {

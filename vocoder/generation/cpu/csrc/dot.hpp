@@ -7,52 +7,63 @@
 
 namespace vocoder::VOCODER_ISA {
 
+// Sums over the lines of a few rows and panels. `step(sum, line, four bytes of activations)` adds
+// one line's dot products; `done(row, panel, sum)` takes a row's 16 outputs.
+template <class Sum, class N, class Step, class Done>
+VOCODER_INLINE void dot_product(const Matrix& w, const void* in, int in_bytes, int rows, N outputs,
+                                int tiles, Step step, Done done) {
+  for_tiles(w, rows, outputs / kPanel, tiles, [&](int row, auto r, int panel, auto p,
+                                                  const std::byte* lines, int beside) {
+    constexpr int R = r, P = p;
+    Sum acc[2][R][P] = {};
+    const std::byte* a = static_cast<const std::byte*>(in) + row * in_bytes;
+    for (int t = 0; t < tiles; ++t, lines += beside * kTileLines * kLineBytes)
+#pragma GCC unroll 2
+      for (int k = 0; k < kTileLines; k += 2)
+#pragma GCC unroll 2
+        for (int s = 0; s < 2; ++s)
+#pragma GCC unroll 4
+          for (int q = 0; q < P; ++q) {
+            const __m512i line = _mm512_load_si512(lines + (q * kTileLines + k + s) * kLineBytes);
+#pragma GCC unroll 4
+            for (int i = 0; i < R; ++i) {
+              std::int32_t four;
+              __builtin_memcpy(&four, a + i * in_bytes + 4 * (t * kTileLines + k + s), sizeof four);
+              acc[s][i][q] = step(acc[s][i][q], line, _mm512_set1_epi32(four));
+            }
+          }
+#pragma GCC unroll 4
+    for (int i = 0; i < R; ++i)
+#pragma GCC unroll 4
+      for (int q = 0; q < P; ++q) done(row + i, panel + q, acc[0][i][q] + acc[1][i][q]);
+  });
+}
+
 // Activations rounded to bf16, nearest even.
-struct Bf16Activations {
+struct Bf16Activations : AlwaysAwake {
   using Element = std::uint16_t;
   using Session = NoSession;
   static constexpr Weights kWeights = Weights::bf16;
+  static constexpr bool kByVector = true;
+  static constexpr int kAhead = kMaxRows;
 
-  template <class N>
-  VOCODER_INLINE float encode(const float* from, N count, Element* to) {
-    for (int i = 0; i < count; i += 32) {
-      const __m512bh pair = _mm512_cvtne2ps_pbh(load(from + i + 16), load(from + i));
-      __builtin_memcpy(to + i, &pair, sizeof pair);
-    }
-    return 1.0f;
+  VOCODER_INLINE void put(Element* to, Floats v) {
+    const __m256bh rounded = _mm512_cvtneps_pbh(v);
+    __builtin_memcpy(to, &rounded, sizeof rounded);
   }
+  VOCODER_INLINE void put_gated(Element* to, Floats v) { put(to, v); }
 };
 
 struct Bf16Dot : Bf16Activations {
   template <class N, class K>
   VOCODER_INLINE void product(const Matrix& w, Activations<const Element> in, int rows, float* out,
                               int out_stride, N outputs, K inputs) {
-    for_tiles(rows, outputs / kPanel, [&](int row, auto r, int panel, auto p) {
-      constexpr int R = r, P = p;
-      __m512 acc[2][R][P] = {};
-      const Element* a = in.data + row * in.stride;
-      const std::byte* line = w.lines + panel * (inputs / 2) * kLineBytes;
-      for (int k = 0; k < inputs / 2; k += 2)
-#pragma GCC unroll 2
-        for (int s = 0; s < 2; ++s)
-#pragma GCC unroll 4
-          for (int q = 0; q < P; ++q) {
-            const auto weight =
-                (__m512bh)_mm512_load_si512(line + (q * (inputs / 2) + k + s) * kLineBytes);
-#pragma GCC unroll 4
-            for (int i = 0; i < R; ++i) {
-              std::int32_t pair;
-              __builtin_memcpy(&pair, a + i * in.stride + 2 * (k + s), sizeof pair);
-              acc[s][i][q] =
-                  _mm512_dpbf16_ps(acc[s][i][q], weight, (__m512bh)_mm512_set1_epi32(pair));
-            }
-          }
-#pragma GCC unroll 4
-      for (int i = 0; i < R; ++i)
-#pragma GCC unroll 4
-        for (int q = 0; q < P; ++q)
-          store(out + (row + i) * out_stride + (panel + q) * kPanel, acc[0][i][q] + acc[1][i][q]);
-    });
+    dot_product<Floats>(
+        w, in.data, in.stride * 2, rows, outputs, inputs / 2 / kTileLines,
+        [](Floats sum, __m512i line, __m512i pair) {
+          return (Floats)_mm512_dpbf16_ps(sum, (__m512bh)line, (__m512bh)pair);
+        },
+        [&](int row, int panel, Floats sum) { store(out + row * out_stride + panel * kPanel, sum); });
   }
 };
 
@@ -60,35 +71,14 @@ struct Int8Dot : Int8Activations {
   template <class N, class K>
   VOCODER_INLINE void product(const Matrix& w, Activations<const Element> in, int rows, float* out,
                               int out_stride, N outputs, K inputs) {
-    for_tiles(rows, outputs / kPanel, [&](int row, auto r, int panel, auto p) {
-      constexpr int R = r, P = p;
-      __m512i acc[2][R][P] = {};
-      const Element* a = in.data + row * in.stride;
-      const std::byte* line = w.lines + panel * (inputs / 4) * kLineBytes;
-      for (int k = 0; k < inputs / 4; k += 2)
-#pragma GCC unroll 2
-        for (int s = 0; s < 2; ++s)
-#pragma GCC unroll 4
-          for (int q = 0; q < P; ++q) {
-            const __m512i weight =
-                _mm512_load_si512(line + (q * (inputs / 4) + k + s) * kLineBytes);
-#pragma GCC unroll 4
-            for (int i = 0; i < R; ++i) {
-              std::int32_t four;
-              __builtin_memcpy(&four, a + i * in.stride + 4 * (k + s), sizeof four);
-              acc[s][i][q] = _mm512_dpbusd_epi32(acc[s][i][q], _mm512_set1_epi32(four), weight);
-            }
-          }
-#pragma GCC unroll 4
-      for (int i = 0; i < R; ++i)
-#pragma GCC unroll 4
-        for (int q = 0; q < P; ++q) {
-          alignas(kLineBytes) std::int32_t total[kPanel];
-          _mm512_store_si512(total, _mm512_add_epi32(acc[0][i][q], acc[1][i][q]));
-          finish(w, total, in.scale[row + i], (panel + q) * kPanel,
-                 out + (row + i) * out_stride + (panel + q) * kPanel);
-        }
-    });
+    dot_product<Ints>(
+        w, in.data, in.stride, rows, outputs, inputs / 4 / kTileLines,
+        [](Ints sum, __m512i line, __m512i four) {
+          return (Ints)_mm512_dpbusd_epi32((__m512i)sum, four, line);
+        },
+        [&](int row, int panel, Ints sum) {
+          finish(w, sum, in.scale[row], panel * kPanel, out + row * out_stride + panel * kPanel);
+        });
   }
 };
 

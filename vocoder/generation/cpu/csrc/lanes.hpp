@@ -30,35 +30,55 @@ VOCODER_INLINE Floats load(const float* from) {
   return v;
 }
 
+// The first `count` of a vector, zeros behind them; never reads beyond.
+VOCODER_INLINE Floats load_first(const float* from, int count) {
+  if (count >= kLanes) return load(from);
+  Floats v = {};
+  for (int i = 0; i < kLanes; ++i)
+    if (i < count) v[i] = from[i];
+  return v;
+}
+
 VOCODER_INLINE void store(float* to, Floats v) { __builtin_memcpy(to, &v, sizeof v); }
+
+VOCODER_INLINE void store_first(float* to, Floats v, int count) {
+  if (count >= kLanes) return store(to, v);
+  for (int i = 0; i < kLanes; ++i)
+    if (i < count) to[i] = v[i];
+}
 
 VOCODER_INLINE Floats broadcast(float value) { return value - Floats{}; }
 
-// Both let NaN through.
-VOCODER_INLINE Floats at_most(Floats v, float limit) {
-  return v > broadcast(limit) ? broadcast(limit) : v;
-}
+// These let NaN through.
+#if defined(__AVX512F__)
+// GCC makes a comparison and a blend of the other form.
+VOCODER_INLINE Floats at_least(Floats v, float limit) { return _mm512_max_ps(broadcast(limit), v); }
+VOCODER_INLINE Floats at_most(Floats v, float limit) { return _mm512_min_ps(broadcast(limit), v); }
+#else
 VOCODER_INLINE Floats at_least(Floats v, float limit) {
   return v < broadcast(limit) ? broadcast(limit) : v;
 }
+VOCODER_INLINE Floats at_most(Floats v, float limit) {
+  return v > broadcast(limit) ? broadcast(limit) : v;
+}
+#endif
 
-// e^x within 2e-7 relative, for x in [-87, 88]: 2^n times a polynomial of degree 6 on
-// [-ln(2)/2, ln(2)/2].
-VOCODER_INLINE Floats exponential(Floats x) {
+// 2^x within 3e-7 relative, for x in [-126, 127]: 2^n times a polynomial on [-1/2, 1/2], fitted
+// for the least relative error.
+VOCODER_INLINE Floats power_of_two(Floats x) {
   const Floats magic = broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
-  const Floats shifted = x * broadcast(1.44269504088896341f) + magic;
-  const Floats n = shifted - magic;
-  Floats r = x - n * broadcast(0.693359375f);  // ln 2 in two parts
-  r = r - n * broadcast(-2.12194440e-4f);
-  Floats p = broadcast(1.0f / 720);
-  p = p * r + broadcast(1.0f / 120);
-  p = p * r + broadcast(1.0f / 24);
-  p = p * r + broadcast(1.0f / 6);
-  p = p * r + broadcast(0.5f);
-  p = p * r + broadcast(1.0f);
+  const Floats shifted = x + magic;
+  const Floats r = x - (shifted - magic);
+  Floats p = broadcast(0.0013264715f);
+  p = p * r + broadcast(0.00967151351f);
+  p = p * r + broadcast(0.0555073378f);
+  p = p * r + broadcast(0.240222421f);
+  p = p * r + broadcast(0.693146978f);
   p = p * r + broadcast(1.0f);
   return (Floats)((Ints)p + (Ints)((Words)shifted << 23));
 }
+
+constexpr float kLog2E = 1.44269504088896341f;
 
 VOCODER_INLINE Floats reciprocal(Floats v) {
 #if defined(__AVX512F__)
@@ -71,15 +91,19 @@ VOCODER_INLINE Floats reciprocal(Floats v) {
 
 // tanh(a) * sigmoid(b) = (1 - e^-2a) / ((1 + e^-2a) (1 + e^-b)).
 VOCODER_INLINE Floats gated_unit(Floats a, Floats b) {
-  a = at_least(at_most(a, 9.0f), -9.0f);
-  b = at_least(at_most(b, 30.0f), -30.0f);
   const Floats one = broadcast(1.0f);
-  const Floats u = exponential(a * broadcast(-2.0f)), v = exponential(-b);
+  // Beyond 2^40 the quotient has reached its limit; 2^-100 stands for zero.
+  const Floats u = power_of_two(at_most(at_least(a * broadcast(-2.0f * kLog2E), -100.0f), 40.0f));
+  const Floats v = power_of_two(at_most(at_least(b * broadcast(-kLog2E), -100.0f), 40.0f));
   return (one - u) * reciprocal((one + u) * (one + v));
 }
 
+// Both by halves, in a fixed order.
+#if defined(__AVX512F__)
+VOCODER_INLINE float sum(Floats v) { return _mm512_reduce_add_ps(v); }
+VOCODER_INLINE float maximum(Floats v) { return _mm512_reduce_max_ps(v); }
+#else
 VOCODER_INLINE float sum(Floats v) {
-  // By halves, in a fixed order.
   float parts[kLanes];
   store(parts, v);
   for (int width = kLanes / 2; width; width /= 2)
@@ -90,9 +114,11 @@ VOCODER_INLINE float sum(Floats v) {
 VOCODER_INLINE float maximum(Floats v) {
   float parts[kLanes];
   store(parts, v);
-  float found = parts[0];
-  for (int i = 1; i < kLanes; ++i) found = parts[i] > found ? parts[i] : found;
-  return found;
+  for (int width = kLanes / 2; width; width /= 2)
+    for (int i = 0; i < width; ++i)
+      parts[i] = parts[i + width] > parts[i] ? parts[i + width] : parts[i];
+  return parts[0];
 }
+#endif
 
 }  // namespace vocoder::VOCODER_ISA

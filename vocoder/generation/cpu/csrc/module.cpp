@@ -36,8 +36,10 @@ const char* type_name() {
 }
 
 // The array's memory, after a check that it is a C-contiguous array of T on the CPU, of that shape.
+// Where `row_stride` is given, the first axis may have any stride, which it takes.
 template <class T, class Array>
-auto* checked(const Array& array, const std::string& name, const Shape& shape) {
+auto* checked(const Array& array, const std::string& name, const Shape& shape,
+              std::int64_t* row_stride = nullptr) {
   const auto refuse = [&](const std::string& found) {
     throw std::invalid_argument(name + " must be " + type_name<T>() + " " + text(shape) +
                                 " in C order on the CPU: " + found);
@@ -49,9 +51,11 @@ auto* checked(const Array& array, const std::string& name, const Shape& shape) {
     found.push_back(static_cast<std::int64_t>(array.shape(i)));
   if (found != shape) refuse("its shape is " + text(found));
   std::int64_t stride = 1;
+  if (row_stride) *row_stride = found[0] > 1 ? array.stride(0) : 0;
   if (array.size())
-    for (std::size_t i = found.size(); i-- > 0; stride *= found[i])
+    for (std::size_t i = found.size(); i-- > (row_stride ? 1u : 0u); stride *= found[i])
       if (found[i] > 1 && array.stride(i) != stride) refuse("it is not contiguous");
+  if (row_stride && found[0] > 1 && *row_stride < stride) refuse("its rows overlap");
   if constexpr (std::is_same_v<Array, Readable>)
     return static_cast<const T*>(array.data());
   else
@@ -251,10 +255,10 @@ class NativeNetwork {
       for (int l = 0; l < layers; ++l) {
         const std::string name = "stacks.0." + std::to_string(l);
         const std::int64_t length = std::int64_t{config.kernel_size - 1} * config.dilations[l];
+        std::int64_t stride;
         float* ring =
-            checked<float>(get(name), "state." + name, {rows, length, config.residual});
-        for (std::int64_t r = 0; r < rows; ++r)
-          of_rows[r * layers + l] = ring + r * length * config.residual;
+            checked<float>(get(name), "state." + name, {rows, length, config.residual}, &stride);
+        for (std::int64_t r = 0; r < rows; ++r) of_rows[r * layers + l] = ring + r * stride;
       }
     }
 

@@ -1,8 +1,10 @@
 // What the sample loop works on: the network with its weights packed, and the rows it advances.
 //
-// Weight layout. Every matrix but the input convolution is a sequence of 64-byte lines, ordered
-// [panel][group]: a line holds 16 outputs times g consecutive inputs, g = 1 in fp32, 2 in bf16 and
-// 4 in int8, input fastest. So one line is one AVX-512 register, and 16 lines are one AMX tile.
+// Weight layout. Every matrix but the input convolution is made of 64-byte lines: a line holds 16
+// outputs (a panel) times g consecutive inputs, g = 1 in fp32, 2 in bf16 and 4 in int8, input
+// fastest; one AVX-512 register. 16 lines of successive inputs are a tile; one AMX register. The
+// order is [four panels][tile][panel][line], so a product reads memory from front to back, and the
+// matrices lie in the order of their use.
 //
 // Invariants.
 //  - Outputs are padded with zero weights to a multiple of 16, inputs to a multiple of 16, 32 or 64
@@ -20,6 +22,8 @@ namespace vocoder {
 
 constexpr int kLineBytes = 64;
 constexpr int kPanel = 16;    // outputs of a line
+constexpr int kTileLines = 16;
+constexpr int kTogether = 4;  // panels that lie side by side
 constexpr int kMaxRows = 16;  // rows that share each weight load: the rows of an AMX tile
 
 enum class Weights { fp32, bf16, int8 };
@@ -65,7 +69,7 @@ class Arena {
 
 struct Matrix {
   int outputs, inputs;  // padded
-  const std::byte* lines;
+  const std::byte* lines;  // null where there is no matrix
   // int8 only, of each output: its scale, and 128 times the sum of its weights, which takes the
   // offset of the activations (0 to 255, zero at 128) off again.
   const float* scale;
@@ -82,7 +86,9 @@ struct Config {
 };
 
 struct Layer {
-  Matrix dilated;   // (2 gated, kernel_size * residual): taps oldest first; filters, then gates
+  // The dilated convolution: filters, then gates (2 gated). Its taps on the past, oldest first
+  // ((kernel_size - 1) * residual), and its tap on the present (residual).
+  Matrix past, present;
   Matrix residual;  // (residual, gated); no lines in the last layer
   const float* residual_bias;
 };
@@ -92,7 +98,7 @@ struct Network {
   Config config;
   Weights weights;
   int residual, gated, skip, parameters;  // padded to 16
-  int dilated_inputs, gated_inputs, skip_inputs, local_inputs;
+  int past_inputs, present_inputs, gated_inputs, skip_inputs, local_inputs;
   const float* input;  // fp32 [tap][input channel][residual]
   const float* input_bias;
   const Layer* layers;

@@ -1,8 +1,8 @@
 // Matrix products of a few rows, in the vector types of the including file, for every format.
 //
-// A format says how activations are stored (`Element`), how a row of floats becomes them (`encode`)
-// and how they meet the weights (`product`). Each output is summed in an order that does not depend
-// on the number of rows. All of a matrix's lines are read once for up to kMaxRows rows.
+// A format says how activations are stored (`Element`), how vectors of floats become them (`put`
+// and `encode`), and how they meet the weights (`product`). Each output is summed in an order that
+// does not depend on the number of rows, and all of a matrix is read once for up to kMaxRows rows.
 #pragma once
 
 #include "lanes.hpp"
@@ -12,8 +12,9 @@ namespace vocoder::VOCODER_ISA {
 
 constexpr int kVectors = kPanel / kLanes;  // vectors of a panel
 
-// Tiles of rows by panels, so that the accumulators fit the registers and hide the latency of a
-// multiply-add. kSplit partial sums, of alternate lines, make up for few accumulators.
+// Rows and panels whose sums are kept in registers at once: enough of them to hide the latency of
+// a multiply-add, few enough to fit. kSplit partial sums, of alternate lines, help where one row
+// has too few of its own.
 #if defined(__AVX512F__)
 constexpr int kSplit = 2, kTileRows = 4, kTilePanels = 2, kRowPanels = 4;
 #elif defined(__AVX2__)
@@ -33,70 +34,89 @@ struct Fixed {
 template <class Element>
 struct Activations {
   Element* data;
-  int stride;            // elements from row to row
-  const float* scale;    // of each row; int8 only
+  int stride;          // elements from row to row
+  const float* scale;  // of each row; int8 only
 };
 
-// Runs `tile(first row, rows as Fixed, first panel, panels as Fixed)` over all rows and panels, a
-// few panels at a time, so that their weights stay in the first cache while the rows pass.
-template <class Tile>
-VOCODER_INLINE void for_tiles(int rows, int panels, Tile tile) {
-  int panel = 0;
-  auto rest = [&](auto wide, int row) {
-    for (; row < rows; ++row) tile(row, Fixed<1>{}, panel, wide);
-  };
-  if (rows < kTileRows) {
-    for (; panel + kRowPanels <= panels; panel += kRowPanels) rest(Fixed<kRowPanels>{}, 0);
-    for (; panel < panels; ++panel) rest(Fixed<1>{}, 0);
-    return;
-  }
-  auto sweep = [&](auto wide) {
-    int row = 0;
-    for (; row + kTileRows <= rows; row += kTileRows) tile(row, Fixed<kTileRows>{}, panel, wide);
-    rest(wide, row);
-  };
-  for (; panel + kTilePanels <= panels; panel += kTilePanels) sweep(Fixed<kTilePanels>{});
-  for (; panel < panels; ++panel) sweep(Fixed<1>{});
-}
-
-// What a thread must set up before it can use a format; nothing, for most.
+// What a thread must set up before it can use a format, and what it must do to keep the units it
+// multiplies with awake; nothing, for most.
 struct NoSession {
   explicit NoSession(int) {}
+  void rows(int) {}
+};
+struct AlwaysAwake {
+  VOCODER_INLINE void keep_awake(int) {}
 };
 
-struct Fp32 {
+// Calls `tile(first row, rows as Fixed, first panel, panels as Fixed, lines, beside)` for all rows
+// and panels. The panels' first tiles stand at `lines`, those of one panel `beside` tiles apart.
+// A few panels pass at a time, so that their weights stay in the first cache while the rows pass.
+template <class Tile>
+VOCODER_INLINE void for_tiles(const Matrix& w, int rows, int panels, int tiles, Tile tile) {
+  for (int first = 0; first < panels; first += kTogether) {
+    const int beside = panels - first < kTogether ? panels - first : kTogether;
+    const std::byte* lines = w.lines + std::size_t(first) * tiles * kTileLines * kLineBytes;
+    int panel = 0;
+    const auto at = [&](int row, auto r, auto p) {
+      tile(row, r, first + panel, p, lines + panel * kTileLines * kLineBytes, beside);
+    };
+    const auto sweep = [&](auto p) {
+      int row = 0;
+      if constexpr (int(p) <= kTilePanels)
+        for (; row + kTileRows <= rows; row += kTileRows) at(row, Fixed<kTileRows>{}, p);
+      for (; row < rows; ++row) at(row, Fixed<1>{}, p);
+      panel += p;
+    };
+    if (rows < kTileRows)
+      while (panel + kRowPanels <= beside) sweep(Fixed<kRowPanels>{});
+    while (panel + kTilePanels <= beside) sweep(Fixed<kTilePanels>{});
+    while (panel < beside) sweep(Fixed<1>{});
+  }
+}
+
+struct Fp32 : AlwaysAwake {
   using Element = float;
   using Session = NoSession;
   static constexpr Weights kWeights = Weights::fp32;
+  static constexpr bool kByVector = true;  // activations can be put one vector at a time
+  static constexpr int kAhead = kMaxRows;  // samples whose pasts may be summed together
 
-  template <class N>
-  VOCODER_INLINE float encode(const float*, N, Element*) {
-    return 1.0f;
-  }
+  VOCODER_INLINE void put(Element* to, Floats v) { store(to, v); }
+  VOCODER_INLINE void put_gated(Element* to, Floats v) { store(to, v); }
 
   // out[row][n] = sum_k in[row][k] w[n][k].
   template <class N, class K>
   VOCODER_INLINE void product(const Matrix& w, Activations<const float> in, int rows, float* out,
                               int out_stride, N outputs, K inputs) {
-    const float* lines = reinterpret_cast<const float*>(w.lines);
-    for_tiles(rows, outputs / kPanel, [&](int row, auto r, int panel, auto p) {
+    const int tiles = inputs / kTileLines;
+    for_tiles(w, rows, outputs / kPanel, tiles, [&](int row, auto r, int panel, auto p,
+                                                    const std::byte* lines, int beside) {
       constexpr int R = r, P = p;
       Floats acc[kSplit][R][P][kVectors] = {};
       const float* a = in.data + row * in.stride;
-      const float* line = lines + panel * inputs * kPanel;
-      for (int k = 0; k < inputs; k += kSplit)
-        for (int s = 0; s < kSplit; ++s)
-          for (int q = 0; q < P; ++q)
-            for (int v = 0; v < kVectors; ++v) {
-              const Floats weight = load(line + (q * inputs + k + s) * kPanel + v * kLanes);
-              for (int i = 0; i < R; ++i)
-                acc[s][i][q][v] += weight * broadcast(a[i * in.stride + k + s]);
-            }
+      for (int t = 0; t < tiles; ++t, lines += beside * kTileLines * kLineBytes)
+        for (int k = 0; k < kTileLines; k += kSplit)
+#pragma GCC unroll 2
+          for (int s = 0; s < kSplit; ++s)
+#pragma GCC unroll 4
+            for (int q = 0; q < P; ++q)
+#pragma GCC unroll 4
+              for (int v = 0; v < kVectors; ++v) {
+                const Floats weight = load(reinterpret_cast<const float*>(
+                    lines + ((q * kTileLines + k + s) * kVectors + v) * sizeof(Floats)));
+#pragma GCC unroll 4
+                for (int i = 0; i < R; ++i)
+                  acc[s][i][q][v] +=
+                      weight * broadcast(a[i * in.stride + t * kTileLines + k + s]);
+              }
+#pragma GCC unroll 4
       for (int i = 0; i < R; ++i)
+#pragma GCC unroll 4
         for (int q = 0; q < P; ++q)
+#pragma GCC unroll 4
           for (int v = 0; v < kVectors; ++v) {
             Floats total = acc[0][i][q][v];
-            if (kSplit == 2) total += acc[kSplit - 1][i][q][v];
+            if constexpr (kSplit == 2) total += acc[1][i][q][v];
             store(out + (row + i) * out_stride + (panel + q) * kPanel + v * kLanes, total);
           }
     });
@@ -104,39 +124,48 @@ struct Fp32 {
 };
 
 // bf16 weights, fp32 activations: a bf16 is the upper half of a float.
-struct Bf16 {
+struct Bf16 : AlwaysAwake {
   using Element = float;
   using Session = NoSession;
   static constexpr Weights kWeights = Weights::bf16;
+  static constexpr bool kByVector = true;
+  static constexpr int kAhead = kMaxRows;
 
-  template <class N>
-  VOCODER_INLINE float encode(const float*, N, Element*) {
-    return 1.0f;
-  }
+  VOCODER_INLINE void put(Element* to, Floats v) { store(to, v); }
+  VOCODER_INLINE void put_gated(Element* to, Floats v) { store(to, v); }
 
   template <class N, class K>
   VOCODER_INLINE void product(const Matrix& w, Activations<const float> in, int rows, float* out,
                               int out_stride, N outputs, K inputs) {
-    const std::uint32_t* lines = reinterpret_cast<const std::uint32_t*>(w.lines);
-    for_tiles(rows, outputs / kPanel, [&](int row, auto r, int panel, auto p) {
+    const int tiles = inputs / 2 / kTileLines;
+    for_tiles(w, rows, outputs / kPanel, tiles, [&](int row, auto r, int panel, auto p,
+                                                    const std::byte* lines, int beside) {
       constexpr int R = r, P = p;
       Floats acc[2][R][P][kVectors] = {};
       const float* a = in.data + row * in.stride;
-      const std::uint32_t* line = lines + panel * (inputs / 2) * kPanel;
-      for (int k = 0; k < inputs / 2; ++k)
-        for (int q = 0; q < P; ++q)
-          for (int v = 0; v < kVectors; ++v) {
-            Words pair;
-            __builtin_memcpy(&pair, line + (q * (inputs / 2) + k) * kPanel + v * kLanes,
-                             sizeof pair);
-            const Floats even = (Floats)(pair << 16), odd = (Floats)(pair & 0xffff0000u);
-            for (int i = 0; i < R; ++i) {
-              acc[0][i][q][v] += even * broadcast(a[i * in.stride + 2 * k]);
-              acc[1][i][q][v] += odd * broadcast(a[i * in.stride + 2 * k + 1]);
+      for (int t = 0; t < tiles; ++t, lines += beside * kTileLines * kLineBytes)
+        for (int k = 0; k < kTileLines; ++k)
+#pragma GCC unroll 4
+          for (int q = 0; q < P; ++q)
+#pragma GCC unroll 4
+            for (int v = 0; v < kVectors; ++v) {
+              Words pair;
+              __builtin_memcpy(&pair,
+                               lines + ((q * kTileLines + k) * kVectors + v) * sizeof(Words),
+                               sizeof pair);
+              const Floats even = (Floats)(pair << 16), odd = (Floats)(pair & 0xffff0000u);
+#pragma GCC unroll 4
+              for (int i = 0; i < R; ++i) {
+                const float* two = a + i * in.stride + 2 * (t * kTileLines + k);
+                acc[0][i][q][v] += even * broadcast(two[0]);
+                acc[1][i][q][v] += odd * broadcast(two[1]);
+              }
             }
-          }
+#pragma GCC unroll 4
       for (int i = 0; i < R; ++i)
+#pragma GCC unroll 4
         for (int q = 0; q < P; ++q)
+#pragma GCC unroll 4
           for (int v = 0; v < kVectors; ++v)
             store(out + (row + i) * out_stride + (panel + q) * kPanel + v * kLanes,
                   acc[0][i][q][v] + acc[1][i][q][v]);
@@ -144,12 +173,18 @@ struct Bf16 {
   }
 };
 
-// Activations as 0 to 255 around 128, one scale a row: x = scale (q - 128).
-struct Int8Activations {
+// Activations as 0 to 255 around 128, one scale a row: x = scale (q - 128). A gated unit's output
+// lies in -1 to 1 and has a scale of 1/127; others are scaled by their largest.
+struct Int8Activations : AlwaysAwake {
   using Element = std::uint8_t;
   using Session = NoSession;
   static constexpr Weights kWeights = Weights::int8;
+  static constexpr bool kByVector = false;
+  static constexpr int kAhead = 1;  // small enough for the second cache: nothing to be saved
 
+  VOCODER_INLINE void put_gated(Element* to, Floats v) { quantise(to, v, 127.0f); }
+
+  // Encodes a row of `count` floats, a multiple of 16; returns its scale.
   template <class N>
   VOCODER_INLINE float encode(const float* from, N count, Element* to) {
     Floats highest = {};
@@ -159,39 +194,29 @@ struct Int8Activations {
       highest = size > highest ? size : highest;
     }
     const float largest = maximum(highest);
-    if (!(largest > 0)) {
-      for (int i = 0; i < count; ++i) to[i] = 128;
-      return 0.0f;
-    }
-    quantise(from, count, to, 127.0f / largest);
+    const float factor = largest > 0 ? 127.0f / largest : 0.0f;
+    for (int i = 0; i < count; i += kLanes) quantise(to + i, load(from + i), factor);
     return largest / 127.0f;
   }
 
-  template <class N>
-  VOCODER_INLINE void quantise(const float* from, N count, Element* to, float factor) {
+  VOCODER_INLINE void quantise(Element* to, Floats v, float factor) {
 #if defined(__AVX512F__)
-    for (int i = 0; i < count; i += kLanes) {
-      const __m512i q = _mm512_cvtps_epi32(load(from + i) * broadcast(factor));
-      const __m128i bytes = _mm512_cvtsepi32_epi8(q);
-      const __m128i moved = _mm_xor_si128(bytes, _mm_set1_epi8(static_cast<char>(0x80)));
-      __builtin_memcpy(to + i, &moved, sizeof moved);
-    }
+    const __m128i bytes = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v * broadcast(factor)));
+    const __m128i moved = _mm_xor_si128(bytes, _mm_set1_epi8(static_cast<char>(0x80)));
+    __builtin_memcpy(to, &moved, sizeof moved);
 #else
-    for (int i = 0; i < count; ++i)
-      to[i] = static_cast<Element>(__builtin_nearbyintf(from[i] * factor) + 128.0f);
+    // Adding 1.5 * 2^23 rounds to an integer, which then stands in the lowest bits.
+    const Ints q = (Ints)(v * broadcast(factor) + broadcast(12582912.0f + 128.0f));
+    for (int i = 0; i < kLanes; ++i) to[i] = static_cast<Element>(q[i]);
 #endif
   }
 
-  // What an output's integer sum stands for.
-  VOCODER_INLINE void finish(const Matrix& w, const std::int32_t* total, float scale, int output,
-                             float* to) {
-    for (int i = 0; i < kPanel; i += kLanes) {
-      Ints value, offset;
-      __builtin_memcpy(&value, total + i, sizeof value);
-      __builtin_memcpy(&offset, w.offset + output + i, sizeof offset);
-      const Floats exact = __builtin_convertvector(value - offset, Floats);
-      store(to + i, exact * (load(w.scale + output + i) * broadcast(scale)));
-    }
+  // What integer sums, of `output` and those after it, stand for.
+  VOCODER_INLINE void finish(const Matrix& w, Ints total, float scale, int output, float* to) {
+    Ints offset;
+    __builtin_memcpy(&offset, w.offset + output, sizeof offset);
+    const Floats exact = __builtin_convertvector(total - offset, Floats);
+    store(to, exact * (load(w.scale + output) * broadcast(scale)));
   }
 };
 
@@ -199,18 +224,28 @@ struct Int8 : Int8Activations {
   template <class N, class K>
   VOCODER_INLINE void product(const Matrix& w, Activations<const Element> in, int rows, float* out,
                               int out_stride, N outputs, K inputs) {
-    const std::int8_t* lines = reinterpret_cast<const std::int8_t*>(w.lines);
-    for (int panel = 0; panel < outputs / kPanel; ++panel)
-      for (int row = 0; row < rows; ++row) {
-        const Element* a = in.data + row * in.stride;
-        const std::int8_t* line = lines + panel * inputs * kPanel;
-        std::int32_t total[kPanel] = {};
-        for (int k = 0; k < inputs; k += 4, line += kLineBytes)
-          for (int n = 0; n < kPanel; ++n)
-            for (int j = 0; j < 4; ++j) total[n] += line[4 * n + j] * a[k + j];
-        finish(w, total, in.scale[row], panel * kPanel,
-               out + row * out_stride + panel * kPanel);
-      }
+    const int tiles = inputs / 4 / kTileLines;
+    for_tiles(w, rows, outputs / kPanel, tiles, [&](int row, auto r, int panel, auto p,
+                                                    const std::byte* lines, int beside) {
+      for (int i = 0; i < r; ++i)
+        for (int q = 0; q < p; ++q) {
+          const Element* a = in.data + (row + i) * in.stride;
+          alignas(kLineBytes) std::int32_t total[kPanel] = {};
+          for (int t = 0; t < tiles; ++t)
+            for (int k = 0; k < kTileLines; ++k, a += 4) {
+              const auto* line = reinterpret_cast<const std::int8_t*>(
+                  lines + ((t * beside + q) * kTileLines + k) * kLineBytes);
+              for (int n = 0; n < kPanel; ++n)
+                for (int j = 0; j < 4; ++j) total[n] += line[4 * n + j] * a[j];
+            }
+          for (int v = 0; v < kPanel; v += kLanes) {
+            Ints part;
+            __builtin_memcpy(&part, total + v, sizeof part);
+            const int output = (panel + q) * kPanel + v;
+            finish(w, part, in.scale[row + i], output, out + (row + i) * out_stride + output);
+          }
+        }
+    });
   }
 };
 

@@ -6,7 +6,7 @@ set(VOCODER_SOURCES
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   list(APPEND VOCODER_SOURCES
     ${csrc}/isa_avx2.cpp ${csrc}/isa_avx512.cpp ${csrc}/isa_avx512_dot.cpp ${csrc}/isa_amx.cpp)
-  set(avx2 -mavx2 -mfma)
+  set(avx2 -mavx2 -mfma -mprfchw)
   set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
   set(avx512_dot ${avx512} -mavx512bf16 -mavx512vnni)
   set(amx ${avx512_dot} -mamx-tile -mamx-bf16 -mamx-int8)
