@@ -98,7 +98,8 @@ def serve(settings: ServerSettings) -> None:
 
 
 def _synthesizer(settings: ServerSettings) -> Synthesizer:
-    return Synthesizer(VoiceRegistry(settings.voices_dir), engine=settings.engine)
+    registry = VoiceRegistry(settings.voices_dir)
+    return Synthesizer(registry, engine=settings.engine, weights=settings.weights)
 
 
 def _listen(host: str, port: int) -> socket.socket:

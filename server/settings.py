@@ -20,6 +20,9 @@ class ServerSettings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     voices_dir: Path = Field(Path("checkpoints"), description="folder of voice folders")
     engine: str = Field("auto", min_length=1, description="engine for requests that name none")
+    weights: Literal["fp32", "bf16", "int8"] | None = Field(
+        None, description="number format of the weights; the engine's own choice if not given"
+    )
     max_body_bytes: int = Field(16 * 2**20, ge=1, description="largest request body, in bytes")
     max_audio_s: float = Field(60.0, gt=0, description="longest audio a request, in seconds")
     concurrent_generations: int = Field(2, ge=1, le=1024, description="generations at a time")

@@ -61,7 +61,7 @@ def test_mistakes_are_raised_before_the_first_chunk(synthesizer: Synthesizer, vo
     good = features(voice, 2)
     with pytest.raises(NotFoundError, match="speaker 'dora'"):
         synthesizer.vocode(good, voice=voice, speaker="dora")
-    with pytest.raises(EngineError, match="choose one of auto, reference"):
+    with pytest.raises(EngineError, match="choose one of auto, cpu, reference"):
         synthesizer.vocode(good, voice=voice, engine="warp")
     with pytest.raises(UserError, match="seed -1"):
         synthesizer.vocode(good, voice=voice, seed=-1)
@@ -76,9 +76,9 @@ def test_the_choice_of_engine_is_logged_once_with_its_reason(
     synthesizer: Synthesizer, voice: Voice, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO"):
-        assert synthesizer.engine_name(voice) == "reference"
+        assert synthesizer.engine_name(voice) == "cpu"
         synthesizer.engine_name(voice)
-    lines = [r for r in caplog.records if "engine reference on cpu" in r.getMessage()]
+    lines = [r for r in caplog.records if "engine cpu on cpu" in r.getMessage()]
     assert len(lines) == 1
 
 

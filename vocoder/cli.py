@@ -35,6 +35,10 @@ SpeakerOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same audio.")]
 EngineOption = Annotated[str, typer.Option("--engine", help="Engine by name, or auto.")]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option("--weights", help="fp32, bf16 or int8; the engine's own choice if left out."),
+]
 
 
 @app.command()
@@ -63,6 +67,7 @@ def generate(
     speaker: SpeakerOption = None,
     seed: SeedOption = 0,
     engine: EngineOption = "auto",
+    weights: WeightsOption = None,
     voices_dir: VoicesOption = DEFAULT_VOICES,
 ) -> None:
     """Speech from a feature file."""
@@ -80,7 +85,7 @@ def generate(
     loaded = registry.get(voice)
     config = loaded.config.features
     analysis = features.load(features_file, config)
-    synthesizer = Synthesizer(registry, engine)
+    synthesizer = Synthesizer(registry, engine, weights=weights)
     began = time.perf_counter()
     chunks = synthesizer.vocode(analysis, voice=loaded, speaker=speaker, seed=seed)
     total = -(-analysis.frames // CHUNK_FRAMES)
@@ -88,7 +93,7 @@ def generate(
     audio.write(output, samples, config.sample_rate_hz)
     seconds, spent = len(samples) / config.sample_rate_hz, time.perf_counter() - began
     name = synthesizer.engine_name(loaded)
-    print(f"{output}: {seconds:.2f} s in {spent:.1f} s with the {name} engine")
+    print(f"{output}: {seconds:.2f} s in {spent:.2f} s with the {name} engine")
 
 
 @app.command()
@@ -168,6 +173,7 @@ def evaluate(
     ] = None,
     seed: SeedOption = 0,
     engine: EngineOption = "auto",
+    weights: WeightsOption = None,
     voices_dir: VoicesOption = DEFAULT_VOICES,
 ) -> None:
     """Held-out likelihood, and copy synthesis beside Griffin-Lim."""
@@ -182,7 +188,13 @@ def evaluate(
     if correction_passes is not None:
         loaded = loaded.with_generation(correction_passes=correction_passes)
     result = run(
-        loaded, Corpus.load(corpus), per_speaker=clips, seed=seed, engine=engine, audio_dir=report
+        loaded,
+        Corpus.load(corpus),
+        per_speaker=clips,
+        seed=seed,
+        engine=engine,
+        weights=weights,
+        audio_dir=report,
     )
     print(summary(result))
     if json_output:

@@ -36,14 +36,21 @@ class Request(NamedTuple):
 class Synthesizer:
     """Speaks with the voices of a registry. Safe to use from several threads."""
 
-    def __init__(self, registry: VoiceRegistry, engine: str = dispatch.AUTO) -> None:
+    def __init__(
+        self,
+        registry: VoiceRegistry,
+        engine: str = dispatch.AUTO,
+        *,
+        weights: str | None = None,
+        threads: int | None = None,
+    ) -> None:
         """Speak with ``engine``, or the fastest that can run a voice where it is ``auto``.
 
-        Raises:
-            EngineError: there is no such engine.
+        ``weights`` (number format) and ``threads`` are the engine's own choice where None.
         """
         self.registry = registry
         self.default_engine = engine
+        self._weights, self._threads = weights, threads
         self._lock = threading.Lock()
         self._engines: dict[tuple[str, str, float], Engine] = {}
 
@@ -58,7 +65,13 @@ class Synthesizer:
             temperature = voice.manifest.generation.temperature
             key = (voice.digest, name, temperature)
             if key not in self._engines:
-                self._engines[key] = dispatch.create(voice.model, name, temperature=temperature)
+                self._engines[key] = dispatch.create(
+                    voice.model,
+                    name,
+                    temperature=temperature,
+                    weights=self._weights,
+                    threads=self._threads,
+                )
             return self._engines[key]
 
     def engine_name(self, voice: Voice, name: str | None = None) -> str:

@@ -62,7 +62,7 @@ def test_step_equals_parallel_forward(model: WaveNet, chunk: str) -> None:
         part = type(signal)(
             *(None if s is None else s[:, position : position + size] for s in signal)
         )
-        found.append(engine.trace(state, conditioning, part))
+        found.append(engine.trace(state, conditioning, part, noise(3, part.samples.shape[1]))[0])
     assert_close(torch.cat(found, dim=1), expected, STEP_AGAINST_PARALLEL)
 
 
@@ -78,7 +78,7 @@ def test_step_equals_parallel_at_one_sample_and_below_the_receptive_field(model:
             signal = model.signal(whole, conditioning.prediction)
             signal = type(signal)(*(None if s is None else s[:, :samples] for s in signal))
             expected = model(audio, conditioning)
-        found = engine.trace(engine.start(1), conditioning, signal)
+        found, _ = engine.trace(engine.start(1), conditioning, signal, noise(1, samples))
         assert_close(found, expected, STEP_AGAINST_PARALLEL)
 
 
@@ -192,10 +192,10 @@ def test_the_comparison_catches_an_off_by_one_queue() -> None:
     state = engine.start(1)
     head = type(signal)(*(None if s is None else s[:, :50] for s in signal))
     tail = type(signal)(*(None if s is None else s[:, 50:] for s in signal))
-    engine.trace(state, conditioning, head)
+    engine.trace(state, conditioning, head, noise(1, 50))
     ring = state.stacks[0].buffers[2]
     ring.copy_(ring.roll(1, dims=1))
-    found = engine.trace(state, conditioning, tail)
+    found, _ = engine.trace(state, conditioning, tail, noise(1, tail.samples.shape[1]))
     with torch.inference_mode():
         expected = model(audio, conditioning)[:, 50:]
     with pytest.raises(AssertionError, match="differs"):

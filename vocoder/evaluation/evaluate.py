@@ -20,6 +20,8 @@ from vocoder.evaluation import pitch
 from vocoder.evaluation.griffin_lim import griffin_lim
 from vocoder.evaluation.metrics import Metrics, measure
 from vocoder.features import Features, check_fingerprint
+from vocoder.generation.dispatch import Engine
+from vocoder.generation.noise import DRAWS
 from vocoder.progress import track
 from vocoder.synthesizer import MAX_SEED, Request, Synthesizer, condition
 from vocoder.voice import Voice, VoiceRegistry
@@ -67,6 +69,7 @@ class Evaluation(Settings):
         description="what the bits describe: 8-bit mu-law codes or 16-bit samples"
     )
     engine: str = Field(description="what generated")
+    weights: str = Field(description="number format of its weights")
     split: Split = Field(description="part of the corpus")
     seed: int = Field(ge=0, description="of the first clip's noise; the next clip has the next")
     sample_rate_hz: int = Field(description="of all audio")
@@ -89,6 +92,7 @@ def evaluate(
     per_speaker: int = 15,
     seed: int = 0,
     engine: str = "auto",
+    weights: str | None = None,
     audio_dir: Path | None = None,
 ) -> Evaluation:
     """Measure a voice on clips it was not trained on.
@@ -100,6 +104,7 @@ def evaluate(
         per_speaker: clips of each speaker, evenly spread over the split; all where it has fewer.
         seed: of the noise.
         engine: by name, or ``auto``.
+        weights: number format of the engine's weights; its own choice where None.
         audio_dir: where the audio of the first clips of each speaker goes; nowhere if None.
 
     Raises:
@@ -112,18 +117,18 @@ def evaluate(
         Request(recording.features, recording.utterance.speaker, seed + number)
         for number, recording in enumerate(recordings)
     ]
-    synthesizer = Synthesizer(VoiceRegistry(voice.folder.parent), engine)
-    name = synthesizer.engine_name(voice)
+    synthesizer = Synthesizer(VoiceRegistry(voice.folder.parent), engine, weights=weights)
+    runner = synthesizer.engine(voice)
 
     nats = [
-        _nats(voice, request, recording.samples)
+        _nats(voice, runner, request, recording.samples)
         for request, recording in track(
             zip(requests, recordings, strict=True), "likelihood", len(requests)
         )
     ]
     rate = voice.config.features.sample_rate_hz
     seconds = sum(len(recording.samples) for recording in recordings) / rate
-    what = f"generating {len(requests)} clips ({seconds:.0f} s) with the {name} engine"
+    what = f"generating {len(requests)} clips ({seconds:.0f} s) with the {runner.name} engine, {runner.weights}"
     print(f"{what} ...", file=sys.stderr, flush=True)
     generated = synthesizer.vocode_many(requests, voice=voice)
 
@@ -143,7 +148,8 @@ def evaluate(
         digest=voice.digest,
         distribution=voice.config.distribution.kind,
         generation=voice.manifest.generation,
-        engine=name,
+        engine=runner.name,
+        weights=runner.weights,
         split=split,
         seed=seed,
         sample_rate_hz=rate,
@@ -184,10 +190,14 @@ def _read(voice: Voice, corpus: Corpus, utterances: Iterable[Utterance]) -> list
 
 
 @torch.inference_mode()
-def _nats(voice: Voice, request: Request, samples: Samples) -> float:
-    """Negative log-likelihood of a whole clip, its first samples included."""
+def _nats(voice: Voice, engine: Engine, request: Request, samples: Samples) -> float:
+    """Negative log-likelihood of a whole clip, its first samples included, under the engine."""
     recording = torch.from_numpy(samples).unsqueeze(0).to(voice.model.device)
-    return float(voice.model.nll(recording, condition(voice, request)).double().sum())
+    conditioning = condition(voice, request)
+    signal = voice.model.signal(recording, conditioning.prediction)
+    noise = torch.full((*recording.shape, DRAWS), 0.5, device=recording.device)
+    parameters, _ = engine.trace(engine.start(1), conditioning, signal, noise)
+    return float(voice.model.nll_of(parameters, signal).double().sum())
 
 
 def _measure(

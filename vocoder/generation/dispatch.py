@@ -8,10 +8,11 @@ from torch import Tensor
 
 from vocoder.config import ModelConfig
 from vocoder.errors import EngineError
+from vocoder.generation.cpu.engine import CpuEngine
 from vocoder.generation.reference import ReferenceEngine
-from vocoder.generation.state import GenerationState
+from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet.conditioning import Conditioning
-from vocoder.wavenet.model import WaveNet
+from vocoder.wavenet.model import Signal, WaveNet
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,18 @@ class Engine(Protocol):
 
     name: str
 
-    def __init__(self, model: WaveNet, *, temperature: float = 1.0) -> None: ...
+    def __init__(
+        self,
+        model: WaveNet,
+        *,
+        temperature: float = 1.0,
+        weights: str | None = None,
+        threads: int | None = None,
+    ) -> None: ...
+
+    @property
+    def weights(self) -> str:
+        """Number format of the weights."""
 
     @staticmethod
     def supports(config: ModelConfig, device: torch.device) -> tuple[bool, str]:
@@ -39,8 +51,18 @@ class Engine(Protocol):
     ) -> Tensor:
         """Advance rows, updating the state in place; returns audio (n, T)."""
 
+    def trace(
+        self,
+        state: GenerationState,
+        conditioning: Conditioning,
+        signal: Signal,
+        noise: Tensor,
+        rows: Tensor | None = None,
+    ) -> Trace:
+        """Advance rows along a known signal; returns what the engine makes of it."""
 
-ENGINES: tuple[type[Engine], ...] = (ReferenceEngine,)
+
+ENGINES: tuple[type[Engine], ...] = (CpuEngine, ReferenceEngine)
 """Every engine, the fastest first."""
 
 AUTO = "auto"
@@ -85,8 +107,27 @@ def choose(config: ModelConfig, device: torch.device, name: str = AUTO) -> Choic
     raise EngineError("; ".join(passed_over), param="engine")
 
 
-def create(model: WaveNet, name: str = AUTO, *, temperature: float = 1.0) -> Engine:
-    """Choose an engine for ``model``, say so in one log line, and give it the weights."""
+def create(
+    model: WaveNet,
+    name: str = AUTO,
+    *,
+    temperature: float = 1.0,
+    weights: str | None = None,
+    threads: int | None = None,
+) -> Engine:
+    """Choose an engine for ``model``, say so in one log line, and give it the weights.
+
+    Args:
+        model: whose weights they are.
+        name: of an engine, or ``auto``.
+        temperature: factor of the sampling spread.
+        weights: number format; the engine's own choice where None.
+        threads: among which rows are dealt; the engine's own choice where None.
+
+    Raises:
+        EngineError: as :func:`choose`; or the engine has no such format.
+    """
     choice = choose(model.config, model.device, name)
-    logger.info("%s", choice.reason)
-    return choice.engine(model, temperature=temperature)
+    engine = choice.engine(model, temperature=temperature, weights=weights, threads=threads)
+    logger.info("%s; weights in %s", choice.reason, engine.weights)
+    return engine

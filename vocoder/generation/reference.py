@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from vocoder import quantization
 from vocoder.config import LogisticsConfig, ModelConfig
-from vocoder.generation.state import GenerationState
+from vocoder.errors import EngineError
+from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet import distributions
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
@@ -26,7 +27,32 @@ class ReferenceEngine:
 
     name = "reference"
 
-    def __init__(self, model: WaveNet, *, temperature: float = 1.0) -> None:
+    weights = "fp32"
+
+    def __init__(
+        self,
+        model: WaveNet,
+        *,
+        temperature: float = 1.0,
+        weights: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Run a model.
+
+        Args:
+            model: on any device.
+            temperature: factor of the sampling spread.
+            weights: fp32, or None for the same.
+            threads: no matter; PyTorch has its own setting.
+
+        Raises:
+            EngineError: another format was asked for.
+        """
+        if weights not in (None, self.weights):
+            raise EngineError(
+                f"the reference engine keeps its weights in {self.weights}, not {weights}",
+                param="weights",
+            )
         self.model = model
         self.config: ModelConfig = model.config
         self.temperature = temperature
@@ -67,7 +93,9 @@ class ReferenceEngine:
         """
         audio = torch.empty(noise.shape[:2], device=noise.device)
         for t, step in enumerate(self._steps(state, conditioning, noise.shape[1], rows)):
-            audio[:, t] = self._draw(state, step, noise[:, t])
+            sample, code = self._draw(step, noise[:, t])
+            self._push(state, step, sample, code)
+            audio[:, t] = state.output[step.rows]
         return audio
 
     @torch.inference_mode()
@@ -76,25 +104,28 @@ class ReferenceEngine:
         state: GenerationState,
         conditioning: Conditioning,
         signal: Signal,
+        noise: Tensor,
         rows: Tensor | None = None,
-    ) -> Tensor:
-        """Advance rows along a known signal (teacher forcing): what other engines are held to.
+    ) -> Trace:
+        """Advance rows along a known signal (teacher forcing), and draw beside it.
+
+        What other engines are held to.
 
         Args:
             state: updated in place.
             conditioning: as in :meth:`generate`.
             signal: of T samples, from :meth:`WaveNet.signal`.
+            noise: as in :meth:`generate`.
             rows: as in :meth:`generate`.
-
-        Returns:
-            The distribution parameters of each sample, given those before it (n, T, P).
         """
-        parameters = []
-        for t, step in enumerate(self._steps(state, conditioning, signal.samples.shape[1], rows)):
+        parameters, audio = [], []
+        for t, step in enumerate(self._steps(state, conditioning, noise.shape[1], rows)):
+            sample, _ = self._draw(step, noise[:, t])
+            audio.append(sample + self.config.pre_emphasis * state.output[step.rows])
             parameters.append(step.parameters)
             code = None if signal.codes is None else signal.codes[:, t]
             self._push(state, step, signal.samples[:, t], code)
-        return torch.stack(parameters, dim=1)
+        return Trace(torch.stack(parameters, dim=1), torch.stack(audio, dim=1))
 
     def _steps(
         self, state: GenerationState, conditioning: Conditioning, steps: int, rows: Tensor | None
@@ -179,9 +210,9 @@ class ReferenceEngine:
         skips = _apply(model.stack.skip, torch.cat(gated, dim=-1))
         return _apply(model.output, F.relu(_apply(model.head, F.relu(skips))))
 
-    def _draw(self, state: GenerationState, step: "_Step", noise: Tensor) -> Tensor:
-        """Draw the next sample, remember it, and return it after de-emphasis (n,)."""
-        distribution, code = self.config.distribution, None
+    def _draw(self, step: "_Step", noise: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Draw the next sample (n,) and, where there are codes, its code."""
+        distribution = self.config.distribution
         if isinstance(distribution, LogisticsConfig):
             sample = distributions.logistics_sample(
                 step.parameters,
@@ -191,11 +222,9 @@ class ReferenceEngine:
                 step.gain,
                 self.temperature,
             )
-        else:
-            code = distributions.categorical_sample(step.parameters / self.temperature, noise)
-            sample = quantization.mu_law_decode(code)
-        self._push(state, step, sample, code)
-        return state.output[step.rows]
+            return sample, None
+        code = distributions.categorical_sample(step.parameters / self.temperature, noise)
+        return quantization.mu_law_decode(code), code
 
     def _push(
         self, state: GenerationState, step: "_Step", sample: Tensor, code: Tensor | None

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -118,3 +119,15 @@ class GenerationState:
         theirs = source.tensors()
         for name, tensor in self.tensors().items():
             tensor[to] = theirs[name][rows]
+
+
+class Trace(NamedTuple):
+    """What an engine makes of a known signal.
+
+    Attributes:
+        parameters: of each sample's distribution, given the samples before it (n, T, P).
+        audio: what was drawn from them with the given noise, after de-emphasis (n, T).
+    """
+
+    parameters: Tensor
+    audio: Tensor

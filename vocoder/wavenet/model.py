@@ -149,18 +149,20 @@ class WaveNet(nn.Module):
         signal = self.signal(self._pad(audio, conditioning), conditioning.prediction)
         with torch.autocast(audio.device.type, torch.bfloat16, enabled=bf16):
             parameters = self.network(self.inputs(signal), conditioning)
+        return self.nll_of(parameters, signal)[:, : audio.shape[1]]
+
+    def nll_of(self, parameters: Tensor, signal: Signal) -> Tensor:
+        """Negative log-likelihood (B, T) in nats of a signal under given parameters (B, T, P)."""
         if signal.codes is not None:
-            nats = distributions.categorical_nll(parameters, signal.codes)
-        else:
-            assert isinstance(self.config.distribution, LogisticsConfig)
-            nats = distributions.logistics_nll(
-                parameters,
-                signal.samples,
-                self.config.distribution.log_scale_min,
-                signal.shift,
-                signal.gain,
-            )
-        return nats[:, : audio.shape[1]]
+            return distributions.categorical_nll(parameters, signal.codes)
+        assert isinstance(self.config.distribution, LogisticsConfig)
+        return distributions.logistics_nll(
+            parameters,
+            signal.samples,
+            self.config.distribution.log_scale_min,
+            signal.shift,
+            signal.gain,
+        )
 
     def _pad(self, audio: Tensor, conditioning: Conditioning) -> Tensor:
         surplus = conditioning.blocks * self.config.hold - audio.shape[1]

@@ -15,7 +15,7 @@ from torch import Tensor
 from vocoder import quantization
 from vocoder.config import LogisticsConfig, ModelConfig
 from vocoder.errors import EngineError
-from vocoder.generation.state import GenerationState
+from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
 
@@ -24,7 +24,7 @@ INSTRUCTIONS_VARIABLE = "VOCODER_CPU_INSTRUCTIONS"
 Weights = Literal["fp32", "bf16", "int8"]
 """Number formats of the weights. Sums are float32 in all of them (int8: exact, then float32)."""
 
-DEFAULT_WEIGHTS: Weights = "bf16"
+DEFAULT_WEIGHTS = "bf16"
 
 _LOOP_WEIGHTS = ("input.", "stack.", "head.", "output.")
 
@@ -39,7 +39,7 @@ class CpuEngine:
         model: WaveNet,
         *,
         temperature: float = 1.0,
-        weights: Weights = DEFAULT_WEIGHTS,
+        weights: str | None = None,
         threads: int | None = None,
     ) -> None:
         """Pack the weights.
@@ -47,7 +47,7 @@ class CpuEngine:
         Args:
             model: on the CPU.
             temperature: factor of the sampling spread.
-            weights: format they are kept in.
+            weights: format they are kept in, one of :data:`Weights`; bf16 where None.
             threads: among which rows are dealt; as many as there are processors where None.
 
         Raises:
@@ -55,18 +55,20 @@ class CpuEngine:
                 asked for is not to be had.
         """
         native = load_native()
-        if weights not in get_args(Weights):
+        self.weights = DEFAULT_WEIGHTS if weights is None else weights
+        if self.weights not in get_args(Weights):
             known = ", ".join(get_args(Weights))
-            raise EngineError(f"weights {weights!r} are unknown: choose one of {known}")
+            raise EngineError(
+                f"weights {weights!r} are unknown: choose one of {known}", param="weights"
+            )
         self.config = model.config
-        self.weights = weights
         self.instructions = instruction_set(native)
         self.threads = threads or os.cpu_count() or 1
         self._input_channels = model.input_channels
         self._network = native.Network(
             **_shape(model, temperature),
             weights=_loop_weights(model),
-            format=weights,
+            format=self.weights,
             instructions=self.instructions,
         )
 
@@ -117,20 +119,8 @@ class CpuEngine:
         signal: Signal,
         noise: Tensor,
         rows: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Advance rows along a known signal (teacher forcing), and draw beside it.
-
-        Args:
-            state: updated in place.
-            conditioning: as in :meth:`generate`.
-            signal: of T samples, from :meth:`WaveNet.signal`.
-            noise: as in :meth:`generate`.
-            rows: as in :meth:`generate`.
-
-        Returns:
-            The distribution parameters of each sample, given those of the signal before it
-            (n, T, P); and the audio that was drawn from them (n, T).
-        """
+    ) -> Trace:
+        """Advance rows along a known signal; see :meth:`ReferenceEngine.trace`."""
         audio = torch.empty(noise.shape[:2])
         parameters = torch.empty(*noise.shape[:2], self.config.distribution.parameters)
         self._advance(
@@ -143,7 +133,7 @@ class CpuEngine:
             forced_codes=None if signal.codes is None else signal.codes.contiguous(),
             trace=parameters,
         )
-        return parameters, audio
+        return Trace(parameters, audio)
 
     def _advance(
         self,
