@@ -128,7 +128,8 @@ def evaluate(
     ]
     rate = voice.config.features.sample_rate_hz
     seconds = sum(len(recording.samples) for recording in recordings) / rate
-    what = f"generating {len(requests)} clips ({seconds:.0f} s) with the {runner.name} engine, {runner.weights}"
+    how = f"the {runner.name} engine, {runner.weights}"
+    what = f"generating {len(requests)} clips ({seconds:.0f} s) with {how}"
     print(f"{what} ...", file=sys.stderr, flush=True)
     generated = synthesizer.vocode_many(requests, voice=voice)
 
