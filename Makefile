@@ -33,7 +33,4 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	$(BIN)/vocoder bench --preset tiny
-	$(BIN)/vocoder bench --preset small
-	$(BIN)/vocoder bench --preset standard
-	$(BIN)/vocoder bench --preset small --streams 16
+	$(BIN)/vocoder bench --page docs/benchmarks.md

@@ -7,6 +7,17 @@ order 1: accumulated rounding of sums in another order, over all layers."""
 STATE_AGAINST_PARALLEL = 2e-5
 """Residual activations in the queues, likewise."""
 
+ENGINE_PARAMETERS = {"fp32": 1e-4, "bf16": 2e-2, "int8": 1e-1}
+"""Distribution parameters of another engine and of the reference, of order 1, by the number format
+of the weights."""
+
+ENGINE_STATE = {"fp32": 1e-4, "bf16": 3e-2, "int8": 2e-1}
+"""Residual activations in the queues, likewise."""
+
+DRAW = {"fp32": 1e-4}
+"""How near to the boundary between two outcomes (in probability, or in 16-bit steps times 1e-3) a
+draw must lie for two engines to disagree."""
+
 
 def assert_close(found, expected, tolerance: float) -> None:
     """Fail unless shapes agree and no element differs by more, NaN included."""

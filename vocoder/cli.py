@@ -207,25 +207,53 @@ def evaluate(
 def bench(
     preset: Annotated[str, typer.Option(help="Preset of the model.")] = "small",
     engine: EngineOption = "auto",
+    weights: WeightsOption = None,
     streams: Annotated[int, typer.Option(min=1, help="Rows at once.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads to run with.")] = 1,
-    seconds: Annotated[float, typer.Option(min=0.01, help="Least time to measure.")] = 3.0,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Least time of a measurement.")] = 3.0,
+    peer: Annotated[
+        bool, typer.Option("--peer", help="Beside the PyPI package wavenet_vocoder, one stream.")
+    ] = False,
     training: Annotated[
         bool, typer.Option("--training", help="Time a training step instead of generation.")
     ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.md", help="Write a page of every preset, engine and format."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Speed of an engine and its error against the parallel forward, or of a training step."""
+    """Speed of an engine and its error against the reference, or of a training step."""
+    import shlex
+
+    from vocoder.bench.page import write_page
+    from vocoder.bench.peer import measure_with_peer
     from vocoder.bench.speed import Speed, measure
     from vocoder.bench.training import TrainingSpeed, measure_training
 
+    if sum((peer, training, page is not None)) > 1:
+        raise UserError("--peer, --training and --page exclude each other")
+    if peer and streams > 1:
+        raise UserError("--peer compares one stream: leave out --streams", param="streams")
+    if page:
+        write_page(page, seconds=seconds, command=shlex.join(["vocoder", *sys.argv[1:]]))
+        print(page)
+        return
     results: Sequence[Speed | TrainingSpeed]
     if training:
         results = measure_training(
             preset, rows=streams, seconds=1.0, threads=threads, steps=7, compiled=True
         )
+    elif peer:
+        results = measure_with_peer(
+            preset, engine, weights=weights, threads=threads, seconds=seconds
+        )
     else:
-        results = [measure(preset, engine, streams=streams, threads=threads, seconds=seconds)]
+        results = [
+            measure(
+                preset, engine, weights=weights, streams=streams, threads=threads, seconds=seconds
+            )
+        ]
     for result in results:
         print(result.model_dump_json() if as_json else result.line())
 

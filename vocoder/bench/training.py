@@ -4,7 +4,6 @@ Both train the same shape on the same batch: forward, loss, backward, Adam. Neit
 the data.
 """
 
-import importlib.util
 import math
 import time
 from collections.abc import Callable
@@ -13,13 +12,12 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 
+from vocoder.bench import peer
 from vocoder.config import ModelConfig, Settings, preset
 from vocoder.quantization import CLASSES, mu_law_encode
 from vocoder.training.dataset import Batch
 from vocoder.training.loop import Objective
 from vocoder.wavenet.model import WaveNet
-
-PEER = "wavenet_vocoder"
 
 
 class TrainingSpeed(Settings):
@@ -56,9 +54,9 @@ def measure_training(
     runs["vocoder bf16"] = _own_step(config, batch, bf16=True, compiled=False)
     if compiled:
         runs["vocoder bf16 compiled"] = _own_step(config, batch, bf16=True, compiled=True)
-    if importlib.util.find_spec(PEER):
+    if peer.installed():
         for bf16 in (False, True):
-            name = f"{PEER} {'bf16' if bf16 else 'fp32'}"
+            name = f"{peer.PEER} {'bf16' if bf16 else 'fp32'}"
             runs[name] = _peer_step(config, batch, bf16=bf16)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -112,19 +110,8 @@ def _own_step(
 
 
 def _peer_step(config: ModelConfig, batch: Batch, *, bf16: bool) -> Callable[[], None]:
-    from wavenet_vocoder import WaveNet as Peer
-
-    stack = config.stack
-    model = Peer(
-        out_channels=CLASSES,
-        layers=stack.layers,
-        stacks=stack.cycles,
-        residual_channels=stack.residual_channels,
-        gate_channels=stack.gate_channels,
-        skip_out_channels=stack.skip_channels,
-        kernel_size=stack.kernel_size,
-        dropout=0.0,
-        cin_channels=config.features.n_mels,
+    model = peer.network(
+        config,
         upsample_conditional_features=True,
         upsample_scales=_scales(config.features.hop_length),
     )

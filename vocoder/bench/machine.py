@@ -1,0 +1,94 @@
+"""The machine and the software that a benchmark ran on, in words."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+import vocoder
+from vocoder.bench import peer
+from vocoder.generation.cpu.engine import load_native
+
+CPU_INFO = Path("/proc/cpuinfo")
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+
+
+def describe() -> dict[str, str]:
+    """What it is, under the names of its parts; what cannot be found out is left out.
+
+    Raises:
+        EngineError: the native library is missing.
+    """
+    parts = {
+        "processor": processor(),
+        "cores": str(cores()),
+        "caches of the first core": ", ".join(caches()),
+        "instruction sets": ", ".join(instruction_sets()),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+        "load average at the start": load(),
+    }
+    return {name: text for name, text in parts.items() if text}
+
+
+def processor() -> str:
+    """The processor's name."""
+    if CPU_INFO.exists():
+        for line in CPU_INFO.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name" and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Processors that the system shows."""
+    return os.cpu_count() or 1
+
+
+def caches() -> list[str]:
+    """Level, kind and size of the first core's caches, where the system tells."""
+    found = []
+    for folder in sorted(CACHES.glob("index*")):
+        try:
+            level, kind, size = (
+                (folder / name).read_text().strip() for name in ("level", "type", "size")
+            )
+        except OSError:
+            continue
+        found.append(f"L{level} {kind.lower()} {size}")
+    return found
+
+
+def instruction_sets() -> list[str]:
+    """Those that the native engine can use here, the best first.
+
+    Raises:
+        EngineError: the native library is missing.
+    """
+    names: list[str] = load_native().instruction_sets()
+    return names
+
+
+def versions() -> dict[str, str]:
+    """Of what the numbers depend on."""
+    found = {
+        "vocoder": vocoder.__version__,
+        "Python": platform.python_version(),
+        "torch": str(torch.__version__),
+    }
+    if peer.installed():
+        try:
+            found[peer.PEER] = importlib.metadata.version(peer.PEER)
+        except importlib.metadata.PackageNotFoundError:
+            found[peer.PEER] = "of unknown version"
+    return found
+
+
+def load() -> str:
+    """Processes that ran on average over the last 1, 5 and 15 minutes."""
+    if not hasattr(os, "getloadavg"):
+        return ""
+    return ", ".join(f"{value:.2f}" for value in os.getloadavg())

@@ -1,0 +1,157 @@
+"""The PyPI package wavenet_vocoder at a preset's shape, timed in turn with an engine.
+
+It is optional. Its network differs in details (a one-tap input convolution, square roots of one
+half between layers, conditioning projected at every sample), so its speed is compared, not its
+output. It generates as its own code means to: weight norm taken off, one row, float32.
+"""
+
+import importlib.util
+import statistics
+import warnings
+from typing import Any
+
+import torch
+
+from vocoder.bench.speed import Run, Speed, Subject, engine_run, speed_of, torch_threads
+from vocoder.config import PRESETS, ModelConfig, preset
+from vocoder.errors import UserError
+from vocoder.generation import dispatch
+from vocoder.generation.dispatch import Engine
+from vocoder.quantization import CLASSES
+
+PEER = "wavenet_vocoder"
+STEPS = 200
+"""Samples of each call."""
+LEAST_PAIRS = 5
+
+
+def installed() -> bool:
+    """Whether the package is there."""
+    return importlib.util.find_spec(PEER) is not None
+
+
+def check(preset_name: str) -> None:
+    """Make sure that there is a peer of a preset.
+
+    Raises:
+        UserError: the package is missing, or the preset is not mu-law.
+        ConfigError: unknown preset.
+    """
+    if preset(preset_name).distribution.kind != "mu_law":
+        known = [name for name, config in PRESETS.items() if config.distribution.kind == "mu_law"]
+        raise UserError(
+            f"preset {preset_name} has no peer: {PEER} is compared on mu-law presets, "
+            f"which are {', '.join(known)}",
+            param="preset",
+        )
+    if not installed():
+        raise UserError(f"{PEER} is not installed: pip install {PEER}")
+
+
+def network(config: ModelConfig, **upsampling: Any) -> Any:
+    """The peer's network at the shape of a mu-law model, without dropout.
+
+    Args:
+        config: the shape.
+        upsampling: its arguments for that; without any it takes mel at the sample rate.
+    """
+    with warnings.catch_warnings():  # it uses what PyTorch has since deprecated
+        warnings.simplefilter("ignore")
+        from wavenet_vocoder import WaveNet as Peer
+
+        stack = config.stack
+        return Peer(
+            out_channels=CLASSES,
+            layers=stack.layers,
+            stacks=stack.cycles,
+            residual_channels=stack.residual_channels,
+            gate_channels=stack.gate_channels,
+            skip_out_channels=stack.skip_channels,
+            kernel_size=stack.kernel_size,
+            dropout=0.0,
+            cin_channels=config.features.n_mels,
+            **upsampling,
+        )
+
+
+def peer_run(config: ModelConfig) -> Run:
+    """Generation by the peer from random weights and mel."""
+    torch.manual_seed(0)
+    peer = network(config).eval()
+    peer.make_generation_fast_()
+    mel = torch.randn(1, config.features.n_mels, STEPS)
+
+    @torch.no_grad()
+    def advance() -> None:
+        peer.incremental_forward(c=mel, T=STEPS)
+
+    return Run(STEPS, advance)
+
+
+def measure_with_peer(
+    preset_name: str,
+    engine: str = dispatch.AUTO,
+    *,
+    weights: str | None = None,
+    threads: int = 1,
+    seconds: float = 1.0,
+) -> tuple[Speed, Speed]:
+    """Choose an engine for a preset and measure both; see :func:`measure_beside_peer`.
+
+    Raises:
+        UserError: there is no peer, or no such engine or format.
+    """
+    check(preset_name)
+    with torch_threads(threads):
+        subject = Subject.of(preset_name)
+        runner = dispatch.create(subject.model, engine, weights=weights, threads=threads)
+    return measure_beside_peer(subject, runner, threads=threads, seconds=seconds)
+
+
+def measure_beside_peer(
+    subject: Subject, engine: Engine, *, threads: int, seconds: float
+) -> tuple[Speed, Speed]:
+    """One stream of an engine and of the peer, a chunk of each in turn; returns their speeds.
+
+    The engine's carries the median over the pairs of the ratio of speeds.
+
+    Args:
+        subject: whose model's weights the engine has.
+        engine: made for that many threads.
+        threads: also PyTorch's.
+        seconds: least time of the peer's measured, in at least ``LEAST_PAIRS`` pairs.
+
+    Raises:
+        UserError: there is no peer: see :func:`check`.
+    """
+    check(subject.preset)
+    config = subject.model.config
+    with torch_threads(threads):
+        own, peer = engine_run(subject.model, engine, 1), peer_run(config)
+        own.advance()
+        peer.advance()
+        pairs: list[tuple[float, float]] = []
+        while len(pairs) < LEAST_PAIRS or sum(theirs for _, theirs in pairs) < seconds:
+            pairs.append((own.seconds(), peer.seconds()))
+        own_times, peer_times = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        ratio = statistics.median(
+            (theirs / peer.steps) / (ours / own.steps) for ours, theirs in pairs
+        )
+        ours = speed_of(
+            subject, engine, own.steps, own_times, threads=threads, speedup_over_peer=ratio
+        )
+    step_s = statistics.mean(peer_times) / peer.steps
+    return ours, Speed(
+        engine=PEER,
+        preset=subject.preset,
+        streams=1,
+        threads=threads,
+        weights="fp32",
+        instructions="",
+        weight_bytes=None,
+        samples_per_second=1 / step_s,
+        microseconds_per_step=step_s * 1e6,
+        best_microseconds_per_step=min(peer_times) / peer.steps * 1e6,
+        real_time_streams=1 / step_s / config.features.sample_rate_hz,
+        max_error_against_reference=None,
+    )
