@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup serve test lint format bench
+.PHONY: setup serve test lint format bench sanitize
 
 setup: $(VENV)/.installed
 
@@ -34,3 +34,14 @@ format: setup
 
 bench: setup
 	$(BIN)/vocoder bench --page docs/benchmarks.md
+
+# The native engine's tests under the address and undefined-behaviour sanitizers.
+SANITIZED := build/sanitized
+sanitize: setup
+	$(BIN)/python -m pip install --quiet nanobind cmake ninja
+	$(BIN)/cmake -S . -B $(SANITIZED) -G Ninja -DVOCODER_SANITIZE=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
+	$(BIN)/cmake --build $(SANITIZED)
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 VOCODER_TEST_NATIVE=$$(ls $(CURDIR)/$(SANITIZED)/_native*.so) \
+	$(BIN)/python -m pytest tests/generation/cpu/test_engine.py tests/generation/cpu/test_arrays.py \
+	  tests/generation/test_contract.py -k 'not (small or standard or large or memory)'

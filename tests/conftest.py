@@ -1,5 +1,8 @@
 """Models, voices and speech that many tests share."""
 
+import importlib.util
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +21,21 @@ from vocoder.config import (
     preset,
 )
 from vocoder.wavenet.model import WaveNet
+
+NATIVE_VARIABLE = "VOCODER_TEST_NATIVE"
+
+
+def _take_native_library_from_elsewhere() -> None:
+    """Test the build that the environment names (`make sanitize`) instead of the installed one."""
+    if path := os.environ.get(NATIVE_VARIABLE):
+        name = "vocoder.generation.cpu._native"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+
+
+_take_native_library_from_elsewhere()
 
 ASSETS = Path(__file__).parent / "assets"
 SPEAKERS = ("ann", "ben", "cat")

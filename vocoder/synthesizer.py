@@ -22,6 +22,12 @@ from vocoder.wavenet.linear_prediction import LinearPrediction
 CHUNK_FRAMES = 8
 """Frames that are generated between two looks at whether the listener is still there."""
 
+FIRST_CHUNK_FRAMES = 2
+"""Likewise until the listener hears the first of it."""
+
+STRETCHES = (16, 64)
+"""Frames that are conditioned before the rest: the first audio needs about so many."""
+
 MAX_SEED = 2**63 - 1
 
 
@@ -102,27 +108,31 @@ class Synthesizer:
         Raises:
             UserError: before the first chunk, for features, speaker, seed or engine that don't fit.
         """
-        conditioning = condition(voice, Request(features, speaker, seed))
-        runner = self.engine(voice, engine)
-        return self._chunks(runner, conditioning, features, voice, seed)
+        stretches = condition_stretches(voice, Request(features, speaker, seed))
+        return self._chunks(self.engine(voice, engine), stretches, features, voice, seed)
 
     def _chunks(
         self,
         engine: Engine,
-        conditioning: Conditioning,
+        stretches: Iterator[Conditioning],
         features: Features,
         voice: Voice,
         seed: int,
     ) -> Iterator[Samples]:
         state, seeds = engine.start(1), torch.tensor([seed])
-        correction = _correction(voice, features)
-        for first in range(0, features.frames, CHUNK_FRAMES):
-            count = min(CHUNK_FRAMES, features.frames - first)
-            steps = count * voice.config.features.hop_length
-            noise = uniforms(seeds, state.position.cpu(), steps).to(state.position.device)
-            bare = engine.generate(state, conditioning, noise)[0].cpu().numpy()
-            if len(chunk := correction.push(bare)):
-                yield chunk
+        hop, per_frame = voice.config.features.hop_length, _blocks_a_frame(voice)
+        correction, heard = _correction(voice, features), False
+        for conditioning in stretches:
+            left = conditioning.blocks // per_frame
+            while left:
+                count = min(CHUNK_FRAMES if heard else FIRST_CHUNK_FRAMES, left)
+                noise = uniforms(seeds, state.position.cpu(), count * hop)
+                noise = noise.to(state.position.device)
+                bare = engine.generate(state, conditioning, noise)[0].cpu().numpy()
+                left -= count
+                if len(chunk := correction.push(bare)):
+                    heard = True
+                    yield chunk
         if len(chunk := correction.flush()):
             yield chunk
 
@@ -164,12 +174,14 @@ def _correction(voice: Voice, features: Features) -> CorrectionChain:
     )
 
 
-@torch.inference_mode()
-def condition(voice: Voice, request: Request) -> Conditioning:
-    """Conditioning (one row) of a request, computed alone so that it never depends on others.
+def condition_stretches(voice: Voice, request: Request) -> Iterator[Conditioning]:
+    """Conditioning (one row) of a request, stretch by stretch: see ``STRETCHES``.
+
+    Computed alone and in the same stretches always, so that it never depends on others.
 
     Raises:
-        UserError: features of other settings or with unusable values, unknown speaker, bad seed.
+        UserError: at once, for features of other settings or with unusable values, an unknown
+            speaker, a bad seed.
     """
     check_fingerprint(request.features.config.fingerprint(), voice.config.features)
     mel = validate_mel(request.features.mel, voice.config.features)
@@ -178,7 +190,33 @@ def condition(voice: Voice, request: Request) -> Conditioning:
     speaker = torch.zeros(1, len(voice.speakers))
     speaker[0, voice.speaker_index(request.speaker)] = 1.0
     device = voice.model.device
-    return voice.model.condition(mel.unsqueeze(0).to(device), speaker.to(device))
+    mel = mel.unsqueeze(0).to(device)
+    return _inferred(voice.model.condition_stretches(mel, speaker.to(device), STRETCHES))
+
+
+def _inferred(stretches: Iterator[Conditioning]) -> Iterator[Conditioning]:
+    """The same without gradients, which a generator must switch off for each step by itself."""
+    while True:
+        with torch.inference_mode():
+            stretch = next(stretches, None)
+        if stretch is None:
+            return
+        yield stretch
+
+
+def condition(voice: Voice, request: Request) -> Conditioning:
+    """The stretches of :func:`condition_stretches` in one."""
+    parts = list(condition_stretches(voice, request))
+    predictions = [part.prediction for part in parts if part.prediction is not None]
+    prediction = None
+    if predictions:
+        joined = (torch.cat(same, dim=1) for same in zip(*predictions, strict=True))
+        prediction = LinearPrediction(*joined)
+    return parts[0]._replace(local=torch.cat([p.local for p in parts], 1), prediction=prediction)
+
+
+def _blocks_a_frame(voice: Voice) -> int:
+    return voice.config.features.hop_length // voice.config.hold
 
 
 def _stack(conditionings: Sequence[Conditioning]) -> Conditioning:

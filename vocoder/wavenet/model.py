@@ -3,6 +3,8 @@
 van den Oord et al. 2016, "WaveNet: A Generative Model for Raw Audio" (arXiv 1609.03499).
 """
 
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -82,6 +84,29 @@ class WaveNet(nn.Module):
         """As :meth:`condition`, for mel that brings its margin: (B, n_mels, F + 2 margin)."""
         first = torch.zeros(mel.shape[0], dtype=torch.int64, device=mel.device)
         return Conditioning(self.conditioning(mel), speaker, self.conditioning.predict(mel), first)
+
+    def condition_stretches(
+        self, mel: Tensor, speaker: Tensor, stretches: Iterable[int]
+    ) -> Iterator[Conditioning]:
+        """As :meth:`condition`, in stretches of so many frames, the last one until the end.
+
+        Linear prediction, most of the work, is made stretch by stretch, so that the first samples
+        need not wait for the last frame's.
+        """
+        margin, frames = self.config.conditioning.margin, mel.shape[-1]
+        per_frame = self.config.features.hop_length // self.config.hold
+        padded = pad_frames(mel, margin)
+        local = self.conditioning(padded)
+        first = 0
+        for length in itertools.chain(stretches, itertools.repeat(frames)):
+            last = min(first + length, frames)
+            prediction = self.conditioning.predict(padded[..., first : last + 2 * margin])
+            block = torch.full((mel.shape[0],), first * per_frame, device=mel.device)
+            part = local[:, first * per_frame : last * per_frame]
+            yield Conditioning(part, speaker, prediction, block)
+            first = last
+            if first == frames:
+                return
 
     def signal(self, audio: Tensor, prediction: LinearPrediction | None) -> Signal:
         """Audio (B, T) as the model sees it; T is N * hold where linear prediction is given."""

@@ -96,7 +96,7 @@ class Packer {
 
   float* vector(const Dense& from, int count) {
     float* to = arena_.take<float>(count);
-    if (fill_) std::memcpy(to, from.data, sizeof(float) * from.rows * from.columns);
+    if (fill_ && from.data) std::memcpy(to, from.data, sizeof(float) * from.rows * from.columns);
     return to;
   }
 

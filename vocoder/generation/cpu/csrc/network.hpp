@@ -28,11 +28,15 @@ constexpr int kMaxRows = 16;  // rows that share each weight load: the rows of a
 
 enum class Weights { fp32, bf16, int8 };
 
-constexpr int inputs_of_line(Weights weights) {
+// Always inline, as whatever an instruction set's file leaves behind as a function of its own might
+// be the copy that the linker keeps for all.
+#define VOCODER_ALWAYS_INLINE __attribute__((always_inline))
+
+VOCODER_ALWAYS_INLINE constexpr int inputs_of_line(Weights weights) {
   return weights == Weights::fp32 ? 1 : weights == Weights::bf16 ? 2 : 4;
 }
 
-constexpr int padded(int count, int multiple) {
+VOCODER_ALWAYS_INLINE constexpr int padded(int count, int multiple) {
   return (count + multiple - 1) / multiple * multiple;
 }
 
@@ -44,7 +48,7 @@ class Memory {
   ~Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
-  std::byte* data() const { return data_; }
+  VOCODER_ALWAYS_INLINE std::byte* data() const { return data_; }
 
  private:
   std::byte* data_;
@@ -53,14 +57,14 @@ class Memory {
 // Hands out stretches of one memory, each on a line of its own; without memory, only counts them.
 class Arena {
  public:
-  explicit Arena(std::byte* memory) : memory_(memory) {}
+  VOCODER_ALWAYS_INLINE explicit Arena(std::byte* memory) : memory_(memory) {}
   template <class T>
-  __attribute__((always_inline)) T* take(std::size_t count) {
+  VOCODER_ALWAYS_INLINE T* take(std::size_t count) {
     const std::size_t at = used_;
     used_ += (count * sizeof(T) + kLineBytes - 1) / kLineBytes * kLineBytes;
     return memory_ ? reinterpret_cast<T*>(memory_ + at) : nullptr;
   }
-  std::size_t used() const { return used_; }
+  VOCODER_ALWAYS_INLINE std::size_t used() const { return used_; }
 
  private:
   std::byte* memory_;
