@@ -49,6 +49,10 @@ class VocodeOptions(BaseModel):
     engine: Name | None = Field(
         None, description="engine by name; the server's choice where absent"
     )
+    stream: bool = Field(
+        False,
+        description="send `wav` or `pcm` at the voice's own rate while it is being generated",
+    )
 
 
 class VocodeRequest(VocodeOptions):

@@ -30,7 +30,8 @@ def _take_native_library_from_elsewhere() -> None:
     if path := os.environ.get(NATIVE_VARIABLE):
         name = "vocoder.generation.cpu._native"
         spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
 

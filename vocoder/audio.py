@@ -1,6 +1,7 @@
 """Audio files and buffers: read, resample, encode, write. Samples are float32 in [-1, 1)."""
 
 import io
+import struct
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -87,6 +88,16 @@ def encode(samples: Samples, sample_rate_hz: int, audio_format: AudioFormat) -> 
     buffer = io.BytesIO()
     soundfile.write(buffer, pcm, sample_rate_hz, format=audio_format.upper(), subtype="PCM_16")
     return buffer.getvalue()
+
+
+def wav_header(sample_rate_hz: int) -> bytes:
+    """Header of a 16-bit mono WAV whose end is not known: its sizes are the largest there are."""
+    unknown, pcm, mono, bytes_a_sample = 0xFFFFFFFF, 1, 1, 2
+    rate = (sample_rate_hz, sample_rate_hz * bytes_a_sample)
+    form = struct.pack("<HHIIHH", pcm, mono, *rate, bytes_a_sample, 8 * bytes_a_sample)
+    return struct.pack("<4sI4s4sI", b"RIFF", unknown, b"WAVE", b"fmt ", len(form)) + (
+        form + struct.pack("<4sI", b"data", unknown)
+    )
 
 
 def check_output(path: Path) -> AudioFormat:

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import threading
 import time
+from collections.abc import Iterator
 from typing import Annotated
 from urllib.parse import quote
 
@@ -11,13 +12,16 @@ import numpy as np
 import torch
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
+from starlette.responses import StreamingResponse
 
 from server.errors import Refusal, validation_refusal
 from server.generations import Stopped, while_connected
 from server.routes import vocode_openapi
 from server.schemas import VocodeOptions, VocodeRequest
 from server.service import Service, ServiceDependency
+from server.streaming import begin, resume, stream
 from vocoder import audio, features
+from vocoder.audio import Samples
 from vocoder.config import FeatureConfig
 from vocoder.errors import FeatureError
 from vocoder.features import Features
@@ -61,25 +65,6 @@ async def vocode(
     log: dict[str, object] = request.state.log
     log |= {"voice": voice.id, "speaker": speaker, "seed": seed, "engine": engine}
     asked = time.perf_counter()
-
-    def job(stop: threading.Event) -> bytes:
-        started = time.perf_counter()
-        chunks = []
-        for chunk in service.synthesizer.vocode(
-            wanted, voice=voice, speaker=speaker, seed=seed, engine=options.engine
-        ):
-            if stop.is_set():
-                raise Stopped
-            chunks.append(chunk)
-        samples = np.concatenate(chunks)
-        log["queue_ms"] = round((started - asked) * 1000, 1)
-        log["generation_ms"] = round((time.perf_counter() - started) * 1000, 1)
-        log["audio_s"] = round(len(samples) / rate, 3)
-        samples = audio.resample(samples, rate, output_rate)
-        return audio.encode(samples, output_rate, options.response_format)
-
-    work = asyncio.create_task(service.generations.run(job))
-    encoded = await while_connected(request, work)
     headers = {
         "X-Sample-Rate": str(output_rate),
         "X-Seed": str(seed),
@@ -89,7 +74,65 @@ async def vocode(
         "X-Speaker": quote(speaker),  # A name may be outside Latin-1, a header may not.
         "Cache-Control": "no-cache",
     }
-    return Response(encoded, media_type=audio.MEDIA_TYPES[options.response_format], headers=headers)
+
+    def generate() -> Iterator[Samples]:
+        started = time.perf_counter()
+        log["queue_ms"] = round((started - asked) * 1000, 1)
+        count = 0
+        for chunk in service.synthesizer.vocode(
+            wanted, voice=voice, speaker=speaker, seed=seed, engine=options.engine
+        ):
+            if not count:
+                log["first_audio_ms"] = round((time.perf_counter() - asked) * 1000, 1)
+            count += len(chunk)
+            yield chunk
+        log["generation_ms"] = round((time.perf_counter() - started) * 1000, 1)
+        log["audio_s"] = round(count / rate, 3)
+
+    media_type = audio.MEDIA_TYPES[options.response_format]
+    if options.stream:
+        _check_streamable(options, rate)
+
+        def parts() -> Iterator[bytes]:
+            header = audio.wav_header(rate) if options.response_format == "wav" else b""
+            for chunk in generate():
+                yield header + audio.encode(chunk, rate, "pcm")
+                header = b""
+
+        live = stream(service.generations, parts)
+        first = await while_connected(request, asyncio.create_task(begin(live)))
+        return StreamingResponse(resume(first, live), media_type=media_type, headers=headers)
+
+    def job(stop: threading.Event) -> bytes:
+        chunks = []
+        for chunk in generate():
+            if stop.is_set():
+                raise Stopped
+            chunks.append(chunk)
+        samples = audio.resample(np.concatenate(chunks), rate, output_rate)
+        return audio.encode(samples, output_rate, options.response_format)
+
+    work = asyncio.create_task(service.generations.run(job))
+    encoded = await while_connected(request, work)
+    return Response(encoded, media_type=media_type, headers=headers)
+
+
+def _check_streamable(options: VocodeOptions, rate_hz: int) -> None:
+    """Refuse what can only be made of whole audio."""
+    if options.response_format not in ("wav", "pcm"):
+        raise Refusal(
+            400,
+            f"{options.response_format} is not streamed: ask for wav or pcm, or leave stream out",
+            code="not_streamable",
+            param="response_format",
+        )
+    if options.sample_rate not in (None, rate_hz):
+        raise Refusal(
+            400,
+            f"streamed audio has the voice's own {rate_hz} Hz: leave sample_rate out, or stream",
+            code="not_streamable",
+            param="sample_rate",
+        )
 
 
 async def _read(

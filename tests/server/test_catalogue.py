@@ -121,7 +121,9 @@ def test_openapi_documents_bodies_headers_and_errors(client: TestClient) -> None
     document = client.get("/openapi.json").json()
     vocode = document["paths"]["/v1/audio/vocode"]["post"]
     names = {parameter["name"] for parameter in vocode["parameters"]}
-    assert names == {"voice", "speaker", "seed", "response_format", "sample_rate", "engine"}
+    assert names == {
+        *("voice", "speaker", "seed", "response_format", "sample_rate", "engine", "stream")
+    }
     bodies = vocode["requestBody"]["content"]
     assert set(bodies) >= {"application/octet-stream", "application/json"}
     assert set(bodies["application/json"]["example"]) <= set(
