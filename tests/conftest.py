@@ -27,8 +27,8 @@ NATIVE_VARIABLE = "VOCODER_TEST_NATIVE"
 
 def _take_native_library_from_elsewhere() -> None:
     """Test the build that the environment names (`make sanitize`) instead of the installed one."""
-    if path := os.environ.get(NATIVE_VARIABLE):
-        name = "vocoder.generation.cpu._native"
+    path, name = os.environ.get(NATIVE_VARIABLE), "vocoder.generation.cpu._native"
+    if path and name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None

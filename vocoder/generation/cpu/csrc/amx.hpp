@@ -1,8 +1,8 @@
 // Products by AMX tiles: 16 lines of weights against up to 16 rows at once.
 //
 // A tile of weights is 16 consecutive lines, 1 KiB. The instruction works on each row by itself and
-// in one order, so one row's product has the same bits as that row's among sixteen; and a tile takes
-// as long as its 1 KiB takes to arrive from the second cache, so one row loses nothing by it.
+// in one order, so one row's product has the same bits as that row's among sixteen; and a tile
+// takes as long as its 1 KiB takes to arrive from the second cache, so one row loses nothing by it.
 #pragma once
 
 #include "dot.hpp"

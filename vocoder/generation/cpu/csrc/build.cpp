@@ -73,8 +73,7 @@ class Packer {
           const int k = input(i);
           if (k < 0) continue;
           const std::size_t line = line_of(outputs / kPanel, inputs / group, n / kPanel, k / group);
-          std::byte* to =
-              lines + line * kLineBytes + (n % kPanel * group + k % group) * element;
+          std::byte* to = lines + line * kLineBytes + (n % kPanel * group + k % group) * element;
           if (weights == Weights::fp32) {
             std::memcpy(to, &row[i], element);
           } else if (weights == Weights::bf16) {
@@ -124,7 +123,8 @@ class Given {
 
   void finish() const {
     if (!left_.empty())
-      throw std::invalid_argument("weight " + left_.begin()->first + " has no place in the network");
+      throw std::invalid_argument("weight " + left_.begin()->first +
+                                  " has no place in the network");
   }
 
  private:
@@ -156,9 +156,7 @@ BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations, Wei
   const int real_gates = 2 * config.gated, gates = 2 * gated;
   // Filters stand first, gates second, each half padded by itself.
   const Place half = [&](int o) { return o < config.gated ? o : gated + o - config.gated; };
-  const Place gate_of_layer = [&](int o) {
-    return o / real_gates * gates + half(o % real_gates);
-  };
+  const Place gate_of_layer = [&](int o) { return o / real_gates * gates + half(o % real_gates); };
   gate_bias_.assign(std::size_t(layers) * gates, 0.0f);
   gate_of_speaker_.assign(gate_bias_.size() * speakers, 0.0f);
 

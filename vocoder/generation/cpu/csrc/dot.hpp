@@ -12,31 +12,33 @@ namespace vocoder::VOCODER_ISA {
 template <class Sum, class N, class Step, class Done>
 VOCODER_INLINE void dot_product(const Matrix& w, const void* in, int in_bytes, int rows, N outputs,
                                 int tiles, Step step, Done done) {
-  for_tiles(w, rows, outputs / kPanel, tiles, [&](int row, auto r, int panel, auto p,
-                                                  const std::byte* lines, int beside) {
-    constexpr int R = r, P = p;
-    Sum acc[2][R][P] = {};
-    const std::byte* a = static_cast<const std::byte*>(in) + row * in_bytes;
-    for (int t = 0; t < tiles; ++t, lines += beside * kTileLines * kLineBytes)
+  for_tiles(w, rows, outputs / kPanel, tiles,
+            [&](int row, auto r, int panel, auto p, const std::byte* lines, int beside) {
+              constexpr int R = r, P = p;
+              Sum acc[2][R][P] = {};
+              const std::byte* a = static_cast<const std::byte*>(in) + row * in_bytes;
+              for (int t = 0; t < tiles; ++t, lines += beside * kTileLines * kLineBytes)
 #pragma GCC unroll 2
-      for (int k = 0; k < kTileLines; k += 2)
+                for (int k = 0; k < kTileLines; k += 2)
 #pragma GCC unroll 2
-        for (int s = 0; s < 2; ++s)
+                  for (int s = 0; s < 2; ++s)
 #pragma GCC unroll 4
-          for (int q = 0; q < P; ++q) {
-            const __m512i line = _mm512_load_si512(lines + (q * kTileLines + k + s) * kLineBytes);
+                    for (int q = 0; q < P; ++q) {
+                      const __m512i line =
+                          _mm512_load_si512(lines + (q * kTileLines + k + s) * kLineBytes);
 #pragma GCC unroll 4
-            for (int i = 0; i < R; ++i) {
-              std::int32_t four;
-              __builtin_memcpy(&four, a + i * in_bytes + 4 * (t * kTileLines + k + s), sizeof four);
-              acc[s][i][q] = step(acc[s][i][q], line, _mm512_set1_epi32(four));
-            }
-          }
+                      for (int i = 0; i < R; ++i) {
+                        std::int32_t four;
+                        __builtin_memcpy(&four, a + i * in_bytes + 4 * (t * kTileLines + k + s),
+                                         sizeof four);
+                        acc[s][i][q] = step(acc[s][i][q], line, _mm512_set1_epi32(four));
+                      }
+                    }
 #pragma GCC unroll 4
-    for (int i = 0; i < R; ++i)
+              for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
-      for (int q = 0; q < P; ++q) done(row + i, panel + q, acc[0][i][q] + acc[1][i][q]);
-  });
+                for (int q = 0; q < P; ++q) done(row + i, panel + q, acc[0][i][q] + acc[1][i][q]);
+            });
 }
 
 // Activations rounded to bf16, nearest even.
@@ -63,7 +65,9 @@ struct Bf16Dot : Bf16Activations {
         [](Floats sum, __m512i line, __m512i pair) {
           return (Floats)_mm512_dpbf16_ps(sum, (__m512bh)line, (__m512bh)pair);
         },
-        [&](int row, int panel, Floats sum) { store(out + row * out_stride + panel * kPanel, sum); });
+        [&](int row, int panel, Floats sum) {
+          store(out + row * out_stride + panel * kPanel, sum);
+        });
   }
 };
 

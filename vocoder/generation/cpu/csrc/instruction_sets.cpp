@@ -50,10 +50,8 @@ bool has_amx() {
 const std::vector<InstructionSet>& instruction_sets() {
   static const std::vector<InstructionSet> sets = {
 #if defined(__x86_64__)
-      {"amx", has_amx, advance_amx},
-      {"avx512_dot", has_avx512_dot, advance_avx512_dot},
-      {"avx512", has_avx512, advance_avx512},
-      {"avx2", has_avx2, advance_avx2},
+      {"amx", has_amx, advance_amx},          {"avx512_dot", has_avx512_dot, advance_avx512_dot},
+      {"avx512", has_avx512, advance_avx512}, {"avx2", has_avx2, advance_avx2},
       {"baseline", always, advance_baseline},
 #elif defined(__aarch64__)
       {"neon", always, advance_baseline},

@@ -9,9 +9,12 @@ namespace vocoder {
 Advance advance_avx512_dot(const Network& net) {
   using namespace avx512_dot;
   switch (net.weights) {
-    case Weights::fp32: return advance_avx512(net);
-    case Weights::bf16: return path<Bf16Dot>(net);
-    default: return path<Int8Dot>(net);
+    case Weights::fp32:
+      return advance_avx512(net);
+    case Weights::bf16:
+      return path<Bf16Dot>(net);
+    default:
+      return path<Int8Dot>(net);
   }
 }
 

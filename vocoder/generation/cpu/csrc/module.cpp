@@ -25,8 +25,7 @@ using Shape = std::vector<std::int64_t>;
 
 std::string text(const Shape& shape) {
   std::string out = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i)
-    out += (i ? ", " : "") + std::to_string(shape[i]);
+  for (std::size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
   return out + ")";
 }
 
@@ -176,7 +175,8 @@ class NativeNetwork {
     if (bool(samples && config.mu_law) != bool(codes))
       throw std::invalid_argument("forced samples of a mu-law network need their codes");
     for (std::int64_t i = 0; codes && i < n * steps; ++i) check_code(codes[i], config);
-    float* traced = trace ? checked<float>(*trace, "trace", {n, steps, config.parameters}) : nullptr;
+    float* traced =
+        trace ? checked<float>(*trace, "trace", {n, steps, config.parameters}) : nullptr;
 
     const Rings rings(*this, state);
     std::vector<float> gates(n * built_->gates());
@@ -293,21 +293,22 @@ NB_MODULE(_native, m) {
   m.doc() = "The sample loop in native code.";
   m.def("instruction_sets", &vocoder::available_instruction_sets,
         "Names of the instruction sets that this processor has, the best first.");
-  nb::class_<NativeNetwork>(m, "Network", "A network with its weights packed for one instruction set.")
+  nb::class_<NativeNetwork>(m, "Network",
+                            "A network with its weights packed for one instruction set.")
       .def(nb::init<const std::vector<int>&, int, int, int, int, int, int, int, int, bool, float,
                     float, float, int, int, const std::map<std::string, vocoder::Readable>&,
                     const std::string&, const std::string&>(),
            nb::kw_only(), nb::arg("dilations"), nb::arg("kernel_size"),
            nb::arg("residual_channels"), nb::arg("gate_channels"), nb::arg("skip_channels"),
            nb::arg("parameters"), nb::arg("input_channels"), nb::arg("local_channels"),
-           nb::arg("speakers"), nb::arg("mu_law"), nb::arg("log_scale_min"),
-           nb::arg("temperature"), nb::arg("pre_emphasis"), nb::arg("order"), nb::arg("hold"),
-           nb::arg("weights"), nb::arg("format"), nb::arg("instructions"))
+           nb::arg("speakers"), nb::arg("mu_law"), nb::arg("log_scale_min"), nb::arg("temperature"),
+           nb::arg("pre_emphasis"), nb::arg("order"), nb::arg("hold"), nb::arg("weights"),
+           nb::arg("format"), nb::arg("instructions"))
       .def_prop_ro("bytes", &NativeNetwork::bytes, "Size of the packed weights.")
       .def("advance", &NativeNetwork::advance, nb::kw_only(), nb::arg("state"), nb::arg("rows"),
-           nb::arg("local"), nb::arg("speaker"), nb::arg("first"),
-           nb::arg("prediction").none(), nb::arg("noise"), nb::arg("audio"),
-           nb::arg("forced") = nb::none(), nb::arg("forced_codes") = nb::none(),
-           nb::arg("trace") = nb::none(), nb::arg("threads") = 1,
+           nb::arg("local"), nb::arg("speaker"), nb::arg("first"), nb::arg("prediction").none(),
+           nb::arg("noise"), nb::arg("audio"), nb::arg("forced") = nb::none(),
+           nb::arg("forced_codes") = nb::none(), nb::arg("trace") = nb::none(),
+           nb::arg("threads") = 1,
            "Advance rows; see `CpuEngine.generate`. Updates `state`, writes `audio` and `trace`.");
 }

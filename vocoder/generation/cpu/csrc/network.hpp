@@ -21,7 +21,7 @@
 namespace vocoder {
 
 constexpr int kLineBytes = 64;
-constexpr int kPanel = 16;    // outputs of a line
+constexpr int kPanel = 16;  // outputs of a line
 constexpr int kTileLines = 16;
 constexpr int kTogether = 4;  // panels that lie side by side
 constexpr int kMaxRows = 16;  // rows that share each weight load: the rows of an AMX tile
@@ -72,7 +72,7 @@ class Arena {
 };
 
 struct Matrix {
-  int outputs, inputs;  // padded
+  int outputs, inputs;     // padded
   const std::byte* lines;  // null where there is no matrix
   // int8 only, of each output: its scale, and 128 times the sum of its weights, which takes the
   // offset of the activations (0 to 255, zero at 128) off again.
@@ -81,7 +81,7 @@ struct Matrix {
 };
 
 struct Config {
-  const int* dilations;  // of each layer
+  const int* dilations;                            // of each layer
   int layers, kernel_size, residual, gated, skip;  // gated: half of the gate channels
   int parameters, input_channels, local_channels;
   bool mu_law;  // input and output are codes
@@ -116,8 +116,8 @@ struct Network {
 // One row of a state, its inputs and its outputs. Pointers into the caller's arrays.
 struct Row {
   float* const* rings;  // of each layer: (ring length, residual channels)
-  float* inputs;              // (kernel_size - 1, input channels)
-  float* history;             // (order)
+  float* inputs;        // (kernel_size - 1, input channels)
+  float* history;       // (order)
   std::int64_t* position;
   std::int64_t* code;
   float *sample, *excitation, *output;

@@ -89,37 +89,38 @@ struct Fp32 : AlwaysAwake {
   VOCODER_INLINE void product(const Matrix& w, Activations<const float> in, int rows, float* out,
                               int out_stride, N outputs, K inputs) {
     const int tiles = inputs / kTileLines;
-    for_tiles(w, rows, outputs / kPanel, tiles, [&](int row, auto r, int panel, auto p,
-                                                    const std::byte* lines, int beside) {
-      constexpr int R = r, P = p;
-      Floats acc[kSplit][R][P][kVectors] = {};
-      const float* a = in.data + row * in.stride;
-      for (int t = 0; t < tiles; ++t, lines += beside * kTileLines * kLineBytes)
-        for (int k = 0; k < kTileLines; k += kSplit)
+    for_tiles(w, rows, outputs / kPanel, tiles,
+              [&](int row, auto r, int panel, auto p, const std::byte* lines, int beside) {
+                constexpr int R = r, P = p;
+                Floats acc[kSplit][R][P][kVectors] = {};
+                const float* a = in.data + row * in.stride;
+                for (int t = 0; t < tiles; ++t, lines += beside * kTileLines * kLineBytes)
+                  for (int k = 0; k < kTileLines; k += kSplit)
 #pragma GCC unroll 2
-          for (int s = 0; s < kSplit; ++s)
+                    for (int s = 0; s < kSplit; ++s)
 #pragma GCC unroll 4
-            for (int q = 0; q < P; ++q)
+                      for (int q = 0; q < P; ++q)
 #pragma GCC unroll 4
-              for (int v = 0; v < kVectors; ++v) {
-                const Floats weight = load(reinterpret_cast<const float*>(
-                    lines + ((q * kTileLines + k + s) * kVectors + v) * sizeof(Floats)));
+                        for (int v = 0; v < kVectors; ++v) {
+                          const Floats weight = load(reinterpret_cast<const float*>(
+                              lines + ((q * kTileLines + k + s) * kVectors + v) * sizeof(Floats)));
+#pragma GCC unroll 4
+                          for (int i = 0; i < R; ++i)
+                            acc[s][i][q][v] +=
+                                weight * broadcast(a[i * in.stride + t * kTileLines + k + s]);
+                        }
 #pragma GCC unroll 4
                 for (int i = 0; i < R; ++i)
-                  acc[s][i][q][v] +=
-                      weight * broadcast(a[i * in.stride + t * kTileLines + k + s]);
-              }
 #pragma GCC unroll 4
-      for (int i = 0; i < R; ++i)
+                  for (int q = 0; q < P; ++q)
 #pragma GCC unroll 4
-        for (int q = 0; q < P; ++q)
-#pragma GCC unroll 4
-          for (int v = 0; v < kVectors; ++v) {
-            Floats total = acc[0][i][q][v];
-            if constexpr (kSplit == 2) total += acc[1][i][q][v];
-            store(out + (row + i) * out_stride + (panel + q) * kPanel + v * kLanes, total);
-          }
-    });
+                    for (int v = 0; v < kVectors; ++v) {
+                      Floats total = acc[0][i][q][v];
+                      if constexpr (kSplit == 2) total += acc[1][i][q][v];
+                      store(out + (row + i) * out_stride + (panel + q) * kPanel + v * kLanes,
+                            total);
+                    }
+              });
   }
 };
 
@@ -138,38 +139,39 @@ struct Bf16 : AlwaysAwake {
   VOCODER_INLINE void product(const Matrix& w, Activations<const float> in, int rows, float* out,
                               int out_stride, N outputs, K inputs) {
     const int tiles = inputs / 2 / kTileLines;
-    for_tiles(w, rows, outputs / kPanel, tiles, [&](int row, auto r, int panel, auto p,
-                                                    const std::byte* lines, int beside) {
-      constexpr int R = r, P = p;
-      Floats acc[2][R][P][kVectors] = {};
-      const float* a = in.data + row * in.stride;
-      for (int t = 0; t < tiles; ++t, lines += beside * kTileLines * kLineBytes)
-        for (int k = 0; k < kTileLines; ++k)
+    for_tiles(w, rows, outputs / kPanel, tiles,
+              [&](int row, auto r, int panel, auto p, const std::byte* lines, int beside) {
+                constexpr int R = r, P = p;
+                Floats acc[2][R][P][kVectors] = {};
+                const float* a = in.data + row * in.stride;
+                for (int t = 0; t < tiles; ++t, lines += beside * kTileLines * kLineBytes)
+                  for (int k = 0; k < kTileLines; ++k)
 #pragma GCC unroll 4
-          for (int q = 0; q < P; ++q)
+                    for (int q = 0; q < P; ++q)
 #pragma GCC unroll 4
-            for (int v = 0; v < kVectors; ++v) {
-              Words pair;
-              __builtin_memcpy(&pair,
-                               lines + ((q * kTileLines + k) * kVectors + v) * sizeof(Words),
-                               sizeof pair);
-              const Floats even = (Floats)(pair << 16), odd = (Floats)(pair & 0xffff0000u);
+                      for (int v = 0; v < kVectors; ++v) {
+                        Words pair;
+                        __builtin_memcpy(
+                            &pair, lines + ((q * kTileLines + k) * kVectors + v) * sizeof(Words),
+                            sizeof pair);
+                        const Floats even = (Floats)(pair << 16),
+                                     odd = (Floats)(pair & 0xffff0000u);
 #pragma GCC unroll 4
-              for (int i = 0; i < R; ++i) {
-                const float* two = a + i * in.stride + 2 * (t * kTileLines + k);
-                acc[0][i][q][v] += even * broadcast(two[0]);
-                acc[1][i][q][v] += odd * broadcast(two[1]);
-              }
-            }
+                        for (int i = 0; i < R; ++i) {
+                          const float* two = a + i * in.stride + 2 * (t * kTileLines + k);
+                          acc[0][i][q][v] += even * broadcast(two[0]);
+                          acc[1][i][q][v] += odd * broadcast(two[1]);
+                        }
+                      }
 #pragma GCC unroll 4
-      for (int i = 0; i < R; ++i)
+                for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
-        for (int q = 0; q < P; ++q)
+                  for (int q = 0; q < P; ++q)
 #pragma GCC unroll 4
-          for (int v = 0; v < kVectors; ++v)
-            store(out + (row + i) * out_stride + (panel + q) * kPanel + v * kLanes,
-                  acc[0][i][q][v] + acc[1][i][q][v]);
-    });
+                    for (int v = 0; v < kVectors; ++v)
+                      store(out + (row + i) * out_stride + (panel + q) * kPanel + v * kLanes,
+                            acc[0][i][q][v] + acc[1][i][q][v]);
+              });
   }
 };
 
@@ -225,27 +227,28 @@ struct Int8 : Int8Activations {
   VOCODER_INLINE void product(const Matrix& w, Activations<const Element> in, int rows, float* out,
                               int out_stride, N outputs, K inputs) {
     const int tiles = inputs / 4 / kTileLines;
-    for_tiles(w, rows, outputs / kPanel, tiles, [&](int row, auto r, int panel, auto p,
-                                                    const std::byte* lines, int beside) {
-      for (int i = 0; i < r; ++i)
-        for (int q = 0; q < p; ++q) {
-          const Element* a = in.data + (row + i) * in.stride;
-          alignas(kLineBytes) std::int32_t total[kPanel] = {};
-          for (int t = 0; t < tiles; ++t)
-            for (int k = 0; k < kTileLines; ++k, a += 4) {
-              const auto* line = reinterpret_cast<const std::int8_t*>(
-                  lines + ((t * beside + q) * kTileLines + k) * kLineBytes);
-              for (int n = 0; n < kPanel; ++n)
-                for (int j = 0; j < 4; ++j) total[n] += line[4 * n + j] * a[j];
-            }
-          for (int v = 0; v < kPanel; v += kLanes) {
-            Ints part;
-            __builtin_memcpy(&part, total + v, sizeof part);
-            const int output = (panel + q) * kPanel + v;
-            finish(w, part, in.scale[row + i], output, out + (row + i) * out_stride + output);
-          }
-        }
-    });
+    for_tiles(w, rows, outputs / kPanel, tiles,
+              [&](int row, auto r, int panel, auto p, const std::byte* lines, int beside) {
+                for (int i = 0; i < r; ++i)
+                  for (int q = 0; q < p; ++q) {
+                    const Element* a = in.data + (row + i) * in.stride;
+                    alignas(kLineBytes) std::int32_t total[kPanel] = {};
+                    for (int t = 0; t < tiles; ++t)
+                      for (int k = 0; k < kTileLines; ++k, a += 4) {
+                        const auto* line = reinterpret_cast<const std::int8_t*>(
+                            lines + ((t * beside + q) * kTileLines + k) * kLineBytes);
+                        for (int n = 0; n < kPanel; ++n)
+                          for (int j = 0; j < 4; ++j) total[n] += line[4 * n + j] * a[j];
+                      }
+                    for (int v = 0; v < kPanel; v += kLanes) {
+                      Ints part;
+                      __builtin_memcpy(&part, total + v, sizeof part);
+                      const int output = (panel + q) * kPanel + v;
+                      finish(w, part, in.scale[row + i], output,
+                             out + (row + i) * out_stride + output);
+                    }
+                  }
+              });
   }
 };
 

@@ -2,58 +2,15 @@
 // of weights and one instruction set. Nothing is allocated between the first sample and the last.
 #pragma once
 
-#include <math.h>
-
-#include "products.hpp"
+#include "draw.hpp"
+#include "shapes.hpp"
 
 namespace vocoder::VOCODER_ISA {
-
-// The channels of a shape: all free, or those of a preset.
-struct AnyShape {
-  int residual, gated, skip, taps, real;  // real: residual channels without the padding
-  explicit AnyShape(const Network& net)
-      : residual(net.residual), gated(net.gated), skip(net.skip), taps(net.config.kernel_size), real(net.config.residual) {}
-};
-
-template <int Residual, int Gated, int Skip>
-struct PresetShape {
-  Fixed<Residual> residual, real;
-  Fixed<Gated> gated;
-  Fixed<Skip> skip;
-  Fixed<2> taps;
-  explicit PresetShape(const Network&) {}
-  static bool fits(const Network& net) {
-    return net.config.residual == Residual && net.config.gated == Gated &&
-           net.config.skip == Skip && net.config.kernel_size == 2;
-  }
-};
-
-// Inputs of a product as the format pads them; a number known when compiling stays one.
-template <class Format, int N>
-constexpr auto padded_inputs(Fixed<N>) {
-  constexpr int multiple = 16 * inputs_of_line(Format::kWeights);
-  return Fixed<(N + multiple - 1) / multiple * multiple>{};
-}
-template <class Format>
-constexpr int padded_inputs(int n) {
-  return padded(n, 16 * inputs_of_line(Format::kWeights));
-}
-template <int A, int B>
-constexpr auto times(Fixed<A>, Fixed<B>) {
-  return Fixed<A * B>{};
-}
-constexpr int times(int a, int b) { return a * b; }
-template <int A>
-constexpr auto one_less(Fixed<A>) {
-  return Fixed<A - 1>{};
-}
-constexpr int one_less(int a) { return a - 1; }
 
 template <class Format, class Shape>
 class Loop {
   using Element = typename Format::Element;
   static constexpr int kProjectedBlocks = 8;  // of gates that are projected ahead
-  static constexpr int kMostChoices = 256;
 
  public:
   static void advance(const Network& net, Row* rows, int count, std::int64_t steps) {
@@ -207,7 +164,7 @@ class Loop {
             local_[b * net_.local_inputs + c] = rows_[r].local[(first + b) * channels + c];
         float* to = gates + first * gates_stride();
         Fp32::product(net_.project, {local_, net_.local_inputs, nullptr}, blocks, to, width, width,
-                       net_.local_inputs);
+                      net_.local_inputs);
         for (int b = 0; b < blocks; ++b)
           for (int i = 0; i < width; i += kLanes)
             store(to + b * width + i, load(to + b * width + i) + load(rows_[r].gate + i));
@@ -410,13 +367,6 @@ class Loop {
     }
   }
 
-  template <class N>
-  VOCODER_INLINE void copy(const float* from, float* to, N count) {
-    int i = 0;
-    for (; i + kLanes <= count; i += kLanes) store(to + i, load(from + i));
-    for (; i < count; ++i) to[i] = from[i];
-  }
-
   // Skips -> ReLU -> 1x1 -> ReLU -> 1x1.
   void head() {
     const auto skip = shape_.skip;
@@ -426,8 +376,8 @@ class Loop {
     rectify(net_.skips_bias);
     Format::product(net_.head, {rectified_, wide_, scale_}, count_, sums_, wide_, skip, inputs);
     rectify(net_.head_bias);
-    Format::product(net_.output, {rectified_, wide_, scale_}, count_, sums_, wide_,
-                    net_.parameters, inputs);
+    Format::product(net_.output, {rectified_, wide_, scale_}, count_, sums_, wide_, net_.parameters,
+                    inputs);
   }
 
   void rectify(const float* bias) {
@@ -449,8 +399,7 @@ class Loop {
     float* parameters = sums_ + r * wide_;
     for (int i = 0; i < net_.parameters; i += kLanes)
       store(parameters + i, load(parameters + i) + load(net_.output_bias + i));
-    if (row.trace)
-      copy(parameters, row.trace + t * config_.parameters, config_.parameters);
+    if (row.trace) copy(parameters, row.trace + t * config_.parameters, config_.parameters);
     const float* noise = row.noise + 2 * t;
     float sample;
     if (config_.mu_law) {
@@ -458,18 +407,10 @@ class Loop {
       *row.code = row.forced_code ? row.forced_code[t] : code;
       sample = net_.decode[code];
     } else {
-      const int components = config_.parameters / 3;
-      const int chosen = pick(parameters, components, 1.0f, noise[0]);
-      const float location = parameters[components + chosen];
-      float log_scale = parameters[2 * components + chosen];
-      if (log_scale < config_.log_scale_min) log_scale = config_.log_scale_min;
-      const float logistic = logf(noise[1]) - log1pf(-noise[1]);
       const float gain = config_.order ? *row.gain : 1.0f;
-      const float spread = config_.temperature * expf(log_scale) * logistic;
-      sample = shift_[r] + gain * (location + spread);
-      sample = nearbyintf(sample * 32768.0f) / 32768.0f;
-      if (sample < -1.0f) sample = -1.0f;
-      if (sample > 32767.0f / 32768.0f) sample = 32767.0f / 32768.0f;
+      const float excitation = draw_logistic(parameters, config_.parameters / 3,
+                                             config_.log_scale_min, config_.temperature, noise);
+      sample = to_16_bit(shift_[r] + gain * excitation);
     }
     row.audio[t] = sample + config_.pre_emphasis * *row.output;
     if (row.forced) sample = row.forced[t];
@@ -491,42 +432,6 @@ class Loop {
       ++row.gain;
       ++row.level;
     }
-  }
-
-  // Inverts the cumulative distribution of exp(logits * sharpness) at `uniform`.
-  static int pick(const float* from, int count, float sharpness, float uniform) {
-    float logits[kMostChoices];
-    const int whole = padded(count, kPanel);
-    copy(from, logits, count);
-    for (int i = count; i < whole; ++i) logits[i] = -1e30f;
-    Floats highest = load(logits);
-    for (int i = kLanes; i < whole; i += kLanes) {
-      const Floats v = load(logits + i);
-      highest = v > highest ? v : highest;
-    }
-    const Floats top = broadcast(maximum(highest));
-    float masses[kMostChoices / kPanel], total = 0.0f;
-    for (int i = 0; i < whole; i += kPanel) {
-      Floats mass = {};
-      for (int v = 0; v < kPanel; v += kLanes) {
-        const Floats centred = (load(logits + i + v) - top) * broadcast(sharpness);
-        const Floats e = power_of_two(at_least(centred * broadcast(kLog2E), -126.0f));
-        store(logits + i + v, e);
-        mass += e;
-      }
-      masses[i / kPanel] = sum(mass);
-      total += masses[i / kPanel];
-    }
-    const float threshold = uniform * total;
-    float below = 0.0f;
-    int i = 0;
-    for (; i + kPanel < whole && below + masses[i / kPanel] < threshold; i += kPanel)
-      below += masses[i / kPanel];
-    for (; i < count - 1; ++i) {
-      below += logits[i];
-      if (!(below < threshold)) break;
-    }
-    return i;
   }
 
   const Network& net_;

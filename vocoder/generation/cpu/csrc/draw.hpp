@@ -1,0 +1,77 @@
+// Samples from the network's outputs and given noise: vocoder/wavenet/distributions.py, natively.
+#pragma once
+
+#include <math.h>
+
+#include "lanes.hpp"
+#include "network.hpp"
+
+namespace vocoder::VOCODER_ISA {
+
+constexpr int kMostChoices = 256;
+
+template <class N>
+VOCODER_INLINE void copy(const float* from, float* to, N count) {
+  int i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(to + i, load(from + i));
+  for (; i < count; ++i) to[i] = from[i];
+}
+
+// Inverts the cumulative distribution of exp(logits * sharpness) at `uniform`.
+VOCODER_INLINE int pick(const float* from, int count, float sharpness, float uniform) {
+  float logits[kMostChoices];
+  const int whole = padded(count, kPanel);
+  copy(from, logits, count);
+  for (int i = count; i < whole; ++i) logits[i] = -1e30f;
+  Floats highest = load(logits);
+  for (int i = kLanes; i < whole; i += kLanes) {
+    const Floats v = load(logits + i);
+    highest = v > highest ? v : highest;
+  }
+  const Floats top = broadcast(maximum(highest));
+  float masses[kMostChoices / kPanel], total = 0.0f;
+  for (int i = 0; i < whole; i += kPanel) {
+    Floats mass = {};
+    for (int v = 0; v < kPanel; v += kLanes) {
+      const Floats centred = (load(logits + i + v) - top) * broadcast(sharpness);
+      const Floats e = power_of_two(at_least(centred * broadcast(kLog2E), -126.0f));
+      store(logits + i + v, e);
+      mass += e;
+    }
+    masses[i / kPanel] = sum(mass);
+    total += masses[i / kPanel];
+  }
+  const float threshold = uniform * total;
+  float below = 0.0f;
+  int i = 0;
+  for (; i + kPanel < whole && below + masses[i / kPanel] < threshold; i += kPanel)
+    below += masses[i / kPanel];
+  for (; i < count - 1; ++i) {
+    below += logits[i];
+    if (!(below < threshold)) break;
+  }
+  return i;
+}
+
+// In units of the excitation: a component of the mixture, then its quantile. `parameters` are
+// weight logits, locations and log-scales.
+VOCODER_INLINE float draw_logistic(const float* parameters, int components, float log_scale_min,
+                                   float temperature, const float* noise) {
+  const int chosen = pick(parameters, components, 1.0f, noise[0]);
+  const float location = parameters[components + chosen];
+  float log_scale = parameters[2 * components + chosen];
+  if (log_scale < log_scale_min) log_scale = log_scale_min;
+  const float quantile = logf(noise[1]) - log1pf(-noise[1]);
+  return location + temperature * expf(log_scale) * quantile;
+}
+
+// Rounds to the 16-bit grid and clips to what it holds; lets NaN through.
+VOCODER_INLINE float to_16_bit(float sample) {
+  constexpr float kLevels = 32768.0f, kLargest = 32767.0f / kLevels;
+  sample = nearbyintf(sample * kLevels) / kLevels;
+  if (sample < -1.0f) sample = -1.0f;
+  if (sample > kLargest) sample = kLargest;
+  return sample;
+}
+
+}  // namespace vocoder::VOCODER_ISA
