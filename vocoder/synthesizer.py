@@ -22,10 +22,7 @@ from vocoder.wavenet.linear_prediction import LinearPrediction
 CHUNK_FRAMES = 8
 """Frames that are generated between two looks at whether the listener is still there."""
 
-FIRST_CHUNK_FRAMES = 2
-"""Likewise until the listener hears the first of it."""
-
-STRETCHES = (16, 64)
+STRETCHES = (16, 48, 128)
 """Frames that are conditioned before the rest: the first audio needs about so many."""
 
 MAX_SEED = 2**63 - 1
@@ -120,18 +117,18 @@ class Synthesizer:
         seed: int,
     ) -> Iterator[Samples]:
         state, seeds = engine.start(1), torch.tensor([seed])
-        hop, per_frame = voice.config.features.hop_length, _blocks_a_frame(voice)
-        correction, heard = _correction(voice, features), False
+        settings, features_config = voice.manifest.generation, voice.config.features
+        correction = _correction(voice, features)
+        # Just as much at first as the first audio needs.
+        count = CorrectionChain.samples_before_audio(features_config, settings.correction_passes)
         for conditioning in stretches:
-            left = conditioning.blocks // per_frame
+            left = conditioning.blocks * voice.config.hold
             while left:
-                count = min(CHUNK_FRAMES if heard else FIRST_CHUNK_FRAMES, left)
-                noise = uniforms(seeds, state.position.cpu(), count * hop)
-                noise = noise.to(state.position.device)
+                count = min(count, left)
+                noise = uniforms(seeds, state.position.cpu(), count).to(state.position.device)
                 bare = engine.generate(state, conditioning, noise)[0].cpu().numpy()
-                left -= count
+                left, count = left - count, CHUNK_FRAMES * features_config.hop_length
                 if len(chunk := correction.push(bare)):
-                    heard = True
                     yield chunk
         if len(chunk := correction.flush()):
             yield chunk
@@ -213,10 +210,6 @@ def condition(voice: Voice, request: Request) -> Conditioning:
         joined = (torch.cat(same, dim=1) for same in zip(*predictions, strict=True))
         prediction = LinearPrediction(*joined)
     return parts[0]._replace(local=torch.cat([p.local for p in parts], 1), prediction=prediction)
-
-
-def _blocks_a_frame(voice: Voice) -> int:
-    return voice.config.features.hop_length // voice.config.hold
 
 
 def _stack(conditionings: Sequence[Conditioning]) -> Conditioning:

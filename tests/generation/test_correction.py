@@ -67,3 +67,13 @@ def test_one_frame_and_silence_stay_finite() -> None:
     found = run(silence, np.zeros((80, 1), dtype=np.float32), config, 2)
     assert found.shape == (200,)
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("passes", [0, 1, 3])
+def test_the_first_audio_comes_after_as_many_samples_as_it_says(passes: int) -> None:
+    for config in CONFIGS:
+        samples = CorrectionChain.samples_before_audio(config, passes)
+        mel = np.full((config.n_mels, 40), -9.0, dtype=np.float32)
+        for count, audible in ((samples - 1, False), (samples, True)):
+            chain = CorrectionChain(mel, config, passes, 12.0)
+            assert bool(len(chain.push(noise(count)))) == audible

@@ -38,8 +38,8 @@ class SpectralCorrection:
         self._mel = np.ascontiguousarray(mel.T)
         self._config = config
         self._limit = limit_db / 20 * np.log(10.0)
-        self._bank = np.ascontiguousarray(mel_filterbank(config).numpy())
-        self._spread = np.ascontiguousarray(spectrum_matrix(config).float().numpy())
+        self._bank = np.ascontiguousarray(mel_filterbank(config).double().numpy())
+        self._spread = np.ascontiguousarray(spectrum_matrix(config).numpy())
         window = np.hanning(config.win_length + 1)[:-1]
         side = (config.n_fft - config.win_length) // 2
         self._window = np.pad(window, (side, config.n_fft - config.win_length - side))
@@ -99,6 +99,20 @@ class CorrectionChain:
     def __init__(self, mel: Frames, config: FeatureConfig, passes: int, limit_db: float) -> None:
         """See :class:`SpectralCorrection`."""
         self._passes = [SpectralCorrection(mel, config, limit_db) for _ in range(passes)]
+
+    @staticmethod
+    def samples_before_audio(config: FeatureConfig, passes: int) -> int:
+        """Samples that must have been pushed for the first one to be finished."""
+        hop, before = config.hop_length, (config.n_fft - config.hop_length) // 2
+        frames_of_window = before // hop
+        samples = 1
+        for _ in range(passes):
+            # A pass finishes a hop a frame, the first of them in part.
+            frame = frames_of_window + max(
+                0, -(-(samples - ((frames_of_window + 1) * hop - before)) // hop)
+            )
+            samples = frame * hop - before + config.n_fft
+        return samples
 
     def push(self, samples: Samples) -> Samples:
         """Take the next samples (T,); returns those that are finished (T',)."""

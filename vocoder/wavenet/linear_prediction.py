@@ -75,14 +75,15 @@ def levinson_durbin(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
     order = autocorrelation.shape[-1] - 1
     # Lags first, so that the slices below are contiguous.
     lags = autocorrelation.movedim(-1, 0).contiguous()
+    falling = lags.flip(0)
     error = lags[0].clone()
     coefficients = torch.zeros_like(lags[1:])
     for i in range(order):
         known = coefficients[:i]
-        reflection = (lags[i + 1] - (known * lags[1 : i + 1].flip(0)).sum(0)) / error
-        coefficients[:i] = known - reflection * known.flip(0)
-        coefficients[i] = reflection
-        error = error * (1 - reflection.square())
+        known_part = (known * falling[order - i : order]).sum(0)
+        reflection = torch.sub(lags[i + 1], known_part, out=coefficients[i]).div_(error)
+        known.addcmul_(known.flip(0), reflection, value=-1)
+        error = torch.addcmul(error, error, reflection.square(), value=-1)
     return coefficients.movedim(0, -1), error
 
 

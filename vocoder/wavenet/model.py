@@ -90,20 +90,16 @@ class WaveNet(nn.Module):
     ) -> Iterator[Conditioning]:
         """As :meth:`condition`, in stretches of so many frames, the last one until the end.
 
-        Linear prediction, most of the work, is made stretch by stretch, so that the first samples
-        need not wait for the last frame's.
+        So the first samples need not wait for the last frame's conditioning.
         """
         margin, frames = self.config.conditioning.margin, mel.shape[-1]
         per_frame = self.config.features.hop_length // self.config.hold
         padded = pad_frames(mel, margin)
-        local = self.conditioning(padded)
         first = 0
         for length in itertools.chain(stretches, itertools.repeat(frames)):
             last = min(first + length, frames)
-            prediction = self.conditioning.predict(padded[..., first : last + 2 * margin])
-            block = torch.full((mel.shape[0],), first * per_frame, device=mel.device)
-            part = local[:, first * per_frame : last * per_frame]
-            yield Conditioning(part, speaker, prediction, block)
+            part = self.condition_margined(padded[..., first : last + 2 * margin], speaker)
+            yield part._replace(first=part.first + first * per_frame)
             first = last
             if first == frames:
                 return
