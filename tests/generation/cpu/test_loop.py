@@ -207,9 +207,12 @@ def test_instruction_sets_share_no_code(loop: Path, optimised: str) -> None:
 
 
 def test_shared_code_is_found(tmp_path: Path) -> None:
-    """Without optimisation, the inline functions of network.hpp stand by themselves."""
+    """An inline function outside the file's own namespace stands by itself, unoptimised."""
     source = tmp_path / "isa_planted.cpp"
-    source.write_text('#include "network.hpp"\nint f(int n) { return vocoder::padded(n, 16); }\n')
+    source.write_text(
+        "namespace vocoder { inline int twice(int n) { return 2 * n; } }\n"
+        "int f(int n) { return vocoder::twice(n); }\n"
+    )
     compiled = source.with_suffix(".o")
-    run(host_compiler(), "-std=c++20", "-O0", "-I", SOURCES, "-c", source, "-o", compiled)
-    assert shared_functions(compiled, "planted") == ["vocoder::padded(int, int)"]
+    run(host_compiler(), "-std=c++20", "-O0", "-c", source, "-o", compiled)
+    assert shared_functions(compiled, "planted") == ["vocoder::twice(int)"]
