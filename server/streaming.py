@@ -1,6 +1,7 @@
 """Audio to a client while it is being generated."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
@@ -36,13 +37,14 @@ async def stream(
         work.cancel()
 
 
-async def begin(parts: AsyncIterator[bytes]) -> bytes:
+async def begin(parts: AsyncGenerator[bytes, None]) -> bytes:
     """The first part, taken off to see that there is one."""
     return await anext(parts)
 
 
-async def resume(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The stream again whose first part was taken off."""
-    yield first
-    async for part in rest:
-        yield part
+async def resume(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """The stream again whose first part was taken off; closing it closes the stream."""
+    async with contextlib.aclosing(rest):
+        yield first
+        async for part in rest:
+            yield part

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from vocoder.bench.speed import Run, Speed, Subject, engine_run, speed_of, torch_threads
+from vocoder.bench.speed import Run, Speed, Subject, choose, engine_run, speed_of, torch_threads
 from vocoder.config import PRESETS, ModelConfig, preset
 from vocoder.errors import UserError
 from vocoder.generation import dispatch
@@ -102,9 +102,7 @@ def measure_with_peer(
         UserError: there is no peer, or no such engine or format.
     """
     check(preset_name)
-    with torch_threads(threads):
-        subject = Subject.of(preset_name)
-        runner = dispatch.create(subject.model, engine, weights=weights, threads=threads)
+    subject, runner = choose(preset_name, engine, weights=weights, threads=threads)
     return measure_beside_peer(subject, runner, threads=threads, seconds=seconds)
 
 

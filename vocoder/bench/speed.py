@@ -188,10 +188,21 @@ def measure(
     Raises:
         UserError: unknown preset, engine or format, or an engine that cannot run it here.
     """
+    subject, runner = choose(preset_name, engine, weights=weights, threads=threads)
+    return measure_engine(subject, runner, streams=streams, threads=threads, seconds=seconds)
+
+
+def choose(
+    preset_name: str, engine: str, *, weights: str | None, threads: int
+) -> tuple[Subject, Engine]:
+    """A preset's model and the engine that shall run it.
+
+    Raises:
+        UserError: unknown preset, engine or format, or an engine that cannot run it here.
+    """
     with torch_threads(threads):
         subject = Subject.of(preset_name)
-        runner = dispatch.create(subject.model, engine, weights=weights, threads=threads)
-    return measure_engine(subject, runner, streams=streams, threads=threads, seconds=seconds)
+        return subject, dispatch.create(subject.model, engine, weights=weights, threads=threads)
 
 
 def measure_engine(

@@ -7,14 +7,8 @@ namespace vocoder {
 
 Advance advance_amx(const Network& net) {
   using namespace amx;
-  switch (net.weights) {
-    case Weights::fp32:
-      return advance_avx512(net);
-    case Weights::bf16:
-      return path<Bf16Tile>(net);
-    default:
-      return path<Int8Tile>(net);
-  }
+  if (net.weights == Weights::fp32) return advance_avx512(net);
+  return net.weights == Weights::bf16 ? path<Bf16Tile>(net) : path<Int8Tile>(net);
 }
 
 }  // namespace vocoder

@@ -8,14 +8,8 @@ namespace vocoder {
 
 Advance advance_avx512_dot(const Network& net) {
   using namespace avx512_dot;
-  switch (net.weights) {
-    case Weights::fp32:
-      return advance_avx512(net);
-    case Weights::bf16:
-      return path<Bf16Dot>(net);
-    default:
-      return path<Int8Dot>(net);
-  }
+  if (net.weights == Weights::fp32) return advance_avx512(net);
+  return net.weights == Weights::bf16 ? path<Bf16Dot>(net) : path<Int8Dot>(net);
 }
 
 }  // namespace vocoder

@@ -11,14 +11,7 @@ namespace vocoder {
 
 Advance advance_baseline(const Network& net) {
   using namespace VOCODER_ISA;
-  switch (net.weights) {
-    case Weights::fp32:
-      return path<Fp32>(net);
-    case Weights::bf16:
-      return path<Bf16>(net);
-    default:
-      return path<Int8>(net);
-  }
+  return path_of_format(net);
 }
 
 }  // namespace vocoder

@@ -465,4 +465,16 @@ Advance path(const Network& net) {
   return Loop<Format, AnyShape>::advance;
 }
 
+// The path of a network's format, for instruction sets without dot products.
+VOCODER_INLINE Advance path_of_format(const Network& net) {
+  switch (net.weights) {
+    case Weights::fp32:
+      return path<Fp32>(net);
+    case Weights::bf16:
+      return path<Bf16>(net);
+    default:
+      return path<Int8>(net);
+  }
+}
+
 }  // namespace vocoder::VOCODER_ISA
