@@ -183,7 +183,7 @@ def built_by_test(loop: Path) -> list[Path]:
 
 def installed() -> list[Path]:
     """The objects of the installed module, which ``pip install -e .`` leaves behind."""
-    objects = sorted(ROOT.glob("build/*/CMakeFiles/_native.dir/**/isa_*.o"))
+    objects = sorted(ROOT.glob("build/cp*/CMakeFiles/_native.dir/**/isa_*.o"))
     if not objects:
         pytest.skip("no build tree of the installed module: make setup leaves one")
     for compiled in objects:
