@@ -32,6 +32,12 @@ class FeatureError(UserError):
     code = "invalid_features"
 
 
+class TextError(UserError):
+    """A text that cannot be spoken, or markup that cannot be read."""
+
+    code = "invalid_text"
+
+
 class VoiceError(UserError):
     """A voice folder that is damaged or incomplete."""
 
