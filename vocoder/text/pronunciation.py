@@ -1,4 +1,4 @@
-"""Words to phonemes: a lexicon of 129,000 American words, part of speech, and rules for the rest.
+"""Words to phonemes: a lexicon of 124,000 American words, part of speech, and rules for the rest.
 
 Lexicon, tagger and letter-to-sound model are gruut's (MIT): CMUdict's pronunciations in the IPA,
 and two small conditional random fields. All of it works offline.
@@ -7,20 +7,18 @@ and two small conditional random fields. All of it works offline.
 import functools
 import re
 import sqlite3
-import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import gruut_lang_en
-from gruut.g2p import GraphemesToPhonemes
-from gruut.phonemize import SqlitePhonemizer
-from gruut.pos import PartOfSpeechTagger
 
 from vocoder.errors import TextError
+from vocoder.text.additions import ADDITIONS
+from vocoder.text.characters import fold, words
+from vocoder.text.tagging import LettersToSounds, Tagger
 from vocoder.text.utterance import PHONEMES, STRESS_MARKS, VOWELS, Phoneme
 
 Pronunciation = tuple[Phoneme, ...]
 
-_LETTER_ROLE = "gruut:letter"
 _ALIASES = {
     "tʃ": "t͡ʃ", "dʒ": "d͡ʒ", "r": "ɹ", "g": "ɡ", "ɝ": "ɚ", "ɜ": "ɚ", "ɐ": "ə", "ɒ": "ɑ", "ɾ": "t",
     "ɫ": "l", "a": "ɑ", "e": "eɪ", "o": "oʊ", "əʊ": "oʊ", "ᵻ": "ɪ", "ɨ": "ɪ", "ɹ̩": "ɚ",
@@ -30,6 +28,10 @@ _ALIASES = {
 _WRITTEN = sorted([*PHONEMES, *_ALIASES], key=len, reverse=True)
 _SIGN = re.compile("|".join(map(re.escape, _WRITTEN)))
 _IGNORED = re.compile(r"[\s.ː‿/]+")  # syllables, length, liaison: not distinguished here
+_LETTER = "letter"
+_LONGEST_GUESS = 40
+_OTHER_TAGS = {"VBN": "VBD", "RB": "JJ", "JJ": "VBN", "VBD": "VBN"}
+"""Where the lexicon has no reading for a tag: the tag whose reading sounds the same."""
 
 
 def parse_ipa(text: str) -> Pronunciation:
@@ -62,6 +64,19 @@ def parse_ipa(text: str) -> Pronunciation:
     return tuple(phonemes)
 
 
+def known(word: str) -> bool:
+    """Whether the lexicon has the word, or the word it is a possessive of."""
+    spelling = fold(word)
+    return _models().has(spelling) or _models().has(spelling.removesuffix("'s"))
+
+
+def plural(last: str) -> Pronunciation:
+    """The sounds of ``'s`` after a phoneme."""
+    if last in ("s", "z", "ʃ", "ʒ", "t͡ʃ", "d͡ʒ"):
+        return (Phoneme("ɪ"), Phoneme("z"))
+    return (Phoneme("s" if last in ("p", "t", "k", "f", "θ") else "z"),)
+
+
 class Pronouncer:
     """Pronounces words. Safe to use from several threads."""
 
@@ -74,93 +89,170 @@ class Pronouncer:
         Raises:
             TextError: one of them is no IPA.
         """
-        self._own = {word.casefold(): parse_ipa(ipa) for word, ipa in (lexicon or {}).items()}
-        self._lock = threading.Lock()
+        self._own = {fold(word): parse_ipa(ipa) for word, ipa in (lexicon or {}).items()}
 
-    def pronounce(self, words: Sequence[str]) -> list[Pronunciation]:
+    def pronounce(self, text: Sequence[str]) -> list[Pronunciation]:
         """Phonemes of each word of a sentence, which decides between readings of one spelling.
 
         A single capital letter is spelled; the article is written small.
+
+        Raises:
+            TextError: a word without a Latin letter.
         """
-        with self._lock:
-            shared = _models()
-            tags = shared.tagger(words) if len(words) > 1 else ["NN"] * len(words)
-            following = [*words[1:], ""]
-            return [
-                self._own.get(word.casefold()) or shared.look_up(word, tag, after)
-                for word, tag, after in zip(words, tags, following, strict=True)
-            ]
+        models = _models()
+        spellings = [fold(word) for word in text]
+        ambiguous = len(text) > 1 and not models.readings.keys().isdisjoint(spellings)
+        tags = models.tagger(text) if ambiguous else ["NN"] * len(text)
+        found: list[Pronunciation] = []
+        for place in reversed(range(len(text))):
+            following = found[-1] if found else ()
+            found.append(
+                self._own.get(spellings[place])
+                or _in_context(spellings, place, following)
+                or models.look_up(text[place], spellings[place], tags[place])
+            )
+        return found[::-1]
+
+
+def _in_context(spellings: Sequence[str], place: int, following: Pronunciation) -> Pronunciation:
+    """Pronunciation of a word that its neighbours decide; empty for all others."""
+    word = spellings[place]
+    before = spellings[place - 1] if place else ""
+    after = spellings[place + 1] if place + 1 < len(spellings) else ""
+    if word == "the":
+        return _parsed("ð i" if following and following[0].symbol in VOWELS else "ð ə")
+    if word == "used":
+        accustomed = after == "to" and before not in _INSTRUMENTAL
+        return _parsed("j ˈu s t" if accustomed else "j ˈu z d")
+    if word == "lead":
+        metal = after in _OF_METAL or (before in ("of", "from", "with", "leaded") and not after)
+        return _parsed("l ˈɛ d" if metal else "l ˈi d")
+    return ()
+
+
+_INSTRUMENTAL = {"is", "are", "was", "were", "be", "been", "being", "it's", "that's"}
+_OF_METAL = words("pipe pipes paint poisoning pencil pencils acid bullet bullets shot ore")
 
 
 class _Models:
-    """gruut's lexicon, tagger and letter-to-sound model, loaded once."""
+    """gruut's lexicon, tagger and letter-to-sound model, loaded once.
+
+    Attributes:
+        readings: by word, then by part of speech: of words with several readings.
+        tagger: parts of speech of a sentence.
+    """
 
     def __init__(self) -> None:
         folder = gruut_lang_en.get_lang_dir()
-        database = sqlite3.connect(
-            f"file:{folder / 'lexicon.db'}?mode=ro", uri=True, check_same_thread=False
-        )
-        self.lexicon = SqlitePhonemizer(database, casing_func=str.lower)
-        self.tagger = PartOfSpeechTagger(folder / "pos" / "model.crf")
-        self.letters_to_sounds = GraphemesToPhonemes(folder / "g2p" / "model.crf")
+        self._sounds: dict[str, str] = {}
+        self.readings: dict[str, dict[str, str]] = {}
+        database = sqlite3.connect(f"file:{folder / 'lexicon.db'}?mode=ro", uri=True)
+        query = "SELECT word, role, phonemes FROM word_phonemes ORDER BY word, pron_order"
+        for word, role, sounds in database.execute(query):
+            self._sounds.setdefault(word, sounds)
+            if role:
+                tag = role.removeprefix("gruut:")
+                self.readings.setdefault(word, {}).setdefault(tag, sounds)
+        database.close()
+        for word, sounds in ADDITIONS.items():
+            self._sounds[word] = sounds
+            self.readings.pop(word, None)
+        self.tagger = Tagger(folder / "pos" / "model.crf")
+        self._guessed = LettersToSounds(folder / "g2p" / "model.crf")
+        self.guess = functools.lru_cache(maxsize=10_000)(self._guess)
 
-    def look_up(self, word: str, tag: str, following: str) -> Pronunciation:
+    def has(self, spelling: str) -> bool:
+        return spelling in self._sounds
+
+    def look_up(self, word: str, spelling: str, tag: str) -> Pronunciation:
+        if not spelling.strip("'"):
+            raise TextError(f"{word[:64]!r} cannot be pronounced: write it in Latin letters")
         if len(word) == 1 and word.isupper():
-            return self._known(word, _LETTER_ROLE) or self._guess(word)
-        if word.lower() == "the":
-            return self._article(following)
-        if found := self._known(word, f"gruut:{tag}"):
-            return found
-        # A tag names its kind by its first two letters: VBZ is a VB.
-        return self._inflected(word) or self._guess(word)
+            tag = _LETTER
+        if spelling in self.readings:
+            return _parsed(self._read(spelling, tag))
+        if spelling in self._sounds:
+            return _parsed(self._sounds[spelling])
+        return self.guess(spelling)
 
-    def _known(self, word: str, role: str) -> Pronunciation | None:
-        for wanted in (role, role[: len("gruut:VB")]):
-            phonemes = self.lexicon(word, role=wanted)
-            roles = self.lexicon.lexicon.get(word.lower(), {})
-            if phonemes is not None and (wanted in roles or "" in roles):
-                return _parsed(phonemes)
-        return _parsed(phonemes) if phonemes is not None else None
+    def _read(self, spelling: str, tag: str) -> str:
+        """The reading for a tag, else for the kind of tag: VBZ is a kind of VB."""
+        readings = self.readings[spelling]
+        for wanted in (tag, _OTHER_TAGS.get(tag, tag), tag[:2], _OTHER_TAGS.get(tag[:2], tag)):
+            if wanted in readings:
+                return readings[wanted]
+        return self._sounds[spelling]
 
-    def _article(self, following: str) -> Pronunciation:
-        vowel = bool(following) and self._starts_with_vowel(following)
-        return parse_ipa("ði" if vowel else "ðə")
+    def _guess(self, spelling: str) -> Pronunciation:
+        if derived := self._derived(spelling):
+            return derived
+        parts = (
+            self._guessed(spelling[start : start + _LONGEST_GUESS])
+            for start in range(0, len(spelling), _LONGEST_GUESS)
+        )
+        sounds = [sound for part in parts for sound in part]
+        vowels = any(sound.strip("ˈˌ") in VOWELS for sound in sounds)
+        return _stressed(_parsed(" ".join(sounds))) if vowels else self._spelled(spelling)
 
-    def _starts_with_vowel(self, word: str) -> bool:
-        return self.look_up(word, "NN", "")[0].symbol in VOWELS
+    def _derived(self, spelling: str) -> Pronunciation:
+        """A possessive, a plural, a past or a compound of words in the lexicon."""
+        stem = spelling.strip("'")
+        if stem != spelling and stem in self._sounds:
+            return _parsed(self._sounds[stem])
+        stem, apostrophe, ending = spelling.rpartition("'")
+        if apostrophe and ending == "s" and stem.strip("'"):
+            base = self.look_up(stem, stem, "NN")
+            return (*base, *plural(base[-1].symbol))
+        for ending, replacement in _ENDINGS:
+            stem = spelling.removesuffix(ending) + replacement
+            if spelling.endswith(ending) and len(stem) > 2 and stem in self._sounds:
+                base = _parsed(self._sounds[stem])
+                return (*base, *_ending(ending, base[-1].symbol))
+        for cut in range(len(spelling) - 3, 2, -1):
+            first, second = spelling[:cut], spelling[cut:]
+            if len(spelling) > 7 and first in self._sounds and second in self._sounds:
+                return (*_parsed(self._sounds[first]), *_second(_parsed(self._sounds[second])))
+        return ()
 
-    def _inflected(self, word: str) -> Pronunciation | None:
-        """A possessive or compound of known words."""
-        stem, apostrophe, ending = word.replace("’", "'").rpartition("'")
-        if apostrophe and ending in ("s", "") and (known := self._known(stem, "gruut:NN")):
-            return (*known, *_plural(known[-1].symbol)) if ending else known
-        return None
-
-    def _guess(self, word: str) -> Pronunciation:
-        letters = re.sub(r"[^a-z']", "", word.lower())
-        guessed = self.letters_to_sounds(letters) if letters else []
-        return _parsed(guessed) if guessed else _spelled(self, letters)
-
-
-def _spelled(models: _Models, letters: str) -> Pronunciation:
-    parts: Iterable[Pronunciation | None] = (
-        models._known(letter, _LETTER_ROLE) for letter in letters if letter.isalpha()
-    )
-    phonemes = tuple(phoneme for part in parts if part for phoneme in part)
-    if not phonemes:
-        raise TextError(f"{letters!r} cannot be pronounced: write it in Latin letters")
-    return phonemes
-
-
-def _plural(last: str) -> Pronunciation:
-    """The sounds of ``'s`` after a phoneme."""
-    if last in ("s", "z", "ʃ", "ʒ", "t͡ʃ", "d͡ʒ"):
-        return (Phoneme("ɪ"), Phoneme("z"))
-    return (Phoneme("s" if last in ("p", "t", "k", "f", "θ") else "z"),)
+    def _spelled(self, letters: str) -> Pronunciation:
+        sounds = [
+            self.readings.get(letter, {}).get(_LETTER, self._sounds[letter])
+            for letter in letters
+            if letter != "'"
+        ]
+        return _parsed(" ".join(sounds))
 
 
-def _parsed(phonemes: Iterable[str]) -> Pronunciation:
-    return parse_ipa(" ".join(phonemes))
+_ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ing", ""), ("ing", "e"), ("ed", ""), ("ed", "e"))
+
+
+def _ending(ending: str, last: str) -> Pronunciation:
+    """The sounds of an inflection after a phoneme."""
+    if ending == "ing":
+        return _parsed("ɪ ŋ")
+    if ending != "ed":
+        return plural(last)
+    if last in ("t", "d"):
+        return _parsed("ɪ d")
+    return (Phoneme("t" if last in ("p", "k", "f", "θ", "s", "ʃ", "t͡ʃ") else "d"),)
+
+
+def _stressed(phonemes: Pronunciation) -> Pronunciation:
+    """The same with its first vowel stressed, where none is."""
+    if any(phoneme.stress == 1 for phoneme in phonemes):
+        return phonemes
+    first = next(place for place, phoneme in enumerate(phonemes) if phoneme.symbol in VOWELS)
+    return (*phonemes[:first], Phoneme(phonemes[first].symbol, 1), *phonemes[first + 1 :])
+
+
+def _second(phonemes: Pronunciation) -> Pronunciation:
+    """The second half of a compound, which has secondary stress."""
+    return tuple(phoneme._replace(stress=2 if phoneme.stress else 0) for phoneme in phonemes)
+
+
+@functools.lru_cache(maxsize=20_000)
+def _parsed(sounds: str) -> Pronunciation:
+    return parse_ipa(sounds)
 
 
 @functools.cache

@@ -1,0 +1,34 @@
+"""Markdown to plain text: marks that are not spoken go, and what ends a sentence is kept."""
+
+import re
+
+from vocoder.text.characters import PARAGRAPH
+
+_RULES = [
+    (re.compile(r"[ \t]+"), " "),
+    (re.compile(r" ?\n ?"), "\n"),
+    (re.compile(r"(?m)^['~]{3,}[^\n]*$"), "\n"),  # code fences
+    (re.compile(r"(?m)^(?:[-*_=] ?){3,}$"), "\n"),  # rules
+    (re.compile(r"(?m)^(?:> ?)+"), ""),
+    (re.compile(r"(?m)^#{1,6} (.*?)#*$"), rf"{PARAGRAPH}\1{PARAGRAPH}"),
+    (re.compile(r"(?m)^[-*+·] (?:\[[ xX]\] )?"), PARAGRAPH),
+    (re.compile(r"(?m)^(?=\d{1,3}[.)] )"), PARAGRAPH),
+    (re.compile(r"!?\[([^\[\]\n]{0,500})\]\([^()\s]{0,2000}\)"), r"\1"),
+    (re.compile(r"(?<![\w*])\*{1,3}(?=[^\s*])"), ""),
+    (re.compile(r"(?<=[^\s*])\*{1,3}(?![\w*])"), ""),
+    (re.compile(r"(?<![\w_])_{1,3}(?=[^\W_])"), ""),
+    (re.compile(r"(?<=[^\W_])_{1,3}(?![\w_])"), ""),
+    (re.compile(r"~~"), ""),
+    (re.compile(r"\n{2,}"), PARAGRAPH),
+    (re.compile(r"\n"), " "),
+]
+
+
+def without_markdown(text: str) -> str:
+    """Plain text of a clean text that may have marks of Markdown.
+
+    Headings, items and paragraphs end a sentence; a single line break is a space.
+    """
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text

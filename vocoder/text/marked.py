@@ -1,0 +1,120 @@
+"""Text with marks: characters that stand for what plain text cannot say, listed beside it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vocoder.text.characters import PARAGRAPH, SIGN_MARK, WORD_MARK, clean
+from vocoder.text.pronunciation import Pronunciation, parse_ipa, plural
+
+_INLINE = re.compile(r"\[\[([^\[\]]{0,500})\]\]")
+_WORD = re.compile(r"\w+")
+_POSSESSIVE = re.compile(r"['’]s\b")
+_LONGEST_KEY = 100
+
+
+@dataclass(frozen=True)
+class Pronounced:
+    """A word with given phonemes."""
+
+    text: str
+    phonemes: Pronunciation
+
+
+@dataclass(frozen=True)
+class Break:
+    """A pause of a given length in seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How all that follows is said: factor of the speed, shift of the F0 in semitones."""
+
+    rate: float = 1.0
+    pitch: float = 0.0
+
+
+Mark = Pronounced | Break | Manner
+
+
+class Lexicon:
+    """The user's words, found in a text before it is normalised."""
+
+    def __init__(self, words: Mapping[str, str]) -> None:
+        """Words and their IPA; case is ignored.
+
+        Raises:
+            TextError: one of them is no IPA.
+        """
+        self._by_start: dict[str, list[tuple[str, Pronunciation]]] = {}
+        for word, ipa in words.items():
+            key = clean(word).strip().casefold()
+            start = _WORD.match(key)
+            if start and len(key) <= _LONGEST_KEY:
+                self._by_start.setdefault(start[0], []).append((key, parse_ipa(ipa)))
+        for entries in self._by_start.values():
+            entries.sort(key=lambda entry: -len(entry[0]))
+
+    def find(self, text: str, start: re.Match[str]) -> tuple[int, Pronounced] | None:
+        """The longest entry at the word ``start`` of a text, and where it ends in the text."""
+        for key, phonemes in self._by_start.get(start[0].casefold(), ()):
+            end = start.start() + len(key)
+            if text[start.start() : end].casefold() == key and not text[end : end + 1].isalnum():
+                if ending := _POSSESSIVE.match(text, end):
+                    end, phonemes = ending.end(), (*phonemes, *plural(phonemes[-1].symbol))
+                return end, Pronounced(text[start.start() : end], phonemes)
+        return None
+
+
+@dataclass
+class MarkedText:
+    """Clean text under construction, and what its marks stand for, in their order."""
+
+    lexicon: Lexicon
+    marks: list[Mark] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The text with its marks."""
+        return "".join(self.parts)
+
+    def add(self, text: str) -> None:
+        """Append text as a user wrote it; ``[[...]]`` in it is a word in the IPA.
+
+        Raises:
+            TextError: one of them is no IPA.
+        """
+        end = 0
+        for inline in _INLINE.finditer(text):
+            self._add_plain(text[end : inline.start()])
+            self.add_word(Pronounced("".join(inline[1].split()), parse_ipa(inline[1])))
+            end = inline.end()
+        self._add_plain(text[end:])
+
+    def add_word(self, word: Pronounced) -> None:
+        """Append a word with given phonemes."""
+        self.marks.append(word)
+        self.parts.append(f" {WORD_MARK} ")
+
+    def add_sign(self, sign: Break | Manner) -> None:
+        """Append something silent."""
+        self.marks.append(sign)
+        self.parts.append(SIGN_MARK)
+
+    def end_sentence(self) -> None:
+        """End the sentence here."""
+        self.parts.append(PARAGRAPH)
+
+    def _add_plain(self, text: str) -> None:
+        text = clean(text)
+        end = 0
+        for start in _WORD.finditer(text):
+            if start.start() >= end and (entry := self.lexicon.find(text, start)):
+                self.parts.append(text[end : start.start()])
+                self.marks.append(entry[1])
+                self.parts.append(WORD_MARK)
+                end = entry[0]
+        self.parts.append(text[end:])
