@@ -148,6 +148,20 @@ def prepare(
 
 
 @app.command()
+def align(
+    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Prepared corpus.")],
+    steps: Annotated[int, typer.Option(min=8, help="Training steps of the aligner.")] = 3000,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the aligner's last checkpoint.")
+    ] = False,
+) -> None:
+    """Find each phone of a corpus's transcripts in its recordings."""
+    from vocoder.corpus.align import align as run
+
+    print(run(corpus, steps=steps, resume=resume))
+
+
+@app.command()
 def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file.")],
     resume: Annotated[

@@ -208,6 +208,35 @@ class ModelConfig(Settings):
         return self.stack.receptive_field + self.stack.kernel_size - 1
 
 
+class AcousticConfig(Settings):
+    """The acoustic model: phones and speaker to durations, F0, energy and log-mel."""
+
+    encoder_channels: int = Field(160, ge=1, le=2048, description="width at the phone rate")
+    encoder_layers: int = Field(4, ge=0, le=32, description="residual layers at the phone rate")
+    prosody_channels: int = Field(96, ge=1, le=2048, description="width of the F0 predictor")
+    prosody_layers: int = Field(4, ge=0, le=32, description="residual layers of the F0 predictor")
+    decoder_channels: int = Field(192, ge=1, le=2048, description="width of the mel decoder")
+    decoder_layers: int = Field(5, ge=0, le=32, description="residual layers of the mel decoder")
+    kernel_size: int = Field(5, ge=1, le=31, description="taps of each convolution, odd")
+    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="in training")
+
+    @model_validator(mode="after")
+    def _odd_kernel(self) -> Self:
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size {self.kernel_size} must be odd")
+        return self
+
+
+class AlignerConfig(Settings):
+    """The aligner: log-mel to a distribution over phonemes at each frame."""
+
+    channels: int = Field(192, ge=1, le=2048, description="width")
+    layers: int = Field(4, ge=0, le=32, description="residual layers")
+    kernel_size: int = Field(5, ge=1, le=31, description="taps of each convolution, odd")
+    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="in training")
+    prior_scale: float = Field(0.5, ge=0.0, le=1.0, description="exponent of the label prior")
+
+
 class GenerationConfig(Settings):
     """How a voice's audio is drawn and finished. None of it is the model's; all of it is heard."""
 

@@ -17,15 +17,19 @@ import torch
 from pydantic import Field
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
+from torch import nn
 
 from vocoder import files
-from vocoder.config import GenerationConfig, ModelConfig, Settings
+from vocoder.acoustic.model import AcousticModel
+from vocoder.config import AcousticConfig, GenerationConfig, ModelConfig, Settings
 from vocoder.errors import ConfigError, NotFoundError, VoiceError
+from vocoder.text.linguistic import SYMBOLS
 from vocoder.wavenet.model import WaveNet
 
 FORMAT = 1
 MANIFEST = "voice.json"
 VOCODER_WEIGHTS = "vocoder.safetensors"
+ACOUSTIC_WEIGHTS = "acoustic.safetensors"
 VOICE_ID = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 
@@ -49,6 +53,15 @@ class Provenance(Settings):
     metrics: dict[str, Any] = Field(default_factory=dict, description="measured on held-out speech")
 
 
+class AcousticProvenance(Settings):
+    """How the acoustic model's weights came to be; its corpora are the vocoder's."""
+
+    steps: int = Field(0, ge=0, description="optimiser steps")
+    code_version: str = Field("", description="version of this package")
+    training: dict[str, Any] = Field(default_factory=dict, description="the run's settings")
+    metrics: dict[str, Any] = Field(default_factory=dict, description="measured on held-out speech")
+
+
 class VoiceManifest(Settings):
     """The contents of ``voice.json``."""
 
@@ -58,8 +71,18 @@ class VoiceManifest(Settings):
     licence: str = Field("", description="licence of the weights")
     model: ModelConfig = Field(description="the vocoder's configuration")
     generation: GenerationConfig = Field(default_factory=GenerationConfig, description="sampling")
+    acoustic: AcousticConfig | None = Field(
+        None, description="the acoustic model's configuration; without it the voice reads no text"
+    )
+    symbols: tuple[str, ...] = Field((), description="the acoustic model's phone symbols, in order")
     weights: dict[str, str] = Field(description="SHA-256 of each weights file, by its name")
     provenance: Provenance = Field(default_factory=Provenance, description="data and training")
+    acoustic_provenance: AcousticProvenance | None = Field(None, description="its training")
+
+    @property
+    def weight_files(self) -> set[str]:
+        """Names of the files that ``weights`` must list."""
+        return {VOCODER_WEIGHTS} | ({ACOUSTIC_WEIGHTS} if self.acoustic else set())
 
 
 @dataclass(frozen=True)
@@ -72,6 +95,7 @@ class Voice:
         manifest: the contents of ``voice.json``.
         model: the vocoder, in evaluation mode.
         digest: SHA-256 of the vocoder's weights file, in hexadecimal.
+        acoustic: the acoustic model, in evaluation mode; None where the voice reads no text.
     """
 
     id: str
@@ -79,6 +103,7 @@ class Voice:
     manifest: VoiceManifest
     model: WaveNet
     digest: str
+    acoustic: AcousticModel | None = None
 
     @property
     def config(self) -> ModelConfig:
@@ -113,21 +138,35 @@ class Voice:
         return replace(self, manifest=manifest)
 
 
-def save(folder: Path, model: WaveNet, manifest: VoiceManifest) -> VoiceManifest:
-    """Write a voice; ``manifest.model`` and ``manifest.weights`` are taken from ``model``.
+def save(
+    folder: Path, model: WaveNet, manifest: VoiceManifest, acoustic: AcousticModel | None = None
+) -> VoiceManifest:
+    """Write a voice; the manifest's models, symbols and digests are taken from the models.
 
     The manifest goes last, so an interrupted save leaves a folder that is refused, not a wrong one.
     """
-    data = save_safetensors({k: v.contiguous() for k, v in model.state_dict().items()})
+    weights = {VOCODER_WEIGHTS: _write_weights(folder / VOCODER_WEIGHTS, model)}
+    if acoustic:
+        weights[ACOUSTIC_WEIGHTS] = _write_weights(folder / ACOUSTIC_WEIGHTS, acoustic)
+    else:
+        (folder / ACOUSTIC_WEIGHTS).unlink(missing_ok=True)
     manifest = manifest.model_copy(
         update={
             "model": model.config,
-            "weights": {VOCODER_WEIGHTS: hashlib.sha256(data).hexdigest()},
+            "acoustic": acoustic.config if acoustic else None,
+            "symbols": SYMBOLS if acoustic else (),
+            "weights": weights,
         }
     )
-    files.write_bytes(folder / VOCODER_WEIGHTS, data)
     files.write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     return manifest
+
+
+def _write_weights(path: Path, model: nn.Module) -> str:
+    """Write weights and return their SHA-256."""
+    data = save_safetensors({k: v.contiguous() for k, v in model.state_dict().items()})
+    files.write_bytes(path, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def read_manifest(folder: Path) -> VoiceManifest:
@@ -151,8 +190,11 @@ def read_manifest(folder: Path) -> VoiceManifest:
         manifest = VoiceManifest.parse(data, str(path))
     except ConfigError as error:
         raise VoiceError(str(error), param=error.param) from None
-    if set(manifest.weights) != {VOCODER_WEIGHTS}:
-        raise VoiceError(f"{path}: weights must name {VOCODER_WEIGHTS}, and nothing else")
+    if set(manifest.weights) != manifest.weight_files:
+        names = " and ".join(sorted(manifest.weight_files))
+        raise VoiceError(f"{path}: weights must name {names}, and nothing else")
+    if manifest.acoustic and manifest.symbols != SYMBOLS:
+        raise VoiceError(f"{path}: its symbols are not those of this version: train it again")
     return manifest
 
 
@@ -163,12 +205,25 @@ def load(folder: Path) -> Voice:
         VoiceError: a file is missing, altered, cut short or padded, or does not fit the model.
     """
     manifest = read_manifest(folder)
-    path = folder / VOCODER_WEIGHTS
+    model = WaveNet(manifest.model)
+    _read_weights(folder, VOCODER_WEIGHTS, manifest, model)
+    acoustic = None
+    if manifest.acoustic:
+        speakers = len(manifest.model.speakers)
+        acoustic = AcousticModel(manifest.acoustic, manifest.model.features, speakers)
+        _read_weights(folder, ACOUSTIC_WEIGHTS, manifest, acoustic)
+    digest = manifest.weights[VOCODER_WEIGHTS]
+    return Voice(manifest.id, folder, manifest, model, digest, acoustic)
+
+
+def _read_weights(folder: Path, name: str, manifest: VoiceManifest, model: nn.Module) -> None:
+    """Read and check one weights file into ``model``, which is left in evaluation mode."""
+    path = folder / name
     try:
         data = path.read_bytes()
     except OSError as error:
         raise VoiceError(f"{path}: {error.strerror or error}") from None
-    digest, expected = hashlib.sha256(data).hexdigest(), manifest.weights[VOCODER_WEIGHTS]
+    digest, expected = hashlib.sha256(data).hexdigest(), manifest.weights[name]
     if digest != expected:
         raise VoiceError(
             f"{path}: SHA-256 is {digest[:16]}..., {MANIFEST} says {expected[:16]}...: "
@@ -178,19 +233,18 @@ def load(folder: Path) -> Voice:
         tensors = load_safetensors(data)
     except safetensors.SafetensorError as error:
         raise VoiceError(f"{path}: not safetensors: {error}") from None
-    model = WaveNet(manifest.model)
-    own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    for name in sorted(own.keys() | found.keys()):
-        if own.get(name) != found.get(name):
+    own = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    for key in sorted(own.keys() | found.keys()):
+        if own.get(key) != found.get(key):
             raise VoiceError(
-                f"{path}: {name} has shape {found.get(name, 'none')}, "
-                f"the configuration needs {own.get(name, 'none')}"
+                f"{path}: {key} has shape {found.get(key, 'none')}, "
+                f"the configuration needs {own.get(key, 'none')}"
             )
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
         raise VoiceError(f"{path}: holds weights that are not finite")
     model.load_state_dict(tensors)
-    return Voice(manifest.id, folder, manifest, model.eval(), digest)
+    model.eval()
 
 
 class VoiceRegistry:

@@ -14,9 +14,11 @@ from vocoder.config import GenerationConfig
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import PreparationConfig, prepare
 from vocoder.errors import ConfigError, TrainingError
-from vocoder.training import checkpoint, config, loop
-from vocoder.training.config import TrainingConfig
-from vocoder.training.dataset import Segments
+from vocoder.training import checkpoint, config, loop, vocoder
+from vocoder.training.config import VocoderTraining
+from vocoder.training.dataset import Batch, Segments
+from vocoder.training.task import Loss
+from vocoder.wavenet.model import WaveNet
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "out"
 
 
-def run_config(corpus: Path, output: Path, **changes: object) -> TrainingConfig:
+def run_config(corpus: Path, output: Path, **changes: object) -> VocoderTraining:
     settings = {
         "name": "buzz",
         "model": CONFIGS["linear_prediction"].model_copy(update={"speakers": ("default",)}),
@@ -52,7 +54,7 @@ def run_config(corpus: Path, output: Path, **changes: object) -> TrainingConfig:
         "validate_every": 3,
         "validation_clips": 2,
     }
-    return TrainingConfig(**(settings | changes))
+    return VocoderTraining(**(settings | changes))
 
 
 def test_resumed_equals_unbroken_bit_for_bit(corpus: Path, tmp_path: Path) -> None:
@@ -153,10 +155,13 @@ def test_nan_stops_with_a_report_and_leaves_the_checkpoint(
 ) -> None:
     loop.train(run_config(corpus, tmp_path, steps=3))
     before = (tmp_path / checkpoint.NAME).read_bytes()
-    forward = loop.Objective.forward
-    monkeypatch.setattr(
-        loop.Objective, "forward", lambda self, batch: forward(self, batch) * float("nan")
-    )
+    forward = vocoder.Objective.forward
+
+    def broken(self: vocoder.Objective, batch: Batch) -> Loss:
+        loss = forward(self, batch)
+        return loss._replace(total=loss.total * float("nan"))
+
+    monkeypatch.setattr(vocoder.Objective, "forward", broken)
     with pytest.raises(TrainingError, match="step 3: loss nan"):
         loop.train(run_config(corpus, tmp_path), resume=True)
     report = json.loads((tmp_path / "not-finite.json").read_text())
@@ -190,7 +195,7 @@ def test_the_masked_loss_is_the_loss_of_the_whole_file(corpus: Path) -> None:
     loaded = Corpus.load(corpus)
     model_config = CONFIGS["linear_prediction"].model_copy(update={"speakers": loaded.speakers})
     torch.manual_seed(0)
-    model = loop.WaveNet(model_config).eval()
+    model = WaveNet(model_config).eval()
     torch.nn.init.normal_(model.output.weight, std=0.1)
     segments = Segments(loaded, "train", model_config, segment_frames=6, seed=0)
     utterance = segments.utterances[0]

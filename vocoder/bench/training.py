@@ -16,7 +16,7 @@ from vocoder.bench import peer
 from vocoder.config import ModelConfig, Settings, preset
 from vocoder.quantization import CLASSES, mu_law_encode
 from vocoder.training.dataset import Batch
-from vocoder.training.loop import Objective
+from vocoder.training.vocoder import Objective
 from vocoder.wavenet.model import WaveNet
 
 
@@ -103,7 +103,7 @@ def _own_step(
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
-        objective(batch).backward()
+        objective(batch).total.backward()
         optimiser.step()
 
     return step

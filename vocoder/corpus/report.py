@@ -26,7 +26,7 @@ _PANELS: tuple[tuple[str, Callable[[Measures], float]], ...] = (
     ("silence left, % of frames", lambda m: 100 * m.silence),
 )
 
-_HEAD = """<!doctype html>
+HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Corpus report</title><style>
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 0.5rem 0 1.5rem; }
@@ -68,16 +68,16 @@ def write(
         "<h2>Rejected</h2>",
         _rejected(rejections),
         "<h2>Sources</h2>",
-        _table(
+        table(
             ["folder", "layout", "speakers", "licence"],
             [(s.path, s.layout, ", ".join(s.speakers), s.licence or "not found") for s in sources],
         ),
         "<h2>Settings</h2>",
-        _table(["setting", "value"], _settings(settings)),
+        table(["setting", "value"], _settings(settings)),
     ]
     page = folder / PAGE_FILE
     body = "\n".join(parts)
-    files.write_text(page, f"{_HEAD}<body>\n{body}\n</body></html>\n")
+    files.write_text(page, f"{HEAD}<body>\n{body}\n</body></html>\n")
     return page
 
 
@@ -99,7 +99,7 @@ def _hours_table(by_speaker: dict[str, list[Row]], rate_hz: int) -> str:
     header = ["speaker"]
     for name in (*SPLITS, "all"):
         header += [f"{name}, hours", "files"]
-    return _table(header, lines, numbers_from=1)
+    return table(header, lines, numbers_from=1)
 
 
 def _low_rates(by_speaker: dict[str, list[Row]], rate_hz: int) -> str:
@@ -120,7 +120,7 @@ def _rejected(rejections: Sequence[Rejection]) -> str:
         return "<p>None.</p>"
     counts = Counter((r.reason, r.speaker) for r in rejections)
     by_reason = sorted((reason, speaker, str(n)) for (reason, speaker), n in counts.items())
-    return _table(["reason", "speaker", "recordings"], by_reason, numbers_from=2) + _table(
+    return table(["reason", "speaker", "recordings"], by_reason, numbers_from=2) + table(
         ["speaker", "id", "reason", "detail", "source"],
         [(r.speaker, r.id, r.reason, r.detail, r.source) for r in rejections],
     )
@@ -134,9 +134,11 @@ def _settings(settings: PreparationConfig) -> list[tuple[str, str]]:
     ]
 
 
-def _table(
+def table(
     header: Sequence[str], lines: Iterable[Sequence[str]], *, numbers_from: int | None = None
 ) -> str:
+    """An HTML table of plain texts; columns from ``numbers_from`` on hold numbers."""
+
     def line(tag: str, cells: Sequence[str]) -> str:
         marked = []
         for column, cell in enumerate(cells):

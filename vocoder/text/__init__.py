@@ -1,1 +1,1 @@
-"""Text to linguistic features: normalisation, sentences, pronunciation, phones and their context."""
+"""Text to linguistic features: normalisation, sentences, pronunciation, phones in context."""

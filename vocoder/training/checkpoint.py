@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vocoder import files
 from vocoder.errors import TrainingError
-from vocoder.training.config import TrainingConfig
+from vocoder.training.config import AnyTraining
 from vocoder.training.optimisation import MovingAverage
 
 NAME = "checkpoint.safetensors"
@@ -23,7 +23,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 def save(
     folder: Path,
     step: int,
-    config: TrainingConfig,
+    config: AnyTraining,
     model: nn.Module,
     average: MovingAverage,
     optimiser: torch.optim.Adam,
@@ -42,7 +42,7 @@ def save(
 
 def restore(
     folder: Path,
-    config: TrainingConfig,
+    config: AnyTraining,
     model: nn.Module,
     average: MovingAverage,
     optimiser: torch.optim.Adam,
@@ -63,7 +63,7 @@ def restore(
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         step = int(metadata["step"])
-        before = TrainingConfig.model_validate_json(metadata["config"])
+        before = type(config).model_validate_json(metadata["config"])
     except (SafetensorError, KeyError, ValueError) as error:
         raise TrainingError(f"{path}: damaged checkpoint: {error}") from None
     if before.model != config.model:

@@ -6,7 +6,14 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vocoder.config import GenerationConfig, ModelConfig, Settings, preset
+from vocoder.config import (
+    AcousticConfig,
+    AlignerConfig,
+    GenerationConfig,
+    ModelConfig,
+    Settings,
+    preset,
+)
 from vocoder.errors import ConfigError
 from vocoder.voice import Source
 
@@ -20,20 +27,13 @@ class VoiceDescription(Settings):
 
 
 class TrainingConfig(Settings):
-    """A training run: which model, on which data, for how long and how."""
+    """A training run, whatever is trained: on which data, for how long and how."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="id of the voice it makes")
-    model: ModelConfig = Field(description="the model; its speakers come from the corpus")
-    voice: VoiceDescription = Field(default_factory=VoiceDescription, description="for its card")
-    generation: GenerationConfig = Field(
-        default_factory=GenerationConfig, description="how the voice's audio is drawn and finished"
-    )
     corpus: str = Field(description="folder that `vocoder prepare` wrote")
     output: str = Field(description="folder for checkpoints, logs and samples")
-    initial_voice: str | None = Field(None, description="folder of a voice to start from")
     steps: int = Field(ge=1, description="optimiser steps in all")
-    batch_size: int = Field(2, ge=1, description="segments a step and process")
-    segment_frames: int = Field(80, ge=1, description="frames of a segment that the loss counts")
+    batch_size: int = Field(2, ge=1, description="rows a step and process")
     learning_rate: float = Field(1e-3, gt=0.0, description="after warm-up, before decay")
     warm_up_steps: int = Field(200, ge=0, description="steps of linear rise from 0")
     decay_steps: int = Field(0, ge=0, description="last steps, over which the rate falls")
@@ -42,7 +42,7 @@ class TrainingConfig(Settings):
     ema_decay: float = Field(0.999, ge=0.0, lt=1.0, description="of the averaged weights")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 runs under autocast")
     compile: bool = Field(False, description="compile the residual stack (needs a C++ compiler)")
-    seed: int = Field(0, ge=0, description="of initial weights and of the order of segments")
+    seed: int = Field(0, ge=0, description="of initial weights and of the order of the data")
     log_every: int = Field(50, ge=1, description="steps between lines of the log")
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
     validate_every: int = Field(1000, ge=1, description="steps between validations")
@@ -70,8 +70,44 @@ class TrainingConfig(Settings):
         return self.learning_rate * max(fraction, self.final_rate_fraction)
 
 
-def load(path: Path) -> TrainingConfig:
-    """Read a training configuration.
+class VocoderTraining(TrainingConfig):
+    """Training of a WaveNet, which makes a voice."""
+
+    kind: Literal["vocoder"] = "vocoder"
+    model: ModelConfig = Field(description="the model; its speakers come from the corpus")
+    voice: VoiceDescription = Field(default_factory=VoiceDescription, description="for its card")
+    generation: GenerationConfig = Field(
+        default_factory=GenerationConfig, description="how the voice's audio is drawn and finished"
+    )
+    initial_voice: str | None = Field(None, description="folder of a voice to start from")
+    segment_frames: int = Field(80, ge=1, description="frames of a segment that the loss counts")
+
+
+class AcousticTraining(TrainingConfig):
+    """Training of an acoustic model, which is added to a voice."""
+
+    kind: Literal["acoustic"] = "acoustic"
+    model: AcousticConfig = Field(default_factory=AcousticConfig, description="the model")
+    vocoder: str = Field(description="folder of the voice whose WaveNet it speaks through")
+
+
+class AlignerTraining(TrainingConfig):
+    """Training of an aligner; `vocoder align` does it."""
+
+    kind: Literal["aligner"] = "aligner"
+    model: AlignerConfig = Field(default_factory=AlignerConfig, description="the model")
+    ctc_steps: int = Field(ge=0, description="first steps, in which the blank is open")
+
+
+AnyTraining = VocoderTraining | AcousticTraining | AlignerTraining
+_KINDS: dict[str, type[VocoderTraining] | type[AcousticTraining]] = {
+    "vocoder": VocoderTraining,
+    "acoustic": AcousticTraining,
+}
+
+
+def load(path: Path) -> VocoderTraining | AcousticTraining:
+    """Read a training configuration; its ``kind`` is ``vocoder`` where it names none.
 
     The table ``[model]`` may name a ``preset``, whose fields the others then override.
 
@@ -84,11 +120,15 @@ def load(path: Path) -> TrainingConfig:
         raise ConfigError(f"{path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
+    kind = data.get("kind", "vocoder")
+    if kind not in _KINDS:
+        known = ", ".join(_KINDS)
+        raise ConfigError(f"{path.name}: kind {kind!r} is unknown: choose one of {known}")
     model = data.get("model")
     if isinstance(model, dict) and "preset" in model:
         base = preset(str(model.pop("preset"))).model_dump(mode="json")
         data["model"] = _merge(base, model)
-    return TrainingConfig.parse(data, path.name)
+    return _KINDS[kind].parse(data, path.name)
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

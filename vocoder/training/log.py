@@ -13,6 +13,13 @@ from torch.utils.tensorboard import SummaryWriter
 
 from vocoder.training.config import TrainingConfig
 
+PACE = ("gradient_norm", "learning_rate", "audio_rate")
+"""Values of a step that say how it went, not what was learned."""
+
+
+def _line(figures: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+
 
 class RunLog:
     """The record of one run, in its folder. Processes that do not lead write nothing."""
@@ -64,8 +71,9 @@ class RunLog:
         means = {key: value / self._count for key, value in self._sums.items()}
         self._sums, self._count = {}, 0
         self._values("training", done, means)
+        figures = {key: means.pop(key) for key in list(means) if key not in PACE}
         text = (
-            f"step {done}/{self._config.steps}  {means['bits']:.4f} bits/sample  "
+            f"step {done}/{self._config.steps}  {_line(figures)}  "
             f"gradient {means['gradient_norm']:.2f}  rate {means['learning_rate']:.2e}  "
             f"{means['audio_rate']:.1f} s of audio/s"
         )
@@ -74,10 +82,10 @@ class RunLog:
         else:
             self._bar.update(self._task, completed=done, description=text)
 
-    def validation(self, done: int, bits: float) -> None:
-        """Record held-out bits a sample."""
-        self._values("validation", done, {"bits": bits})
-        text = f"step {done}: held-out {bits:.4f} bits/sample"
+    def validation(self, done: int, figures: dict[str, float]) -> None:
+        """Record figures on held-out speech."""
+        self._values("validation", done, figures)
+        text = f"step {done}: held-out {_line(figures)}"
         print(text, flush=True) if self._bar is None else self._bar.console.print(text)
 
     def _values(self, group: str, done: int, values: dict[str, float]) -> None:

@@ -1,4 +1,7 @@
-"""The training loop, from a configuration to a voice."""
+"""The training loop, one for every kind of model: step, log, validate, checkpoint, export.
+
+Run alone or under torchrun; each process then takes its own batches (DDP).
+"""
 
 import contextlib
 import json
@@ -11,37 +14,20 @@ from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 
-from vocoder import files, voice
-from vocoder.audio import PCM_16_LEVELS
-from vocoder.config import ModelConfig
+from vocoder import files
 from vocoder.corpus.manifest import Corpus
-from vocoder.errors import FeatureError, TrainingError
-from vocoder.features import check_fingerprint
-from vocoder.training import checkpoint, samples
-from vocoder.training.config import TrainingConfig
-from vocoder.training.dataset import Batch, Segments
+from vocoder.errors import TrainingError
+from vocoder.training import checkpoint
+from vocoder.training.acoustic import AcousticTask
+from vocoder.training.config import AcousticTraining, AnyTraining, VocoderTraining
 from vocoder.training.log import RunLog
 from vocoder.training.optimisation import MovingAverage, clip_gradients
-from vocoder.wavenet.distributions import bits
-from vocoder.wavenet.model import WaveNet
+from vocoder.training.task import Loss, Task
+from vocoder.training.vocoder import VocoderTask
 
 logger = logging.getLogger(__name__)
-
-
-class Objective(nn.Module):
-    """The mean negative log-likelihood of a batch in nats a sample, over the samples that count."""
-
-    def __init__(self, model: WaveNet, *, bf16: bool) -> None:
-        super().__init__()
-        self.model, self.bf16 = model, bf16
-
-    def forward(self, batch: Batch) -> Tensor:
-        """The loss, a scalar."""
-        conditioning = self.model.condition_margined(batch.mel, batch.speaker)
-        nats = self.model.nll(batch.audio, conditioning, bf16=self.bf16)
-        return (nats * batch.mask).sum() / batch.mask.sum().clamp_min(1.0)
 
 
 class Process(NamedTuple):
@@ -58,7 +44,7 @@ class Process(NamedTuple):
 
 
 @contextlib.contextmanager
-def _process() -> Iterator[Process]:
+def joined() -> Iterator[Process]:
     """Join torchrun's processes, if any."""
     count, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
     cuda = torch.cuda.is_available()
@@ -73,20 +59,7 @@ def _process() -> Iterator[Process]:
         dist.destroy_process_group()
 
 
-def model_config(config: TrainingConfig, corpus: Corpus) -> ModelConfig:
-    """The configured model with the corpus's speakers.
-
-    Raises:
-        TrainingError: the corpus was prepared with other feature settings.
-    """
-    try:
-        check_fingerprint(corpus.features.fingerprint(), config.model.features)
-    except FeatureError as error:
-        raise TrainingError(f"{corpus.folder}: {error}") from None
-    return config.model.model_copy(update={"speakers": corpus.speakers})
-
-
-def train(config: TrainingConfig, *, resume: bool = False) -> Path:
+def train(config: VocoderTraining | AcousticTraining, *, resume: bool = False) -> Path:
     """Train a model and write its voice.
 
     Args:
@@ -100,54 +73,34 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
         TrainingError: corpus, checkpoint or output folder do not fit, or the loss is not finite.
     """
     corpus = Corpus.load(Path(config.corpus))
-    config = config.model_copy(update={"model": model_config(config, corpus)})
-    with _process() as process:
-        return _Run(config, corpus, process).run(resume=resume)
-
-
-class _Run:
-    def __init__(self, config: TrainingConfig, corpus: Corpus, process: Process) -> None:
-        self.config, self.corpus, self.process = config, corpus, process
-        self.folder = Path(config.output)
+    with joined() as process:
         torch.manual_seed(config.seed)
-        self.model = WaveNet(config.model).to(process.device)
-        if config.initial_voice:
-            self._start_from(Path(config.initial_voice))
-        self.average = MovingAverage(self.model, config.ema_decay)
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate)
-        self.segments = Segments(corpus, "train", config.model, config.segment_frames, config.seed)
-        if config.compile:
-            self.model.stack.compile(dynamic=False)
-        objective = Objective(self.model, bf16=config.precision == "bf16")
-        self.objective: nn.Module = objective
+        if isinstance(config, VocoderTraining):
+            task = VocoderTask(config, corpus, process.device)
+            return Run(task.config, task, process).run(resume=resume)
+        return Run(config, AcousticTask(config, corpus, process.device), process).run(resume=resume)
+
+
+class Run:
+    """One run of one task."""
+
+    def __init__(self, config: AnyTraining, task: Task, process: Process) -> None:
+        self.config, self.task, self.process = config, task, process
+        self.folder = Path(config.output)
+        self.average = MovingAverage(task.model, config.ema_decay)
+        self.optimiser = torch.optim.Adam(task.model.parameters(), lr=config.learning_rate)
+        self.objective: nn.Module = task.objective
         if process.processes > 1:
-            self.objective = nn.parallel.DistributedDataParallel(objective)
-
-    def _start_from(self, folder: Path) -> None:
-        """Take a voice's weights: fine-tuning.
-
-        Raises:
-            VoiceError: the folder is no voice, or damaged.
-            TrainingError: its weights do not fit the model.
-        """
-        start = voice.load(folder)
-        own, given = self.model.state_dict(), start.model.state_dict()
-        for name, tensor in own.items():
-            if name not in given or given[name].shape != tensor.shape:
-                found = tuple(given[name].shape) if name in given else "none"
-                raise TrainingError(
-                    f"{folder}: {name} has shape {found}, the model needs {tuple(tensor.shape)}"
-                )
-        self.model.load_state_dict(given)
-        logger.info("starting from voice %s, weights %s", start.id, start.digest[:16])
+            self.objective = nn.parallel.DistributedDataParallel(task.objective)
 
     def run(self, *, resume: bool) -> Path:
+        """Train to the end; returns the folder of what the task exports."""
         if not resume and (self.folder / checkpoint.NAME).exists():
             raise TrainingError(f"{self.folder}: holds a checkpoint; add --resume to go on from it")
         start = 0
         if resume:
             start, changes = checkpoint.restore(
-                self.folder, self.config, self.model, self.average, self.optimiser
+                self.folder, self.config, self.task.model, self.average, self.optimiser
             )
             for change in changes:
                 logger.info("resumed with a changed setting: %s", change)
@@ -163,30 +116,31 @@ class _Run:
 
     def _step(self, step: int) -> None:
         began = time.perf_counter()
-        batch = self.segments.batch(step, self.config.batch_size, self.process.rank)
-        batch = Batch(*(part.to(self.process.device, non_blocking=True) for part in batch))
+        batch = self.task.batch(step, self.config.batch_size, self.process.rank)
+        batch = type(batch)(*(part.to(self.process.device, non_blocking=True) for part in batch))
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.rate(step)
         self.optimiser.zero_grad(set_to_none=True)
-        loss = self.objective(batch)
-        loss.backward()
-        norm = clip_gradients(self.model, self.config.gradient_clip)
-        self._guard(step, float(loss.detach()), float(norm))
+        loss: Loss = self.objective(batch)
+        loss.total.backward()
+        norm = clip_gradients(self.task.model, self.config.gradient_clip)
+        self._guard(step, float(loss.total.detach()), float(norm))
         self.optimiser.step()
-        self.average.update(self.model, step)
-        audio_s = batch.mask.numel() / self.config.model.features.sample_rate_hz
+        self.average.update(self.task.model, step)
+        seconds = self.task.seconds(batch) * self.process.processes
         self.log.step(
             step,
-            bits=bits(float(loss.detach())),
+            **{name: float(part.detach()) for name, part in loss.parts.items()},
             gradient_norm=float(norm),
             learning_rate=self.config.rate(step),
-            audio_rate=audio_s * self.process.processes / (time.perf_counter() - began),
+            audio_rate=seconds / (time.perf_counter() - began),
         )
 
     def _guard(self, step: int, loss: float, norm: float) -> None:
         """Stop before a loss or gradient that is not finite reaches the weights."""
         if torch.isfinite(torch.tensor([loss, norm])).all():
             return
+        parameters = dict(self.task.model.named_parameters())
         report = {
             "step": step,
             "loss": str(loss),
@@ -194,10 +148,10 @@ class _Run:
             "learning_rate": self.config.rate(step),
             "gradients_not_finite": [
                 name
-                for name, p in self.model.named_parameters()
+                for name, p in parameters.items()
                 if p.grad is not None and not p.grad.isfinite().all()
             ],
-            "largest_weight": max(float(p.detach().abs().max()) for p in self.model.parameters()),
+            "largest_weight": max(float(p.detach().abs().max()) for p in parameters.values()),
         }
         path = self.folder / "not-finite.json"
         if self.process.leads:
@@ -212,36 +166,19 @@ class _Run:
         if not self.process.leads:
             return
         if done % self.config.validate_every == 0 or last:
-            self.log.validation(done, self._validate())
+            with torch.no_grad():
+                self.log.validation(done, self.task.validate(self.averaged()))
         if done % self.config.checkpoint_every == 0 or last:
             checkpoint.save(
-                self.folder, done, self.config, self.model, self.average, self.optimiser
+                self.folder, done, self.config, self.task.model, self.average, self.optimiser
             )
-            samples.export(
-                self.folder / "voice", self.averaged(), self.config, self.corpus, done, self.log
-            )
+            self.task.export(self.folder / "voice", self.averaged(), done, self.log)
         if self.config.sample_every and (done % self.config.sample_every == 0 or last):
-            samples.generate(self.log, done, self.averaged(), self.corpus, self.config.sample_clips)
+            with torch.inference_mode():
+                self.task.sample(self.averaged(), done, self.log)
 
-    def averaged(self) -> WaveNet:
+    def averaged(self) -> nn.Module:
         """A copy of the model with the averaged weights, in evaluation mode."""
-        model = WaveNet(self.config.model).to(self.process.device)
+        model = self.task.fresh().to(self.process.device)
         self.average.copy_to(model)
         return model.eval()
-
-    @torch.inference_mode()
-    def _validate(self) -> float:
-        """Bits a sample of whole held-out clips under the averaged weights."""
-        model, nats, count = self.averaged(), 0.0, 0
-        utterances = self.corpus.split("validation") or self.corpus.split("train")
-        stride = max(1, len(utterances) // self.config.validation_clips)
-        for utterance in utterances[::stride][: self.config.validation_clips]:
-            pcm, mel = self.corpus.read(utterance)
-            speaker = torch.zeros(1, len(self.config.model.speakers))
-            speaker[0, self.config.model.speakers.index(utterance.speaker)] = 1.0
-            device = self.process.device
-            conditioning = model.condition(mel[None].to(device), speaker.to(device))
-            audio = (pcm.float() / PCM_16_LEVELS)[None].to(device)
-            nats += float(model.nll(audio, conditioning).double().sum())
-            count += audio.numel()
-        return bits(nats / count)

@@ -10,7 +10,7 @@ from vocoder.corpus.manifest import Corpus
 from vocoder.evaluation import plots
 from vocoder.generation import dispatch
 from vocoder.generation.noise import uniforms
-from vocoder.training.config import TrainingConfig
+from vocoder.training.config import VocoderTraining
 from vocoder.training.log import RunLog
 from vocoder.wavenet.model import WaveNet
 
@@ -18,7 +18,7 @@ LONGEST_S = 3.0
 
 
 def export(
-    folder: Path, model: WaveNet, config: TrainingConfig, corpus: Corpus, step: int, log: RunLog
+    folder: Path, model: WaveNet, config: VocoderTraining, corpus: Corpus, step: int, log: RunLog
 ) -> None:
     """Write ``model`` as a voice that names its corpus, settings and latest figures."""
     hours: dict[str, float] = {}
@@ -32,7 +32,7 @@ def export(
             speaker=speaker, name=corpus.folder.name, licence=""
         )
         sources.append(source.model_copy(update={"hours": round(value, 3)}))
-    settings = {"model", "voice", "generation", "corpus", "output"}
+    settings = {"kind", "model", "voice", "generation", "corpus", "output"}
     provenance = voice.Provenance(
         sources=tuple(sources),
         steps=step,
@@ -52,7 +52,6 @@ def export(
     voice.save(folder, model, manifest)
 
 
-@torch.inference_mode()
 def generate(log: RunLog, step: int, model: WaveNet, corpus: Corpus, count: int) -> None:
     """Speak held-out clips free-running, from their mels: WAV files, TensorBoard, spectrograms.
 

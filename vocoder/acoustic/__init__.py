@@ -1,0 +1,1 @@
+"""Phones to sound: the aligner that finds phones in recordings, and the acoustic model."""

@@ -1,0 +1,145 @@
+"""The acoustic model: phones and speaker to durations, F0, energy and log-mel, all at once.
+
+Non-autoregressive, with the variances predicted and given to the decoder as in FastSpeech 2 (Ren et
+al. 2021, arXiv 2006.04558). In training the decoder is given the recording's own.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vocoder.acoustic.harmonics import HarmonicMel
+from vocoder.acoustic.modules import ConvStack, ResidualConv
+from vocoder.config import AcousticConfig, FeatureConfig
+from vocoder.text.linguistic import CHANNELS, CONTEXT, SYMBOLS, frame_features, frame_index
+from vocoder.wavenet.conditioning import MelConditioning
+
+LONGEST_PHONE_S = 3.0
+
+
+class PhoneBatch(NamedTuple):
+    """Phones of B sentences of at most N phones, and who speaks them.
+
+    Attributes:
+        symbols: (B, N), int64; padding is 0.
+        context: (B, N, CONTEXT).
+        speaker: index (B,), int64.
+        mask: 1 for phones, 0 for padding (B, N).
+    """
+
+    symbols: Tensor
+    context: Tensor
+    speaker: Tensor
+    mask: Tensor
+
+
+class Prosody(NamedTuple):
+    """What is heard besides phones, at the frame rate.
+
+    Attributes:
+        log_f0: natural logarithm of F0 in Hz (B, F), interpolated where unvoiced.
+        voiced: probability of voicing, or 0 and 1 (B, F).
+        energy: see :func:`energy_of` (B, F).
+    """
+
+    log_f0: Tensor
+    voiced: Tensor
+    energy: Tensor
+
+
+def energy_of(mel: Tensor) -> Tensor:
+    """Loudness of each frame: log of the mel power summed over bands, (..., n_mels, F) -> (..., F),
+    near unit range.
+    """
+    return (mel.logsumexp(-2) + 8.0) / 4.0
+
+
+class AcousticModel(nn.Module):
+    """Phones and speaker to log-mel."""
+
+    def __init__(self, config: AcousticConfig, features: FeatureConfig, speakers: int) -> None:
+        super().__init__()
+        self.config, self.features = config, features
+        width, taps, dropout = config.encoder_channels, config.kernel_size, config.dropout
+        self.symbol = nn.Embedding(len(SYMBOLS), width)
+        self.context = nn.Linear(CONTEXT, width)
+        self.speaker = nn.Embedding(speakers, width)
+        self.encoder = nn.ModuleList(
+            ResidualConv(width, taps, dropout) for _ in range(config.encoder_layers)
+        )
+        self.duration = ConvStack(width, width, 1, 1, taps, dropout)
+        self.prosody = ConvStack(
+            width + CHANNELS - 2, config.prosody_channels, 3, config.prosody_layers, taps, dropout
+        )
+        self.harmonics = HarmonicMel(features)
+        self.decoder = ConvStack(
+            width + CHANNELS + 1 + features.n_mels,
+            config.decoder_channels,
+            features.n_mels,
+            config.decoder_layers,
+            taps,
+            dropout,
+        )
+        self.f0_mean: Tensor
+        self.f0_spread: Tensor
+        self.register_buffer("f0_mean", torch.full((speakers,), 5.0))
+        self.register_buffer("f0_spread", torch.full((speakers,), 0.2))
+
+    def encode(self, phones: PhoneBatch) -> Tensor:
+        """Phones in their sentence (B, encoder_channels, N)."""
+        x = self.symbol(phones.symbols) + self.context(phones.context)
+        x = (x + self.speaker(phones.speaker)[:, None]).transpose(1, 2)
+        for layer in self.encoder:
+            x = layer(x, phones.mask[:, None])
+        return x
+
+    def log_durations(self, encoded: Tensor, phones: PhoneBatch) -> Tensor:
+        """Natural logarithm of each phone's length in frames (B, N)."""
+        return self.duration(encoded, phones.mask[:, None])[:, 0].float()
+
+    def predict_prosody(
+        self, encoded: Tensor, phones: PhoneBatch, durations: Tensor, mask: Tensor
+    ) -> tuple[Prosody, Tensor]:
+        """F0, voicing and energy of every frame.
+
+        Args:
+            encoded: of :meth:`encode`.
+            phones: the same.
+            durations: frames of each phone (B, N), int64.
+            mask: 1 for frames, 0 for padding (B, F).
+
+        Returns:
+            The prosody, voicing as a probability; and the voicing's logit (B, F).
+        """
+        index = frame_index(durations, mask.shape[1])
+        zero = torch.zeros_like(mask)
+        placed = frame_features(phones.symbols, phones.context, durations, zero, zero)[:, :-2]
+        x = torch.cat((_at(encoded, index), placed), 1)
+        f0, logit, energy = self.prosody(x, mask[:, None]).float().unbind(1)
+        mean, spread = self.f0_mean[phones.speaker], self.f0_spread[phones.speaker]
+        log_f0 = mean[:, None] + spread[:, None] * f0
+        return Prosody(log_f0, logit.sigmoid(), energy), logit
+
+    def decode(
+        self,
+        encoded: Tensor,
+        phones: PhoneBatch,
+        durations: Tensor,
+        prosody: Prosody,
+        mask: Tensor,
+    ) -> Tensor:
+        """Log-mel (B, n_mels, F) of phones with the given durations and prosody."""
+        index = frame_index(durations, mask.shape[1])
+        linguistic = frame_features(
+            phones.symbols, phones.context, durations, prosody.log_f0, prosody.voiced
+        )
+        harmonic = self.harmonics(prosody.log_f0) * prosody.voiced[:, None]
+        x = torch.cat((_at(encoded, index), linguistic, prosody.energy[:, None], harmonic), 1)
+        mel = self.decoder(x, mask[:, None]).float()
+        return mel * MelConditioning.MEL_SPREAD + MelConditioning.MEL_CENTRE
+
+
+def _at(encoded: Tensor, index: Tensor) -> Tensor:
+    """Phones (B, C, N) at each frame's index (B, F) -> (B, C, F)."""
+    return encoded.gather(2, index[:, None].expand(-1, encoded.shape[1], -1))

@@ -1,0 +1,105 @@
+"""The alignment of a prepared corpus on disk: what ``vocoder align`` writes and training reads.
+
+``alignment.jsonl`` holds one aligned utterance a line, ``unaligned.jsonl`` those that were left out
+and why.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from vocoder.config import Settings
+from vocoder.corpus.manifest import Corpus, Utterance, read_lines
+from vocoder.errors import CorpusError
+from vocoder.text.linguistic import Phones, phones
+from vocoder.text.pronunciation import parse_ipa
+from vocoder.text.utterance import PAUSES, Sentence, Word
+
+ALIGNMENT_FILE = "alignment.jsonl"
+UNALIGNED_FILE = "unaligned.jsonl"
+REPORT_FILE = "alignment.html"
+
+UnalignedReason = Literal["no_transcript", "unreadable_text", "too_short", "low_score"]
+
+
+class AlignedWord(Settings):
+    """A word as it was read."""
+
+    text: str = Field(min_length=1, description="spelling in the normalised text")
+    ipa: str = Field(min_length=1, description="phonemes with stress marks, separated by spaces")
+    pause: str = Field("", description="punctuation after it")
+    paused: bool = Field(False, description="whether the reader paused after it without any")
+
+
+class AlignedUtterance(Settings):
+    """One line of the alignment."""
+
+    speaker: str = Field(description="as in the manifest")
+    id: str = Field(description="as in the manifest")
+    words: tuple[AlignedWord, ...] = Field(min_length=1, description="in order")
+    durations: tuple[int, ...] = Field(description="frames of each phone, pauses included")
+    score: float = Field(description="mean log-probability of the phones at their frames")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        count = 1 + sum(
+            len(word.ipa.split()) + bool(word.pause or word.paused) for word in self.words
+        )
+        if len(self.durations) != count or min(self.durations) < 1:
+            raise ValueError(f"expected {count} durations of at least 1 frame")
+        if any(word.pause not in ("", *PAUSES) for word in self.words):
+            raise ValueError(f"a pause is none of {' '.join(PAUSES)}")
+        return self
+
+    @property
+    def sentence(self) -> Sentence:
+        """The words that were read."""
+        return Sentence(tuple(Word(w.text, parse_ipa(w.ipa), w.pause) for w in self.words))
+
+    @property
+    def phones(self) -> Phones:
+        """Phones as they were read, with the pauses that the text does not have."""
+        paused = frozenset(index for index, word in enumerate(self.words) if word.paused)
+        return phones(self.sentence, paused)
+
+
+class Unaligned(Settings):
+    """One line of ``unaligned.jsonl``."""
+
+    speaker: str = Field(description="as in the manifest")
+    id: str = Field(description="as in the manifest")
+    reason: UnalignedReason = Field(description="kind of fault")
+    detail: str = Field(description="what was found")
+
+
+def read_alignment(corpus: Corpus) -> dict[tuple[str, str], AlignedUtterance]:
+    """Aligned utterances by speaker and id.
+
+    Raises:
+        CorpusError: the corpus is not aligned, or its alignment is damaged or of other recordings.
+    """
+    path = corpus.folder / ALIGNMENT_FILE
+    if not path.is_file():
+        raise CorpusError(
+            f"{corpus.folder}: not aligned (no {ALIGNMENT_FILE}); "
+            f"align it with: vocoder align {corpus.folder}"
+        )
+    aligned = [AlignedUtterance.parse(data, where) for data, where in read_lines(path)]
+    frames = {(u.speaker, u.id): u.frames for u in corpus.utterances}
+    for utterance in aligned:
+        key = utterance.speaker, utterance.id
+        if frames.get(key) != sum(utterance.durations):
+            raise CorpusError(
+                f"{path}: {'/'.join(key)} has {sum(utterance.durations)} frames, the corpus "
+                f"{frames.get(key, 'no such utterance')}; run vocoder align again"
+            )
+    return {(u.speaker, u.id): u for u in aligned}
+
+
+def aligned_of(
+    corpus: Corpus, split: Literal["train", "validation", "test"]
+) -> list[tuple[Utterance, AlignedUtterance]]:
+    """Utterances of a split that are aligned, with their alignment."""
+    found = read_alignment(corpus)
+    keys = ((utterance, (utterance.speaker, utterance.id)) for utterance in corpus.split(split))
+    return [(utterance, found[key]) for utterance, key in keys if key in found]

@@ -1,0 +1,294 @@
+"""Training an acoustic model on an aligned corpus."""
+
+import dataclasses
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+import vocoder
+from vocoder import audio, voice
+from vocoder.acoustic.model import AcousticModel, PhoneBatch, Prosody, energy_of
+from vocoder.corpus.alignment import AlignedUtterance, aligned_of
+from vocoder.corpus.manifest import Corpus, Split, Utterance
+from vocoder.errors import FeatureError, TrainingError
+from vocoder.features import check_fingerprint
+from vocoder.training.config import AcousticTraining
+from vocoder.training.log import RunLog
+from vocoder.training.task import Loss
+from vocoder.voice import AcousticProvenance
+
+VOICING_WEIGHT, PROSODY_WEIGHT, DURATION_WEIGHT = 0.2, 0.5, 0.5
+BUCKET = 4
+"""A batch is drawn from so many times its rows of like length."""
+
+
+class Row(NamedTuple):
+    """One aligned utterance.
+
+    Attributes:
+        symbols: (N,), int64.
+        context: (N, CONTEXT).
+        durations: frames (N,), int64.
+        log_f0: (F,), interpolated where unvoiced.
+        voiced: 0 or 1 (F,).
+        mel: (n_mels, F).
+        speaker: index (), int64.
+    """
+
+    symbols: Tensor
+    context: Tensor
+    durations: Tensor
+    log_f0: Tensor
+    voiced: Tensor
+    mel: Tensor
+    speaker: Tensor
+
+
+class AcousticBatch(NamedTuple):
+    """Aligned utterances of B rows, padded.
+
+    Attributes:
+        symbols, context, speaker, phone_mask: as in :class:`PhoneBatch`.
+        durations: (B, N), int64; 0 in the padding.
+        log_f0, voiced, mel: as in :class:`Row`, (B, F) and (B, n_mels, F).
+        mask: 1 for frames, 0 for padding (B, F).
+    """
+
+    symbols: Tensor
+    context: Tensor
+    speaker: Tensor
+    phone_mask: Tensor
+    durations: Tensor
+    log_f0: Tensor
+    voiced: Tensor
+    mel: Tensor
+    mask: Tensor
+
+    @property
+    def phones(self) -> PhoneBatch:
+        """What is spoken and by whom."""
+        return PhoneBatch(self.symbols, self.context, self.speaker, self.phone_mask)
+
+    @property
+    def prosody(self) -> Prosody:
+        """How it is spoken in the recordings."""
+        return Prosody(self.log_f0, self.voiced, energy_of(self.mel))
+
+
+def collate(rows: list[Row]) -> AcousticBatch:
+    """Rows as a batch."""
+
+    def padded(parts: list[Tensor]) -> Tensor:
+        return pad_sequence(parts, batch_first=True)
+
+    return AcousticBatch(
+        padded([row.symbols for row in rows]),
+        padded([row.context for row in rows]),
+        torch.stack([row.speaker for row in rows]),
+        padded([torch.ones(len(row.symbols)) for row in rows]),
+        padded([row.durations for row in rows]),
+        padded([row.log_f0 for row in rows]),
+        padded([row.voiced for row in rows]),
+        padded([row.mel.T for row in rows]).transpose(1, 2),
+        padded([torch.ones(len(row.voiced)) for row in rows]),
+    )
+
+
+def interpolated(f0: Tensor) -> tuple[Tensor, Tensor]:
+    """Log F0, linear between voiced frames, and voicing, both (F,), of F0 in Hz with 0s (F,)."""
+    voiced = (f0 > 0).numpy()
+    if not voiced.any():
+        return torch.full_like(f0, 5.0), torch.zeros_like(f0)
+    at = np.arange(len(voiced))
+    filled = np.interp(at, at[voiced], np.log(f0.numpy()[voiced]))
+    return torch.from_numpy(filled.astype(np.float32)), torch.from_numpy(voiced).float()
+
+
+def read_row(
+    corpus: Corpus, utterance: Utterance, aligned: AlignedUtterance, speakers: tuple[str, ...]
+) -> Row:
+    """One aligned utterance of a corpus.
+
+    Raises:
+        TrainingError: the corpus was prepared without F0.
+    """
+    f0 = corpus.read_f0(utterance)
+    if f0 is None:
+        raise TrainingError(
+            f"{corpus.folder}: prepared without F0; prepare it again with: vocoder prepare --f0"
+        )
+    log_f0, voiced = interpolated(f0)
+    phones = aligned.phones
+    return Row(
+        phones.symbols,
+        phones.context,
+        torch.tensor(aligned.durations),
+        log_f0,
+        voiced,
+        corpus.read(utterance)[1],
+        torch.tensor(speakers.index(utterance.speaker)),
+    )
+
+
+class Objective(nn.Module):
+    """Mean absolute errors of durations, prosody and log-mel, and the voicing's cross-entropy."""
+
+    def __init__(self, model: AcousticModel, *, bf16: bool) -> None:
+        super().__init__()
+        self.model, self.bf16 = model, bf16
+
+    def forward(self, batch: AcousticBatch) -> Loss:
+        """The loss. The decoder is given the recording's durations and prosody."""
+        with torch.autocast(batch.mel.device.type, torch.bfloat16, enabled=self.bf16):
+            return self._loss(batch)
+
+    def _loss(self, batch: AcousticBatch) -> Loss:
+        phones, prosody, mask = batch.phones, batch.prosody, batch.mask
+        encoded = self.model.encode(phones)
+        log_durations = self.model.log_durations(encoded, phones)
+        wanted = batch.durations.clamp_min(1).log()
+        duration = _mean((log_durations - wanted).abs(), batch.phone_mask)
+        found, logit = self.model.predict_prosody(encoded, phones, batch.durations, mask)
+        spread = self.model.f0_spread[batch.speaker][:, None]
+        f0 = _mean((found.log_f0 - prosody.log_f0).abs() / spread, mask * prosody.voiced)
+        voicing = F.binary_cross_entropy_with_logits(logit, prosody.voiced, reduction="none")
+        energy = _mean((found.energy - prosody.energy).abs(), mask)
+        mel = self.model.decode(encoded, phones, batch.durations, prosody, mask)
+        mel_error = _mean((mel - batch.mel).abs().mean(1), mask)
+        total = (
+            mel_error
+            + DURATION_WEIGHT * duration
+            + PROSODY_WEIGHT * (f0 + energy)
+            + VOICING_WEIGHT * _mean(voicing, mask)
+        )
+        return Loss(
+            total,
+            {
+                "mel": mel_error,
+                "duration": duration,
+                "f0": f0,
+                "energy": energy,
+                "voicing": _mean(voicing, mask),
+            },
+        )
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    return (values * mask).sum() / mask.sum().clamp_min(1.0)
+
+
+class AcousticTask:
+    """See :class:`vocoder.training.task.Task`."""
+
+    def __init__(self, config: AcousticTraining, corpus: Corpus, device: torch.device) -> None:
+        """Prepare a run.
+
+        Raises:
+            TrainingError: the corpus has other settings or speakers than the voice, or no F0.
+            CorpusError: it is not aligned.
+            VoiceError: the voice is damaged.
+        """
+        self.config, self.corpus, self.device = config, corpus, device
+        self.voice = voice.load(Path(config.vocoder))
+        self.speakers = self.voice.speakers
+        try:
+            check_fingerprint(corpus.features.fingerprint(), self.voice.config.features)
+        except FeatureError as error:
+            raise TrainingError(f"{corpus.folder}: {error}") from None
+        if strangers := sorted(set(corpus.speakers) - set(self.speakers)):
+            raise TrainingError(
+                f"{corpus.folder}: speaker {strangers[0]} is not the voice's, which has "
+                f"{', '.join(self.speakers)}"
+            )
+        self.rows = sorted(self._read("train"), key=lambda row: row.mel.shape[1])
+        if not self.rows:
+            raise TrainingError(f"{corpus.folder}: no aligned utterance in the train split")
+        self.held_out = self._read("validation") or self.rows
+        self.f0_mean, self.f0_spread = self._f0_range()
+        self.model = self.fresh().to(device)
+        self.objective: nn.Module = Objective(self.model, bf16=config.precision == "bf16")
+
+    def _read(self, split: Split) -> list[Row]:
+        aligned = aligned_of(self.corpus, split)
+        return [read_row(self.corpus, *pair, self.speakers) for pair in aligned]
+
+    def _f0_range(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each speaker's log F0 (S,)."""
+        means, spreads = [], []
+        for index in range(len(self.speakers)):
+            own = [row.log_f0[row.voiced > 0] for row in self.rows if row.speaker == index]
+            values = torch.cat(own) if own else torch.zeros(0)
+            enough = len(values) > 1
+            means.append(values.mean() if enough else torch.tensor(5.0))
+            spreads.append(values.std().clamp_min(0.02) if enough else torch.tensor(0.2))
+        return torch.stack(means), torch.stack(spreads)
+
+    def batch(self, step: int, size: int, rank: int) -> AcousticBatch:
+        """Utterances of like lengths."""
+        generator = np.random.default_rng((self.config.seed, step, rank))
+        bucket = min(len(self.rows), BUCKET * size)
+        first = int(generator.integers(0, len(self.rows) - bucket + 1))
+        chosen = generator.choice(bucket, min(size, bucket), replace=False)
+        return collate([self.rows[first + int(index)] for index in chosen])
+
+    def seconds(self, batch: AcousticBatch) -> float:
+        """Audio in a batch."""
+        return float(batch.mask.sum()) / self.corpus.features.frame_rate_hz
+
+    def fresh(self) -> AcousticModel:
+        """Another model of the same shape and F0 ranges."""
+        model = AcousticModel(self.config.model, self.corpus.features, len(self.speakers))
+        model.f0_mean.copy_(self.f0_mean)
+        model.f0_spread.copy_(self.f0_spread)
+        return model
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Errors on held-out utterances, and the duration's in ms a phone."""
+        assert isinstance(model, AcousticModel)
+        objective = Objective(model, bf16=False)
+        rows = self.held_out[: self.config.validation_clips]
+        batch = collate(rows)
+        batch = AcousticBatch(*(part.to(self.device) for part in batch))
+        figures = {name: float(part) for name, part in objective(batch).parts.items()}
+        predicted = model.log_durations(model.encode(batch.phones), batch.phones).exp()
+        error = _mean((predicted - batch.durations).abs(), batch.phone_mask)
+        return figures | {"duration_ms": 1000 * float(error) / self.corpus.features.frame_rate_hz}
+
+    def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:
+        """Write the voice with this acoustic model."""
+        assert isinstance(model, AcousticModel)
+        settings = {"kind", "model", "corpus", "output", "vocoder"}
+        provenance = AcousticProvenance(
+            steps=step,
+            code_version=vocoder.__version__,
+            training=self.config.model_dump(mode="json", exclude=settings),
+            metrics={key: round(value, 5) for key, value in log.latest.items()},
+        )
+        manifest = self.voice.manifest.model_copy(
+            update={"id": self.config.name, "acoustic_provenance": provenance}
+        )
+        voice.save(folder, self.voice.model, manifest, model)
+
+    def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
+        """Speak held-out sentences from their phones."""
+        # Imported here: only a run that asks for samples needs the synthesizer.
+        from vocoder.synthesizer import Synthesizer
+
+        assert isinstance(model, AcousticModel)
+        speaking = dataclasses.replace(self.voice, acoustic=model.cpu())
+        registry = voice.VoiceRegistry(self.voice.folder.parent)
+        synthesizer = Synthesizer(registry)
+        aligned = aligned_of(self.corpus, "validation") or aligned_of(self.corpus, "train")
+        rate = self.corpus.features.sample_rate_hz
+        for utterance, found in aligned[:: max(1, len(aligned) // self.config.sample_clips)]:
+            samples = np.concatenate(
+                list(synthesizer.read([found.sentence], speaking, utterance.speaker))
+            )
+            name = f"{utterance.speaker}-{utterance.id}"
+            audio.write(log.folder / "samples" / f"step-{step:07d}" / f"{name}.wav", samples, rate)
+            log.board.add_audio(name, torch.from_numpy(samples), step, sample_rate=rate)

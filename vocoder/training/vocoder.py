@@ -1,0 +1,121 @@
+"""Training a WaveNet: segments of recordings, and their likelihood."""
+
+import logging
+import math
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vocoder import voice
+from vocoder.audio import PCM_16_LEVELS
+from vocoder.config import ModelConfig
+from vocoder.corpus.manifest import Corpus
+from vocoder.errors import FeatureError, TrainingError
+from vocoder.features import check_fingerprint
+from vocoder.training import samples
+from vocoder.training.config import VocoderTraining
+from vocoder.training.dataset import Batch, Segments
+from vocoder.training.log import RunLog
+from vocoder.training.task import Loss
+from vocoder.wavenet.distributions import bits
+from vocoder.wavenet.model import WaveNet
+
+logger = logging.getLogger(__name__)
+
+
+class Objective(nn.Module):
+    """The mean negative log-likelihood of a batch in nats a sample, over the samples that count."""
+
+    def __init__(self, model: WaveNet, *, bf16: bool) -> None:
+        super().__init__()
+        self.model, self.bf16 = model, bf16
+
+    def forward(self, batch: Batch) -> Loss:
+        """The loss, and the same in bits a sample."""
+        conditioning = self.model.condition_margined(batch.mel, batch.speaker)
+        nats = self.model.nll(batch.audio, conditioning, bf16=self.bf16)
+        total = (nats * batch.mask).sum() / batch.mask.sum().clamp_min(1.0)
+        return Loss(total, {"bits": total / math.log(2)})
+
+
+class VocoderTask:
+    """See :class:`vocoder.training.task.Task`."""
+
+    def __init__(self, config: VocoderTraining, corpus: Corpus, device: torch.device) -> None:
+        """Prepare a run; the model's speakers are the corpus's.
+
+        Raises:
+            TrainingError: the corpus was prepared with other feature settings, or the initial voice
+                does not fit.
+            VoiceError: the initial voice is damaged.
+        """
+        model_config = _with_speakers(config.model, corpus)
+        self.config = config.model_copy(update={"model": model_config})
+        self.corpus, self.device = corpus, device
+        self.model = WaveNet(model_config).to(device)
+        if config.initial_voice:
+            self._start_from(Path(config.initial_voice))
+        self.segments = Segments(corpus, "train", model_config, config.segment_frames, config.seed)
+        if config.compile:
+            self.model.stack.compile(dynamic=False)
+        self.objective: nn.Module = Objective(self.model, bf16=config.precision == "bf16")
+
+    def _start_from(self, folder: Path) -> None:
+        """Take a voice's weights: fine-tuning."""
+        start = voice.load(folder)
+        own, given = self.model.state_dict(), start.model.state_dict()
+        for name, tensor in own.items():
+            if name not in given or given[name].shape != tensor.shape:
+                found = tuple(given[name].shape) if name in given else "none"
+                raise TrainingError(
+                    f"{folder}: {name} has shape {found}, the model needs {tuple(tensor.shape)}"
+                )
+        self.model.load_state_dict(given)
+        logger.info("starting from voice %s, weights %s", start.id, start.digest[:16])
+
+    def batch(self, step: int, size: int, rank: int) -> Batch:
+        """Segments of recordings."""
+        return self.segments.batch(step, size, rank)
+
+    def seconds(self, batch: Batch) -> float:
+        """Audio in a batch, warm-up included."""
+        return batch.mask.numel() / self.config.model.features.sample_rate_hz
+
+    def fresh(self) -> WaveNet:
+        """Another WaveNet of the same shape."""
+        return WaveNet(self.config.model)
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Bits a sample of whole held-out clips."""
+        assert isinstance(model, WaveNet)
+        nats, count = 0.0, 0
+        utterances = self.corpus.split("validation") or self.corpus.split("train")
+        stride = max(1, len(utterances) // self.config.validation_clips)
+        for utterance in utterances[::stride][: self.config.validation_clips]:
+            pcm, mel = self.corpus.read(utterance)
+            speaker = torch.zeros(1, len(self.config.model.speakers))
+            speaker[0, self.config.model.speakers.index(utterance.speaker)] = 1.0
+            conditioning = model.condition(mel[None].to(self.device), speaker.to(self.device))
+            audio = (pcm.float() / PCM_16_LEVELS)[None].to(self.device)
+            nats += float(model.nll(audio, conditioning).double().sum())
+            count += audio.numel()
+        return {"bits": bits(nats / count)}
+
+    def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:
+        """Write the voice so far."""
+        assert isinstance(model, WaveNet)
+        samples.export(folder, model, self.config, self.corpus, step, log)
+
+    def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
+        """Speak held-out clips from their mels."""
+        assert isinstance(model, WaveNet)
+        samples.generate(log, step, model, self.corpus, self.config.sample_clips)
+
+
+def _with_speakers(config: ModelConfig, corpus: Corpus) -> ModelConfig:
+    try:
+        check_fingerprint(corpus.features.fingerprint(), config.features)
+    except FeatureError as error:
+        raise TrainingError(f"{corpus.folder}: {error}") from None
+    return config.model_copy(update={"speakers": corpus.speakers})
