@@ -70,6 +70,6 @@ def test_pcm_is_little_endian_and_clips() -> None:
 
 
 def test_an_unknown_suffix_writes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match=r"\.wav or \.flac"):
+    with pytest.raises(AudioError, match=r"\.wav, \.flac or \.mp3"):
         audio.write(tmp_path / "tone.mp4", tone(), 16000)
     assert not list(tmp_path.iterdir())
