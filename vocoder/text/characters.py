@@ -22,7 +22,7 @@ _NO_DECOMPOSITION = str.maketrans(
 )  # fmt: skip
 _SIGNS = str.maketrans(
     {
-        "‘": "'", "’": "'", "‛": "'", "ʼ": "'", "′": "'", "`": "'", "´": "'", "＇": "'",
+        "‘": "'", "’": "'", "‛": "'", "ʼ": "'", "ʻ": "'", "′": "'", "`": "'", "´": "'", "＇": "'",
         "“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"', "″": '"', "‹": '"', "›": '"',
         "‐": "-", "‑": "-", "⁃": "-", "−": "-", "‒": "–", "―": "—", "⸺": "—", "⸻": "—",
         "¿": " ", "¡": " ", "⁄": "/", "∕": "/", "∗": "*", "∙": "·", "•": "·", "‣": "·", "◦": "·",
@@ -35,6 +35,14 @@ _SIGNS = str.maketrans(
 _FRACTIONS = re.compile(r"(\d?)([¼-¾⅐-⅞])")
 _SUPERSCRIPTS = re.compile(r"[²³¹⁰⁴-⁹]+")
 _KEYCAP = re.compile("[\ufe0e\ufe0f]?\u20e3")
+_GREEK_NAMES = dict(
+    zip(
+        "αβγδεζηθικλνξοπρστυφχψως",
+        ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "nu", "xi", "omicron", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "sigma"],
+        strict=True,
+    )
+)
+_GREEK = re.compile(r"(?<![^\W\d_])[Α-ΛΝ-ΡΣ-Ψα-λν-ω](?![^\W\d_])")
 _PLAIN = re.compile(r"[\n\t -~]*")
 
 
@@ -65,7 +73,8 @@ def clean(text: str) -> str:
     text = _FRACTIONS.sub(_spaced_fraction, text)
     text = _SUPERSCRIPTS.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)
     text = unicodedata.normalize("NFKC", _without_pictures(text)).translate(_SIGNS)
-    return "".join(map(_plain, text))
+    text = "".join(map(_plain, text))
+    return _GREEK.sub(lambda found: f" {_GREEK_NAMES[found[0].lower()]} ", text)
 
 
 def _spaced_fraction(found: re.Match[str]) -> str:
@@ -96,15 +105,15 @@ def _plain(sign: str) -> str:
         return "\n\n"
     if kind == "Nd":
         return str(unicodedata.decimal(sign))
-    if kind in ("Cc", "Cf", "Co", "Cn", "Cs") or "\ufe00" <= sign <= "\ufe0f":
+    if kind in ("Cc", "Cf", "Co", "Cn", "Cs", "Mn", "Me"):
         return ""
     return sign
 
 
 @functools.lru_cache(maxsize=5_000)
 def readable(letter: str) -> bool:
-    """Whether a letter is Latin, marks or not."""
-    return bool(fold(letter).strip("'"))
+    """Whether a letter is Latin, marks or not, or the sign of a unit."""
+    return bool(fold(letter).strip("'")) or letter in "μΩ"
 
 
 def script(letter: str) -> str:

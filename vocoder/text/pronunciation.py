@@ -91,7 +91,7 @@ class Pronouncer:
         """
         self._own = {fold(word): parse_ipa(ipa) for word, ipa in (lexicon or {}).items()}
 
-    def pronounce(self, text: Sequence[str]) -> list[Pronunciation]:
+    def pronounce(self, sentence: Sequence[str]) -> list[Pronunciation]:
         """Phonemes of each word of a sentence, which decides between readings of one spelling.
 
         A single capital letter is spelled; the article is written small.
@@ -100,16 +100,16 @@ class Pronouncer:
             TextError: a word without a Latin letter.
         """
         models = _models()
-        spellings = [fold(word) for word in text]
-        ambiguous = len(text) > 1 and not models.readings.keys().isdisjoint(spellings)
-        tags = models.tagger(text) if ambiguous else ["NN"] * len(text)
+        spellings = [fold(word) for word in sentence]
+        ambiguous = len(sentence) > 1 and not models.readings.keys().isdisjoint(spellings)
+        tags = models.tagger(sentence) if ambiguous else ["NN"] * len(sentence)
         found: list[Pronunciation] = []
-        for place in reversed(range(len(text))):
+        for place in reversed(range(len(sentence))):
             following = found[-1] if found else ()
             found.append(
                 self._own.get(spellings[place])
                 or _in_context(spellings, place, following)
-                or models.look_up(text[place], spellings[place], tags[place])
+                or models.look_up(sentence[place], spellings[place], tags[place])
             )
         return found[::-1]
 
