@@ -92,10 +92,16 @@ def _title(found: re.Match[str]) -> str:
     return _TITLES[found[1]] + " "
 
 
-def _stopped(found: re.Match[str]) -> str:
+def _stopped(found: re.Match[str]) -> str | None:
+    if found[1] == "EST":
+        return None  # Eastern Standard Time
     expansion = _WITH_STOP[found[1].lower()]
     word = expansion.capitalize() if found[1][0].isupper() else expansion
     return word + final_stop(found)
+
+
+def _street(found: re.Match[str]) -> str:
+    return f"{found[1]} {_WITH_STOP[found[2].lower()].capitalize()}{final_stop(found)}"
 
 
 def _letters(found: re.Match[str]) -> str:
@@ -126,8 +132,9 @@ def _any(names: object) -> str:
 
 RULES: list[Rule] = [
     rule(rf"\b({_any(_BEFORE_NUMBER)})\. ?(?=\d)", lambda found: _BEFORE_NUMBER[found[1]] + " "),
-    rule(r"(?<=\d )([A-Z][a-z]{1,20}|\d{1,3}(?:st|nd|rd|th)) (St|Dr|Rd|Ave|Blvd|Ln)\b\.?(?=[,\s]|$)",
-         lambda found: f"{found[1]} {_WITH_STOP[found[2].lower()].capitalize()}{final_stop(found)}"),
+    rule(r"(?<=\d )([A-Z][a-z]{1,20}|\d{1,3}(?:st|nd|rd|th)) (St|Dr|Rd|Ave|Blvd|Ln)\b\.?"
+         r"(?=[,\s]|$)",
+         _street),
     rule(rf"\b({_any(_TITLES)})\b\.? (?=[A-Z])", _title),
     rule(r"\b(Mr|Mrs|Ms)\b\.?", lambda found: _TITLES[found[1]] + final_stop(found)),
     rule(r"\b[Vv]s?\b\.(?= )|\bvs\b\.?", "versus"),
@@ -137,7 +144,7 @@ RULES: list[Rule] = [
          lambda found: WEEKDAYS[found[1]] + final_stop(found)),
     rule(r"\bPh\.? ?[Dd]\b\.?", lambda found: "P H D" + final_stop(found)),
     rule(rf"\b(?i:({_any(_WITH_STOP.keys() - {'no', 'min', 'max'})}))\.(?! ?[a-z]?\.)", _stopped),
-    rule(r"\b(min|max)\. (?=[a-z])", _stopped),
+    rule(r"\b(min|max)\.(?= [a-z])", _stopped),
     rule(r"(?<![\w.])(?:[A-Za-z]\.){2,12}(?!\w)", _letters),
     rule(r"(?<![\w.])(?:[A-Za-z]\.){1,12}[A-Za-z](?![\w.])", _letters),
     rule(r"(?<![\w.'])([A-Z])\.(?= ?[A-Z\"(]|, ?[A-Z])", r"\1"),
@@ -149,6 +156,7 @@ RULES: list[Rule] = [
     rule(r"\bc/o\b", "care of"),
     rule(r"(?<!\w)'[Nn]'(?!\w)", "and"),
     rule(rf"\b({_NUMBERED}) ([IVXLC]{{1,8}})\b{_SPEAKER}", _numbered),
-    rule(rf"\b([A-Z][a-z]{{1,30}}) (?!XL\b)([IVX]{{1,6}}|[XL]{{2}}[IVX]{{0,5}})\b{_SPEAKER}", _named),
+    rule(rf"\b([A-Z][a-z]{{1,30}}) (?!XL\b)([IVX]{{1,6}}|[XL]{{2}}[IVX]{{0,5}})\b{_SPEAKER}",
+         _named),
 ]  # fmt: skip
 """Before numbers are read."""

@@ -25,23 +25,25 @@ _PATH = re.compile(r"~?/[\w.@+-]{1,100}(?:/[\w.@+-]{0,100}){1,40}|[A-Za-z]:\\\S*
 _FILE = re.compile(rf"[\w-]{{1,100}}(?:\.[\w-]{{1,20}}){{0,3}}\.(?:{_FILES})")
 _SCHEME = re.compile(r"^(?:https?|ftp|file)://|^mailto:")
 _PART = re.compile(r"[A-Za-z]+(?:\d(?=\b))?|\d+|\S")
-_SIGNS = {
+SIGNS = {
     ".": "dot", "/": "slash", "-": "dash", "_": "underscore", "?": "question mark", "=": "equals",
     "&": "and", "#": "hash", "@": "at", ":": "colon", "%": "percent", "+": "plus", "~": "tilde",
     "\\": "backslash", ",": "comma", ";": "semicolon", "*": "star", "!": "exclamation mark",
 }  # fmt: skip
+"""Names of signs where each one is read."""
+
 _OPENING, _CLOSING = "\"'([{<", "\"')]}>.,;:!?…"
 
 
 def address(written: str) -> str:
-    """``www.example.com/a?q=1`` as 'W W W dot example dot com slash A question mark Q equals one'."""
+    """``www.example.com/a?q=1`` as 'W W W dot example dot com slash A question mark Q ...'."""
     written = _SCHEME.sub("", written)
     return " ".join(filter(None, map(_part, _PART.findall(written.rstrip("/")))))
 
 
 def _part(part: str) -> str:
-    if part in _SIGNS:
-        return _SIGNS[part]
+    if part in SIGNS:
+        return SIGNS[part]
     if part.isdecimal():
         if len(part) == 4 and "1100" <= part <= "2099":
             return year(int(part))
@@ -76,5 +78,5 @@ def _token(found: re.Match[str]) -> str | None:
     return None
 
 
-RULES: list[Rule] = [rule(rf"[^\s{WORD_MARK}{SIGN_MARK}]+", _token)]
+RULES: list[Rule] = [rule(r"\.NET\b", "dot net"), rule(rf"[^\s{WORD_MARK}{SIGN_MARK}]+", _token)]
 """Before all others."""

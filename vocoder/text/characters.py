@@ -35,13 +35,6 @@ _SIGNS = str.maketrans(
 _FRACTIONS = re.compile(r"(\d?)([¼-¾⅐-⅞])")
 _SUPERSCRIPTS = re.compile(r"[²³¹⁰⁴-⁹]+")
 _KEYCAP = re.compile("[\ufe0e\ufe0f]?\u20e3")
-_GREEK_NAMES = dict(
-    zip(
-        "αβγδεζηθικλνξοπρστυφχψως",
-        ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "nu", "xi", "omicron", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "sigma"],
-        strict=True,
-    )
-)
 _GREEK = re.compile(r"(?<![^\W\d_])[Α-ΛΝ-ΡΣ-Ψα-λν-ω](?![^\W\d_])")
 _PLAIN = re.compile(r"[\n\t -~]*")
 
@@ -74,7 +67,12 @@ def clean(text: str) -> str:
     text = _SUPERSCRIPTS.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)
     text = unicodedata.normalize("NFKC", _without_pictures(text)).translate(_SIGNS)
     text = "".join(map(_plain, text))
-    return _GREEK.sub(lambda found: f" {_GREEK_NAMES[found[0].lower()]} ", text)
+    return _GREEK.sub(_greek_name, text)
+
+
+def _greek_name(found: re.Match[str]) -> str:
+    name = unicodedata.name(found[0]).rpartition(" ")[2].lower()
+    return f" {'lambda' if name == 'lamda' else name} "
 
 
 def _spaced_fraction(found: re.Match[str]) -> str:

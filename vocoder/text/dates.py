@@ -105,8 +105,8 @@ def _plain_clock(found: re.Match[str]) -> str:
 
 RULES: list[Rule] = [
     rule(r"(?<![\w-])(?P<year>[12]\d{3})-(?P<month>[01]\d)-(?P<day>[0-3]\d)"
-         r"(?:[T ](?P<hour>[0-2]\d):(?P<minute>[0-5]\d)(?::[0-5]\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?"
-         r"(?![\w-])", _iso),
+         r"(?:[T ](?P<hour>[0-2]\d):(?P<minute>[0-5]\d)(?::[0-5]\d(?:\.\d{1,9})?)?"
+         r"(?:Z|[+-]\d\d:?\d\d)?)?(?![\w-])", _iso),
     rule(r"(?<![\w/.-])(?P<month>\d{1,2})(?P<sign>[/.-])(?P<day>\d{1,2})(?P=sign)"
          r"(?P<year>[12]\d{3})(?![\w/-]|\.\d)", _numbered),
     rule(r"(?<![\w/.-])(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{2})(?![\w/-]|\.\d)",

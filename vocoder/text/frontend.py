@@ -10,7 +10,7 @@ from vocoder.text import sentences as splitting
 from vocoder.text.characters import SIGN_MARK, WORD_MARK, readable, script
 from vocoder.text.markdown import without_markdown
 from vocoder.text.marked import Lexicon, Manner, Mark, MarkedText, Pronounced
-from vocoder.text.normalisation import normalise
+from vocoder.text.normalisation import STRENGTH, normalise
 from vocoder.text.pronunciation import Pronouncer, Pronunciation
 from vocoder.text.ssml import read_ssml
 from vocoder.text.utterance import PAUSES, Sentence, Word
@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 _TOKEN = re.compile(rf"[{WORD_MARK}{SIGN_MARK}]|[,.?!]|[^\s{WORD_MARK}{SIGN_MARK},.?!]+")
 _LETTER = re.compile(r"[^\W\d_]")
+_SPACE = re.compile(r"[ \n]+")
 _UNREADABLE_SHOWN = 40
 
 
@@ -63,7 +64,7 @@ class TextFrontEnd:
         marked = MarkedText(self._lexicon)
         if ssml:
             read_ssml(text, marked)
-            clean = marked.text
+            clean = _SPACE.sub(" ", marked.text)
         else:
             marked.add(text)
             clean = without_markdown(marked.text)
@@ -94,8 +95,8 @@ class TextFrontEnd:
                         silence += mark.seconds
                 elif token not in PAUSES:
                     drafts.append(_Draft(token, manner))
-                elif drafts and PAUSES.index(token) > _strength(drafts[-1].pause):
-                    drafts[-1].pause = token
+                elif drafts:
+                    drafts[-1].pause = max(drafts[-1].pause, token, key=STRENGTH.__getitem__)
             for words in self._spoken(drafts, piece.whole):
                 yield Sentence(words, silence)
                 silence = 0.0
@@ -122,10 +123,6 @@ class TextFrontEnd:
             if not part[-1].pause:
                 part[-1] = replace(part[-1], pause=",")
             yield tuple(part)
-
-
-def _strength(pause: str) -> int:
-    return PAUSES.index(pause) if pause else -1
 
 
 def _readable(text: str) -> str:

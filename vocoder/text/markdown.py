@@ -12,7 +12,7 @@ _RULES = [
     (re.compile(r"(?m)^(?:> ?)+"), ""),
     (re.compile(r"(?m)^#{1,6} (.*?)#*$"), rf"{PARAGRAPH}\1{PARAGRAPH}"),
     (re.compile(r"(?m)^[-*+·] (?:\[[ xX]\] )?"), PARAGRAPH),
-    (re.compile(r"(?m)^(?=\d{1,3}[.)] )"), PARAGRAPH),
+    (re.compile(r"(?m)^(\d{1,3})[.)] "), rf"{PARAGRAPH}\1, "),
     (re.compile(r"!?\[([^\[\]\n]{0,500})\]\([^()\s]{0,2000}\)"), r"\1"),
     (re.compile(r"(?<![\w*])\*{1,3}(?=[^\s*])"), ""),
     (re.compile(r"(?<=[^\s*])\*{1,3}(?![\w*])"), ""),

@@ -16,14 +16,17 @@ _BEFORE_TOKENS = (
     *symbols.BEFORE_NUMBERS,
     *dates.RULES,
     *quantities.MONEY_RULES,
-    *abbreviations.RULES,
+    *numbers.PLURALS,
     *quantities.UNIT_RULES,
+    *abbreviations.RULES,
     *numbers.RULES,
     *symbols.AFTER_NUMBERS,
 )
 _TOKEN = re.compile(rf"[^\W\d_]+(?:'[^\W\d_]+)*|[{WORD_MARK}{SIGN_MARK}]|[^\w\s]+")
 _HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
-_STRENGTH = {"": 0, ",": 1, ".": 2, "!": 3, "?": 4}
+STRENGTH = {"": 0, ",": 1, ".": 2, "!": 3, "?": 4}
+"""Of two signs of punctuation in one place the stronger is heard."""
+
 _COMMAS = frozenset(",;:—–()[]{}|·…")
 
 
@@ -47,7 +50,7 @@ def normalise(text: str) -> str:
             out.append(pause + token)
             pause = ""
         else:
-            pause = max(pause, _pause(token), key=_STRENGTH.__getitem__)
+            pause = max(pause, _pause(token), key=STRENGTH.__getitem__)
     return "".join([*out, pause]).strip() if out else ""
 
 

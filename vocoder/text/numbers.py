@@ -73,8 +73,14 @@ def two_digits(number: int) -> str:
 
 def decade(number: int) -> str:
     """1990 as 'nineteen nineties', 90 as 'nineties', 2000 as 'two thousands'."""
-    words = year(number)
-    return words[:-1] + "ies" if words.endswith("y") else words + "s"
+    return plural(year(number))
+
+
+def plural(words: str) -> str:
+    """'nineties', 'sixes', 'twos'."""
+    if words.endswith("y"):
+        return words[:-1] + "ies"
+    return words + ("es" if words.endswith("x") else "s")
 
 
 def code(written: str) -> str:
@@ -148,7 +154,7 @@ def _address(found: re.Match[str]) -> str:
 def _plain_year(found: re.Match[str]) -> str | None:
     number = int(found["year"])
     counted = found["counted"] and not found["when"]
-    return None if counted or not 1100 <= number <= 2099 else year_in_place(found, number)
+    return None if counted or not 1010 <= number <= 2099 else year_in_place(found, number)
 
 
 def year_in_place(found: re.Match[str], number: int) -> str:
@@ -170,6 +176,12 @@ _VERSIONED = (
     r"Chrome|Firefox|Linux|[Kk]ernel|Django|Postgres|PostgreSQL|CUDA|PyTorch|GPT)"
 )
 
+PLURALS: list[Rule] = [
+    rule(r"(?<![\w.])'?((?:1[0-9]|20)\d0|[2-9]0)'?s\b", lambda found: decade(int(found[1]))),
+    rule(r"(?<![\w.,])(\d{3,4})s\b", lambda found: plural(code(found[1]))),
+]
+"""Before units: ``s`` after such a number is no second."""
+
 RULES: list[Rule] = [
     rule(r"(?<!\d)24/7(?!\d)", "twenty four seven"),
     rule(r"(?<![\d/])9/11(?![\d/])", "nine eleven"),
@@ -188,9 +200,8 @@ RULES: list[Rule] = [
          _fraction),
     rule(r"(?<![\w.])(\d{1,3}(?:,\d{3})+|\d{1,12})(?:st|nd|rd|th|ST|ND|RD|TH)\b",
          lambda found: ordinal(int(found[1].replace(",", "")))),
-    rule(r"(?<!\w)'?((?:1[0-9]|20)\d0|[1-9]0)'?s\b", lambda found: decade(int(found[1]))),
-    rule(rf"(?:\b(?P<when>{_WHEN}) )?(?<![\w.,/$£€¥#-])(?P<year>\d{{4}}){_END}(?P<counted>{_COUNTED})?",
-         _plain_year),
+    rule(rf"(?:\b(?P<when>{_WHEN}) )?(?<![\w.,/$£€¥#-])(?P<year>\d{{4}}){_END}"
+         rf"(?P<counted>{_COUNTED})?", _plain_year),
     rule(r"(?<![\w'])'(\d\d)\b(?!')", lambda found: two_digits(int(found[1]))),
     rule(rf"(?<![\w.,)])[-−](?={NUMBER})", " minus "),
     rule(r"(?<![\w.])\.(\d{1,30})(?!\w)", lambda found: f"point {digits(found[1])}"),

@@ -33,11 +33,16 @@ _CURRENCIES = {
 }
 
 _PREFIXES = {"k": "kilo", "M": "mega", "G": "giga", "T": "tera", "m": "milli", "μ": "micro"}
+_WITH_PREFIX = {
+    "Hz": "hertz", "V": "volt", "A": "amp", "Ah": "amp hour", "W": "watt", "Wh": "watt hour",
+    "J": "joule", "Pa": "pascal", "Ω": "ohm",
+}  # fmt: skip
 _UNITS = {
     "kg": "kilogram", "mg": "milligram", "μg": "microgram", "mcg": "microgram", "g": "gram",
     "lb": "pound", "lbs": "pound", "oz": "ounce", "km": "kilometer", "cm": "centimeter",
     "mm": "millimeter", "μm": "micrometer", "nm": "nanometer", "m": "meter", "mi": "mile",
-    "mi.": "mile", "ft": "foot", "ft.": "foot", "in.": "inch", "in": "inch", "yd": "yard", "yds": "yard",
+    "mi.": "mile", "ft": "foot", "ft.": "foot", "in.": "inch", "in": "inch", "yd": "yard",
+    "yds": "yard",
     "km/h": "kilometer per hour", "kph": "kilometer per hour", "kmh": "kilometer per hour",
     "mph": "mile per hour", "MPH": "mile per hour", "mpg": "mile per gallon", "kn": "knot",
     "m/s": "meter per second", "ft/s": "foot per second", "m/s^2": "meter per second squared",
@@ -49,12 +54,12 @@ _UNITS = {
     "m^2": "square meter", "km^2": "square kilometer", "cm^2": "square centimeter",
     "ft^2": "square foot", "m^3": "cubic meter", "cm^3": "cubic centimeter",
     "°C": "degree Celsius", "°F": "degree Fahrenheit", "°": "degree", "K": "kelvin",
-    "B": "byte", "KB": "kilobyte", "kB": "kilobyte", "MB": "megabyte", "GB": "gigabyte",
+    "KB": "kilobyte", "kB": "kilobyte", "MB": "megabyte", "GB": "gigabyte",
     "TB": "terabyte", "PB": "petabyte", "MiB": "mebibyte", "GiB": "gibibyte", "KiB": "kibibyte",
     "kbps": "kilobit per second", "Kbps": "kilobit per second", "Mbps": "megabit per second",
     "Gbps": "gigabit per second", "MB/s": "megabyte per second", "GB/s": "gigabyte per second",
-    "Hz": "hertz", "V": "volt", "A": "amp", "Ah": "amp hour", "W": "watt", "Wh": "watt hour",
-    "J": "joule", "N": "newton", "Pa": "pascal", "hPa": "hectopascal", "psi": "P S I",
+    "Hz": "hertz", "V": "volt", "Ah": "amp hour", "W": "watt", "Wh": "watt hour",
+    "Pa": "pascal", "hPa": "hectopascal", "psi": "P S I",
     "dB": "decibel", "cal": "calorie", "kcal": "kilocalorie", "Ω": "ohm", "px": "pixel",
     "dpi": "D P I", "hp": "horsepower",
     "fps": "frame per second", "rpm": "R P M", "RPM": "R P M", "bpm": "beat per minute",
@@ -64,13 +69,15 @@ _UNITS = {
     "μs": "microsecond", "yr": "year", "yrs": "year", "wk": "week", "mo": "month",
 }  # fmt: skip
 _UNITS |= {
-    prefix + unit: name + _UNITS[unit]
+    prefix + unit: name + stem
     for prefix, name in _PREFIXES.items()
-    for unit in ("Hz", "V", "A", "Ah", "W", "Wh", "J", "Pa", "Ω")
+    for unit, stem in _WITH_PREFIX.items()
 }
-_ATTACHED_ONLY = {"in", "A", "K", "B", "s", "h", "mo", "N", "ha", "in."}
-"""Units that a space before them would make a word or a name."""
-_UNIT = "|".join(re.escape(unit) for unit in sorted(_UNITS, key=len, reverse=True))
+_ATTACHED_ONLY = {"in", "in.", "s", "h", "mo", "ha"}
+"""Units that a space before them would make a word."""
+_UNIT = "|".join(
+    re.escape(unit) for unit in sorted(_UNITS.keys() - {"K"}, key=len, reverse=True)
+)  # 4K is no temperature
 _SPACED = "|".join(
     re.escape(unit) for unit in sorted(_UNITS.keys() - _ATTACHED_ONLY, key=len, reverse=True)
 )
@@ -139,7 +146,8 @@ def _money(found: re.Match[str]) -> str:
     article = groups.get("article", "")
     one = bool(article) and bool(_NOUN.match(found.string, found.end()))
     words = money(found["amount"], found["currency"], _scale(found), one=one)
-    return article + ("minus " if groups.get("minus") else "") + words
+    per = f" per {_PER[groups['per']]}" if groups.get("per") else ""
+    return article + ("minus " if groups.get("minus") else "") + words + per
 
 
 def _money_range(found: re.Match[str]) -> str:
@@ -186,10 +194,10 @@ _SCALED = (
 )
 
 MONEY_RULES: list[Rule] = [
-    rule(rf"(?P<currency>{_SYMBOL})(?P<amount>{NUMBER})[-–](?P<end>{NUMBER}){_SCALED}(?!\w)",
-         _money_range),
+    rule(rf"(?P<currency>{_SYMBOL})(?P<amount>{NUMBER}) ?[-–] ?(?:(?P=currency))?"
+         rf"(?P<end>{NUMBER}){_SCALED}(?!\w)", _money_range),
     rule(rf"(?P<article>\b[Aa]n? )?(?P<minus>(?<!\w)-)?(?P<currency>{_SYMBOL}) ?"
-         rf"(?P<amount>{NUMBER}){_SCALED}", _money),
+         rf"(?P<amount>{NUMBER}){_SCALED}(?:/(?P<per>{_PER_UNIT})(?!\w))?", _money),
     rule(rf"\b(?P<currency>{_CODE}) ?(?P<amount>{NUMBER}){_SCALED}", _money),
     rule(rf"{_START}(?P<amount>{NUMBER}){_SCALED} ?(?P<currency>{_CODE}|[€£₽₹])(?!\w)", _money),
     rule(rf"{_START}({NUMBER}) ?¢", lambda found: counted_noun(found[1], "cent")),
@@ -197,14 +205,14 @@ MONEY_RULES: list[Rule] = [
 """Before units: ``m`` after an amount of money is a million."""
 
 UNIT_RULES: list[Rule] = [
+    rule(r"""(?<![\w.])(?P<degrees>\d{1,3}(?:\.\d{1,8})?) ?° ?(?:(?P<minutes>\d{1,2}) ?' ?)?"""
+         r"""(?:(?P<seconds>\d{1,2}(?:\.\d{1,4})?) ?(?:"|'') ?)?(?P<toward>[NSEW])\b""", _position),
     rule(r"""(?<![\w.])(?P<feet>\d{1,2})'(?: ?(?P<inches>\d{1,2})(?:"|''))""", _height),
     rule(r"""(?<![\w.'])(?P<feet>\d{1,4})'(?P<inches>)(?=[\s,.;)]|$)""", _height),
     rule(rf'{_START}({NUMBER})"', _inches),
-    rule(r"""(?<![\w.])(?P<degrees>\d{1,3}(?:\.\d{1,8})?) ?° ?(?:(?P<minutes>\d{1,2}) ?' ?)?"""
-         r"""(?:(?P<seconds>\d{1,2}(?:\.\d{1,4})?) ?(?:"|'') ?)?(?P<toward>[NSEW])\b""", _position),
     rule(rf"{_START}({NUMBER}) ?%", lambda found: f"{cardinal(found[1])} percent"),
     rule(rf"{_START}(?P<amount>{NUMBER})-(?P<unit>{_SPACED})(?![\w'])", _adjective),
     rule(rf"{_START}(?P<minus>(?<![\w)])-)?(?P<amount>{NUMBER}{_SCALE})"
-         rf"(?:(?P<unit>{_UNIT})| (?P<spaced>{_SPACED}))(?:/(?P<per>{_PER_UNIT}))?(?![\w'])",
-         _quantity),
+         rf"(?:(?P<unit>{_UNIT})| (?P<spaced>{_SPACED}))(?:/(?P<per>{_PER_UNIT}))?(?![\w'])"
+         r"(?:\.(?=[,;]| [a-z]))?", _quantity),
 ]  # fmt: skip

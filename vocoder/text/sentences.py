@@ -111,8 +111,6 @@ def _ends_sentence(text: str, start: int, stop: re.Match[str]) -> bool:
         return not (small and stop["stop"].startswith(".."))
     token = _LAST_TOKEN.search(text, max(start, stop.start() - 30), stop.start())
     before = token[0] if token else ""
-    if before.isdigit() and not text[start : stop.start()].strip(before + " \n"):
-        return False  # the number of an item in a list
     if before.lower() in NEVER_LAST:
         return False
     if before in ("No", "Nos"):

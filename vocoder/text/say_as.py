@@ -1,0 +1,124 @@
+"""What SSML's ``say-as`` makes of its content."""
+
+import re
+from collections.abc import Callable, Iterable
+
+from vocoder.errors import TextError
+from vocoder.text.addresses import SIGNS
+from vocoder.text.characters import clean
+from vocoder.text.dates import RULES as DATE_RULES
+from vocoder.text.dates import date
+from vocoder.text.marked import MarkedText, Pronounced
+from vocoder.text.numbers import NUMBER, cardinal, digits, ordinal
+from vocoder.text.numbers import RULES as NUMBER_RULES
+from vocoder.text.pronunciation import Pronouncer
+from vocoder.text.quantities import MONEY_RULES, UNIT_RULES
+from vocoder.text.rules import Rule, apply
+
+_NUMBER = re.compile(rf"([-+]?)({NUMBER})")
+_ORDINAL = re.compile(r"(\d{1,12})(?:st|nd|rd|th)?")
+_PHONE = re.compile(r"\+?[\d .()/-]{1,40}")
+_DATE_PARTS = {"y": "year", "m": "month", "d": "day"}
+
+
+def say_as(kind: str, content: str, style: str, marked: MarkedText) -> None:
+    """Append content that is to be read as ``kind``, one of ``KINDS``.
+
+    Raises:
+        TextError: an unknown kind, or content that is none.
+    """
+    content = " ".join(clean(content).split())
+    if kind in ("characters", "spell-out", "verbatim"):
+        _spell(content, marked)
+        return
+    if kind not in _READERS:
+        raise TextError(f"say-as {kind!r} is unknown; known are {', '.join(KINDS)}")
+    words = _READERS[kind](content, style)
+    if words is None:
+        raise TextError(f"say-as {kind}: {content[:64]!r} is none; expected {_EXAMPLES[kind]}")
+    marked.add(words)
+
+
+def _spell(content: str, marked: MarkedText) -> None:
+    for sign in content:
+        if sign.isalpha():
+            letter = sign.upper()
+            marked.add_word(Pronounced(letter, Pronouncer().pronounce([letter])[0]))
+        elif sign.isdigit():
+            marked.add(f" {digits(sign)} ")
+        else:
+            marked.add(f" {SIGNS.get(sign, sign)} ")
+
+
+def _cardinal(content: str, style: str) -> str | None:
+    found = _NUMBER.fullmatch(content)
+    return ("minus " if found[1] == "-" else "") + cardinal(found[2]) if found else None
+
+
+def _ordinal(content: str, style: str) -> str | None:
+    found = _ORDINAL.fullmatch(content)
+    return ordinal(int(found[1])) if found else None
+
+
+def _digits(content: str, style: str) -> str | None:
+    return digits(content) or None
+
+
+def _telephone(content: str, style: str) -> str | None:
+    if not _PHONE.fullmatch(content):
+        return None
+    groups = ", ".join(digits(group) for group in re.findall(r"\d+", content))
+    return ("plus " if content.startswith("+") else "") + groups
+
+
+def _date(content: str, style: str) -> str | None:
+    """With a style such as ``dmy``, numbers in that order; else as dates are commonly written."""
+    numbers = re.findall(r"\d+", content)
+    if not style:
+        return _by_rules(content, DATE_RULES)
+    if len(numbers) != len(style) or not set(style) <= _DATE_PARTS.keys():
+        return None
+    parts = dict(zip(style, map(int, numbers), strict=True))
+    month, day, year = parts.get("m"), parts.get("d"), parts.get("y")
+    if month is None:
+        return str(year) if year is not None and day is None else None
+    if not 1 <= month <= 12 or (day is not None and not 1 <= day <= 31):
+        return None
+    return date(month, day, year)
+
+
+def _by_rules(content: str, rules: Iterable[Rule]) -> str | None:
+    words = apply(rules, content)
+    return words if words != content else None
+
+
+def _reader(*rules: Rule) -> Callable[[str, str], str | None]:
+    return lambda content, style: _by_rules(content, rules)
+
+
+_READERS: dict[str, Callable[[str, str], str | None]] = {
+    "cardinal": _cardinal,
+    "number": _cardinal,
+    "ordinal": _ordinal,
+    "digits": _digits,
+    "fraction": _reader(*NUMBER_RULES),
+    "date": _date,
+    "time": _reader(*DATE_RULES),
+    "telephone": _telephone,
+    "currency": _reader(*MONEY_RULES),
+    "unit": _reader(*UNIT_RULES),
+}
+_EXAMPLES = {
+    "cardinal": "a number such as 1,234.5",
+    "number": "a number such as 1,234.5",
+    "ordinal": "a number such as 22 or 22nd",
+    "digits": "digits such as 007",
+    "fraction": "a fraction such as 3/4",
+    "date": "a date such as 2021-01-03, or numbers in the order that format gives, such as dmy",
+    "time": "a time such as 3:30pm",
+    "telephone": "digits in groups such as 555-123-4567",
+    "currency": "an amount such as $3.50",
+    "unit": "a quantity such as 5kg",
+}
+KINDS = ("characters", "spell-out", *_READERS)
+"""What ``interpret-as`` may be."""
