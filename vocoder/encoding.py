@@ -1,16 +1,17 @@
 """Encoding of audio that comes in chunks, so that each can be sent before the next is there.
 
-The bytes do not depend on how the audio was cut. They are those of the whole file but for what only
-the end shows: sizes in WAV, length and checksum in FLAC, the gap-less playing information in MP3.
+The bytes do not depend on how the audio was cut. A stream lacks what only the end shows: sizes in
+WAV, length and checksum in FLAC, what MP3 needs to play without gaps.
 """
 
+import io
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 import soundfile
 
 from vocoder import audio
 from vocoder.audio import AudioFormat, Samples
+from vocoder.resampling import Resampler
 
 SHORT_FLAC_BLOCKS = 0.25
 """The highest compression level with blocks of 1152 samples; the usual ones have 4096."""
@@ -19,51 +20,74 @@ SHORT_FLAC_BLOCKS = 0.25
 class Encoder:
     """Encodes one signal as 16-bit mono PCM, WAV or FLAC, or as MP3.
 
-    PCM and WAV come out at once, FLAC in blocks of 1152 samples, MP3 in frames of 576 (of 1152 from
-    32 kHz on), two to three of which the encoder looks ahead.
+    In a stream, PCM and WAV come out at once, FLAC in blocks of 1152 samples, and MP3 in frames of
+    576 (of 1152 from 32 kHz on), two to three of which the encoder looks ahead.
+
+    Args:
+        audio_format: what to encode as.
+        rate_hz: of the samples.
+        to_rate_hz: of the audio; that of the samples where None.
+        whole: give nothing before the end, and then a file that :func:`vocoder.audio.encode` would
+            give. What is encoded is kept until then.
     """
 
-    def __init__(self, audio_format: AudioFormat, sample_rate_hz: int) -> None:
-        self._format, self._rate = audio_format, sample_rate_hz
-        self._ready = audio.wav_header(sample_rate_hz) if audio_format == "wav" else b""
+    def __init__(
+        self,
+        audio_format: AudioFormat,
+        rate_hz: int,
+        to_rate_hz: int | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
+        rate = rate_hz if to_rate_hz is None else to_rate_hz
+        self._resampler = Resampler(rate_hz, rate)
+        self._sink = io.BytesIO() if whole else _Sink()
         self._file: soundfile.SoundFile | None = None
-        if audio_format in ("flac", "mp3"):
-            settings = audio.file_settings(audio_format, sample_rate_hz)
-            if audio_format == "flac":
+        self._ready = b""
+        self._frame_to_drop = audio_format == "mp3" and not whole
+        if audio_format == "wav" and not whole:
+            self._sink.write(audio.wav_header(rate))
+        elif audio_format != "pcm":
+            settings = audio.file_settings(audio_format, rate)
+            if audio_format == "flac" and not whole:
                 settings["compression_level"] = SHORT_FLAC_BLOCKS
-            self._sink = _Sink()
             self._file = soundfile.SoundFile(
-                self._sink, "w", samplerate=sample_rate_hz, channels=1, **settings
+                self._sink, "w", samplerate=rate, channels=1, **settings
             )
-        self._begun = False
 
     def push(self, samples: Samples) -> bytes:
         """Take a chunk (T,) of any length; give what is encoded by now, which may be nothing."""
-        if self._file is None:
-            done, self._ready = self._ready, b""
-            return done + audio.encode(samples, self._rate, "pcm")
-        self._file.write(audio.to_pcm16(samples))
-        return self._drain()
+        self._write(self._resampler.push(samples))
+        return self._drained()
 
     def finish(self) -> bytes:
         """The rest; nothing may be pushed after it."""
-        if self._file is None:
-            return self.push(np.zeros(0, dtype=np.float32))
-        self._file.close()
-        return self._drain()
+        self._write(self._resampler.finish())
+        if self._file is not None:
+            self._file.close()
+        return self._sink.getvalue() if isinstance(self._sink, io.BytesIO) else self._drained()
 
-    def _drain(self) -> bytes:
-        data = self._sink.drain()
-        if self._format != "mp3" or self._begun:
-            return data
-        # The first frame is kept free for what only the end shows, and would be 24 to 72 ms of
-        # silence. It is zeros behind its header, so the next frame is where that recurs.
-        self._ready += data
-        start = self._ready.find(self._ready[:2], 2)
-        if start < 0:
+    def _write(self, samples: Samples) -> None:
+        pcm = audio.to_pcm16(samples)
+        if self._file is None:
+            self._sink.write(pcm.astype("<i2").tobytes())
+        else:
+            self._file.write(pcm)
+
+    def _drained(self) -> bytes:
+        if isinstance(self._sink, io.BytesIO):
             return b""
-        first, self._ready, self._begun = self._ready[start:], b"", True
-        return first
+        self._ready += self._sink.drain()
+        start = 0
+        if self._frame_to_drop:
+            # The first frame of an MP3 is kept free for what only the end shows, and would be 24 to
+            # 72 ms of silence. It is zeros behind its header: the next frame is where that recurs.
+            start = self._ready.find(self._ready[:2], 2)
+            if start < 0:
+                return b""
+            self._frame_to_drop = False
+        ready, self._ready = self._ready[start:], b""
+        return ready
 
 
 class _Sink:
