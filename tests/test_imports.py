@@ -13,6 +13,7 @@ LAYERS = [
     {"text"},
     {"acoustic"},
     {"voice"},
+    {"speech"},
     {"synthesizer"},
     {"corpus", "training", "evaluation", "bench"},
     {"cli"},

@@ -217,6 +217,10 @@ class AcousticConfig(Settings):
     prosody_layers: int = Field(4, ge=0, le=32, description="residual layers of the F0 predictor")
     decoder_channels: int = Field(192, ge=1, le=2048, description="width of the mel decoder")
     decoder_layers: int = Field(5, ge=0, le=32, description="residual layers of the mel decoder")
+    refiner_channels: int = Field(128, ge=1, le=2048, description="width of the refiner")
+    refiner_layers: int = Field(5, ge=0, le=32, description="residual layers of the refiner")
+    refiner_steps: int = Field(6, ge=0, le=64, description="its steps; 0 leaves the mel smooth")
+    refiner_spread: float = Field(0.7, ge=0.0, le=2.0, description="factor of its noise")
     kernel_size: int = Field(5, ge=1, le=31, description="taps of each convolution, odd")
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="in training")
 

@@ -1,4 +1,4 @@
-"""Features to audio: what the command line, the server and the evaluation all call."""
+"""Text or features to audio: what the command line, the server and the evaluation all call."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -8,13 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vocoder.acoustic.synthesis import Rendering
 from vocoder.audio import Samples
 from vocoder.errors import UserError
 from vocoder.features import Features, check_fingerprint, validate_mel
 from vocoder.generation import dispatch
 from vocoder.generation.correction import CorrectionChain
 from vocoder.generation.dispatch import Engine
-from vocoder.generation.noise import uniforms
+from vocoder.generation.noise import MAX_SEED, uniforms
+from vocoder.speech import (
+    PlannedSentence,
+    Speech,
+    Spoken,
+    next_seed,
+    planned,
+    renderings,
+)
+from vocoder.text.frontend import TextFrontEnd
 from vocoder.voice import Voice, VoiceRegistry
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.linear_prediction import LinearPrediction
@@ -24,8 +34,6 @@ CHUNK_FRAMES = 8
 
 STRETCHES = (16, 48, 128)
 """Frames that are conditioned before the rest: the first audio needs about so many."""
-
-MAX_SEED = 2**63 - 1
 
 
 class Request(NamedTuple):
@@ -56,6 +64,7 @@ class Synthesizer:
         self._weights, self._threads = weights, threads
         self._lock = threading.Lock()
         self._engines: dict[tuple[str, str, float], Engine] = {}
+        self._front_end = TextFrontEnd()
 
     def engine(self, voice: Voice, name: str | None = None) -> Engine:
         """The engine that speaks for a voice, made when first asked for.
@@ -107,6 +116,44 @@ class Synthesizer:
         """
         stretches = condition_stretches(voice, Request(features, speaker, seed))
         return self._chunks(self.engine(voice, engine), stretches, features, voice, seed)
+
+    def speak(self, speech: Speech, *, voice: Voice, engine: str | None = None) -> Iterator[Spoken]:
+        """Audio of a text, in chunks as it is generated, sentence by sentence.
+
+        Args:
+            speech: what to say and how.
+            voice: who speaks.
+            engine: by name; the synthesizer's own where None.
+
+        Raises:
+            UserError: before the first chunk, for a text, voice or setting that cannot be.
+        """
+        _check_seed(speech.seed)
+        self.engine(voice, engine)
+        return self._spoken(speech, renderings(speech, voice, self._front_end), voice, engine)
+
+    def _spoken(
+        self, speech: Speech, sentences: Iterator[Rendering], voice: Voice, engine: str | None
+    ) -> Iterator[Spoken]:
+        features_config, count, seed = voice.config.features, 0, speech.seed
+        for rendering in sentences:
+            text = rendering.sentence.text
+            words = rendering.timings(count / features_config.sample_rate_hz)
+            features = Features(rendering.mel, features_config, rendering.f0)
+            for chunk in self.vocode(
+                features, voice=voice, speaker=speech.speaker, seed=seed, engine=engine
+            ):
+                yield Spoken(chunk, text, words)
+                count, text, words = count + len(chunk), "", ()
+            seed = next_seed(seed)
+
+    def plan(self, speech: Speech, *, voice: Voice) -> Iterator[PlannedSentence]:
+        """What :meth:`speak` would say, without any audio.
+
+        Raises:
+            UserError: as :meth:`speak` does.
+        """
+        return planned(renderings(speech, voice, self._front_end))
 
     def _chunks(
         self,
@@ -161,6 +208,11 @@ class Synthesizer:
         return finished
 
 
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed <= MAX_SEED:
+        raise UserError(f"seed {seed} is not in 0 to {MAX_SEED}", param="seed")
+
+
 def _correction(voice: Voice, features: Features) -> CorrectionChain:
     settings = voice.manifest.generation
     return CorrectionChain(
@@ -182,8 +234,7 @@ def condition_stretches(voice: Voice, request: Request) -> Iterator[Conditioning
     """
     check_fingerprint(request.features.config.fingerprint(), voice.config.features)
     mel = validate_mel(request.features.mel, voice.config.features)
-    if not 0 <= request.seed <= MAX_SEED:
-        raise UserError(f"seed {request.seed} is not in 0 to {MAX_SEED}", param="seed")
+    _check_seed(request.seed)
     speaker = torch.zeros(1, len(voice.speakers))
     speaker[0, voice.speaker_index(request.speaker)] = 1.0
     device = voice.model.device

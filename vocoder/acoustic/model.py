@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vocoder.acoustic.harmonics import HarmonicMel
 from vocoder.acoustic.modules import ConvStack, ResidualConv
+from vocoder.acoustic.refiner import Refiner, normals
 from vocoder.config import AcousticConfig, FeatureConfig
 from vocoder.text.linguistic import CHANNELS, CONTEXT, SYMBOLS, frame_features, frame_index
 from vocoder.wavenet.conditioning import MelConditioning
@@ -81,6 +82,7 @@ class AcousticModel(nn.Module):
             taps,
             dropout,
         )
+        self.refiner = Refiner(config, features.n_mels)
         self.f0_mean: Tensor
         self.f0_spread: Tensor
         self.register_buffer("f0_mean", torch.full((speakers,), 5.0))
@@ -128,16 +130,35 @@ class AcousticModel(nn.Module):
         durations: Tensor,
         prosody: Prosody,
         mask: Tensor,
-    ) -> Tensor:
-        """Log-mel (B, n_mels, F) of phones with the given durations and prosody."""
+    ) -> tuple[Tensor, Tensor]:
+        """The mean log-mel of phones with the given durations and prosody.
+
+        Returns:
+            Log-mel (B, n_mels, F), and what the refiner is conditioned on (B, n_mels + C, F).
+        """
         index = frame_index(durations, mask.shape[1])
         linguistic = frame_features(
             phones.symbols, phones.context, durations, prosody.log_f0, prosody.voiced
         )
         harmonic = self.harmonics(prosody.log_f0) * prosody.voiced[:, None]
         x = torch.cat((_at(encoded, index), linguistic, prosody.energy[:, None], harmonic), 1)
-        mel = self.decoder(x, mask[:, None]).float()
-        return mel * MelConditioning.MEL_SPREAD + MelConditioning.MEL_CENTRE
+        hidden = self.decoder.hidden(x, mask[:, None])
+        mel = self.decoder.output(hidden)
+        condition = torch.cat((mel, hidden), 1)
+        return mel.float() * MelConditioning.MEL_SPREAD + MelConditioning.MEL_CENTRE, condition
+
+    def refine(self, mel: Tensor, condition: Tensor, mask: Tensor, seed: int) -> Tensor:
+        """One of the ways to say what ``mel`` is the middle of, for one sentence.
+
+        Args:
+            mel, condition: of :meth:`decode`, B = 1.
+            mask: (1, F).
+            seed: of the noise.
+        """
+        if not self.config.refiner_steps:
+            return mel
+        noise = self.config.refiner_spread * normals(seed, mel.shape[1], mel.shape[2])
+        return mel + self.refiner.draw(noise.to(mel.device), condition, mask)
 
 
 def _at(encoded: Tensor, index: Tensor) -> Tensor:

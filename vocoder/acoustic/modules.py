@@ -42,7 +42,11 @@ class ConvStack(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Sequence (B, inputs, T) and its mask (B, 1, T) -> (B, outputs, T)."""
+        return self.output(self.hidden(x, mask))
+
+    def hidden(self, x: Tensor, mask: Tensor) -> Tensor:
+        """What the output projection sees (B, channels, T); arguments as in forward."""
         x = self.input(x * mask)
         for layer in self.layers:
             x = layer(x, mask)
-        return self.output(self.norm(x.transpose(1, 2)).transpose(1, 2))
+        return self.norm(x.transpose(1, 2)).transpose(1, 2)

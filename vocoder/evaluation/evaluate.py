@@ -21,9 +21,9 @@ from vocoder.evaluation.griffin_lim import griffin_lim
 from vocoder.evaluation.metrics import Metrics, measure
 from vocoder.features import Features, check_fingerprint
 from vocoder.generation.dispatch import Engine
-from vocoder.generation.noise import DRAWS
+from vocoder.generation.noise import DRAWS, MAX_SEED
 from vocoder.progress import track
-from vocoder.synthesizer import MAX_SEED, Request, Synthesizer, condition
+from vocoder.synthesizer import Request, Synthesizer, condition
 from vocoder.voice import Voice, VoiceRegistry
 from vocoder.wavenet.distributions import bits
 

@@ -15,6 +15,9 @@ _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 
+MAX_SEED = 2**63 - 1
+"""Greatest seed that callers may give."""
+
 
 def philox(seed: Tensor, counter: Tensor) -> Tensor:
     """Four 32-bit words for each (seed, counter) pair.

@@ -74,7 +74,11 @@ def phones(sentence: Sentence, pauses: frozenset[int] = frozenset()) -> Phones:
         pauses: indices of words after which the speaker paused though the text has no comma there.
     """
     words = [
-        Word(word.text, word.phonemes, word.pause or ("," if index in pauses else ""))
+        Word(
+            word.text,
+            word.phonemes,
+            word.pause or ("," if index in pauses or word.break_s is not None else ""),
+        )
         for index, word in enumerate(sentence.words)
     ]
     places = _places(words)
@@ -92,11 +96,7 @@ def phones(sentence: Sentence, pauses: frozenset[int] = frozenset()) -> Phones:
     spoken = [None if index < 0 else sentence.words[index] for index in owners]
     silent = [symbol < SILENCES for symbol in symbols]
     seconds = [
-        sentence.break_s or float("nan")
-        if word is None
-        else word.break_s
-        if pause and word.break_s is not None
-        else float("nan")
+        word.break_s if word and pause and word.break_s is not None else float("nan")
         for word, pause in zip(spoken, silent, strict=True)
     ]
     return Phones(
@@ -152,8 +152,8 @@ def frame_index(durations: Tensor, frames: int) -> Tensor:
     """
     ends = durations.cumsum(1)
     at = torch.arange(frames, device=durations.device).expand(len(durations), -1).contiguous()
-    last = (durations > 0).long().mul(torch.arange(1, durations.shape[1] + 1)).amax(1) - 1
-    return torch.searchsorted(ends, at, right=True).minimum(last[:, None])
+    last = torch.searchsorted(ends, ends[:, -1:])
+    return torch.searchsorted(ends, at, right=True).minimum(last)
 
 
 def frame_features(

@@ -1,6 +1,5 @@
 """Training an acoustic model on an aligned corpus."""
 
-import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,16 +12,18 @@ from torch.nn.utils.rnn import pad_sequence
 import vocoder
 from vocoder import audio, voice
 from vocoder.acoustic.model import AcousticModel, PhoneBatch, Prosody, energy_of
+from vocoder.acoustic.synthesis import render
 from vocoder.corpus.alignment import AlignedUtterance, aligned_of
 from vocoder.corpus.manifest import Corpus, Split, Utterance
 from vocoder.errors import FeatureError, TrainingError
-from vocoder.features import check_fingerprint
+from vocoder.features import Features, check_fingerprint
+from vocoder.synthesizer import Synthesizer
 from vocoder.training.config import AcousticTraining
 from vocoder.training.log import RunLog
 from vocoder.training.task import Loss
 from vocoder.voice import AcousticProvenance
 
-VOICING_WEIGHT, PROSODY_WEIGHT, DURATION_WEIGHT = 0.2, 0.5, 0.5
+VOICING_WEIGHT, PROSODY_WEIGHT, DURATION_WEIGHT, FLOW_WEIGHT = 0.2, 0.5, 0.5, 0.5
 BUCKET = 4
 """A batch is drawn from so many times its rows of like length."""
 
@@ -57,6 +58,8 @@ class AcousticBatch(NamedTuple):
         durations: (B, N), int64; 0 in the padding.
         log_f0, voiced, mel: as in :class:`Row`, (B, F) and (B, n_mels, F).
         mask: 1 for frames, 0 for padding (B, F).
+        noise: for the refiner, standard normal (B, n_mels, F).
+        time: for the refiner, 0 to 1 (B,).
     """
 
     symbols: Tensor
@@ -68,6 +71,8 @@ class AcousticBatch(NamedTuple):
     voiced: Tensor
     mel: Tensor
     mask: Tensor
+    noise: Tensor
+    time: Tensor
 
     @property
     def phones(self) -> PhoneBatch:
@@ -80,12 +85,13 @@ class AcousticBatch(NamedTuple):
         return Prosody(self.log_f0, self.voiced, energy_of(self.mel))
 
 
-def collate(rows: list[Row]) -> AcousticBatch:
-    """Rows as a batch."""
+def collate(rows: list[Row], generator: np.random.Generator) -> AcousticBatch:
+    """Rows as a batch, with noise from the generator."""
 
     def padded(parts: list[Tensor]) -> Tensor:
         return pad_sequence(parts, batch_first=True)
 
+    mel = padded([row.mel.T for row in rows]).transpose(1, 2)
     return AcousticBatch(
         padded([row.symbols for row in rows]),
         padded([row.context for row in rows]),
@@ -94,8 +100,10 @@ def collate(rows: list[Row]) -> AcousticBatch:
         padded([row.durations for row in rows]),
         padded([row.log_f0 for row in rows]),
         padded([row.voiced for row in rows]),
-        padded([row.mel.T for row in rows]).transpose(1, 2),
+        mel,
         padded([torch.ones(len(row.voiced)) for row in rows]),
+        torch.from_numpy(generator.standard_normal(mel.shape, dtype=np.float32)),
+        torch.from_numpy(generator.random(len(rows), dtype=np.float32)),
     )
 
 
@@ -136,7 +144,8 @@ def read_row(
 
 
 class Objective(nn.Module):
-    """Mean absolute errors of durations, prosody and log-mel, and the voicing's cross-entropy."""
+    """Mean absolute errors of durations, prosody and log-mel, the voicing's cross-entropy, and the
+    refiner's squared error."""
 
     def __init__(self, model: AcousticModel, *, bf16: bool) -> None:
         super().__init__()
@@ -158,10 +167,13 @@ class Objective(nn.Module):
         f0 = _mean((found.log_f0 - prosody.log_f0).abs() / spread, mask * prosody.voiced)
         voicing = F.binary_cross_entropy_with_logits(logit, prosody.voiced, reduction="none")
         energy = _mean((found.energy - prosody.energy).abs(), mask)
-        mel = self.model.decode(encoded, phones, batch.durations, prosody, mask)
+        mel, condition = self.model.decode(encoded, phones, batch.durations, prosody, mask)
         mel_error = _mean((mel - batch.mel).abs().mean(1), mask)
+        residual = (batch.mel - mel).detach()
+        flow = self.model.refiner.loss(residual, batch.noise, batch.time, condition.detach(), mask)
         total = (
             mel_error
+            + FLOW_WEIGHT * _mean(flow, mask)
             + DURATION_WEIGHT * duration
             + PROSODY_WEIGHT * (f0 + energy)
             + VOICING_WEIGHT * _mean(voicing, mask)
@@ -170,6 +182,7 @@ class Objective(nn.Module):
             total,
             {
                 "mel": mel_error,
+                "flow": _mean(flow, mask),
                 "duration": duration,
                 "f0": f0,
                 "energy": energy,
@@ -234,7 +247,7 @@ class AcousticTask:
         bucket = min(len(self.rows), BUCKET * size)
         first = int(generator.integers(0, len(self.rows) - bucket + 1))
         chosen = generator.choice(bucket, min(size, bucket), replace=False)
-        return collate([self.rows[first + int(index)] for index in chosen])
+        return collate([self.rows[first + int(index)] for index in chosen], generator)
 
     def seconds(self, batch: AcousticBatch) -> float:
         """Audio in a batch."""
@@ -252,7 +265,7 @@ class AcousticTask:
         assert isinstance(model, AcousticModel)
         objective = Objective(model, bf16=False)
         rows = self.held_out[: self.config.validation_clips]
-        batch = collate(rows)
+        batch = collate(rows, np.random.default_rng(0))
         batch = AcousticBatch(*(part.to(self.device) for part in batch))
         figures = {name: float(part) for name, part in objective(batch).parts.items()}
         predicted = model.log_durations(model.encode(batch.phones), batch.phones).exp()
@@ -276,19 +289,17 @@ class AcousticTask:
 
     def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
         """Speak held-out sentences from their phones."""
-        # Imported here: only a run that asks for samples needs the synthesizer.
-        from vocoder.synthesizer import Synthesizer
-
         assert isinstance(model, AcousticModel)
-        speaking = dataclasses.replace(self.voice, acoustic=model.cpu())
-        registry = voice.VoiceRegistry(self.voice.folder.parent)
-        synthesizer = Synthesizer(registry)
         aligned = aligned_of(self.corpus, "validation") or aligned_of(self.corpus, "train")
+        chosen = aligned[:: max(1, len(aligned) // self.config.sample_clips)]
         rate = self.corpus.features.sample_rate_hz
-        for utterance, found in aligned[:: max(1, len(aligned) // self.config.sample_clips)]:
-            samples = np.concatenate(
-                list(synthesizer.read([found.sentence], speaking, utterance.speaker))
-            )
+        synthesizer = Synthesizer(voice.VoiceRegistry(self.voice.folder.parent))
+        for utterance, found in chosen[: self.config.sample_clips]:
+            speaker = self.speakers.index(utterance.speaker)
+            rendering = render(model.cpu(), found.sentence, speaker)
+            features = Features(rendering.mel, self.corpus.features)
+            chunks = synthesizer.vocode(features, voice=self.voice, speaker=utterance.speaker)
+            samples = np.concatenate(list(chunks))
             name = f"{utterance.speaker}-{utterance.id}"
             audio.write(log.folder / "samples" / f"step-{step:07d}" / f"{name}.wav", samples, rate)
             log.board.add_audio(name, torch.from_numpy(samples), step, sample_rate=rate)

@@ -1,0 +1,81 @@
+"""The refiner: what a mean spectrogram lacks, drawn by flow matching.
+
+A decoder trained on absolute errors gives the median of all the ways to say a phone: too smooth.
+The refiner learns a field that carries noise to what was left over in recordings (conditional flow
+matching along straight lines, Lipman et al. 2023, arXiv 2210.02747; for speech: Mehta et al. 2024,
+Matcha-TTS, arXiv 2309.03199), and a few Euler steps along it draw one of those ways.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from vocoder.acoustic.modules import ConvStack
+from vocoder.config import AcousticConfig
+from vocoder.generation.noise import uniforms
+
+TIME_CHANNELS = 3
+
+
+class Refiner(nn.Module):
+    """The field that moves a residual of the mel, given the mean mel and what led to it."""
+
+    def __init__(self, config: AcousticConfig, n_mels: int) -> None:
+        super().__init__()
+        self.steps = config.refiner_steps
+        self.field = ConvStack(
+            2 * n_mels + config.decoder_channels + TIME_CHANNELS,
+            config.refiner_channels,
+            n_mels,
+            config.refiner_layers,
+            config.kernel_size,
+            config.dropout,
+        )
+
+    def forward(self, residual: Tensor, time: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
+        """The field's direction.
+
+        Args:
+            residual: on its way from noise (B, n_mels, F).
+            time: from 0 at the noise to 1 (B,).
+            condition: the mean mel and the decoder's last layer (B, n_mels + C, F).
+            mask: 1 for frames, 0 for padding (B, F).
+
+        Returns:
+            (B, n_mels, F).
+        """
+        waves = torch.stack((time, (math.pi * time).cos(), (2 * math.pi * time).cos()), 1)
+        waves = waves[..., None].expand(-1, -1, residual.shape[2]).to(condition.dtype)
+        x = torch.cat((residual.to(condition.dtype), condition, waves), 1)
+        return self.field(x, mask[:, None]).float()
+
+    def loss(
+        self, residual: Tensor, noise: Tensor, time: Tensor, condition: Tensor, mask: Tensor
+    ) -> Tensor:
+        """Squared error of the direction at a point of the line from ``noise`` to ``residual``.
+
+        Returns:
+            The mean over bands (B, F).
+        """
+        part = time[:, None, None]
+        direction = self(torch.lerp(noise, residual, part), time, condition, mask)
+        return (direction - (residual - noise)).square().mean(1)
+
+    def draw(self, noise: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
+        """A residual (B, n_mels, F), by Euler steps from ``noise`` of the same shape."""
+        x = noise
+        for step in range(self.steps):
+            time = torch.full((len(x),), step / self.steps, device=x.device)
+            x = x + self(x, time, condition, mask) / self.steps
+        return x
+
+
+def normals(seed: int, n_mels: int, frames: int) -> Tensor:
+    """Standard normal noise (1, n_mels, F), a function of the seed; no value depends on F."""
+    pairs = -(-n_mels // 2)
+    start = torch.zeros(1, dtype=torch.int64)
+    first, second = uniforms(torch.tensor([seed]), start, frames * pairs)[0].double().unbind(-1)
+    radius, angle = (-2 * first.log()).sqrt(), 2 * math.pi * second
+    drawn = torch.stack((radius * angle.cos(), radius * angle.sin()), -1)
+    return drawn.reshape(frames, 2 * pairs)[:, :n_mels].T[None].float()
