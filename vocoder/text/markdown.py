@@ -10,7 +10,8 @@ _RULES = [
     (re.compile(r"(?m)^['~]{3,}[^\n]*$"), "\n"),  # code fences
     (re.compile(r"(?m)^(?:[-*_=] ?){3,}$"), "\n"),  # rules
     (re.compile(r"(?m)^(?:> ?)+"), ""),
-    (re.compile(r"(?m)^#{1,6} (.*?)#*$"), rf"{PARAGRAPH}\1{PARAGRAPH}"),
+    (re.compile(r"(?m)(?<=\w) #+$"), ""),
+    (re.compile(r"(?m)^#{1,6} ([^\n]*)$"), rf"{PARAGRAPH}\1{PARAGRAPH}"),
     (re.compile(r"(?m)^[-*+·] (?:\[[ xX]\] )?"), PARAGRAPH),
     (re.compile(r"(?m)^(\d{1,3})[.)] "), rf"{PARAGRAPH}\1, "),
     (re.compile(r"!?\[([^\[\]\n]{0,500})\]\([^()\s]{0,2000}\)"), r"\1"),

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import gruut_lang_en
 
 from vocoder.errors import TextError
-from vocoder.text.additions import ADDITIONS
+from vocoder.text.additions import ADDITIONS, READINGS, SINGLE_READING
 from vocoder.text.characters import fold, words
 from vocoder.text.tagging import LettersToSounds, Tagger
 from vocoder.text.utterance import PHONEMES, STRESS_MARKS, VOWELS, Phoneme
@@ -30,7 +30,7 @@ _SIGN = re.compile("|".join(map(re.escape, _WRITTEN)))
 _IGNORED = re.compile(r"[\s.ː‿/]+")  # syllables, length, liaison: not distinguished here
 _LETTER = "letter"
 _LONGEST_GUESS = 40
-_OTHER_TAGS = {"VBN": "VBD", "RB": "JJ", "JJ": "VBN", "VBD": "VBN"}
+_OTHER_TAGS = {"VBN": "VBD", "RB": "JJ"}
 """Where the lexicon has no reading for a tag: the tag whose reading sounds the same."""
 
 
@@ -102,7 +102,7 @@ class Pronouncer:
         models = _models()
         spellings = [fold(word) for word in sentence]
         ambiguous = len(sentence) > 1 and not models.readings.keys().isdisjoint(spellings)
-        tags = models.tagger(sentence) if ambiguous else ["NN"] * len(sentence)
+        tags = models.tagger(sentence) if ambiguous else [""] * len(sentence)
         found: list[Pronunciation] = []
         for place in reversed(range(len(sentence))):
             following = found[-1] if found else ()
@@ -154,9 +154,16 @@ class _Models:
                 tag = role.removeprefix("gruut:")
                 self.readings.setdefault(word, {}).setdefault(tag, sounds)
         database.close()
-        for word, sounds in ADDITIONS.items():
-            self._sounds[word] = sounds
-            self.readings.pop(word, None)
+        self._sounds |= ADDITIONS
+        self.readings |= READINGS
+        self._letter_a = self.readings.pop("a")[_LETTER]
+        self.readings = {
+            word: readings
+            for word, readings in self.readings.items()
+            if word not in SINGLE_READING
+            and word not in ADDITIONS
+            and {*readings.values(), self._sounds[word]} != {self._sounds[word]}
+        }
         self.tagger = Tagger(folder / "pos" / "model.crf")
         self._guessed = LettersToSounds(folder / "g2p" / "model.crf")
         self.guess = functools.lru_cache(maxsize=10_000)(self._guess)
@@ -167,8 +174,8 @@ class _Models:
     def look_up(self, word: str, spelling: str, tag: str) -> Pronunciation:
         if not spelling.strip("'"):
             raise TextError(f"{word[:64]!r} cannot be pronounced: write it in Latin letters")
-        if len(word) == 1 and word.isupper():
-            tag = _LETTER
+        if spelling == "a" and word.isupper():
+            return _parsed(self._letter_a)
         if spelling in self.readings:
             return _parsed(self._read(spelling, tag))
         if spelling in self._sounds:
@@ -201,7 +208,7 @@ class _Models:
             return _parsed(self._sounds[stem])
         stem, apostrophe, ending = spelling.rpartition("'")
         if apostrophe and ending == "s" and stem.strip("'"):
-            base = self.look_up(stem, stem, "NN")
+            base = self.look_up(stem, stem, "")
             return (*base, *plural(base[-1].symbol))
         for ending, replacement in _ENDINGS:
             stem = spelling.removesuffix(ending) + replacement
@@ -215,12 +222,12 @@ class _Models:
         return ()
 
     def _spelled(self, letters: str) -> Pronunciation:
-        sounds = [
-            self.readings.get(letter, {}).get(_LETTER, self._sounds[letter])
+        names = (
+            self._letter_a if letter == "a" else self._sounds[letter]
             for letter in letters
             if letter != "'"
-        ]
-        return _parsed(" ".join(sounds))
+        )
+        return _parsed(" ".join(names))
 
 
 _ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ing", ""), ("ing", "e"), ("ed", ""), ("ed", "e"))

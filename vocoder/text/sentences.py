@@ -19,7 +19,8 @@ MOST_WORDS = 60
 
 _LONGEST_PIECE = 2000
 _STOP = re.compile(
-    rf"(?P<stop>[.!?]+)(?P<closing>[\"')\]]*)(?=[\s{SIGN_MARK}{WORD_MARK}]|$)|{PARAGRAPH}"
+    rf"(?<![.!?])(?P<stop>[.!?]++)(?P<closing>[\"')\]]*+)(?=[\s{SIGN_MARK}{WORD_MARK}]|$)"
+    rf"|{PARAGRAPH}"
 )
 _NEXT = re.compile(rf"[\s\"'(\[{SIGN_MARK}]*(?P<word>[^\W_]+)?")
 _LAST_TOKEN = re.compile(r"[\w.'&]+$")
@@ -56,18 +57,19 @@ def split(text: str) -> Iterator[Piece]:
 
     Marks of silent signs that follow the last sentence are part of it.
     """
-    last: Piece | None = None
+    silent: list[str] = []  # signs before the first words
+    last: list[str] = []
+    whole = True
     for piece in _split(text):
-        if last is None or _SPOKEN.search(piece.text):
-            if last is not None and not _SPOKEN.search(last.text):
-                piece = Piece(_SIGNS.sub("", last.text) + piece.text, piece.whole)
-            elif last is not None:
-                yield last
-            last = piece
-        else:
-            last = Piece(last.text + _SIGNS.sub("", piece.text), last.whole and piece.whole)
-    if last is not None and _SPOKEN.search(last.text):
-        yield last
+        if not _SPOKEN.search(piece.text):
+            (last or silent).append(_SIGNS.sub("", piece.text))
+            continue
+        if last:
+            yield Piece("".join(last), whole)
+        last, whole = [*silent, piece.text], piece.whole
+        silent = []
+    if last:
+        yield Piece("".join(last), whole)
 
 
 def _split(text: str) -> Iterator[Piece]:
