@@ -14,7 +14,7 @@ import vocoder
 from server import docs, errors, logs
 from server.generations import Generations
 from server.middleware import BodyLimit, RequestContext
-from server.routes import health, vocode, voices
+from server.routes import health, speech, vocode, voices
 from server.service import Readiness, Service
 from server.settings import ServerSettings
 from vocoder.errors import ConfigError
@@ -41,9 +41,9 @@ def create_app(settings: ServerSettings, synthesizer: Synthesizer) -> FastAPI:
         yield
 
     app = FastAPI(
-        title="WaveNet vocoder",
+        title="WaveNet speech",
         version=vocoder.__version__,
-        description="Acoustic features in, speech out. Every error is an `ErrorResponse`.",
+        description="Text or acoustic features in, speech out. Every error is an `ErrorResponse`.",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -56,7 +56,7 @@ def create_app(settings: ServerSettings, synthesizer: Synthesizer) -> FastAPI:
     app.state.service = service
     errors.install(app)
     docs.install(app)
-    for routes in (vocode, voices, health):
+    for routes in (speech, vocode, voices, health):
         app.include_router(routes.router)
     return app
 

@@ -19,6 +19,7 @@ from vocoder.errors import (
     EngineError,
     FeatureError,
     NotFoundError,
+    TextError,
     UserError,
     VoiceError,
 )
@@ -30,6 +31,7 @@ STATUSES: dict[type[UserError], int] = {
     ConfigError: 422,
     EngineError: 422,
     FeatureError: 422,
+    TextError: 422,
 }
 """Status of each kind of user error; 400 where a kind is not listed."""
 
@@ -61,12 +63,24 @@ def error_response(
     param: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """The response of an error; its ``type`` follows from the status."""
+    """The response of an error."""
+    body = error_body(status, message, code=code, param=param)
+    return JSONResponse(body, status, headers)
+
+
+def error_body(
+    status: int, message: str, *, code: str, param: str | None = None
+) -> dict[str, dict[str, str | None]]:
+    """The JSON of an error; its ``type`` follows from the status."""
     kind = {404: "not_found_error", 503: "overloaded_error"}.get(
         status, "server_error" if status >= 500 else "invalid_request_error"
     )
-    body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
-    return JSONResponse(body, status, headers)
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def status_of(error: UserError) -> int:
+    """The status that a mistake is answered with."""
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 400)
 
 
 def validation_refusal(errors: Sequence[Any], known: Sequence[str], where: str) -> Refusal:
@@ -122,8 +136,7 @@ def install(app: FastAPI) -> None:
 
     async def mistaken(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, UserError)
-        status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 400)
-        return error_response(status, str(error), code=error.code, param=error.param)
+        return error_response(status_of(error), str(error), code=error.code, param=error.param)
 
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -3,8 +3,8 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -22,7 +22,7 @@ class Generations:
 
     Args:
         concurrent: jobs that run at a time.
-        waiting: jobs that may wait for a turn; one more is refused.
+        waiting: clients that may wait for a turn; one more is refused.
         retry_after_s: what the refused client is told to wait.
     """
 
@@ -35,17 +35,14 @@ class Generations:
 
     @property
     def live(self) -> int:
-        """Jobs that run or wait."""
+        """Clients whose jobs run or wait."""
         return self._live
 
-    async def run(self, job: Callable[[threading.Event], Result]) -> Result:
-        """The result of ``job``, which looks at the event it is given now and then.
-
-        Cancelled while it waits, the job leaves the queue. Cancelled while it runs, the event is
-        set; the job keeps its place until it has seen that and returned.
+    def place(self) -> "Place":
+        """A place among the clients, to be left in the end.
 
         Raises:
-            Refusal: 503, as many jobs as may wait are waiting.
+            Refusal: 503, as many as may wait are waiting.
         """
         with self._lock:
             if self._live >= self._most:
@@ -57,17 +54,59 @@ class Generations:
                     headers={"retry-after": str(self._retry_after_s)},
                 )
             self._live += 1
-        stop = threading.Event()
-        future = self._executor.submit(job, stop)
-        future.add_done_callback(self._leave)
-        try:
-            return await asyncio.wrap_future(future)
-        finally:
-            stop.set()
+        return Place(self._executor, self._leave)
 
-    def _leave(self, future: Future[Result]) -> None:
+    async def run(self, job: Callable[[threading.Event], Result]) -> Result:
+        """The result of one job; see :meth:`Place.run`.
+
+        Raises:
+            Refusal: 503, as many as may wait are waiting.
+        """
+        place = self.place()
+        try:
+            return await place.run(job)
+        finally:
+            place.leave()
+
+    def _leave(self) -> None:
         with self._lock:
             self._live -= 1
+
+
+class Place:
+    """One client's place: its jobs run one after the other, each when its turn comes."""
+
+    def __init__(self, executor: Executor, left: Callable[[], None]) -> None:
+        self._executor = executor
+        self._left = left
+        self._stop = threading.Event()
+        self._last: Future[Any] | None = None
+
+    async def run(self, job: Callable[[threading.Event], Result]) -> Result:
+        """The result of ``job``, which looks at the event it is given now and then.
+
+        Cancelled while it waits, the job leaves the queue.
+        """
+        future = self._executor.submit(job, self._stop)
+        self._last = future
+        return await asyncio.wrap_future(future)
+
+    def leave(self, then: Callable[[], None] = lambda: None) -> None:
+        """Stop the job that may be running; the place is free when it has seen that and returned.
+
+        Args:
+            then: to be called when no job runs any more.
+        """
+
+        def end(_: object = None) -> None:
+            then()
+            self._left()
+
+        self._stop.set()
+        if self._last is None:
+            end()
+        else:
+            self._last.add_done_callback(end)
 
 
 async def while_connected(request: Request, work: "asyncio.Task[Result]") -> Result:

@@ -1,13 +1,15 @@
 """What requests and answers hold. Unknown keys are refused."""
 
 from enum import IntEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
+from vocoder.acoustic.synthesis import TimedWord
 from vocoder.audio import AudioFormat
 from vocoder.config import FeatureConfig
-from vocoder.synthesizer import MAX_SEED
+from vocoder.generation.noise import MAX_SEED
+from vocoder.speech import PITCHES, SPEEDS
 
 
 class OutputRate(IntEnum):
@@ -41,7 +43,7 @@ class VocodeOptions(BaseModel):
         description="same seed, voice, engine and features: same audio; drawn where absent",
     )
     response_format: AudioFormat = Field(
-        "wav", description="16-bit mono; `pcm` is little-endian without a header"
+        "wav", description="mono, 16-bit; `pcm` is little-endian without a header"
     )
     sample_rate: OutputRate | None = Field(
         None, description="resample to this many Hz; the voice's own rate where absent"
@@ -51,7 +53,7 @@ class VocodeOptions(BaseModel):
     )
     stream: bool = Field(
         False,
-        description="send `wav` or `pcm` at the voice's own rate while it is being generated",
+        description="send the audio while it is being generated",
     )
 
 
@@ -66,6 +68,127 @@ class VocodeRequest(VocodeOptions):
     features: dict[str, str | int | float] | None = Field(
         None, description="settings that `mel` was made with; each one given must be the voice's"
     )
+
+
+class VoiceReference(BaseModel):
+    """A voice as an object, as OpenAI's clients name custom voices."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Name
+
+
+Word = Annotated[str, Field(min_length=1, max_length=100)]
+Ipa = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class SpeechRequest(BaseModel):
+    """What to say and how: OpenAI's fields, and ours after `stream_format`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    model: Name | None = Field(
+        None,
+        description="voice id; the default voice where absent, and for `tts-1`, `tts-1-hd` and "
+        "`gpt-4o-mini-tts`",
+    )
+    input: str = Field(min_length=1, description="the text, of at most `max_text_chars` characters")
+    voice: Name | VoiceReference | None = Field(
+        None,
+        description="a speaker of the model's voice, another voice's id, `voice/speaker`, or one "
+        "of OpenAI's names, each of which means one of the speakers; the first where absent",
+    )
+    instructions: str | None = Field(None, description="taken for OpenAI's clients, and not used")
+    response_format: AudioFormat = Field(
+        "mp3",
+        description="mono; `pcm` is 16-bit little-endian without a header. `opus` and `aac` are "
+        "not made",
+    )
+    speed: float = Field(1.0, ge=SPEEDS[0], le=SPEEDS[1], description="factor")
+    stream_format: Literal["audio", "sse"] = Field(
+        "audio", description="the audio itself, or events that hold it"
+    )
+    speaker: Name | None = Field(None, description="goes before the one that `voice` means")
+    seed: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_SEED,
+        description="same seed, voice, engine and text: same audio; drawn where absent",
+    )
+    pitch: float = Field(0.0, ge=PITCHES[0], le=PITCHES[1], description="shift in semitones")
+    ssml: bool = Field(False, description="whether `input` is SSML")
+    lexicon: dict[Word, Ipa] | None = Field(
+        None, max_length=1000, description="words and how they are pronounced, in the IPA"
+    )
+    sample_rate: OutputRate | None = Field(
+        None, description="in Hz; where absent 24,000 for `pcm`, else the voice's own rate"
+    )
+    engine: Name | None = Field(
+        None, description="engine by name; the server's choice where absent"
+    )
+    stream: bool = Field(
+        True,
+        description="send the audio while it is being generated; else as a whole file, for a text "
+        "of at most `max_whole_text_chars` characters",
+    )
+    timings: bool = Field(
+        False, description="with `sse`: send when each word and phoneme is spoken"
+    )
+
+
+class PhonemeTiming(BaseModel):
+    """A phoneme in time."""
+
+    symbol: str = Field(description="IPA with its stress mark, or a pause as it is written")
+    start_s: float = Field(description="from the start of the whole audio")
+    end_s: float
+
+
+class WordTiming(BaseModel):
+    """A word of the text as it is spoken, in time."""
+
+    text: str
+    start_s: float = Field(description="from the start of the whole audio")
+    end_s: float = Field(description="end of its last phoneme, without the pause after it")
+    phonemes: list[PhonemeTiming] = Field(description="with the pause after the word")
+
+    @classmethod
+    def of(cls, word: TimedWord) -> Self:
+        """A word's timing, to the microsecond."""
+        phonemes = [
+            PhonemeTiming(
+                symbol=phoneme.symbol,
+                start_s=round(phoneme.start_s, 6),
+                end_s=round(phoneme.end_s, 6),
+            )
+            for phoneme in word.phonemes
+        ]
+        return cls(
+            text=word.text,
+            start_s=round(word.start_s, 6),
+            end_s=round(word.end_s, 6),
+            phonemes=phonemes,
+        )
+
+
+class SentencePlan(BaseModel):
+    """A sentence that would be spoken."""
+
+    text: str = Field(description="as it is spoken: numbers and abbreviations written out")
+    phonemes: str = Field(description="in the IPA")
+    duration_s: float
+    words: list[WordTiming]
+
+
+class SpeechPlan(BaseModel):
+    """What a request would say, without the audio."""
+
+    model: str = Field(description="voice id")
+    speaker: str
+    text: str = Field(description="as it is spoken")
+    phonemes: str = Field(description="in the IPA")
+    duration_s: float = Field(description="of the whole audio")
+    sentences: list[SentencePlan]
 
 
 class ErrorDetail(BaseModel):
@@ -90,6 +213,7 @@ class VoiceInfo(BaseModel):
     id: str
     name: str
     speakers: list[str]
+    reads_text: bool = Field(description="whether it speaks text; else features only")
     sample_rate_hz: int = Field(description="the voice's own rate")
     licence: str
     hash: str = Field(description="SHA-256 of the weights, as in X-Voice-Hash")

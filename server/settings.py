@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from vocoder.errors import ConfigError
 
@@ -24,7 +24,14 @@ class ServerSettings(BaseSettings):
         None, description="number format of the weights; the engine's own choice if not given"
     )
     max_body_bytes: int = Field(16 * 2**20, ge=1, description="largest request body, in bytes")
-    max_audio_s: float = Field(60.0, gt=0, description="longest audio a request, in seconds")
+    max_audio_s: float = Field(60.0, gt=0, description="longest audio from features, in seconds")
+    max_text_chars: int = Field(100_000, ge=1, description="longest text a request, in characters")
+    max_whole_text_chars: int = Field(
+        5_000, ge=1, description="longest text that is answered in one piece, in characters"
+    )
+    voice_aliases: dict[str, str] = Field(
+        {}, description="further names of voices: each means a speaker, a voice or voice/speaker"
+    )
     concurrent_generations: int = Field(2, ge=1, le=1024, description="generations at a time")
     waiting_generations: int = Field(16, ge=0, description="requests that may wait for a turn")
     retry_after_s: int = Field(5, ge=1, description="what a refused client is told to wait")
@@ -42,6 +49,12 @@ class ServerSettings(BaseSettings):
         """
         try:
             return cls(**{key: value for key, value in given.items() if value is not None})
+        except SettingsError:
+            name = f"{ENVIRONMENT_PREFIX}VOICE_ALIASES"
+            raise ConfigError(
+                f'server setting {name} is not JSON: write it as {{"name": "voice/speaker"}}',
+                param="voice_aliases",
+            ) from None
         except ValidationError as error:
             first = error.errors()[0]
             key = str(first["loc"][0]) if first["loc"] else ""

@@ -11,12 +11,20 @@ import uvicorn
 from fastapi import FastAPI
 
 from vocoder import voice
-from vocoder.config import ConditioningConfig, FeatureConfig, ModelConfig, StackConfig
+from vocoder.acoustic.model import AcousticModel
+from vocoder.config import (
+    AcousticConfig,
+    ConditioningConfig,
+    FeatureConfig,
+    ModelConfig,
+    StackConfig,
+)
 from vocoder.features import Features
 from vocoder.voice import VoiceManifest
 from vocoder.wavenet.model import WaveNet
 
 VOCODE_URL = "/v1/audio/vocode"
+SPEECH_URL = "/v1/audio/speech"
 FEATURES = FeatureConfig(
     sample_rate_hz=8000, n_fft=256, win_length=256, hop_length=40, n_mels=8, f_max_hz=4000.0
 )
@@ -32,13 +40,28 @@ CONFIG = ModelConfig(
 )
 
 
-def save_voice(folder: Path, voice_id: str, seed: int = 0) -> None:
+ACOUSTIC = AcousticConfig(
+    encoder_channels=8,
+    encoder_layers=1,
+    prosody_channels=8,
+    prosody_layers=1,
+    decoder_channels=8,
+    decoder_layers=1,
+    refiner_channels=8,
+    refiner_layers=1,
+    refiner_steps=1,
+)
+
+
+def save_voice(folder: Path, voice_id: str, seed: int = 0, *, reads_text: bool = True) -> None:
     """Write an untrained voice below ``folder``."""
     torch.manual_seed(seed)
     manifest = VoiceManifest(
         id=voice_id, name=voice_id.title(), licence="MIT", model=CONFIG, weights={}
     )
-    voice.save(folder / voice_id, WaveNet(CONFIG), manifest)
+    model = WaveNet(CONFIG)
+    acoustic = AcousticModel(ACOUSTIC, FEATURES, len(CONFIG.speakers)) if reads_text else None
+    voice.save(folder / voice_id, model, manifest, acoustic)
 
 
 def features_of(frames: int, config: FeatureConfig = FEATURES) -> Features:

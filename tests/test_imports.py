@@ -7,7 +7,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "files", "progress", "__init__"},
     {"config"},
-    {"audio", "features", "quantization"},
+    {"audio", "encoding", "features", "quantization", "resampling"},
     {"wavenet"},
     {"generation"},
     {"text"},

@@ -4,6 +4,7 @@ The bytes do not depend on how the audio was cut. A stream lacks what only the e
 WAV, length and checksum in FLAC, what MP3 needs to play without gaps.
 """
 
+import contextlib
 import io
 from collections.abc import Iterable, Iterator
 
@@ -63,9 +64,13 @@ class Encoder:
     def finish(self) -> bytes:
         """The rest; nothing may be pushed after it."""
         self._write(self._resampler.finish())
+        self.close()
+        return self._sink.getvalue() if isinstance(self._sink, io.BytesIO) else self._drained()
+
+    def close(self) -> None:
+        """Give up, or nothing where it has finished."""
         if self._file is not None:
             self._file.close()
-        return self._sink.getvalue() if isinstance(self._sink, io.BytesIO) else self._drained()
 
     def _write(self, samples: Samples) -> None:
         pcm = audio.to_pcm16(samples)
@@ -122,6 +127,7 @@ class _Sink:
 
 def encoded(chunks: Iterable[Samples], encoder: Encoder) -> Iterator[bytes]:
     """The bytes of audio as it comes, one part a chunk, and one more; parts may be empty."""
-    for chunk in chunks:
-        yield encoder.push(chunk)
-    yield encoder.finish()
+    with contextlib.closing(encoder):
+        for chunk in chunks:
+            yield encoder.push(chunk)
+        yield encoder.finish()

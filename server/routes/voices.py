@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from server import names
 from server.schemas import ErrorResponse, Model, ModelList, VoiceInfo, VoiceList
 from server.service import ServiceDependency
 from vocoder.voice import MANIFEST, Voice
@@ -33,8 +34,8 @@ async def models(service: ServiceDependency) -> ModelList:
 
 @router.get("/models/{model}", summary="One voice as a model", responses=MODEL_ERRORS)
 async def model(model: str, service: ServiceDependency) -> Model:
-    """A voice in the shape of OpenAI's `GET /v1/models/{model}`."""
-    return _model(await service.voice(model))
+    """A voice in the shape of OpenAI's `GET /v1/models/{model}`, by its id or OpenAI's names."""
+    return _model(await names.model(service, model)).model_copy(update={"id": model})
 
 
 def _info(voice: Voice) -> VoiceInfo:
@@ -43,6 +44,7 @@ def _info(voice: Voice) -> VoiceInfo:
         id=voice.id,
         name=voice.manifest.name or voice.id,
         speakers=list(voice.speakers),
+        reads_text=voice.acoustic is not None,
         sample_rate_hz=features.sample_rate_hz,
         licence=voice.manifest.licence,
         hash=voice.digest,

@@ -23,6 +23,7 @@ def test_voices_are_listed_with_what_their_features_need(
         "id": "arctic",
         "name": "Arctic",
         "speakers": ["slt", "花子"],
+        "reads_text": True,
         "sample_rate_hz": 8000,
         "licence": "MIT",
         "hash": synthesizer.registry.get("arctic").digest,
@@ -38,6 +39,12 @@ def test_models_have_the_shape_of_openai(client: TestClient) -> None:
     assert first["created"] > 0
     assert first["owned_by"]
     assert client.get("/v1/models/arctic").json() == first
+
+
+@pytest.mark.parametrize("name", ["tts-1", "tts-1-hd", "gpt-4o-mini-tts"])
+def test_openai_models_are_the_default_voice(client: TestClient, name: str) -> None:
+    default = client.get("/v1/models/arctic").json()
+    assert client.get(f"/v1/models/{name}").json() == default | {"id": name}
 
 
 def test_an_unknown_model(client: TestClient) -> None:
@@ -130,12 +137,21 @@ def test_openapi_documents_bodies_headers_and_errors(client: TestClient) -> None
         bodies["application/json"]["schema"]["properties"]
     )
     assert {"400", "404", "409", "413", "415", "422", "503"} <= set(vocode["responses"])
-    assert set(vocode["responses"]["200"]["content"]) == {"audio/wav", "audio/flac", "audio/pcm"}
-    for status, response in vocode["responses"].items():
-        if status != "200":
-            error = response["content"]["application/json"]
-            assert error["schema"]["$ref"].endswith("/ErrorResponse")
-            assert set(error["example"]["error"]) >= {"message", "type", "code"}
+    audio = {"audio/mpeg", "audio/wav", "audio/flac", "audio/pcm"}
+    assert set(vocode["responses"]["200"]["content"]) == audio
+    speech = document["paths"]["/v1/audio/speech"]["post"]
+    assert set(speech["responses"]["200"]["content"]) == audio | {"text/event-stream"}
+    plan = document["paths"]["/v1/audio/speech/plan"]["post"]
+    assert speech["requestBody"] == plan["requestBody"]
+    body = speech["requestBody"]["content"]["application/json"]
+    assert set(body["example"]) <= set(body["schema"]["properties"])
+    assert body["schema"]["required"] == ["input"]
+    for operation in (vocode, speech, plan):
+        for status, response in operation["responses"].items():
+            if status != "200":
+                error = response["content"]["application/json"]
+                assert error["schema"]["$ref"].endswith("/ErrorResponse")
+                assert set(error["example"]["error"]) >= {"message", "type", "code"}
     assert "HTTPValidationError" not in document["components"]["schemas"]
     references = set(re.findall(r'"#/components/schemas/(\w+)"', client.get("/openapi.json").text))
     assert references <= set(document["components"]["schemas"])

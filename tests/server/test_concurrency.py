@@ -143,7 +143,7 @@ def test_a_client_that_vanishes_stops_its_generation_at_the_next_chunk(
         # One that waits leaves the queue at once; one that runs keeps its place until it has ended.
         requests[1][1].set()
         await tasks[1]
-        assert generations.live == 2
+        await until(lambda: generations.live == 2)
         requests[0][1].set()
         await tasks[0]
         assert (generations.live, stepwise.started, stepwise.ended) == (2, [0], [])

@@ -107,7 +107,7 @@ def test_unknown_voice_or_speaker(client: TestClient, door: Door, param: str, na
         ("seed", 1.5),
         ("voice", ""),
         ("speaker", "x" * 201),
-        ("response_format", "mp3"),
+        ("response_format", "opus"),
         ("sample_rate", 16001),
     ],
 )

@@ -39,6 +39,15 @@ def test_a_bad_argument_is_named() -> None:
         ServerSettings.load(prot=1)
 
 
+def test_names_of_voices_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOCODER_VOICE_ALIASES", '{"onyx": "arctic/bdl"}')
+    assert ServerSettings.load().voice_aliases == {"onyx": "arctic/bdl"}
+    for wrong in ("onyx=bdl", '{"onyx": 1}', "[]"):
+        monkeypatch.setenv("VOCODER_VOICE_ALIASES", wrong)
+        with pytest.raises(ConfigError, match="VOCODER_VOICE_ALIASES"):
+            ServerSettings.load()
+
+
 def test_no_such_folder_of_voices(tmp_path: Path) -> None:
     with pytest.raises(VoiceError, match="no such folder"):
         serve(ServerSettings(voices_dir=tmp_path / "none"))
