@@ -235,7 +235,7 @@ class AlignerConfig(Settings):
     """The aligner: log-mel to a distribution over phonemes at each frame."""
 
     channels: int = Field(192, ge=1, le=2048, description="width")
-    layers: int = Field(4, ge=0, le=32, description="residual layers")
+    layers: int = Field(3, ge=0, le=32, description="residual layers")
     kernel_size: int = Field(5, ge=1, le=31, description="taps of each convolution, odd")
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="in training")
     prior_scale: float = Field(0.5, ge=0.0, le=1.0, description="exponent of the label prior")

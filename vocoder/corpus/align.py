@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vocoder.acoustic import boundaries
 from vocoder.acoustic.aligner import SILENCE, Aligner, labels_of
+from vocoder.audio import PCM_16_LEVELS
 from vocoder.corpus import alignment_report
 from vocoder.corpus.alignment import (
     ALIGNMENT_FILE,
@@ -53,9 +55,12 @@ def align(folder: Path, *, steps: int, resume: bool = False) -> str:
             ".txt files with the recordings and prepare again"
         )
     model = _train(corpus, sentences, steps=steps, resume=resume)
+    found_all = [
+        _align(model, corpus, utterance, sentence)
+        for utterance, sentence in track(sentences, "aligning", len(sentences))
+    ]
     aligned = []
-    for utterance, sentence in track(sentences, "aligning", len(sentences)):
-        found = _place(model, corpus, utterance, sentence)
+    for (utterance, _), found in zip(sentences, _placed(corpus, sentences, found_all), strict=True):
         if found.score < LOWEST_SCORE:
             detail = f"score {found.score:.2f} nats a frame, expected {LOWEST_SCORE:g} or more"
             left_out.append(_unaligned(utterance, "low_score", detail))
@@ -135,7 +140,27 @@ def _train(
     return model
 
 
-def _place(
+def _placed(
+    corpus: Corpus,
+    sentences: list[tuple[Utterance, Sentence]],
+    aligned: list[AlignedUtterance],
+) -> list[AlignedUtterance]:
+    """The same alignments with their boundaries placed more closely."""
+    placed = []
+    pairs = zip(sentences, aligned, strict=True)
+    for (utterance, _), found in track(pairs, "reading audio", len(aligned)):
+        pcm, _ = corpus.read(utterance)
+        labels, durations = labels_of(found.phones.symbols), torch.tensor(found.durations)
+        observations = boundaries.observe(pcm.float() / PCM_16_LEVELS, corpus.features)
+        placed.append(boundaries.Placed(observations, labels, durations))
+    durations_of_all = boundaries.place(placed, boundaries.parts_of_a_frame(corpus.features))
+    return [
+        found.model_copy(update={"durations": tuple(durations.tolist())})
+        for found, durations in zip(aligned, durations_of_all, strict=True)
+    ]
+
+
+def _align(
     model: Aligner, corpus: Corpus, utterance: Utterance, sentence: Sentence
 ) -> AlignedUtterance:
     spoken = phones(sentence)

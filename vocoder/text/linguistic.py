@@ -152,7 +152,7 @@ def frame_index(durations: Tensor, frames: int) -> Tensor:
     """
     ends = durations.cumsum(1)
     at = torch.arange(frames, device=durations.device).expand(len(durations), -1).contiguous()
-    last = torch.searchsorted(ends, ends[:, -1:])
+    last = torch.searchsorted(ends, ends[:, -1:].contiguous())
     return torch.searchsorted(ends, at, right=True).minimum(last)
 
 
