@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from vocoder import voice
+from vocoder.acoustic.model import AcousticModel
 from vocoder.config import (
+    AcousticConfig,
     ConditioningConfig,
     FeatureConfig,
     GenerationConfig,
@@ -78,6 +80,32 @@ CONFIGS = {
 }
 
 
+TINY_ACOUSTIC = AcousticConfig(
+    encoder_channels=12,
+    encoder_layers=1,
+    prosody_channels=8,
+    prosody_layers=1,
+    decoder_channels=16,
+    decoder_layers=1,
+    refiner_channels=8,
+    refiner_layers=1,
+    refiner_steps=2,
+    kernel_size=3,
+)
+
+
+def random_acoustic_model(
+    features: FeatureConfig = TINY.features, speakers: int = len(SPEAKERS), seed: int = 0
+) -> AcousticModel:
+    """A small acoustic model with random weights, whose phones last some 70 ms."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = AcousticModel(TINY_ACOUSTIC, features, speakers).eval()
+    with torch.no_grad():
+        model.duration.output.bias.fill_(1.7)
+    return model
+
+
 def random_model(config: ModelConfig, seed: int = 0) -> WaveNet:
     """A model whose every layer matters: biases and the output layer are random too."""
     generator = torch.Generator().manual_seed(seed)
@@ -104,7 +132,7 @@ def model(request: pytest.FixtureRequest) -> WaveNet:
 
 @pytest.fixture(scope="session")
 def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one tiny voice of three speakers, untrained."""
+    """A folder with one tiny voice of three speakers, untrained, that also reads text."""
     folder = tmp_path_factory.mktemp("voices")
     tiny = random_model(CONFIGS["linear_prediction"])
     manifest = voice.VoiceManifest(
@@ -113,7 +141,7 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
         generation=GenerationConfig(correction_passes=1),
         weights={},
     )
-    voice.save(folder / "tiny", tiny, manifest)
+    voice.save(folder / "tiny", tiny, manifest, random_acoustic_model())
     return folder
 
 

@@ -16,6 +16,7 @@ LAYERS = [
     {"speech"},
     {"synthesizer"},
     {"corpus", "training", "evaluation", "bench"},
+    {"speaking"},
     {"cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -54,7 +54,7 @@ def test_weights_of_another_shape_are_refused_even_with_a_right_hash(folder: Pat
     save_file(other.state_dict(), folder / VOCODER_WEIGHTS)
     manifest = json.loads((folder / MANIFEST).read_text())
     digest = hashlib.sha256((folder / VOCODER_WEIGHTS).read_bytes()).hexdigest()
-    manifest["weights"] = {VOCODER_WEIGHTS: digest}
+    manifest["weights"][VOCODER_WEIGHTS] = digest
     (folder / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(VoiceError, match="has shape"):
         voice.load(folder)

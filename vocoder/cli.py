@@ -97,6 +97,60 @@ def generate(
 
 
 @app.command()
+def speak(
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT|FILE|-", help="Text, a .txt or .ssml file, or - (input).")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="OUT.wav", help="WAV, FLAC or MP3.")
+    ] = None,
+    voice: VoiceOption = None,
+    speaker: SpeakerOption = None,
+    seed: SeedOption = 0,
+    speed: Annotated[float, typer.Option("--speed", help="Factor, 0.25 to 4.")] = 1.0,
+    pitch: Annotated[float, typer.Option("--pitch", help="Shift in semitones, -12 to 12.")] = 0.0,
+    ssml: Annotated[bool, typer.Option("--ssml", help="The text is SSML.")] = False,
+    lexicon: Annotated[
+        Path | None, typer.Option(metavar="WORDS.json", help="Words and their IPA, as JSON.")
+    ] = None,
+    timings: Annotated[
+        Path | None, typer.Option(metavar="OUT.json", help="Write times of words and phonemes.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show text, phonemes and duration; no audio.")
+    ] = False,
+    engine: EngineOption = "auto",
+    weights: WeightsOption = None,
+    voices_dir: VoicesOption = DEFAULT_VOICES,
+) -> None:
+    """Speech from text."""
+    from vocoder import speaking
+    from vocoder.speech import Speech
+    from vocoder.synthesizer import Synthesizer
+    from vocoder.voice import VoiceRegistry
+
+    if output is None and not dry_run:
+        raise UserError("name an output with -o OUT.wav, or add --dry-run", param="output")
+    registry = VoiceRegistry(voices_dir)
+    loaded = registry.get(voice)
+    content, is_ssml = speaking.read_text(text)
+    speech = Speech(
+        text=content,
+        speaker=speaker,
+        seed=seed,
+        speed=speed,
+        pitch=pitch,
+        ssml=ssml or is_ssml,
+        lexicon=speaking.read_lexicon(lexicon) if lexicon else {},
+    )
+    synthesizer = Synthesizer(registry, engine, weights=weights)
+    if output is None or dry_run:
+        speaking.show_plan(synthesizer.plan(speech, voice=loaded), timings)
+        return
+    print(speaking.write(synthesizer, speech, loaded, output, timings))
+
+
+@app.command()
 def voices(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     voices_dir: VoicesOption = DEFAULT_VOICES,
