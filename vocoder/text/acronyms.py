@@ -45,7 +45,8 @@ _HUMP = re.compile(r"[a-zß-ÿ][A-ZÀ-Þ]|[A-ZÀ-Þ]{2}[a-zß-ÿ]{2}")
 _SCOTTISH = re.compile(r"(?:Mc|Mac|Fitz|O'|D'|De|Van|La|Le)[A-Z][a-z']+")
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _ARTICLE = re.compile(
-    r"\bA(?= (?![A-Z]\b)(?!(?:is|was|and|or|to|through|minus|plus|for)\b)[\"'(]?\w)"
+    r"(?<!\b[A-Z] )\bA"
+    r"(?= (?![A-Z]\b)(?!(?:is|was|and|or|to|through|minus|plus|for)\b)[\"'($£€¥#@]*\w)"
 )
 _NAMED_A = re.compile(
     r"(?i:\b(?:vitamins?|plan|hepatitis|grade|type|option|exhibit|appendix|point|team|group|class|"

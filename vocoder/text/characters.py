@@ -103,6 +103,8 @@ def _plain(sign: str) -> str:
         return "\n\n"
     if kind == "Nd":
         return str(unicodedata.decimal(sign))
+    if kind in ("No", "Nl"):
+        return " "
     if kind in ("Cc", "Cf", "Co", "Cn", "Cs", "Mn", "Me"):
         return ""
     return sign

@@ -61,8 +61,13 @@ def duration(hours: int, minutes: int, seconds: int) -> str:
 def _named(found: re.Match[str]) -> str:
     groups = found.groupdict()
     month = MONTHS.index(_BY_NAME[found["month"]]) + 1
-    in_year = groups.get("year")
-    return date(month, int(found["day"]), int(in_year) if in_year else None)
+    in_year = int(groups["year"]) if groups.get("year") else None
+    if groups.get("the") or groups.get("of"):
+        ending = f", {year(in_year)}" if in_year else ""
+        return (
+            f"{groups['the'] or 'the '}{ordinal(int(found['day']))} of {MONTHS[month - 1]}{ending}"
+        )
+    return date(month, int(found["day"]), in_year)
 
 
 def _numbered(found: re.Match[str]) -> str | None:
@@ -103,7 +108,17 @@ def _plain_clock(found: re.Match[str]) -> str:
     return clock(int(found["hour"]), int(found["minute"]))
 
 
+def _span(found: re.Match[str]) -> str:
+    names = WEEKDAYS | _BY_NAME
+    return f"{names[found[1]]} to {names[found[2]]}"
+
+
+_SHORT_DAY = "|".join(WEEKDAYS)
+_SHORT_MONTH = "|".join(_BY_NAME)
+
 RULES: list[Rule] = [
+    rule(rf"\b({_SHORT_DAY})\.?[-–]({_SHORT_DAY})\b", _span),
+    rule(rf"\b({_SHORT_MONTH})\.?[-–]({_SHORT_MONTH})\b", _span),
     rule(r"(?<![\w-])(?P<year>[12]\d{3})-(?P<month>[01]\d)-(?P<day>[0-3]\d)"
          r"(?:[T ](?P<hour>[0-2]\d):(?P<minute>[0-5]\d)(?::[0-5]\d(?:\.\d{1,9})?)?"
          r"(?:Z|[+-]\d\d:?\d\d)?)?(?![\w-])", _iso),
@@ -111,10 +126,11 @@ RULES: list[Rule] = [
          r"(?P<year>[12]\d{3})(?![\w/-]|\.\d)", _numbered),
     rule(r"(?<![\w/.-])(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{2})(?![\w/-]|\.\d)",
          _numbered),
-    rule(rf"{_ON}(?P<month>\d{{1,2}})/(?P<day>\d{{1,2}})(?![\w/-]|\.\d)", _without_year),
+    rule(rf"{_ON}(?!9/11\b)(?P<month>\d{{1,2}})/(?P<day>\d{{1,2}})(?![\w/-]|\.\d)", _without_year),
     rule(rf"\b(Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)\b\.?(?=,? (?:{_MONTH} )?\d)",
          lambda found: WEEKDAYS[found[1]]),
-    rule(rf"(?<![\w./,-]){_DAY} (?:of )?{_MONTH}(?:,? {_YEAR})?(?!\w)", _named),
+    rule(rf"(?P<the>\b[Tt]he )?(?<![\w./,-]){_DAY} (?P<of>of )?{_MONTH}(?:,? {_YEAR})?(?!\w)",
+         _named),
     rule(rf"\b{_MONTH} {_DAY}(?:,? {_YEAR})?{_END}(?!:\d)", _named),
     rule(rf"\b{_MONTH}(?= {_YEAR})", lambda found: _BY_NAME[found["month"]]),
     rule(rf"(?<![\w:.])(?P<hour>\d{{1,2}})(?:[:.](?P<minute>\d\d))? ?{_HALF}(?!\w)", _clock),

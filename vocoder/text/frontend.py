@@ -152,6 +152,6 @@ def _why_silent(text: str, ssml: bool) -> str:
     if ssml:
         return "text: the SSML holds nothing to speak; expected words inside <speak>"
     return (
-        f"text: {text.strip()[:_UNREADABLE_SHOWN]!r} holds nothing to speak: only punctuation, "
-        f"emoji or invisible characters; expected words or numbers"
+        f"text: {ascii(text.strip())[:_UNREADABLE_SHOWN]} holds nothing to speak: only "
+        f"punctuation, emoji or invisible characters; expected words or numbers"
     )

@@ -22,7 +22,9 @@ _BEFORE_TOKENS = (
     *numbers.RULES,
     *symbols.AFTER_NUMBERS,
 )
-_TOKEN = re.compile(rf"[^\W\d_]+(?:'[^\W\d_]+)*|[{WORD_MARK}{SIGN_MARK}]|[^\w\s]+")
+_TOKEN = re.compile(
+    rf"[^\W\d_]+(?:'[^\W\d_]+)*|[{WORD_MARK}{SIGN_MARK}]|[^\w\s{WORD_MARK}{SIGN_MARK}]+"
+)
 _HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
 STRENGTH = {"": 0, ",": 1, ".": 2, "!": 3, "?": 4}
 """Of two signs of punctuation in one place the stronger is heard."""

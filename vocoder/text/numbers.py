@@ -196,6 +196,8 @@ RULES: list[Rule] = [
     rule(r"\b[vV]\.? ?(\d{1,6}(?:\.\d{1,6}){0,5})(?!\w)",
          lambda found: f"version {dotted(found[1])}"),
     rule(rf"{_START}\d{{1,6}}(?:\.\d{{1,6}}){{2,5}}{_END}", lambda found: dotted(found[0])),
+    rule(rf"{_START}({NUMBER})/(10|100){_END}(?! of )",
+         lambda found: f"{cardinal(found[1])} out of {cardinal(found[2])}"),
     rule(rf"{_START}(?:(?P<whole>\d{{1,6}})[ -])?(?P<above>\d{{1,4}})/(?P<below>\d{{1,4}}){_END}",
          _fraction),
     rule(r"(?<![\w.])(\d{1,3}(?:,\d{3})+|\d{1,12})(?:st|nd|rd|th|ST|ND|RD|TH)\b",

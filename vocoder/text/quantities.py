@@ -72,7 +72,7 @@ _UNITS |= {
     prefix + unit: name + stem
     for prefix, name in _PREFIXES.items()
     for unit, stem in _WITH_PREFIX.items()
-}
+} | {"kΩ": "kilohm", "MΩ": "megohm"}
 _ATTACHED_ONLY = {"in", "in.", "s", "h", "mo", "ha"}
 """Units that a space before them would make a word."""
 _UNIT = "|".join(
@@ -161,9 +161,11 @@ def _scale(found: re.Match[str]) -> str:
 
 def _quantity(found: re.Match[str]) -> str:
     unit = found["unit"] or found["spaced"]
+    article = found["article"] or ""
+    one = bool(article) and bool(_NOUN.match(found.string, found.end()))
     minus = "minus " if found["minus"] else ""
     per = f" per {_PER[found['per']]}" if found["per"] else ""
-    return minus + quantity(found["amount"], unit) + per + final_stop(found)
+    return article + minus + quantity(found["amount"], unit, one=one) + per + final_stop(found)
 
 
 def _adjective(found: re.Match[str]) -> str:
@@ -212,7 +214,7 @@ UNIT_RULES: list[Rule] = [
     rule(rf'{_START}({NUMBER})"', _inches),
     rule(rf"{_START}({NUMBER}) ?%", lambda found: f"{cardinal(found[1])} percent"),
     rule(rf"{_START}(?P<amount>{NUMBER})-(?P<unit>{_SPACED})(?![\w'])", _adjective),
-    rule(rf"{_START}(?P<minus>(?<![\w)])-)?(?P<amount>{NUMBER}{_SCALE})"
+    rule(rf"(?P<article>\b[Aa]n? )?{_START}(?P<minus>(?<![\w)])-)?(?P<amount>{NUMBER}{_SCALE})"
          rf"(?:(?P<unit>{_UNIT})| (?P<spaced>{_SPACED}))(?:/(?P<per>{_PER_UNIT}))?(?![\w'])"
          r"(?:\.(?=[,;]| [a-z]))?", _quantity),
 ]  # fmt: skip

@@ -1,0 +1,184 @@
+import logging
+
+import pytest
+
+from vocoder.errors import TextError
+from vocoder.text.frontend import TextFrontEnd
+from vocoder.text.utterance import Sentence
+
+
+def read(content: str) -> list[Sentence]:
+    return list(TextFrontEnd().sentences(f"<speak>{content}</speak>", ssml=True))
+
+
+def test_paragraphs_and_sentences_end_sentences() -> None:
+    sentences = read("<p>One two</p><p><s>three</s><s>four?</s></p>five &amp; six")
+    assert [sentence.text for sentence in sentences] == [
+        "One two.",
+        "three.",
+        "four?",
+        "five and six.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tag", "seconds"),
+    [
+        ('<break time="1s"/>', 1.0),
+        ('<break time="250ms"/>', 0.25),
+        ('<break strength="none"/>', 0.0),
+        ('<break strength="strong"></break>', 0.8),
+        ("<break/>", 0.4),
+        ('<break time="1s"/><break time="500ms"/>', 1.5),
+    ],
+)
+def test_a_break_is_a_pause_after_the_word_before(tag: str, seconds: float) -> None:
+    (sentence,) = read(f"Hello {tag} world.")
+    assert [word.break_s for word in sentence.words] == [seconds, None]
+
+
+def test_a_break_between_sentences_stands_before_the_second() -> None:
+    first, second = read('<break time="2s"/>One. <break time="1s"/> Two. <break time="3s"/>')
+    assert (first.break_s, second.break_s) == (2.0, 1.0)
+    assert second.words[-1].break_s == 3.0
+
+
+def test_prosody_multiplies_and_ends() -> None:
+    (sentence,) = read(
+        'one <prosody rate="slow" pitch="+2st">two <prosody rate="200%" pitch="+1st">three'
+        "</prosody></prosody> four"
+    )
+    assert [(word.rate, word.pitch) for word in sentence.words] == [
+        (1.0, 0.0),
+        (0.75, 2.0),
+        (1.5, 3.0),
+        (1.0, 0.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "rate", "pitch"),
+    [
+        ('rate="1.2"', 1.2, 0.0),
+        ('rate="120%"', 1.2, 0.0),
+        ('rate="+20%"', 1.2, 0.0),
+        ('rate="-50%"', 0.5, 0.0),
+        ('rate="fast"', 1.25, 0.0),
+        ('pitch="-3st"', 1.0, -3.0),
+        ('pitch="+100%"', 1.0, 12.0),
+        ('pitch="x-high"', 1.0, 6.0),
+    ],
+)
+def test_values_of_prosody(attribute: str, rate: float, pitch: float) -> None:
+    (sentence,) = read(f"<prosody {attribute}>word</prosody>")
+    assert sentence.words[0].rate == pytest.approx(rate)
+    assert sentence.words[0].pitch == pytest.approx(pitch)
+
+
+def test_volume_is_passed_over_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert read('<prosody volume="loud">word</prosody>')[0].text == "word."
+    assert "volume" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "expected"),
+    [
+        ("cardinal", "1,234", "one thousand two hundred thirty four."),
+        ("number", "-1.5", "minus one point five."),
+        ("ordinal", "22", "twenty second."),
+        ("ordinal", "3rd", "third."),
+        ("digits", "1984", "one nine eight four."),
+        ("characters", "AbA1-", "A B A one dash."),
+        ("spell-out", "cat", "C A T."),
+        ("fraction", "3/4", "three quarters."),
+        ("telephone", "555-1234", "five five five, one two three four."),
+        ("date", "2021-01-03", "January third, twenty twenty one."),
+        ("time", "3:30pm", "three thirty P M."),
+        ("currency", "$3.50", "three dollars and fifty cents."),
+        ("unit", "5kg", "five kilograms."),
+    ],
+)
+def test_say_as(kind: str, content: str, expected: str) -> None:
+    (sentence,) = read(f'<say-as interpret-as="{kind}">{content}</say-as>')
+    assert sentence.text == expected
+
+
+@pytest.mark.parametrize(
+    ("style", "written"), [("dmy", "3/1/2021"), ("mdy", "1/3/2021"), ("ymd", "2021/1/3")]
+)
+def test_the_format_of_a_date(style: str, written: str) -> None:
+    (sentence,) = read(f'<say-as interpret-as="date" format="{style}">{written}</say-as>')
+    assert sentence.text == "January third, twenty twenty one."
+
+
+def test_spelled_letters_are_letters() -> None:
+    (sentence,) = read('<say-as interpret-as="characters">AI</say-as> is')
+    assert sentence.phonemes == "ˈeɪ ˈaɪ ˈɪz."
+
+
+def test_phoneme_sub_and_emphasis() -> None:
+    (sentence,) = read(
+        'a <phoneme alphabet="ipa" ph="təˈmeɪtoʊ">tomato</phoneme> by the '
+        '<sub alias="World Wide Web Consortium">W3C</sub> <emphasis level="strong">now</emphasis>'
+    )
+    assert sentence.text == "a tomato by the World Wide Web Consortium now."
+    assert sentence.phonemes.split()[1] == "təmˈeɪtoʊ"
+
+
+def test_a_whole_document_with_declaration_comment_and_line_breaks() -> None:
+    text = """<?xml version="1.0" encoding="UTF-8"?>
+    <!-- a greeting -->
+    <speak version="1.1" xmlns="http://www.w3.org/2001/10/synthesis" xml:lang="en-US">
+      Hello
+      <![CDATA[there]]>.
+    </speak>
+    """
+    assert [s.text for s in TextFrontEnd().sentences(text, ssml=True)] == ["Hello there."]
+
+
+BOMB = """<!DOCTYPE speak [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><speak>&b;</speak>"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<speak>a &lt; b", "line 1, column 16: no element found"),
+        ("<speak>\n a < b</speak>", "line 2, column 5: not well-formed"),
+        ("\n\n<speak><p></speak>", "line 3, column 13: mismatched tag"),
+        ("Hello", "syntax error"),
+        ("", "no element found"),
+        (BOMB, "DOCTYPE"),
+        ('<!DOCTYPE speak SYSTEM "file:///etc/passwd"><speak>a</speak>', "DOCTYPE"),
+        ("<speak>&unknown;</speak>", "undefined entity"),
+        ("<p>a</p>", "one <speak> around"),
+        ("<speak><speak>a</speak></speak>", "one <speak> around"),
+        ("<speak><audio/></speak>", "<audio> is unknown; known are speak, p, s, break, prosody"),
+        ('<speak><break size="1"/></speak>', "no attribute 'size'; known are: strength, time"),
+        ('<speak><break time="1h"/></speak>', "such as 500ms"),
+        ('<speak><break time="11s"/></speak>', "at most 10s"),
+        ('<speak><break strength="huge"/></speak>', "known are none, x-weak"),
+        ("<speak><break>a</break></speak>", "<break> holds nothing"),
+        ('<speak><prosody rate="5">a</prosody></speak>', "0.25 to 4"),
+        ('<speak><prosody rate="+2">a</prosody></speak>', "such as 1.2"),
+        ('<speak><prosody pitch="+13st">a</prosody></speak>', "-12 to 12"),
+        ('<speak><prosody pitch="+10Hz">a</prosody></speak>', "such as +2st"),
+        ('<speak><prosody pitch="-100%">a</prosody></speak>', "such as +2st"),
+        ("<speak><say-as>a</say-as></speak>", "needs the attribute 'interpret-as'"),
+        ('<speak><say-as interpret-as="x">a</say-as></speak>', "known are characters"),
+        ('<speak><say-as interpret-as="date">a</say-as></speak>', "expected a date"),
+        ('<speak><say-as interpret-as="time"><p>a</p></say-as></speak>', "say-as"),
+        ('<speak><phoneme ph="xyz">a</phoneme></speak>', "'x' is unknown"),
+        ("<speak><phoneme>a</phoneme></speak>", "needs the attribute 'ph'"),
+        ('<speak><phoneme alphabet="x-sampa" ph="a">a</phoneme></speak>', "known is ipa"),
+        ("<speak><sub>a</sub></speak>", "needs the attribute 'alias'"),
+        ("<speak>" + "<p>" * 10_000 + "a" + "</p>" * 10_000 + "</speak>", "more than 50 deep"),
+        ("<speak>a\x00b</speak>", "not well-formed"),
+        ("<speak/>", "nothing to speak"),
+        ('<speak><break time="1s"/></speak>', "nothing to speak"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, message: str) -> None:
+    with pytest.raises(TextError) as caught:
+        list(TextFrontEnd().sentences(text, ssml=True))
+    assert message in str(caught.value)
