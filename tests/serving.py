@@ -1,14 +1,18 @@
 """For the server's tests: a tiny untrained voice, its features, a server on a real socket."""
 
 import contextlib
+import json
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import uvicorn
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from httpx2 import Response
 
 from vocoder import voice
 from vocoder.acoustic.model import AcousticModel
@@ -69,6 +73,30 @@ def features_of(frames: int, config: FeatureConfig = FEATURES) -> Features:
     noise = torch.Generator().manual_seed(frames)
     mel = torch.randn(config.n_mels, frames, generator=noise) - 6.0
     return Features(mel=mel, config=config)
+
+
+def say(client: TestClient, text: str, **options: Any) -> Response:
+    """Ask for speech, of seed 1."""
+    return client.post(SPEECH_URL, json={"input": text, "seed": 1, **options})
+
+
+def error_of(answer: Response, status: int) -> dict[str, Any]:
+    """An error, whose shape and status are right."""
+    assert answer.status_code == status, answer.text
+    assert list(answer.json()) == ["error"]
+    error: dict[str, Any] = answer.json()["error"]
+    assert list(error) == ["message", "type", "param", "code"]
+    assert "\n" not in error["message"]
+    return error
+
+
+def events_of(answer: Response) -> list[dict[str, Any]]:
+    """The server-sent events of an answer."""
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    *blocks, last = answer.text.split("\n\n")
+    assert last == ""
+    return [json.loads(block.removeprefix("data: ")) for block in blocks]
 
 
 @contextlib.contextmanager

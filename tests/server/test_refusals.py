@@ -12,7 +12,7 @@ import torch
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from safetensors.torch import save
-from serving import FEATURES, features_of
+from serving import FEATURES, error_of, features_of
 from serving import VOCODE_URL as URL
 from torch import Tensor
 
@@ -40,15 +40,6 @@ def by_json(client: TestClient, mel: Tensor, config: FeatureConfig, **options: A
 
 
 both_doors = pytest.mark.parametrize("door", [by_file, by_json])
-
-
-def error_of(answer: Response, status: int) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    assert list(answer.json()) == ["error"]
-    error: dict[str, Any] = answer.json()["error"]
-    assert list(error) == ["message", "type", "param", "code"]
-    assert "\n" not in error["message"]
-    return error
 
 
 def sound_mel() -> Tensor:
