@@ -236,6 +236,12 @@ def evaluate(
     json_output: Annotated[Path | None, typer.Option("--json", metavar="OUT")] = None,
     report: Annotated[Path | None, typer.Option("--report", metavar="DIR")] = None,
     clips: Annotated[int, typer.Option(min=1, help="Clips a speaker.")] = 15,
+    text: Annotated[
+        bool, typer.Option("--text", help="Measure speech from text instead of copy synthesis.")
+    ] = False,
+    recognise: Annotated[
+        bool, typer.Option("--recognise", help="With --text: word errors of a recogniser.")
+    ] = False,
     correction_passes: Annotated[
         int | None, typer.Option(min=0, max=8, help="Instead of the voice's own; 0 for none.")
     ] = None,
@@ -244,9 +250,11 @@ def evaluate(
     weights: WeightsOption = None,
     voices_dir: VoicesOption = DEFAULT_VOICES,
 ) -> None:
-    """Held-out likelihood, and copy synthesis beside Griffin-Lim."""
+    """Held-out likelihood and copy synthesis beside Griffin-Lim; or speech from text."""
+    from vocoder import files
     from vocoder import voice as voice_files
     from vocoder.corpus.manifest import Corpus
+    from vocoder.evaluation import speech
     from vocoder.evaluation.evaluate import evaluate as run
     from vocoder.evaluation.report import summary, write_json, write_report
     from vocoder.voice import VoiceRegistry
@@ -255,6 +263,23 @@ def evaluate(
     loaded = voice_files.load(Path(voice)) if is_folder else VoiceRegistry(voices_dir).get(voice)
     if correction_passes is not None:
         loaded = loaded.with_generation(correction_passes=correction_passes)
+    if recognise and not text:
+        raise UserError("--recognise hears speech from text: add --text", param="recognise")
+    if text:
+        spoken = speech.evaluate_speech(
+            loaded,
+            Corpus.load(corpus),
+            per_speaker=clips,
+            seed=seed,
+            engine=engine,
+            weights=weights,
+            recognise=recognise,
+            report=report,
+        )
+        print(speech.summary(spoken))
+        if json_output:
+            files.write_text(json_output, spoken.model_dump_json(indent=2) + "\n")
+        return
     result = run(
         loaded,
         Corpus.load(corpus),

@@ -53,8 +53,18 @@ class AlignedUtterance(Settings):
 
     @property
     def sentence(self) -> Sentence:
-        """The words that were read."""
+        """The words of the text."""
         return Sentence(tuple(Word(w.text, parse_ipa(w.ipa), w.pause) for w in self.words))
+
+    @property
+    def read_sentence(self) -> Sentence:
+        """The same with a comma wherever the reader paused."""
+        return Sentence(
+            tuple(
+                Word(w.text, parse_ipa(w.ipa), w.pause or ("," if w.paused else ""))
+                for w in self.words
+            )
+        )
 
     @property
     def phones(self) -> Phones:
