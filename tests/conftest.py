@@ -4,10 +4,12 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from toy_speech import Reading, make_corpus
 
 from vocoder import voice
 from vocoder.acoustic.model import AcousticModel
@@ -22,6 +24,8 @@ from vocoder.config import (
     StackConfig,
     preset,
 )
+from vocoder.corpus.align import align
+from vocoder.corpus.manifest import Corpus
 from vocoder.wavenet.model import WaveNet
 
 NATIVE_VARIABLE = "VOCODER_TEST_NATIVE"
@@ -42,6 +46,7 @@ _take_native_library_from_elsewhere()
 
 ASSETS = Path(__file__).parent / "assets"
 SPEAKERS = ("ann", "ben", "cat")
+TOY_ALIGNER_STEPS = 160
 
 TINY = preset("tiny").model_copy(update={"speakers": SPEAKERS})
 ODD = ModelConfig(
@@ -143,6 +148,23 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     voice.save(folder / "tiny", tiny, manifest, random_acoustic_model())
     return folder
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A prepared and aligned corpus in a toy language, and the true ends of its phones."""
+
+    corpus: Corpus
+    truth: dict[tuple[str, str], Reading]
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """See :class:`Toy`; aligned by the real aligner, with fewer steps than usual."""
+    torch.set_num_threads(1)
+    corpus, truth = make_corpus(tmp_path_factory.mktemp("toy"))
+    align(corpus.folder, steps=TOY_ALIGNER_STEPS)
+    return Toy(corpus, truth)
 
 
 @pytest.fixture(autouse=True)

@@ -159,7 +159,10 @@ class LinearPredictionConfig(Settings):
 class ConditioningConfig(Settings):
     """Local conditioning: a frame-rate encoder, transposed convolutions, then a hold."""
 
-    kind: Literal["mel"] = Field("mel", description="which features condition the model")
+    kind: Literal["mel", "linguistic"] = Field("mel", description="which features condition it")
+    linguistic_channels: int = Field(
+        0, ge=0, le=4096, description="channels of linguistic features; training fills it in"
+    )
     encoder_channels: int = Field(64, ge=1, le=2048, description="width of the encoder")
     encoder_layers: int = Field(2, ge=0, le=16, description="residual layers of the encoder")
     channels: int = Field(64, ge=1, le=2048, description="width of the conditioning signal")
@@ -193,6 +196,8 @@ class ModelConfig(Settings):
             raise ValueError(f"speakers {list(self.speakers)} has a name twice")
         if self.linear_prediction and self.distribution.kind != "logistics":
             raise ValueError("linear_prediction needs distribution.kind = 'logistics'")
+        if self.linear_prediction and self.conditioning.kind != "mel":
+            raise ValueError("linear_prediction needs conditioning.kind = 'mel'")
         if self.linear_prediction and self.pre_emphasis:
             raise ValueError("linear_prediction already whitens: set pre_emphasis to 0")
         return self
@@ -201,6 +206,13 @@ class ModelConfig(Settings):
     def hold(self) -> int:
         """Samples for which the conditioning stays constant; 1 is upsampling to the sample rate."""
         return self.features.hop_length // math.prod(self.conditioning.upsample)
+
+    @property
+    def feature_channels(self) -> int:
+        """Channels of the features that condition the model."""
+        if self.conditioning.kind == "mel":
+            return self.features.n_mels
+        return self.conditioning.linguistic_channels
 
     @property
     def receptive_field(self) -> int:

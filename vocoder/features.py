@@ -44,11 +44,13 @@ class Features:
         mel: log-mel (n_mels, F), float32.
         f0: fundamental frequency in Hz (F,), float32, 0 where unvoiced; None where not analysed.
         config: the settings they were made with.
+        linguistic: linguistic features (C, F), float32; None where not made from text.
     """
 
     mel: Tensor
     config: FeatureConfig
     f0: Tensor | None = None
+    linguistic: Tensor | None = None
 
     @property
     def frames(self) -> int:

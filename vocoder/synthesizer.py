@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vocoder.acoustic.synthesis import Rendering
 from vocoder.audio import Samples
-from vocoder.errors import UserError
+from vocoder.errors import FeatureError, UserError
 from vocoder.features import Features, check_fingerprint, validate_mel
 from vocoder.generation import dispatch
 from vocoder.generation.correction import CorrectionChain
@@ -139,7 +139,7 @@ class Synthesizer:
         for rendering in sentences:
             text = rendering.sentence.text
             words = rendering.timings(count / features_config.sample_rate_hz)
-            features = Features(rendering.mel, features_config, rendering.f0)
+            features = rendering.features(features_config)
             for chunk in self.vocode(
                 features, voice=voice, speaker=speech.speaker, seed=seed, engine=engine
             ):
@@ -233,13 +233,26 @@ def condition_stretches(voice: Voice, request: Request) -> Iterator[Conditioning
             speaker, a bad seed.
     """
     check_fingerprint(request.features.config.fingerprint(), voice.config.features)
-    mel = validate_mel(request.features.mel, voice.config.features)
+    features = _local(voice, request.features)
     _check_seed(request.seed)
     speaker = torch.zeros(1, len(voice.speakers))
     speaker[0, voice.speaker_index(request.speaker)] = 1.0
     device = voice.model.device
-    mel = mel.unsqueeze(0).to(device)
-    return _inferred(voice.model.condition_stretches(mel, speaker.to(device), STRETCHES))
+    features = features.unsqueeze(0).to(device)
+    return _inferred(voice.model.condition_stretches(features, speaker.to(device), STRETCHES))
+
+
+def _local(voice: Voice, features: Features) -> Tensor:
+    """The features (C, F) that condition a voice."""
+    mel = validate_mel(features.mel, voice.config.features)
+    if voice.config.conditioning.kind == "mel":
+        return mel
+    if features.linguistic is None:
+        raise FeatureError(
+            f"voice {voice.id} is conditioned on linguistic features, not on mel: give it text",
+            param="mel",
+        )
+    return features.linguistic
 
 
 def _inferred(stretches: Iterator[Conditioning]) -> Iterator[Conditioning]:

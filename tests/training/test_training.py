@@ -204,7 +204,7 @@ def test_the_masked_loss_is_the_loss_of_the_whole_file(corpus: Path) -> None:
     with torch.inference_mode():
         whole = model.nll(pcm.float()[None] / 32768, model.condition(mel[None], row.speaker[None]))
         part = model.nll(
-            row.audio[None], model.condition_margined(row.mel[None], row.speaker[None])
+            row.audio[None], model.condition_margined(row.features[None], row.speaker[None])
         )
     counted = row.mask.bool()
     first = 7 * model_config.features.hop_length

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vocoder.acoustic.modules import ConvStack
 from vocoder.config import AlignerConfig, FeatureConfig
 from vocoder.text.linguistic import SILENCES, SYMBOLS
-from vocoder.wavenet.conditioning import MelConditioning
+from vocoder.wavenet.conditioning import MEL_SPREAD
 
 BLANK, SILENCE = 0, 1
 LABELS = 2 + len(SYMBOLS) - SILENCES
@@ -78,7 +78,7 @@ class Aligner(nn.Module):
         """Log-mel (B, n_mels, F) and mask (B, F) -> log-probabilities (B, LABELS, F)."""
         mask = mask[:, None]
         mean = (mel * mask).sum(2, keepdim=True) / mask.sum(2, keepdim=True)
-        logits = self.stack((mel - mean) / MelConditioning.MEL_SPREAD, mask)
+        logits = self.stack((mel - mean) / MEL_SPREAD, mask)
         return logits.float().log_softmax(1)
 
     def loss(self, mel: Tensor, frames: Tensor, labels: Tensor, counts: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from vocoder.acoustic.modules import ConvStack, ResidualConv
 from vocoder.acoustic.refiner import Refiner, normals
 from vocoder.config import AcousticConfig, FeatureConfig
 from vocoder.text.linguistic import CHANNELS, CONTEXT, SYMBOLS, frame_features, frame_index
-from vocoder.wavenet.conditioning import MelConditioning
+from vocoder.wavenet.conditioning import MEL_CENTRE, MEL_SPREAD
 
 LONGEST_PHONE_S = 3.0
 
@@ -145,7 +145,7 @@ class AcousticModel(nn.Module):
         hidden = self.decoder.hidden(x, mask[:, None])
         mel = self.decoder.output(hidden)
         condition = torch.cat((mel, hidden), 1)
-        return mel.float() * MelConditioning.MEL_SPREAD + MelConditioning.MEL_CENTRE, condition
+        return mel.float() * MEL_SPREAD + MEL_CENTRE, condition
 
     def refine(self, mel: Tensor, condition: Tensor, mask: Tensor, seed: int) -> Tensor:
         """One of the ways to say what ``mel`` is the middle of, for one sentence.

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from vocoder.acoustic.model import AcousticModel, PhoneBatch, Prosody
+from vocoder.config import FeatureConfig
 from vocoder.errors import TextError
+from vocoder.features import Features
 from vocoder.text.linguistic import SILENCES, Phones, frame_features, phones
 from vocoder.text.utterance import Sentence
 
@@ -75,6 +77,10 @@ class Rendering:
     def f0(self) -> Tensor:
         """F0 in Hz, 0 where unvoiced (F,)."""
         return (self.prosody.log_f0.exp() * self.prosody.voiced)[0]
+
+    def features(self, config: FeatureConfig) -> Features:
+        """What a vocoder with ``config`` is conditioned on."""
+        return Features(self.mel, config, self.f0, self.linguistic)
 
     def timings(self, offset_s: float = 0.0) -> tuple[TimedWord, ...]:
         """Words with their phonemes, ``offset_s`` later than in this sentence."""

@@ -119,7 +119,7 @@ def _peer_step(config: ModelConfig, batch: Batch, *, bf16: bool) -> Callable[[],
     margin = config.conditioning.margin
     codes = mu_law_encode(batch.audio)
     inputs = F.one_hot(codes, CLASSES).float().transpose(1, 2).contiguous()
-    mel = batch.mel[..., margin:-margin].contiguous()
+    mel = batch.features[..., margin:-margin].contiguous()
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)

@@ -6,12 +6,14 @@ and why.
 
 from typing import Literal, Self
 
+import torch
 from pydantic import Field, model_validator
+from torch import Tensor
 
 from vocoder.config import Settings
 from vocoder.corpus.manifest import Corpus, Utterance, read_lines
 from vocoder.errors import CorpusError
-from vocoder.text.linguistic import Phones, phones
+from vocoder.text.linguistic import Phones, frame_features, phones
 from vocoder.text.pronunciation import parse_ipa
 from vocoder.text.utterance import PAUSES, Sentence, Word
 
@@ -80,6 +82,17 @@ class Unaligned(Settings):
     id: str = Field(description="as in the manifest")
     reason: UnalignedReason = Field(description="kind of fault")
     detail: str = Field(description="what was found")
+
+
+def read_linguistic(corpus: Corpus, utterance: Utterance, aligned: AlignedUtterance) -> Tensor:
+    """Linguistic features (C, F) of a recording, with its own durations and melody.
+
+    Raises:
+        CorpusError: the corpus was prepared without F0.
+    """
+    phones, durations = aligned.phones, torch.tensor(aligned.durations)
+    rows = (phones.symbols, phones.context, durations, *corpus.read_melody(utterance))
+    return frame_features(*(row[None] for row in rows))[0]
 
 
 def read_alignment(corpus: Corpus) -> dict[tuple[str, str], AlignedUtterance]:

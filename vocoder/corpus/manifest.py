@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
+import numpy as np
 import safetensors
 import torch
 from pydantic import Field, model_validator
@@ -29,6 +30,9 @@ REJECTED_FILE = "rejected.jsonl"
 UNFINISHED_FILE = ".unfinished"
 UTTERANCES_FOLDER = "utterances"
 LONGEST_NAME_BYTES = 150
+
+USUAL_LOG_F0 = 5.0
+"""148 Hz: what stands where a whole utterance is unvoiced."""
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -197,6 +201,24 @@ class Corpus:
     def read_f0(self, utterance: Utterance) -> Tensor | None:
         """F0 in Hz float32 (F,), 0 where unvoiced; None where it was not prepared."""
         return read_utterance_file(self.folder / utterance.file, self.features).get("f0")
+
+    def read_melody(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
+        """Log F0, linear between voiced frames, and voicing as 0 or 1, both float32 (F,).
+
+        Raises:
+            CorpusError: the corpus was prepared without F0.
+        """
+        f0 = self.read_f0(utterance)
+        if f0 is None:
+            raise CorpusError(
+                f"{self.folder}: prepared without F0; prepare it again with: vocoder prepare --f0"
+            )
+        voiced = (f0 > 0).numpy()
+        if not voiced.any():
+            return torch.full_like(f0, USUAL_LOG_F0), torch.zeros_like(f0)
+        at = np.arange(len(voiced))
+        filled = np.interp(at, at[voiced], np.log(f0.numpy()[voiced]))
+        return torch.from_numpy(filled.astype(np.float32)), torch.from_numpy(voiced).float()
 
 
 def read_utterance_file(path: Path, features: FeatureConfig) -> dict[str, Tensor]:

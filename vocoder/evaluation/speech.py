@@ -20,7 +20,7 @@ from vocoder import audio, files
 from vocoder.acoustic.synthesis import Rendering, render
 from vocoder.audio import PCM_16_LEVELS, Samples
 from vocoder.config import Settings
-from vocoder.corpus.alignment import AlignedUtterance, aligned_of
+from vocoder.corpus.alignment import AlignedUtterance, aligned_of, read_linguistic
 from vocoder.corpus.manifest import Corpus, Split, Utterance
 from vocoder.errors import CorpusError, TextError
 from vocoder.evaluation import speech_plots
@@ -71,8 +71,7 @@ class _Case(NamedTuple):
     utterance: Utterance
     aligned: AlignedUtterance
     recording: Samples
-    f0: Tensor
-    mel: Tensor
+    read: Features
     timed: Rendering
     free: Rendering
 
@@ -143,9 +142,7 @@ def _cases(
     number = voice.speaker_index(speaker)
     cases = []
     for utterance, aligned in list(chosen.values())[:most]:
-        f0 = corpus.read_f0(utterance)
-        if f0 is None:
-            raise CorpusError(f"{corpus.folder}: prepared without F0; vocoder prepare --f0")
+        linguistic = read_linguistic(corpus, utterance, aligned)
         pcm, mel = corpus.read(utterance)
         timed = render(
             voice.acoustic,
@@ -156,8 +153,14 @@ def _cases(
         )
         free = render(voice.acoustic, aligned.sentence, number, seed=seed)
         recording = np.asarray(pcm.numpy() / np.float32(PCM_16_LEVELS), dtype=np.float32)
-        cases.append(_Case(utterance, aligned, recording, f0, mel, timed, free))
+        read = Features(mel, corpus.features, corpus.read_f0(utterance), linguistic)
+        cases.append(_Case(utterance, aligned, recording, read, timed, free))
     return cases
+
+
+def _f0(features: Features) -> Tensor:
+    assert features.f0 is not None
+    return features.f0
 
 
 def _measure(
@@ -172,15 +175,17 @@ def _measure(
     config = voice.config.features
     rate = config.sample_rate_hz
 
-    def vocode(mels: Sequence[Tensor], what: str) -> list[Samples]:
-        requests = [Request(Features(mel, config), speaker, seed) for mel in mels]
+    def vocode(features: Sequence[Features], what: str) -> list[Samples]:
+        requests = [Request(one, speaker, seed) for one in features]
         batches = [requests[i : i + BATCH] for i in range(0, len(requests), BATCH)]
         done = track(batches, f"{speaker}: {what}", len(batches))
         return [one for batch in done for one in synthesizer.vocode_many(batch, voice=voice)]
 
-    timed = vocode([case.timed.mel for case in cases], "with the recording's durations")
-    free = vocode([case.free.mel for case in cases], "from words alone")
-    copies = vocode([case.mel for case in cases], "from the recording's features")
+    timed = vocode(
+        [case.timed.features(config) for case in cases], "with the recording's durations"
+    )
+    free = vocode([case.free.features(config) for case in cases], "from words alone")
+    copies = vocode([case.read for case in cases], "from the recording's features")
     ours, theirs, voicing = _melodies(cases)
     sounds = list(zip(cases, timed, free, copies, strict=True))
     rates: list[float | None] = [None, None]
@@ -246,7 +251,7 @@ def _melodies(
     """Log F0 of synthesis and recording where both are voiced (V,), and the voicing error."""
     ours, theirs, wrong, count = [], [], 0, 0
     for case in cases:
-        made, read = case.timed.f0.numpy(), case.f0.numpy()
+        made, read = case.timed.f0.numpy(), _f0(case.read).numpy()
         both = (made > 0) & (read > 0)
         ours.append(np.log(made[both]))
         theirs.append(np.log(read[both]))
@@ -280,7 +285,7 @@ def _keep(folder: Path, case: _Case, synthetic: Samples, rate_hz: int) -> None:
     audio.write(folder / f"{name}-recording.wav", case.recording, rate_hz)
     audio.write(folder / f"{name}-text.wav", synthetic, rate_hz)
     figure = speech_plots.side_by_side(
-        case.mel, case.f0, case.timed, case.free, case.free.sentence.text
+        case.read.mel, _f0(case.read), case.timed, case.free, case.free.sentence.text
     )
     with files.replacing(folder / f"{name}.png") as temporary:
         figure.savefig(temporary, dpi=90)

@@ -16,14 +16,14 @@ from vocoder.acoustic.synthesis import render
 from vocoder.corpus.alignment import AlignedUtterance, aligned_of
 from vocoder.corpus.manifest import Corpus, Split, Utterance
 from vocoder.errors import FeatureError, TrainingError
-from vocoder.features import Features, check_fingerprint
+from vocoder.features import check_fingerprint
 from vocoder.synthesizer import Synthesizer
 from vocoder.training.config import AcousticTraining
 from vocoder.training.log import RunLog
 from vocoder.training.task import Loss
 from vocoder.voice import AcousticProvenance
 
-VOICING_WEIGHT, PROSODY_WEIGHT, DURATION_WEIGHT, FLOW_WEIGHT = 0.2, 0.5, 0.5, 0.5
+VOICING_WEIGHT, PROSODY_WEIGHT, DURATION_WEIGHT, FLOW_WEIGHT = 0.2, 0.5, 0.5, 0.25
 BUCKET = 4
 """A batch is drawn from so many times its rows of like length."""
 
@@ -107,30 +107,15 @@ def collate(rows: list[Row], generator: np.random.Generator) -> AcousticBatch:
     )
 
 
-def interpolated(f0: Tensor) -> tuple[Tensor, Tensor]:
-    """Log F0, linear between voiced frames, and voicing, both (F,), of F0 in Hz with 0s (F,)."""
-    voiced = (f0 > 0).numpy()
-    if not voiced.any():
-        return torch.full_like(f0, 5.0), torch.zeros_like(f0)
-    at = np.arange(len(voiced))
-    filled = np.interp(at, at[voiced], np.log(f0.numpy()[voiced]))
-    return torch.from_numpy(filled.astype(np.float32)), torch.from_numpy(voiced).float()
-
-
 def read_row(
     corpus: Corpus, utterance: Utterance, aligned: AlignedUtterance, speakers: tuple[str, ...]
 ) -> Row:
     """One aligned utterance of a corpus.
 
     Raises:
-        TrainingError: the corpus was prepared without F0.
+        CorpusError: the corpus was prepared without F0.
     """
-    f0 = corpus.read_f0(utterance)
-    if f0 is None:
-        raise TrainingError(
-            f"{corpus.folder}: prepared without F0; prepare it again with: vocoder prepare --f0"
-        )
-    log_f0, voiced = interpolated(f0)
+    log_f0, voiced = corpus.read_melody(utterance)
     phones = aligned.phones
     return Row(
         phones.symbols,
@@ -297,7 +282,7 @@ class AcousticTask:
         for utterance, found in chosen[: self.config.sample_clips]:
             speaker = self.speakers.index(utterance.speaker)
             rendering = render(model.cpu(), found.sentence, speaker)
-            features = Features(rendering.mel, self.corpus.features)
+            features = rendering.features(self.corpus.features)
             chunks = synthesizer.vocode(features, voice=self.voice, speaker=utterance.speaker)
             samples = np.concatenate(list(chunks))
             name = f"{utterance.speaker}-{utterance.id}"

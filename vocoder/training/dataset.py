@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.config import ModelConfig
+from vocoder.corpus.alignment import AlignedUtterance, read_alignment, read_linguistic
 from vocoder.corpus.manifest import Corpus, Split, Utterance
 from vocoder.errors import TrainingError
 
@@ -20,25 +21,34 @@ class Batch(NamedTuple):
 
     Attributes:
         audio: (B, T), float32.
-        mel: with its margin (B, n_mels, F + 2 margin), T = F * hop.
+        features: with their margin (B, C, F + 2 margin), T = F * hop.
         speaker: one-hot (B, S).
         mask: 1 where the loss counts (B, T): not in the warm-up, not beyond the file's end.
     """
 
     audio: Tensor
-    mel: Tensor
+    features: Tensor
     speaker: Tensor
     mask: Tensor
 
 
 class Segments:
-    """Random access to the training segments of a corpus."""
+    """Random access to the training segments of a corpus.
+
+    Where linguistic features condition the model, only aligned utterances count.
+    """
 
     def __init__(
         self, corpus: Corpus, split: Split, model: ModelConfig, segment_frames: int, seed: int
     ) -> None:
         self.corpus, self.model, self.seed = corpus, model, seed
         self.utterances = corpus.split(split)
+        self._aligned: dict[tuple[str, str], AlignedUtterance] = {}
+        if model.conditioning.kind == "linguistic":
+            self._aligned = read_alignment(corpus)
+            self.utterances = tuple(
+                u for u in self.utterances if (u.speaker, u.id) in self._aligned
+            )
         if not self.utterances:
             raise TrainingError(f"{corpus.folder}: no utterance in the {split} split")
         self.segment_frames = segment_frames
@@ -67,10 +77,18 @@ class Segments:
         first = max(0, int(generator.integers(-self.warm_up_frames, latest + 1)))
         return self.segment(utterance, first)
 
+    def read(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
+        """Audio, int16 (T,), and the features that condition the model (C, F)."""
+        pcm, mel = self.corpus.read(utterance)
+        if self.model.conditioning.kind == "mel":
+            return pcm, mel
+        found = self._aligned[utterance.speaker, utterance.id]
+        return pcm, read_linguistic(self.corpus, utterance, found)
+
     def segment(self, utterance: Utterance, first: int) -> Batch:
         """One row: frames [first, first + total_frames) of an utterance, padded with silence."""
         hop, margin = self.model.features.hop_length, self.model.conditioning.margin
-        pcm, mel = self.corpus.read(utterance)
+        pcm, features = self.read(utterance)
         count = min(self.total_frames, utterance.frames - first)
         audio = torch.zeros(self.total_frames * hop)
         audio[: count * hop] = pcm[first * hop : (first + count) * hop].float() / PCM_16_LEVELS
@@ -80,4 +98,4 @@ class Segments:
         mask[(self.warm_up_frames * hop if first else 0) : count * hop] = 1.0
         speaker = torch.zeros(len(self.model.speakers))
         speaker[self.model.speakers.index(utterance.speaker)] = 1.0
-        return Batch(audio, mel[:, frames.clamp(0, utterance.frames - 1)], speaker, mask)
+        return Batch(audio, features[:, frames.clamp(0, utterance.frames - 1)], speaker, mask)

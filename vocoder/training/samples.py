@@ -11,6 +11,7 @@ from vocoder.evaluation import plots
 from vocoder.generation import dispatch
 from vocoder.generation.noise import uniforms
 from vocoder.training.config import VocoderTraining
+from vocoder.training.dataset import Segments
 from vocoder.training.log import RunLog
 from vocoder.wavenet.model import WaveNet
 
@@ -52,23 +53,23 @@ def export(
     voice.save(folder, model, manifest)
 
 
-def generate(log: RunLog, step: int, model: WaveNet, corpus: Corpus, count: int) -> None:
-    """Speak held-out clips free-running, from their mels: WAV files, TensorBoard, spectrograms.
+def generate(log: RunLog, step: int, model: WaveNet, held_out: Segments, count: int) -> None:
+    """Speak held-out clips free-running, from their features: WAV files, TensorBoard, spectrograms.
 
     The clips run in one batch, each for at most ``LONGEST_S``; no correction follows, so that one
     hears the network itself.
     """
-    rate, hop = corpus.features.sample_rate_hz, corpus.features.hop_length
-    utterances = corpus.split("validation") or corpus.split("train")
+    config, utterances = model.config.features, held_out.utterances
+    rate, hop = config.sample_rate_hz, config.hop_length
     chosen = utterances[:: max(1, len(utterances) // count)][:count]
     frames = min(min(u.frames for u in chosen), round(LONGEST_S * rate / hop))
-    read = [corpus.read(utterance) for utterance in chosen]
-    mel = torch.stack([mel[:, :frames] for _, mel in read]).to(model.device)
+    read = [held_out.read(utterance) for utterance in chosen]
+    features = torch.stack([own[:, :frames] for _, own in read]).to(model.device)
     speakers = [model.config.speakers.index(utterance.speaker) for utterance in chosen]
     one_hot = torch.eye(len(model.config.speakers))[speakers].to(model.device)
     engine, seeds = dispatch.create(model), torch.arange(len(chosen))
     noise = uniforms(seeds, torch.zeros_like(seeds), frames * hop).to(model.device)
-    conditioning = model.condition(mel, one_hot)
+    conditioning = model.condition(features, one_hot)
     spoken = engine.generate(engine.start(len(chosen)), conditioning, noise).cpu()
     for utterance, (pcm, _), samples in zip(chosen, read, spoken, strict=True):
         name = f"{utterance.speaker}-{utterance.id}"

@@ -10,9 +10,10 @@ from torch import nn
 from vocoder import voice
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.config import ModelConfig
-from vocoder.corpus.manifest import Corpus
+from vocoder.corpus.manifest import Corpus, Split
 from vocoder.errors import FeatureError, TrainingError
 from vocoder.features import check_fingerprint
+from vocoder.text.linguistic import CHANNELS
 from vocoder.training import samples
 from vocoder.training.config import VocoderTraining
 from vocoder.training.dataset import Batch, Segments
@@ -33,7 +34,7 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> Loss:
         """The loss, and the same in bits a sample."""
-        conditioning = self.model.condition_margined(batch.mel, batch.speaker)
+        conditioning = self.model.condition_margined(batch.features, batch.speaker)
         nats = self.model.nll(batch.audio, conditioning, bf16=self.bf16)
         total = (nats * batch.mask).sum() / batch.mask.sum().clamp_min(1.0)
         return Loss(total, {"bits": total / math.log(2)})
@@ -57,6 +58,8 @@ class VocoderTask:
         if config.initial_voice:
             self._start_from(Path(config.initial_voice))
         self.segments = Segments(corpus, "train", model_config, config.segment_frames, config.seed)
+        split: Split = "validation" if corpus.split("validation") else "train"
+        self.held_out = Segments(corpus, split, model_config, config.segment_frames, config.seed)
         if config.compile:
             self.model.stack.compile(dynamic=False)
         self.objective: nn.Module = Objective(self.model, bf16=config.precision == "bf16")
@@ -90,13 +93,13 @@ class VocoderTask:
         """Bits a sample of whole held-out clips."""
         assert isinstance(model, WaveNet)
         nats, count = 0.0, 0
-        utterances = self.corpus.split("validation") or self.corpus.split("train")
+        utterances = self.held_out.utterances
         stride = max(1, len(utterances) // self.config.validation_clips)
         for utterance in utterances[::stride][: self.config.validation_clips]:
-            pcm, mel = self.corpus.read(utterance)
+            pcm, features = self.held_out.read(utterance)
             speaker = torch.zeros(1, len(self.config.model.speakers))
             speaker[0, self.config.model.speakers.index(utterance.speaker)] = 1.0
-            conditioning = model.condition(mel[None].to(self.device), speaker.to(self.device))
+            conditioning = model.condition(features[None].to(self.device), speaker.to(self.device))
             audio = (pcm.float() / PCM_16_LEVELS)[None].to(self.device)
             nats += float(model.nll(audio, conditioning).double().sum())
             count += audio.numel()
@@ -110,7 +113,7 @@ class VocoderTask:
     def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
         """Speak held-out clips from their mels."""
         assert isinstance(model, WaveNet)
-        samples.generate(log, step, model, self.corpus, self.config.sample_clips)
+        samples.generate(log, step, model, self.held_out, self.config.sample_clips)
 
 
 def _with_speakers(config: ModelConfig, corpus: Corpus) -> ModelConfig:
@@ -118,4 +121,7 @@ def _with_speakers(config: ModelConfig, corpus: Corpus) -> ModelConfig:
         check_fingerprint(corpus.features.fingerprint(), config.features)
     except FeatureError as error:
         raise TrainingError(f"{corpus.folder}: {error}") from None
-    return config.model_copy(update={"speakers": corpus.speakers})
+    conditioning = config.conditioning
+    if conditioning.kind == "linguistic":
+        conditioning = conditioning.model_copy(update={"linguistic_channels": CHANNELS})
+    return config.model_copy(update={"speakers": corpus.speakers, "conditioning": conditioning})

@@ -32,28 +32,29 @@ class Conditioning(NamedTuple):
         return self.local.shape[1]
 
 
-def pad_frames(mel: Tensor, margin: int) -> Tensor:
+def pad_frames(features: Tensor, margin: int) -> Tensor:
     """Repeat the first and the last frame ``margin`` times: (..., F) -> (..., F + 2 margin)."""
-    index = torch.arange(-margin, mel.shape[-1] + margin, device=mel.device)
-    return mel[..., index.clamp(0, mel.shape[-1] - 1)]
+    index = torch.arange(-margin, features.shape[-1] + margin, device=features.device)
+    return features[..., index.clamp(0, features.shape[-1] - 1)]
 
 
-class MelConditioning(nn.Module):
+MEL_CENTRE, MEL_SPREAD = -13.0, 4.0
+"""Log mel power of speech at -24 dBFS lies about here; networks see it near unit range."""
+
+
+class LocalConditioning(nn.Module):
     """Residual convolutions at the frame rate, then transposed convolutions (eq. 5's ``f(h)``).
 
     Convolutions are unpadded: they eat the ``margin`` frames given on each side. So a stretch cut
-    from a longer mel, margins included, is conditioned exactly as within the whole.
+    from longer features, margins included, is conditioned exactly as within the whole.
     """
-
-    # Log mel power of speech at -24 dBFS lies about -13 +- 4; the network sees it near unit range.
-    MEL_CENTRE, MEL_SPREAD = -13.0, 4.0
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         settings = config.conditioning
         self.config = config
         width = settings.encoder_channels
-        self.input = nn.Conv1d(config.features.n_mels, width, 5)
+        self.input = nn.Conv1d(config.feature_channels, width, 5)
         self.encoder = nn.ModuleList(
             nn.Conv1d(width, width, 3) for _ in range(settings.encoder_layers)
         )
@@ -64,9 +65,11 @@ class MelConditioning(nn.Module):
             for scale in settings.upsample
         )
 
-    def forward(self, mel: Tensor) -> Tensor:
-        """Margined mel (B, n_mels, F + 2 margin) -> local conditioning (B, N, channels)."""
-        x = F.relu(self.input((mel - self.MEL_CENTRE) / self.MEL_SPREAD))
+    def forward(self, features: Tensor) -> Tensor:
+        """Margined features (B, C, F + 2 margin) -> local conditioning (B, N, channels)."""
+        if self.config.conditioning.kind == "mel":
+            features = (features - MEL_CENTRE) / MEL_SPREAD
+        x = F.relu(self.input(features))
         for conv, mix in zip(self.encoder, self.mix, strict=True):
             x = x[..., 1:-1] + mix(F.relu(conv(x)))
         x = self.output(x)
@@ -74,7 +77,7 @@ class MelConditioning(nn.Module):
             # An output is whole where its element and both neighbours were there: drop the rest.
             x = F.leaky_relu(conv(x), 0.4)[..., 2 * scale : -2 * scale]
         settings = self.config.conditioning
-        blocks = (mel.shape[-1] - 2 * settings.margin) * math.prod(settings.upsample)
+        blocks = (features.shape[-1] - 2 * settings.margin) * math.prod(settings.upsample)
         surplus = (x.shape[-1] - blocks) // 2
         return x[..., surplus : surplus + blocks].transpose(1, 2)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vocoder import quantization
 from vocoder.config import LogisticsConfig, ModelConfig
 from vocoder.wavenet import distributions
-from vocoder.wavenet.conditioning import Conditioning, MelConditioning, pad_frames
+from vocoder.wavenet.conditioning import Conditioning, LocalConditioning, pad_frames
 from vocoder.wavenet.linear_prediction import LinearPrediction, predict
 from vocoder.wavenet.modules import CausalConv1d, ResidualStack
 
@@ -38,13 +38,13 @@ class Signal(NamedTuple):
 
 
 class WaveNet(nn.Module):
-    """A conditional WaveNet over samples, one stack conditioned on mel and speaker."""
+    """A conditional WaveNet over samples, one stack conditioned on features and speaker."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         stack, outputs = config.stack, config.distribution.parameters
-        self.conditioning = MelConditioning(config)
+        self.conditioning = LocalConditioning(config)
         self.input = CausalConv1d(
             self.input_channels, stack.residual_channels, stack.kernel_size, 1
         )
@@ -71,30 +71,34 @@ class WaveNet(nn.Module):
                 self.output.bias[count : 2 * count] = spread
                 self.output.bias[2 * count :] = -1.0
 
-    def condition(self, mel: Tensor, speaker: Tensor) -> Conditioning:
+    def condition(self, features: Tensor, speaker: Tensor) -> Conditioning:
         """Conditioning of whole utterances.
 
         Args:
-            mel: log-mel (B, n_mels, F).
+            features: log-mel (B, n_mels, F), or linguistic features (B, C, F).
             speaker: one-hot (B, S).
         """
-        return self.condition_margined(pad_frames(mel, self.config.conditioning.margin), speaker)
+        return self.condition_margined(
+            pad_frames(features, self.config.conditioning.margin), speaker
+        )
 
-    def condition_margined(self, mel: Tensor, speaker: Tensor) -> Conditioning:
-        """As :meth:`condition`, for mel that brings its margin: (B, n_mels, F + 2 margin)."""
-        first = torch.zeros(mel.shape[0], dtype=torch.int64, device=mel.device)
-        return Conditioning(self.conditioning(mel), speaker, self.conditioning.predict(mel), first)
+    def condition_margined(self, features: Tensor, speaker: Tensor) -> Conditioning:
+        """As :meth:`condition`, for features that bring their margin: (B, C, F + 2 margin)."""
+        first = torch.zeros(features.shape[0], dtype=torch.int64, device=features.device)
+        return Conditioning(
+            self.conditioning(features), speaker, self.conditioning.predict(features), first
+        )
 
     def condition_stretches(
-        self, mel: Tensor, speaker: Tensor, stretches: Iterable[int]
+        self, features: Tensor, speaker: Tensor, stretches: Iterable[int]
     ) -> Iterator[Conditioning]:
         """As :meth:`condition`, in stretches of so many frames, the last one until the end.
 
         So the first samples need not wait for the last frame's conditioning.
         """
-        margin, frames = self.config.conditioning.margin, mel.shape[-1]
+        margin, frames = self.config.conditioning.margin, features.shape[-1]
         per_frame = self.config.features.hop_length // self.config.hold
-        padded = pad_frames(mel, margin)
+        padded = pad_frames(features, margin)
         first = 0
         for length in itertools.chain(stretches, itertools.repeat(frames)):
             last = min(first + length, frames)
