@@ -1,5 +1,6 @@
 """The command line, run as people run it: in a process of its own where the exit code matters."""
 
+import io
 import json
 import os
 import subprocess
@@ -160,3 +161,72 @@ def test_the_shipped_features_are_those_of_the_shipped_recording() -> None:
     shipped = features.load(RECORDING.with_suffix(".safetensors"), config)
     found = features.analyze(samples, config, with_f0=False)
     assert np.abs(shipped.mel.numpy() - found.mel.numpy()).max() < 1e-3
+
+
+def test_text_is_spoken_to_every_kind_of_file(vocoder: Run, tmp_path: Path) -> None:
+    for name in ("out.wav", "out.flac", "out.mp3"):
+        result = vocoder("speak", "Sea shells.", "-o", tmp_path / name, "--seed", 3)
+        assert result.code == 0, result.err
+        assert "first audio after" in result.out
+    wav, rate = audio.read(tmp_path / "out.wav")
+    flac, _ = audio.read(tmp_path / "out.flac")
+    assert rate == 16000
+    assert np.array_equal(wav, flac)
+    assert abs(len(audio.read(tmp_path / "out.mp3")[0]) - len(wav)) < 1200
+
+
+def test_text_comes_from_arguments_files_and_standard_input(
+    vocoder: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "t.txt").write_text("Sea shells.")
+    (tmp_path / "t.ssml").write_text("<speak>Sea shells.</speak>")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Sea shells.")))
+    sounds = []
+    for given in ("Sea shells.", tmp_path / "t.txt", tmp_path / "t.ssml", "-"):
+        assert vocoder("speak", given, "-o", tmp_path / "o.wav").code == 0
+        sounds.append((tmp_path / "o.wav").read_bytes())
+    assert len(set(sounds)) == 1
+
+
+def test_a_dry_run_shows_the_reading_and_writes_times(vocoder: Run, tmp_path: Path) -> None:
+    (tmp_path / "words.json").write_text('{"GIF": "dʒɪf"}')
+    result = vocoder(
+        "speak",
+        "A GIF for $5.",
+        "--dry-run",
+        "--lexicon",
+        tmp_path / "words.json",
+        "--timings",
+        tmp_path / "t.json",
+    )
+    assert result.code == 0
+    assert "a GIF for five dollars." in result.out
+    assert "d͡ʒɪf" in result.out
+    words = json.loads((tmp_path / "t.json").read_text())
+    assert [word["text"] for word in words] == ["a", "GIF", "for", "five", "dollars"]
+    assert words[0]["phonemes"][0]["symbol"] == "ə"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("Hello.",), "-o OUT.wav"),
+        (("Hello.", "-o", "out.ogg"), "name the output"),
+        (("", "-o", "out.wav"), "empty"),
+        (("missing.txt", "-o", "out.wav"), "No such file"),
+        (("Привет", "-o", "out.wav"), "Latin"),
+        (("Hello.", "-o", "out.wav", "--speed", "9"), "0.25 to 4"),
+        (("Hello.", "-o", "out.wav", "--lexicon", "missing.json"), "No such file"),
+        (("<speak>", "--ssml", "-o", "out.wav"), "line 1"),
+    ],
+)
+def test_speech_that_cannot_be_is_refused_and_leaves_nothing(
+    vocoder: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert_refused(vocoder("speak", *arguments), message)
+    assert not list(tmp_path.iterdir())

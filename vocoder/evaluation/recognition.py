@@ -46,7 +46,7 @@ class Recogniser:
 
 def words_of(text: str) -> list[str]:
     """Words of a text in small letters, without punctuation."""
-    return re.findall(r"[a-z']+", text.lower().replace("’", "'").replace("-", " "))
+    return re.findall(r"[a-z]+(?:'[a-z]+)*", text.lower().replace("’", "'").replace("-", " "))
 
 
 def word_errors(spoken: Sequence[str], heard: Sequence[str]) -> int:

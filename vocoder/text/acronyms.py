@@ -2,7 +2,7 @@
 
 import re
 
-from vocoder.text.characters import fold, words
+from vocoder.text.characters import WORD_MARK, fold, words
 from vocoder.text.numbers import code
 from vocoder.text.pronunciation import known
 
@@ -46,7 +46,8 @@ _SCOTTISH = re.compile(r"(?:Mc|Mac|Fitz|O'|D'|De|Van|La|Le)[A-Z][a-z']+")
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _ARTICLE = re.compile(
     r"(?<!\b[A-Z] )\bA"
-    r"(?= (?![A-Z]\b)(?!(?:is|was|and|or|to|through|minus|plus|for)\b)[\"'($£€¥#@]*\w)"
+    rf"(?= +(?![A-Z]\b)(?!(?:is|was|and|or|to|through|minus|plus|for)\b)"
+    rf"[\"'($£€¥#@]*[\w{WORD_MARK}])"
 )
 _NAMED_A = re.compile(
     r"(?i:\b(?:vitamins?|plan|hepatitis|grade|type|option|exhibit|appendix|point|team|group|class|"

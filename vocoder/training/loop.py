@@ -120,6 +120,8 @@ class Run:
         batch = type(batch)(*(part.to(self.process.device, non_blocking=True) for part in batch))
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.rate(step)
+        # Dropout too is a function of the step, so that a resumed run equals an unbroken one.
+        torch.manual_seed(hash((self.config.seed, step, self.process.rank)))
         self.optimiser.zero_grad(set_to_none=True)
         loss: Loss = self.objective(batch)
         loss.total.backward()

@@ -1,0 +1,82 @@
+"""Speech from text measured against recordings, with an untrained voice on the toy corpus."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import CONFIGS, Toy, random_acoustic_model, random_model
+
+from vocoder import voice
+from vocoder.errors import TextError, UserError
+from vocoder.evaluation import recognition, speech
+from vocoder.evaluation.recognition import Recogniser, word_errors, words_of
+from vocoder.voice import Voice
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Voice:
+    model = random_model(CONFIGS["mu_law"].model_copy(update={"speakers": ("ann", "ben")}))
+    folder = tmp_path_factory.mktemp("reader") / "toy"
+    manifest = voice.VoiceManifest(id="toy", model=model.config, weights={})
+    voice.save(folder, model, manifest, random_acoustic_model(model.config.features, 2))
+    return voice.load(folder)
+
+
+def test_everything_is_measured_and_shown(toy: Toy, reader: Voice, tmp_path: Path) -> None:
+    found = speech.evaluate_speech(reader, toy.corpus, per_speaker=3, report=tmp_path)
+    assert set(found.speakers) == {"ann", "ben"}
+    for figures in found.speakers.values():
+        assert figures.sentences == 3
+        assert 0 < figures.duration_error_ms < 200
+        assert -1 <= figures.log_f0_correlation <= 1
+        assert figures.mcd_db > 0
+        assert figures.word_error_rate is None
+    assert len(list(tmp_path.glob("*.png"))) == 2 * speech.PICTURES_A_SPEAKER
+    assert len(list(tmp_path.glob("*-recording.wav"))) == 2 * speech.PICTURES_A_SPEAKER
+    text = speech.summary(found)
+    assert "log-F0 correlation" in text
+    assert "word error" not in text
+    again = speech.SpeechEvaluation.model_validate_json(found.model_dump_json())
+    assert again == found
+
+
+def test_a_voice_that_reads_no_text_is_refused(toy: Toy, reader: Voice) -> None:
+    with pytest.raises(TextError, match="no acoustic model"):
+        speech.evaluate_speech(replace(reader, acoustic=None), toy.corpus)
+
+
+def test_distortion_in_warped_time_forgives_tempo_and_nothing_else() -> None:
+    time = np.arange(16000) / 16000
+    glide = np.sin(2 * np.pi * (300 * time + 500 * time**2)).astype(np.float32)
+    slow = np.arange(24000) / 24000
+    slower = np.sin(2 * np.pi * 1.5 * (300 * slow + 500 * slow**2)).astype(np.float32)
+    noise = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
+    assert speech.dtw_distortion(glide, glide, 16000) == pytest.approx(0, abs=1e-6)
+    tempo, other = (speech.dtw_distortion(glide, one, 16000) for one in (slower, noise))
+    assert tempo < 0.5 * other
+
+
+@pytest.mark.parametrize(
+    ("spoken", "heard", "errors"),
+    [
+        ("a b c", "a b c", 0),
+        ("a b c", "a x c", 1),
+        ("a b c", "a c", 1),
+        ("a b c", "a b b c d", 2),
+        ("a b c", "", 3),
+        ("", "a", 1),
+    ],
+)
+def test_word_errors(spoken: str, heard: str, errors: int) -> None:
+    assert word_errors(spoken.split(), heard.split()) == errors
+
+
+def test_words_have_no_punctuation() -> None:
+    assert words_of("Don't stop-now, ‘Bob’!") == ["don't", "stop", "now", "bob"]
+
+
+def test_a_missing_recogniser_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recognition.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install"):
+        Recogniser()

@@ -1,0 +1,174 @@
+"""Training on an aligned toy corpus: the acoustic model, and a WaveNet on linguistic features."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import CONFIGS, TINY_ACOUSTIC, Toy, random_model
+from safetensors.torch import load_file
+
+from vocoder import voice
+from vocoder.errors import CorpusError, TrainingError
+from vocoder.speech import Speech
+from vocoder.synthesizer import Synthesizer
+from vocoder.text.linguistic import CHANNELS
+from vocoder.training import checkpoint, loop
+from vocoder.training.acoustic import AcousticTask, collate
+from vocoder.training.config import AcousticTraining, VocoderTraining
+from vocoder.voice import VoiceRegistry
+
+RUN = {
+    "name": "toy",
+    "steps": 6,
+    "batch_size": 4,
+    "warm_up_steps": 2,
+    "log_every": 2,
+    "checkpoint_every": 3,
+    "validate_every": 3,
+    "validation_clips": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def vocoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny voice of the toy corpus's speakers that cannot read yet."""
+    model = random_model(CONFIGS["mu_law"].model_copy(update={"speakers": ("ann", "ben")}))
+    folder = tmp_path_factory.mktemp("vocoder") / "toy"
+    voice.save(folder, model, voice.VoiceManifest(id="toy", model=model.config, weights={}))
+    return folder
+
+
+def config(toy: Toy, vocoder: Path, output: Path, **changes: object) -> AcousticTraining:
+    settings = RUN | {
+        "model": TINY_ACOUSTIC,
+        "vocoder": str(vocoder),
+        "corpus": str(toy.corpus.folder),
+        "output": str(output),
+    }
+    return AcousticTraining(**(settings | changes))
+
+
+def test_resumed_equals_unbroken_bit_for_bit(
+    toy: Toy, vocoder_folder: Path, tmp_path: Path
+) -> None:
+    loop.train(config(toy, vocoder_folder, tmp_path / "whole"))
+    loop.train(config(toy, vocoder_folder, tmp_path / "parts", steps=3))
+    loop.train(config(toy, vocoder_folder, tmp_path / "parts"), resume=True)
+    whole = load_file(tmp_path / "whole" / checkpoint.NAME)
+    parts = load_file(tmp_path / "parts" / checkpoint.NAME)
+    assert whole.keys() == parts.keys()
+    assert TINY_ACOUSTIC.dropout
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_training_makes_a_voice_that_reads_and_keeps_the_vocoder(
+    toy: Toy, vocoder_folder: Path, tmp_path: Path
+) -> None:
+    folder = loop.train(
+        config(
+            toy,
+            vocoder_folder,
+            tmp_path / "toy",
+            steps=200,
+            learning_rate=1e-2,
+            batch_size=8,
+            validate_every=20,
+            checkpoint_every=100,
+        )
+    )
+    before, after = voice.load(vocoder_folder), voice.load(folder)
+    assert after.digest == before.digest
+    assert after.acoustic is not None
+    assert after.manifest.acoustic_provenance is not None
+    assert after.manifest.acoustic_provenance.steps == 200
+    lines = [json.loads(line) for line in (tmp_path / "toy" / "log.jsonl").read_text().splitlines()]
+    held_out = [line for line in lines if line["event"] == "validation"]
+    assert held_out[-1]["mel"] < 0.5 * held_out[0]["mel"]
+    assert held_out[-1]["duration_ms"] < 50
+    # It has learned the speakers' voices: ann's F0 was 190 Hz, ben's 110.
+    synthesizer = Synthesizer(VoiceRegistry(folder.parent))
+    assert "See" in next(iter(synthesizer.plan(Speech("See me."), voice=after))).text
+    f0 = after.acoustic.f0_mean.exp()
+    assert f0.tolist() == pytest.approx([190, 110], rel=0.1)
+
+
+def test_free_running_samples(toy: Toy, vocoder_folder: Path, tmp_path: Path) -> None:
+    loop.train(config(toy, vocoder_folder, tmp_path, steps=3, sample_every=3, sample_clips=2))
+    assert len(list((tmp_path / "samples").rglob("*.wav"))) == 2
+
+
+def test_a_corpus_that_does_not_fit_is_refused(
+    toy: Toy, vocoder_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(toy.corpus.folder, tmp_path / "c")
+    (tmp_path / "c" / "alignment.jsonl").unlink()
+    with pytest.raises(CorpusError, match="vocoder align"):
+        loop.train(config(toy, vocoder_folder, tmp_path / "o", corpus=str(tmp_path / "c")))
+    stranger = random_model(CONFIGS["mu_law"].model_copy(update={"speakers": ("ann", "zoe")}))
+    manifest = voice.VoiceManifest(id="x", model=stranger.config, weights={})
+    voice.save(tmp_path / "x", stranger, manifest)
+    with pytest.raises(TrainingError, match="speaker ben is not the voice's"):
+        loop.train(config(toy, tmp_path / "x", tmp_path / "o"))
+
+
+def test_batches_depend_on_seed_step_and_rank_alone(
+    toy: Toy, vocoder_folder: Path, tmp_path: Path
+) -> None:
+    settings = config(toy, vocoder_folder, tmp_path)
+    one, other = (AcousticTask(settings, toy.corpus, torch.device("cpu")) for _ in range(2))
+    one.batch(0, 4, 0)
+    for first, second in zip(one.batch(5, 4, 0), other.batch(5, 4, 0), strict=True):
+        assert torch.equal(first, second)
+    assert not torch.equal(one.batch(5, 4, 0).noise, one.batch(5, 4, 1).noise)
+
+
+def test_the_loss_of_a_padded_row_is_that_of_the_row_alone(
+    toy: Toy, vocoder_folder: Path, tmp_path: Path
+) -> None:
+    task = AcousticTask(config(toy, vocoder_folder, tmp_path), toy.corpus, torch.device("cpu"))
+    task.model.eval()
+    short, long = task.rows[0], task.rows[-1]
+    assert long.mel.shape[1] > short.mel.shape[1]
+    alone = collate([short], np.random.default_rng(0))
+    together = collate([short, long], np.random.default_rng(0))
+    with torch.no_grad():
+        wanted = task.model.log_durations(task.model.encode(alone.phones), alone.phones)
+        found = task.model.log_durations(task.model.encode(together.phones), together.phones)
+    assert torch.allclose(wanted[0], found[0, : wanted.shape[1]], atol=1e-5)
+
+
+def test_a_wavenet_trains_on_linguistic_features(
+    toy: Toy, vocoder_folder: Path, tmp_path: Path
+) -> None:
+    model = CONFIGS["logistics"]
+    conditioning = model.conditioning.model_copy(update={"kind": "linguistic"})
+    folder = loop.train(
+        VocoderTraining(
+            **RUN
+            | {
+                "model": model.model_copy(
+                    update={"conditioning": conditioning, "speakers": ("default",)}
+                ),
+                "corpus": str(toy.corpus.folder),
+                "output": str(tmp_path / "ling"),
+                "steps": 60,
+                "segment_frames": 8,
+                "validate_every": 30,
+                "sample_every": 60,
+            }
+        )
+    )
+    loaded = voice.load(folder)
+    assert loaded.config.conditioning.linguistic_channels == CHANNELS
+    lines = [json.loads(line) for line in (tmp_path / "ling" / "log.jsonl").read_text().splitlines()]
+    held_out = [line["bits"] for line in lines if line["event"] == "validation"]
+    assert held_out[-1] < held_out[0] - 0.2
+    reading = loop.train(config(toy, folder, tmp_path / "reads", steps=3))
+    spoken = Synthesizer(VoiceRegistry(reading.parent)).speak(
+        Speech("See me."), voice=replace(voice.load(reading))
+    )
+    assert sum(len(chunk.samples) for chunk in spoken) > 0
