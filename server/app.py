@@ -32,7 +32,7 @@ def create_app(settings: ServerSettings, synthesizer: Synthesizer) -> FastAPI:
         generations=Generations(
             settings.concurrent_generations, settings.waiting_generations, settings.retry_after_s
         ),
-        readiness=Readiness(synthesizer.registry),
+        readiness=Readiness(synthesizer),
     )
 
     @contextlib.asynccontextmanager

@@ -12,7 +12,7 @@ from server.generations import Generations
 from server.settings import ServerSettings
 from vocoder.errors import UserError, VoiceError
 from vocoder.synthesizer import Synthesizer
-from vocoder.voice import Voice, VoiceRegistry
+from vocoder.voice import Voice
 
 logger = logging.getLogger(__name__)
 
@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 class Readiness:
     """Loads the default voice in the background, and knows whether that has succeeded."""
 
-    def __init__(self, registry: VoiceRegistry) -> None:
+    def __init__(self, synthesizer: Synthesizer) -> None:
         self.loaded = False
         self.reason = "no voice is loaded yet"
-        self._registry = registry
+        self._synthesizer = synthesizer
         self._loading: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -33,7 +33,7 @@ class Readiness:
 
     async def _load(self) -> None:
         try:
-            await asyncio.to_thread(self._registry.get, None)
+            await asyncio.to_thread(self._warm_up)
         except UserError as error:
             # The message names files of this machine: for the log, not for clients.
             logger.error("no voice could be loaded: %s", error)
@@ -43,6 +43,9 @@ class Readiness:
             self.reason = "no voice could be loaded; the log says why"
         else:
             self.loaded = True
+
+    def _warm_up(self) -> None:
+        self._synthesizer.warm_up(self._synthesizer.registry.get())
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,14 @@ class Synthesizer:
         """Name of the engine that speaks for a voice."""
         return self.engine(voice, name).name
 
+    def warm_up(self, voice: Voice) -> None:
+        """Load and run everything once, so that the first listener need not wait for it."""
+        if voice.acoustic is None:
+            self.engine(voice)
+            return
+        for _ in self.speak(Speech("Ready."), voice=voice):
+            pass
+
     def vocode(
         self,
         features: Features,

@@ -19,6 +19,7 @@ from server.settings import ServerSettings
 from vocoder.audio import Samples
 from vocoder.features import serialize
 from vocoder.synthesizer import Synthesizer
+from vocoder.voice import Voice
 
 PATIENCE_S = 10.0
 
@@ -32,6 +33,9 @@ class Stepwise(Synthesizer):
         self.started: list[int] = []
         self.chunks = 0
         self.ended: list[int] = []
+
+    def warm_up(self, voice: Voice) -> None:
+        """Nothing: its chunks are counted."""
 
     def vocode(self, features: Any, **options: Any) -> Iterator[Samples]:
         seed = options["seed"]

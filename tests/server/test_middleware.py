@@ -59,6 +59,7 @@ def test_an_unexpected_exception_shows_nothing_of_itself(
         raise KeyError("an internal detail")
 
     monkeypatch.setattr(synthesizer, "vocode", broken)
+    monkeypatch.setattr(synthesizer, "warm_up", lambda voice: None)
     with TestClient(create_app(settings, synthesizer)) as client:
         answer = client.post(URL, content=feature_file, headers={"x-request-id": "this"})
     assert answer.status_code == 500

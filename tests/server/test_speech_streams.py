@@ -16,6 +16,7 @@ from server.settings import ServerSettings
 from vocoder.errors import TextError
 from vocoder.speech import Spoken
 from vocoder.synthesizer import Synthesizer
+from vocoder.voice import Voice
 
 
 class Gated(Synthesizer):
@@ -26,6 +27,9 @@ class Gated(Synthesizer):
         self.steps = threading.Semaphore(0)
         self.error: Exception | None = None
         self.closed = threading.Event()
+
+    def warm_up(self, voice: Voice) -> None:
+        """Nothing: its chunks are counted."""
 
     def speak(self, *args: Any, **options: Any) -> Iterator[Spoken]:
         try:

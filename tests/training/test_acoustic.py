@@ -164,7 +164,9 @@ def test_a_wavenet_trains_on_linguistic_features(
     )
     loaded = voice.load(folder)
     assert loaded.config.conditioning.linguistic_channels == CHANNELS
-    lines = [json.loads(line) for line in (tmp_path / "ling" / "log.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line) for line in (tmp_path / "ling" / "log.jsonl").read_text().splitlines()
+    ]
     held_out = [line["bits"] for line in lines if line["event"] == "validation"]
     assert held_out[-1] < held_out[0] - 0.2
     reading = loop.train(config(toy, folder, tmp_path / "reads", steps=3))
