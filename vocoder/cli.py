@@ -254,7 +254,7 @@ def evaluate(
     from vocoder import files
     from vocoder import voice as voice_files
     from vocoder.corpus.manifest import Corpus
-    from vocoder.evaluation import speech
+    from vocoder.evaluation import speech, speech_report
     from vocoder.evaluation.evaluate import evaluate as run
     from vocoder.evaluation.report import summary, write_json, write_report
     from vocoder.voice import VoiceRegistry
@@ -276,7 +276,9 @@ def evaluate(
             recognise=recognise,
             report=report,
         )
-        print(speech.summary(spoken))
+        print(speech_report.summary(spoken))
+        if report:
+            speech_report.write_page(report, spoken)
         if json_output:
             files.write_text(json_output, spoken.model_dump_json(indent=2) + "\n")
         return

@@ -9,7 +9,7 @@ from conftest import CONFIGS, Toy, random_acoustic_model, random_model
 
 from vocoder import voice
 from vocoder.errors import TextError, UserError
-from vocoder.evaluation import recognition, speech
+from vocoder.evaluation import recognition, speech, speech_report
 from vocoder.evaluation.recognition import Recogniser, word_errors, words_of
 from vocoder.voice import Voice
 
@@ -34,7 +34,10 @@ def test_everything_is_measured_and_shown(toy: Toy, reader: Voice, tmp_path: Pat
         assert figures.word_error_rate is None
     assert len(list(tmp_path.glob("*.png"))) == 2 * speech.PICTURES_A_SPEAKER
     assert len(list(tmp_path.glob("*-recording.wav"))) == 2 * speech.PICTURES_A_SPEAKER
-    text = speech.summary(found)
+    page = speech_report.write_page(tmp_path, found).read_text()
+    assert page.count("![") == 2 * speech.PICTURES_A_SPEAKER
+    assert "| log-F0 correlation |" in page
+    text = speech_report.summary(found)
     assert "log-F0 correlation" in text
     assert "word error" not in text
     again = speech.SpeechEvaluation.model_validate_json(found.model_dump_json())

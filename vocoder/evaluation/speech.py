@@ -289,34 +289,3 @@ def _keep(folder: Path, case: _Case, synthetic: Samples, rate_hz: int) -> None:
     )
     with files.replacing(folder / f"{name}.png") as temporary:
         figure.savefig(temporary, dpi=90)
-
-
-_ROWS = (
-    ("duration_error_ms", "duration error, ms a phoneme", 1),
-    ("pause_error_ms", "duration error, ms a pause", 1),
-    ("log_f0_correlation", "log-F0 correlation", 3),
-    ("log_f0_rmse_cents", "log-F0 RMSE, cents", 0),
-    ("voicing_error", "voicing error", 3),
-    ("mcd_db", "MCD, dB, the recording's durations", 2),
-    ("mcd_dtw_db", "MCD, dB, from words, warped in time", 2),
-    ("copy_mcd_db", "MCD, dB, copy synthesis", 2),
-    ("word_error_rate", "word error rate, from words", 3),
-    ("recording_word_error_rate", "word error rate, recordings", 3),
-)
-
-
-def summary(evaluation: SpeechEvaluation) -> str:
-    """The figures as plain text, a column a speaker."""
-    names = list(evaluation.speakers)
-    count = ", ".join(str(evaluation.speakers[name].sentences) for name in names)
-    lines = [
-        f"voice {evaluation.voice}, {count} held-out sentences, {evaluation.engine} engine, "
-        f"seed {evaluation.seed}",
-        f"{'':40}" + "".join(f"{name:>12}" for name in names),
-    ]
-    for field, label, digits in _ROWS:
-        values = [getattr(evaluation.speakers[name], field) for name in names]
-        if any(value is not None for value in values):
-            shown = ("-" if value is None else f"{value:.{digits}f}" for value in values)
-            lines.append(f"{label:40}" + "".join(f"{value:>12}" for value in shown))
-    return "\n".join(lines)
