@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CONFIGS, random_model
+from conftest import CONFIGS, TINY, random_acoustic_model, random_model
 from safetensors.torch import save_file
 
 from vocoder import voice
@@ -101,3 +101,36 @@ def test_an_empty_or_missing_folder_says_so(tmp_path: Path) -> None:
         VoiceRegistry(tmp_path).get()
     with pytest.raises(VoiceError, match="no such folder"):
         VoiceRegistry(tmp_path / "none")
+
+
+def test_an_acoustic_model_is_kept_with_its_voice(tmp_path: Path) -> None:
+    model, acoustic = random_model(TINY), random_acoustic_model()
+    acoustic.f0_mean[0] = 5.4321
+    manifest = voice.VoiceManifest(id="x", model=model.config, weights={})
+    voice.save(tmp_path, model, manifest, acoustic)
+    loaded = voice.load(tmp_path)
+    assert loaded.acoustic is not None
+    assert not loaded.acoustic.training
+    own = acoustic.state_dict()
+    for name, tensor in loaded.acoustic.state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.allclose(tensor, own[name], rtol=1e-3, atol=1e-6), name
+    assert torch.equal(loaded.acoustic.f0_mean, acoustic.f0_mean)
+    # Saved again it is the same, and without it nothing of it is left.
+    again = voice.save(tmp_path / "again", loaded.model, manifest, loaded.acoustic)
+    assert again.weights == loaded.manifest.weights
+    voice.save(tmp_path, model, manifest)
+    assert voice.load(tmp_path).acoustic is None
+    assert not (tmp_path / voice.ACOUSTIC_WEIGHTS).exists()
+
+
+def test_an_acoustic_model_of_other_symbols_is_refused(tmp_path: Path) -> None:
+    model = random_model(TINY)
+    manifest = voice.VoiceManifest(id="x", model=model.config, weights={})
+    voice.save(tmp_path, model, manifest, random_acoustic_model())
+    path = tmp_path / voice.MANIFEST
+    data = json.loads(path.read_text())
+    data["symbols"] = data["symbols"][::-1]
+    path.write_text(json.dumps(data))
+    with pytest.raises(VoiceError, match="symbols"):
+        voice.load(tmp_path)

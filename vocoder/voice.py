@@ -8,6 +8,7 @@ folders found at start: it never becomes a path.
 import hashlib
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from pydantic import Field
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
-from torch import nn
+from torch import Tensor, nn
 
 from vocoder import files
 from vocoder.acoustic.model import AcousticModel
@@ -145,9 +146,12 @@ def save(
 
     The manifest goes last, so an interrupted save leaves a folder that is refused, not a wrong one.
     """
-    weights = {VOCODER_WEIGHTS: _write_weights(folder / VOCODER_WEIGHTS, model)}
+    weights = {VOCODER_WEIGHTS: _write_weights(folder / VOCODER_WEIGHTS, model.state_dict())}
     if acoustic:
-        weights[ACOUSTIC_WEIGHTS] = _write_weights(folder / ACOUSTIC_WEIGHTS, acoustic)
+        # Ten bits of mantissa are enough for these, and halve the voice.
+        halves = {name: p.half() for name, p in acoustic.named_parameters()}
+        path = folder / ACOUSTIC_WEIGHTS
+        weights[ACOUSTIC_WEIGHTS] = _write_weights(path, acoustic.state_dict() | halves)
     else:
         (folder / ACOUSTIC_WEIGHTS).unlink(missing_ok=True)
     manifest = manifest.model_copy(
@@ -162,9 +166,9 @@ def save(
     return manifest
 
 
-def _write_weights(path: Path, model: nn.Module) -> str:
+def _write_weights(path: Path, tensors: Mapping[str, Tensor]) -> str:
     """Write weights and return their SHA-256."""
-    data = save_safetensors({k: v.contiguous() for k, v in model.state_dict().items()})
+    data = save_safetensors({k: v.detach().contiguous() for k, v in tensors.items()})
     files.write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
 
