@@ -104,7 +104,11 @@ def renderings(
             raise TextError(f"{name} {value:g} is not in {low:g} to {high:g}", param=name)
     speaker = voice.speaker_index(speech.speaker)
     if speech.lexicon or front_end is None:
-        front_end = TextFrontEnd(speech.lexicon)
+        try:
+            front_end = TextFrontEnd(speech.lexicon)
+        except TextError as error:
+            error.param = "lexicon"
+            raise
     sentences = front_end.sentences(speech.text, ssml=speech.ssml)
     # Taken now, so that a text with nothing to say is refused before the answer begins.
     first = next(sentences)

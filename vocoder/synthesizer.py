@@ -32,6 +32,9 @@ from vocoder.wavenet.linear_prediction import LinearPrediction
 CHUNK_FRAMES = 8
 """Frames that are generated between two looks at whether the listener is still there."""
 
+FADE_S = 0.005
+"""Length of the rise and the fall at a sentence's ends, in seconds."""
+
 STRETCHES = (16, 48, 128)
 """Frames that are conditioned before the rest: the first audio needs about so many."""
 
@@ -148,10 +151,12 @@ class Synthesizer:
             text = rendering.sentence.text
             words = rendering.timings(count / features_config.sample_rate_hz)
             features = rendering.features(features_config)
+            first, last = count, count + features.frames * features_config.hop_length
             for chunk in self.vocode(
                 features, voice=voice, speaker=speech.speaker, seed=seed, engine=engine
             ):
-                yield Spoken(chunk, text, words)
+                faded = _fade(chunk, count - first, last - count, features_config.sample_rate_hz)
+                yield Spoken(faded, text, words)
                 count, text, words = count + len(chunk), "", ()
             seed = next_seed(seed)
 
@@ -214,6 +219,22 @@ class Synthesizer:
             bare = audio[row, : request.features.frames * hop]
             finished.append(np.concatenate((correction.push(bare), correction.flush())))
         return finished
+
+
+def _fade(chunk: Samples, before: int, left: int, rate_hz: int) -> Samples:
+    """A chunk of a sentence that rises from silence at its start and falls to it at its end.
+
+    Args:
+        chunk: samples (T,).
+        before: samples of the sentence before the chunk.
+        left: samples of the sentence from the chunk on.
+        rate_hz: samples a second.
+    """
+    length = round(FADE_S * rate_hz)
+    at = np.arange(len(chunk))
+    distance = np.minimum(before + at, left - 1 - at) + 0.5
+    gain = np.sin(np.pi / 2 * np.minimum(1.0, distance / length)) ** 2
+    return (chunk * gain).astype(np.float32)
 
 
 def _check_seed(seed: int) -> None:

@@ -10,7 +10,7 @@ from conftest import random_acoustic_model
 from vocoder.acoustic.synthesis import LONGEST_SILENCE_S, Rendering, render
 from vocoder.errors import TextError
 from vocoder.text.frontend import TextFrontEnd
-from vocoder.text.linguistic import CHANNELS
+from vocoder.text.linguistic import CHANNELS, SYMBOLS
 from vocoder.text.utterance import Sentence
 
 MODEL = random_acoustic_model()
@@ -71,6 +71,16 @@ def test_a_break_lasts_as_long_as_the_text_asks() -> None:
     # Beyond what the model has heard, silence is held and not invented.
     assert LONGEST_SILENCE_S * found.frame_rate_hz / 2 < 40
     assert (inner == inner[:, :1]).all()
+
+
+def test_silences_that_no_recording_had_are_read_like_a_full_stop() -> None:
+    model = random_acoustic_model()
+    plain = render(model, sentence("She sells."), 0)
+    asked = render(model, sentence("She sells?"), 0)
+    assert not torch.equal(plain.mel, asked.mel)
+    heard = [number for number, symbol in enumerate(SYMBOLS) if symbol not in ("?", "!", "ʒ")]
+    assert model.learn_symbols(torch.tensor(heard)) == ["ʒ"]
+    assert torch.equal(plain.mel, render(model, sentence("She sells?"), 0).mel)
 
 
 def test_silence_after_a_sentence() -> None:

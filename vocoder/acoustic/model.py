@@ -13,7 +13,14 @@ from vocoder.acoustic.harmonics import HarmonicMel
 from vocoder.acoustic.modules import ConvStack, ResidualConv
 from vocoder.acoustic.refiner import Refiner, normals
 from vocoder.config import AcousticConfig, FeatureConfig
-from vocoder.text.linguistic import CHANNELS, CONTEXT, SYMBOLS, frame_features, frame_index
+from vocoder.text.linguistic import (
+    CHANNELS,
+    CONTEXT,
+    SILENCES,
+    SYMBOLS,
+    frame_features,
+    frame_index,
+)
 from vocoder.wavenet.conditioning import MEL_CENTRE, MEL_SPREAD
 
 LONGEST_PHONE_S = 3.0
@@ -85,8 +92,26 @@ class AcousticModel(nn.Module):
         self.refiner = Refiner(config, features.n_mels)
         self.f0_mean: Tensor
         self.f0_spread: Tensor
+        self.alias: Tensor
         self.register_buffer("f0_mean", torch.full((speakers,), 5.0))
         self.register_buffer("f0_spread", torch.full((speakers,), 0.2))
+        self.register_buffer("alias", torch.arange(len(SYMBOLS)))
+
+    def known(self, symbols: Tensor) -> Tensor:
+        """Symbols (...) with those that no recording had replaced by what comes nearest."""
+        return self.alias[symbols]
+
+    def learn_symbols(self, symbols: Tensor) -> list[str]:
+        """Take the symbols (N,) that the recordings have; returns the phonemes they lack.
+
+        Many corpora end every sentence with a full stop: other stops are then read like it.
+        """
+        heard = torch.bincount(symbols, minlength=len(SYMBOLS)) > 0
+        stop = SYMBOLS.index(".")
+        for number in range(SILENCES):
+            if not heard[number] and heard[stop]:
+                self.alias[number] = stop
+        return [SYMBOLS[i] for i in range(SILENCES, len(SYMBOLS)) if not heard[i]]
 
     def encode(self, phones: PhoneBatch) -> Tensor:
         """Phones in their sentence (B, encoder_channels, N)."""

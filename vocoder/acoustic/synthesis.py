@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vocoder.acoustic.model import AcousticModel, PhoneBatch, Prosody
+from vocoder.acoustic.model import AcousticModel, PhoneBatch, Prosody, energy_of
 from vocoder.config import FeatureConfig
 from vocoder.errors import TextError
 from vocoder.features import Features
@@ -15,7 +15,7 @@ from vocoder.text.utterance import Sentence
 
 LONGEST_PHONE_S = 1.0
 LONGEST_SILENCE_S = 0.3
-"""The model has not heard longer ones; what a text asks for beyond is filled up with its middle."""
+"""The model has not heard longer ones; what a text asks for beyond is held."""
 
 OCTAVE = 12.0
 
@@ -132,7 +132,7 @@ def render(
     count = len(spoken.symbols)
     device = model.symbol.weight.device
     batch = PhoneBatch(
-        spoken.symbols[None].to(device),
+        model.known(spoken.symbols.to(device))[None],
         spoken.context[None].to(device),
         torch.tensor([speaker], device=device),
         torch.ones(1, count, device=device),
@@ -162,7 +162,7 @@ def render(
     mean, condition = model.decode(encoded, batch, of_batch, prosody, mask)
     mel = model.refine(mean, condition, mask, seed)[0]
     if added.any():
-        held = _hold_silences(voiced_durations, added).to(device)
+        held = _hold_silences(voiced_durations, added, energy_of(mel).cpu()).to(device)
         mel, prosody = mel[:, held], Prosody(*(part[:, held] for part in prosody))
     return Rendering(
         sentence,
@@ -182,17 +182,20 @@ def _in_frames(natural: Tensor, spoken: Phones, rate_hz: float) -> Tensor:
     return (ends - torch.cat((torch.zeros(1, dtype=torch.int64), ends[:-1]))).clamp_min(1)
 
 
-def _hold_silences(durations: Tensor, added: Tensor) -> Tensor:
-    """Index of the frame that is heard at each frame, once silences are longer by ``added``."""
+def _hold_silences(durations: Tensor, added: Tensor, energy: Tensor) -> Tensor:
+    """Index of the frame that is heard at each frame, once silences are longer by ``added``.
+
+    A silence is held at its quietest frame.
+    """
     starts = durations.cumsum(0) - durations
     parts = []
     for start, length, more in zip(
         starts.tolist(), durations.tolist(), added.tolist(), strict=True
     ):
-        middle = start + length // 2
+        quietest = start + int(energy[start : start + length].argmin())
         parts += [
-            torch.arange(start, middle + 1),
-            torch.full((more,), middle),
-            torch.arange(middle + 1, start + length),
+            torch.arange(start, quietest + 1),
+            torch.full((more,), quietest),
+            torch.arange(quietest + 1, start + length),
         ]
     return torch.cat(parts)

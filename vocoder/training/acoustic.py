@@ -1,5 +1,6 @@
 """Training an acoustic model on an aligned corpus."""
 
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ from vocoder.training.config import AcousticTraining
 from vocoder.training.log import RunLog
 from vocoder.training.task import Loss
 from vocoder.voice import AcousticProvenance
+
+logger = logging.getLogger(__name__)
 
 VOICING_WEIGHT, PROSODY_WEIGHT, DURATION_WEIGHT, FLOW_WEIGHT = 0.2, 0.5, 0.5, 0.25
 BUCKET = 4
@@ -208,7 +211,10 @@ class AcousticTask:
             raise TrainingError(f"{corpus.folder}: no aligned utterance in the train split")
         self.held_out = self._read("validation") or self.rows
         self.f0_mean, self.f0_spread = self._f0_range()
+        self.symbols = torch.cat([row.symbols for row in self.rows])
         self.model = self.fresh().to(device)
+        if missing := self.model.learn_symbols(self.symbols):
+            logger.warning("the corpus has no %s: they will sound wrong", " ".join(missing))
         self.objective: nn.Module = Objective(self.model, bf16=config.precision == "bf16")
 
     def _read(self, split: Split) -> list[Row]:
@@ -243,6 +249,7 @@ class AcousticTask:
         model = AcousticModel(self.config.model, self.corpus.features, len(self.speakers))
         model.f0_mean.copy_(self.f0_mean)
         model.f0_spread.copy_(self.f0_spread)
+        model.learn_symbols(self.symbols)
         return model
 
     def validate(self, model: nn.Module) -> dict[str, float]:

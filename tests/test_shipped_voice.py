@@ -1,0 +1,75 @@
+"""The voice in `checkpoints` says what it is given, in each of its speakers' voices."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vocoder.evaluation.recognition import Recogniser, word_errors, words_of
+from vocoder.speech import Speech
+from vocoder.synthesizer import Synthesizer
+from vocoder.voice import Voice, VoiceRegistry
+
+CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
+RATE = 16000
+SPEAKERS = ("bdl", "kathleen", "slt")
+TEXTS = ("He turned sharply and faced Gregson across the table.", "It was a dark night.")
+
+
+@pytest.fixture(scope="module")
+def synthesizer() -> Synthesizer:
+    return Synthesizer(VoiceRegistry(CHECKPOINTS))
+
+
+@pytest.fixture(scope="module")
+def arctic(synthesizer: Synthesizer) -> Voice:
+    return synthesizer.registry.get("arctic")
+
+
+@pytest.mark.parametrize("speaker", SPEAKERS)
+def test_a_recogniser_hears_the_words(
+    synthesizer: Synthesizer, arctic: Voice, speaker: str
+) -> None:
+    recogniser, wrong, count = Recogniser(), 0, 0
+    for text in TEXTS:
+        speech = Speech(text, speaker=speaker, seed=1)
+        chunks = [chunk.samples for chunk in synthesizer.speak(speech, voice=arctic)]
+        heard = recogniser.hear(np.concatenate(chunks), RATE)
+        wrong += word_errors(words_of(text), heard)
+        count += len(words_of(text))
+    assert wrong / count < 0.5
+
+
+def test_a_recogniser_does_not_hear_words_in_noise() -> None:
+    noise = 0.1 * np.random.default_rng(0).standard_normal(3 * RATE).astype(np.float32)
+    assert word_errors(words_of(TEXTS[0]), Recogniser().hear(noise, RATE)) >= 8
+
+
+def test_sentences_join_without_a_click(synthesizer: Synthesizer, arctic: Voice) -> None:
+    speech = Speech("Sea shells. She sells them! Does she?", speaker="slt", seed=2)
+    chunks = list(synthesizer.speak(speech, voice=arctic))
+    joins, length = [], 0
+    for chunk in chunks:
+        if chunk.text and length:
+            joins.append(length)
+        length += len(chunk.samples)
+    steps = np.abs(np.diff(np.concatenate([chunk.samples for chunk in chunks])))
+    assert len(joins) == 2
+    for join in joins:
+        near = steps[join - 20 : join + 20]
+        assert near.max() < 0.1 * steps.max()
+
+
+def test_speakers_have_their_range_and_speed_is_heard(
+    synthesizer: Synthesizer, arctic: Voice
+) -> None:
+    assert arctic.acoustic is not None
+    middles = arctic.acoustic.f0_mean.exp().tolist()
+    assert middles[0] < 150 < min(middles[1:])
+    durations = {
+        speed: next(
+            iter(synthesizer.plan(Speech(TEXTS[0], speaker="slt", speed=speed), voice=arctic))
+        ).duration_s
+        for speed in (0.5, 1.0, 2.0)
+    }
+    assert durations[0.5] > 1.7 * durations[1.0] > 3 * durations[2.0]
