@@ -113,7 +113,7 @@ def test_an_acoustic_model_is_kept_with_its_voice(tmp_path: Path) -> None:
     assert not loaded.acoustic.training
     own = acoustic.state_dict()
     for name, tensor in loaded.acoustic.state_dict().items():
-        assert tensor.dtype == torch.float32
+        assert tensor.dtype == own[name].dtype
         assert torch.allclose(tensor, own[name], rtol=1e-3, atol=1e-6), name
     assert torch.equal(loaded.acoustic.f0_mean, acoustic.f0_mean)
     # Saved again it is the same, and without it nothing of it is left.
@@ -133,4 +133,13 @@ def test_an_acoustic_model_of_other_symbols_is_refused(tmp_path: Path) -> None:
     data["symbols"] = data["symbols"][::-1]
     path.write_text(json.dumps(data))
     with pytest.raises(VoiceError, match="symbols"):
+        voice.load(tmp_path)
+
+
+def test_an_acoustic_model_whose_symbols_lead_nowhere_is_refused(tmp_path: Path) -> None:
+    model, acoustic = random_model(TINY), random_acoustic_model()
+    acoustic.alias[3] = 4000
+    manifest = voice.VoiceManifest(id="x", model=model.config, weights={})
+    voice.save(tmp_path, model, manifest, acoustic)
+    with pytest.raises(VoiceError, match="alias"):
         voice.load(tmp_path)

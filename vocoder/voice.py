@@ -216,6 +216,8 @@ def load(folder: Path) -> Voice:
         speakers = len(manifest.model.speakers)
         acoustic = AcousticModel(manifest.acoustic, manifest.model.features, speakers)
         _read_weights(folder, ACOUSTIC_WEIGHTS, manifest, acoustic)
+        if not ((acoustic.alias >= 0) & (acoustic.alias < len(SYMBOLS))).all():
+            raise VoiceError(f"{folder / ACOUSTIC_WEIGHTS}: alias names symbols that do not exist")
     digest = manifest.weights[VOCODER_WEIGHTS]
     return Voice(manifest.id, folder, manifest, model, digest, acoustic)
 
