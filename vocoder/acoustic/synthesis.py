@@ -19,6 +19,9 @@ LONGEST_SILENCE_S = 0.3
 
 OCTAVE = 12.0
 
+LENGTH_STEP = 32
+"""Phones and frames of a sentence are padded to multiples of this many."""
+
 
 @dataclass(frozen=True)
 class TimedPhoneme:
@@ -132,15 +135,15 @@ def render(
     count = len(spoken.symbols)
     device = model.symbol.weight.device
     batch = PhoneBatch(
-        model.known(spoken.symbols.to(device))[None],
-        spoken.context[None].to(device),
+        _padded(model.known(spoken.symbols.to(device))[None]),
+        _padded(spoken.context.T[None].to(device)).transpose(1, 2),
         torch.tensor([speaker], device=device),
-        torch.ones(1, count, device=device),
+        _padded(torch.ones(1, count, device=device)),
     )
     encoded = model.encode(batch)
     rate_hz = model.features.frame_rate_hz
     if durations is None:
-        natural = model.log_durations(encoded, batch)[0].cpu().exp()
+        natural = model.log_durations(encoded, batch)[0, :count].cpu().exp()
         durations = _in_frames(natural / (spoken.rate * speed), spoken, rate_hz)
     elif durations.shape != (count,) or int(durations.min()) < 1:
         raise TextError(
@@ -153,14 +156,16 @@ def render(
     added = durations - voiced_durations
     added[-1] += round(tail_s * rate_hz)
     frames = int(voiced_durations.sum())
-    of_batch, mask = voiced_durations[None].to(device), torch.ones(1, frames, device=device)
+    of_batch = _padded(voiced_durations[None].to(device))
+    mask = _padded(torch.ones(1, frames, device=device))
     prosody, _ = model.predict_prosody(encoded, batch, of_batch, mask)
     owner = torch.repeat_interleave(voiced_durations)
-    shift = (pitch + spoken.pitch)[owner].to(device) * (math.log(2) / OCTAVE)
-    voiced = (prosody.voiced > 0.5) & ~silent[owner].to(device)
+    shift = _padded((pitch + spoken.pitch)[owner][None].to(device)) * (math.log(2) / OCTAVE)
+    voiced = (prosody.voiced > 0.5) & _padded(~silent[owner][None].to(device))
     prosody = Prosody(prosody.log_f0 + shift, voiced.float(), prosody.energy)
     mean, condition = model.decode(encoded, batch, of_batch, prosody, mask)
-    mel = model.refine(mean, condition, mask, seed)[0]
+    mel = model.refine(mean, condition, mask, seed)[0, :, :frames]
+    prosody = Prosody(*(part[:, :frames] for part in prosody))
     if added.any():
         held = _hold_silences(voiced_durations, added, energy_of(mel).cpu()).to(device)
         mel, prosody = mel[:, held], Prosody(*(part[:, held] for part in prosody))
@@ -172,6 +177,15 @@ def render(
         mel.cpu(),
         rate_hz,
     )
+
+
+def _padded(values: Tensor) -> Tensor:
+    """Zeros after the end, up to a multiple of ``LENGTH_STEP``.
+
+    Convolutions prepare for each length they meet and keep what they prepared: few lengths keep
+    memory bounded.
+    """
+    return torch.nn.functional.pad(values, (0, -values.shape[-1] % LENGTH_STEP))
 
 
 def _in_frames(natural: Tensor, spoken: Phones, rate_hz: float) -> Tensor:
