@@ -191,7 +191,7 @@ def test_the_event_loop_answers_while_audio_is_generated(
 ) -> None:
     app = app_of(settings, synthesizer, concurrent_generations=2)
     generations = app.state.service.generations
-    body = serialize(features_of(8))
+    body = serialize(features_of(24))
     answers: list[httpx2.Response] = []
     with live(app) as port:
         address = f"http://127.0.0.1:{port}"

@@ -87,7 +87,7 @@ def test_training_makes_a_voice_that_reads_and_keeps_the_vocoder(
     assert after.manifest.acoustic_provenance.steps == 200
     lines = [json.loads(line) for line in (tmp_path / "toy" / "log.jsonl").read_text().splitlines()]
     held_out = [line for line in lines if line["event"] == "validation"]
-    assert held_out[-1]["mel"] < 0.5 * held_out[0]["mel"]
+    assert held_out[-1]["mel"] < 0.7 * held_out[0]["mel"]
     assert held_out[-1]["duration_ms"] < 50
     # It has learned the speakers' voices: ann's F0 was 190 Hz, ben's 110.
     synthesizer = Synthesizer(VoiceRegistry(folder.parent))
