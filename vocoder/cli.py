@@ -251,7 +251,6 @@ def evaluate(
     voices_dir: VoicesOption = DEFAULT_VOICES,
 ) -> None:
     """Held-out likelihood and copy synthesis beside Griffin-Lim; or speech from text."""
-    from vocoder import files
     from vocoder import voice as voice_files
     from vocoder.corpus.manifest import Corpus
     from vocoder.evaluation import speech, speech_report
@@ -280,7 +279,7 @@ def evaluate(
         if report:
             speech_report.write_page(report, spoken)
         if json_output:
-            files.write_text(json_output, spoken.model_dump_json(indent=2) + "\n")
+            write_json(json_output, spoken)
         return
     result = run(
         loaded,

@@ -53,6 +53,11 @@ def labels_of(symbols: Tensor) -> Tensor:
     return torch.where(symbols < SILENCES, SILENCE, symbols - SILENCES + 2)
 
 
+def repeats(labels: Tensor) -> int:
+    """Labels (N,) that equal the one before: a path needs a blank before each of them."""
+    return int((labels[1:] == labels[:-1]).sum())
+
+
 class Aligner(nn.Module):
     """Log-mel to the log-probability of each label at each frame."""
 

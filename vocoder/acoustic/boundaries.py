@@ -13,7 +13,7 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from vocoder.acoustic.aligner import LABELS
+from vocoder.acoustic.aligner import LABELS, repeats
 from vocoder.config import FeatureConfig
 from vocoder.features import log_mel
 from vocoder.progress import track
@@ -139,8 +139,7 @@ def _estimate(utterances: Sequence[Placed], paths: Sequence[Tensor]) -> tuple[Te
 def _viterbi(utterance: Placed, path: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     """The best path through the utterance's states; ``path`` where it is too short for them."""
     states = _states(utterance.labels)
-    repeats = int((utterance.labels[1:] == utterance.labels[:-1]).sum())
-    if len(path) < len(states) + repeats:
+    if len(path) < len(states) + repeats(utterance.labels):
         return path
     observed, inverse = utterance.observations.double(), 1 / variance
     distance = (

@@ -3,7 +3,6 @@
 Nothing from outside is needed: neither a trained aligner nor durations.
 """
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vocoder.acoustic import boundaries
-from vocoder.acoustic.aligner import SILENCE, Aligner, labels_of
+from vocoder.acoustic.aligner import SILENCE, Aligner, labels_of, repeats
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.corpus import alignment_report
 from vocoder.corpus.alignment import (
@@ -36,8 +35,6 @@ BATCH_SIZE = 16
 
 LOWEST_SCORE = -2.5
 """Nats a frame below which recording and transcript do not belong together."""
-
-logger = logging.getLogger(__name__)
 
 
 def align(folder: Path, *, steps: int, resume: bool = False) -> str:
@@ -91,16 +88,12 @@ def _read_transcripts(
             known[utterance.text] = Sentence(tuple(w for part in parts for w in part.words))
         sentence = known[utterance.text]
         labels = labels_of(phones(sentence).symbols)
-        if len(labels) + _repeats(labels) > utterance.frames:
+        if len(labels) + repeats(labels) > utterance.frames:
             detail = f"{len(labels)} phones in {utterance.frames} frames"
             left_out.append(_unaligned(utterance, "too_short", detail))
         else:
             sentences.append((utterance, sentence))
     return sentences, left_out
-
-
-def _repeats(labels: Tensor) -> int:
-    return int((labels[1:] == labels[:-1]).sum())
 
 
 def _unaligned(utterance: Utterance, reason: str, detail: str) -> Unaligned:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from vocoder import audio, files
+from vocoder.config import Settings
 from vocoder.evaluation import plots
 from vocoder.evaluation.evaluate import SYSTEMS, Clip, Evaluation, Summary, System
 from vocoder.evaluation.griffin_lim import ITERATIONS
@@ -38,7 +39,7 @@ _ROWS = (
 )
 
 
-def write_json(path: Path, evaluation: Evaluation) -> None:
+def write_json(path: Path, evaluation: Settings) -> None:
     """Write everything that was measured, atomically."""
     files.write_text(path, evaluation.model_dump_json(indent=2) + "\n")
 
