@@ -119,7 +119,7 @@ def renderings(
         sentence, seed = next(ahead, None), speech.seed
         while sentence is not None:
             following = next(ahead, None)
-            gap = 0.0 if following is None else SENTENCE_GAP_S / speech.speed + following.break_s
+            gap = 0.0 if following is None else SENTENCE_GAP_S / speech.speed
             yield render(
                 voice.acoustic,
                 sentence,

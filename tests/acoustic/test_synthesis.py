@@ -88,6 +88,14 @@ def test_silence_after_a_sentence() -> None:
     assert seconds(longer) - seconds(usual) == pytest.approx(0.5)
 
 
+def test_a_break_before_the_first_word_is_heard() -> None:
+    marked = sentence('<speak><break time="1s"/>She sells.</speak>', ssml=True)
+    plain = render(MODEL, sentence("She sells."), 0)
+    later = render(MODEL, marked, 0)
+    assert seconds(later) - seconds(plain) == pytest.approx(1.0)
+    assert later.timings()[0].start_s - plain.timings()[0].start_s == pytest.approx(1.0)
+
+
 def test_prosody_of_a_word_is_its_own() -> None:
     marked = sentence(
         '<speak>She <prosody rate="50%" pitch="+4st">sells</prosody> shells.</speak>', ssml=True

@@ -154,6 +154,7 @@ def render(
     longest = torch.where(silent, round(LONGEST_SILENCE_S * rate_hz), durations)
     voiced_durations = durations.minimum(longest)
     added = durations - voiced_durations
+    added[0] += round(sentence.break_s * rate_hz)
     added[-1] += round(tail_s * rate_hz)
     frames = int(voiced_durations.sum())
     of_batch = _padded(voiced_durations[None].to(device))
