@@ -1,45 +1,67 @@
 """The application: :func:`create_app` puts it together, :func:`serve` runs it."""
 
+import asyncio
 import contextlib
 import logging
 import logging.config
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
+import torch
 import uvicorn
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 import vocoder
-from server import docs, errors, logs
+from server import authentication, docs, errors, logs, metrics, openapi, page
+from server.admission import Admission
+from server.authentication import Authentication
+from server.cors import SocketOrigins, cross_origin
+from server.draining import Draining, DrainingGate, DrainingServer
 from server.generations import Generations
+from server.keys import Keyring
+from server.limits import shared_folder
+from server.listening import listen, url_of
 from server.middleware import BodyLimit, RequestContext
-from server.routes import health, speech, vocode, voices
+from server.reloading import Reloading
+from server.routes import analyze, health, speech, vocode, voices
+from server.routes import metrics as metrics_route
 from server.service import Readiness, Service
 from server.settings import ServerSettings
-from vocoder.errors import ConfigError
+from server.turns import SharingServer, Turns
+from vocoder.live import LiveSynthesizer
 from vocoder.synthesizer import Synthesizer
-from vocoder.voice import VoiceRegistry
+from vocoder.voice import Voice, VoiceRegistry
+
+LOAD_EVERY_S = 0.5
+"""How often the gauges of the load are set."""
+
+LARGEST_MESSAGE_BYTES = 2**20
+"""Of a WebSocket."""
 
 logger = logging.getLogger(__name__)
 
 
 def create_app(settings: ServerSettings, synthesizer: Synthesizer) -> FastAPI:
     """An application with its own state; any number can live in one process."""
-    service = Service(
-        settings=settings,
-        synthesizer=synthesizer,
-        generations=Generations(
-            settings.concurrent_generations, settings.waiting_generations, settings.retry_after_s
-        ),
-        readiness=Readiness(synthesizer),
-    )
+    service = _service(settings, synthesizer)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.readiness.start()
-        yield
+        tasks = [
+            asyncio.create_task(_watch_load(service)),
+            asyncio.create_task(Reloading(service, settings.reload_voices_s).run()),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.to_thread(service.live.close)
 
+    keyring = Keyring(settings.api_keys_file, shared_folder()) if settings.api_keys_file else None
     app = FastAPI(
         title="WaveNet speech",
         version=vocoder.__version__,
@@ -50,19 +72,29 @@ def create_app(settings: ServerSettings, synthesizer: Synthesizer) -> FastAPI:
         lifespan=lifespan,
         middleware=[
             Middleware(RequestContext),
+            *cross_origin(settings.cors_origins),
+            Middleware(DrainingGate, service.draining, settings.retry_after_s),
+            Middleware(SocketOrigins, settings.cors_origins),
+            Middleware(Authentication, keyring, metrics_open=settings.metrics_open),
             Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
         ],
     )
     app.state.service = service
     errors.install(app)
     docs.install(app)
-    for routes in (speech, vocode, voices, health):
+    page.install(app)
+    for routes in (speech, vocode, analyze, voices, health):
         app.include_router(routes.router)
+    if settings.metrics:
+        app.include_router(metrics_route.router)
+    openapi.install(app)
+    if keyring is not None:
+        authentication.document(app, metrics_open=settings.metrics_open)
     return app
 
 
 def build_app() -> FastAPI:
-    """The application that the environment describes: ``uvicorn --factory server.app:build_app``.
+    """The application that the settings describe: ``uvicorn --factory server.app:build_app``.
 
     Raises:
         UserError: a setting or a voice is not as it should be.
@@ -72,29 +104,65 @@ def build_app() -> FastAPI:
 
 
 def serve(settings: ServerSettings) -> None:
-    """Serve until a signal stops it; requests in progress get ``shutdown_grace_s`` to end.
+    """Serve until a signal stops it; what is spoken then gets ``shutdown_grace_s`` to end.
 
     Raises:
         UserError: the voices are unusable, or the address cannot be listened on.
     """
+    with listen(settings.host, settings.port) as listener:
+        logging.config.dictConfig(logs.config(settings.log_format))
+
+        def announce() -> None:
+            url = url_of(settings.host, listener)
+            logger.info("serving on %s, documentation at %s/docs", url, url)
+
+        run(settings, listener, announce)
+
+
+def run(
+    settings: ServerSettings,
+    listener: socket.socket,
+    on_started: Callable[[], None],
+    turns: Turns | None = None,
+) -> None:
+    """Serve on a socket that listens.
+
+    Args:
+        settings: of the server.
+        listener: the socket.
+        on_started: called when connections are accepted.
+        turns: with other workers at the socket, if it has any.
+
+    Raises:
+        UserError: the voices are unusable.
+    """
+    # Many sentences are prepared at a time: each is better off on one core than all on every one.
+    torch.set_num_threads(1)
     app = create_app(settings, _synthesizer(settings))
-    listener = _listen(settings.host, settings.port)
-    logging.config.dictConfig(logs.config(settings.log_format))
+    logger.info("voices: %s", ", ".join(app.state.service.synthesizer.registry.ids()) or "none")
     config = uvicorn.Config(
         app,
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=settings.shutdown_grace_s,
+        ws_max_size=max(LARGEST_MESSAGE_BYTES, settings.max_text_chars * 4),
+        ws_per_message_deflate=False,
     )
-    with listener:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        url = f"http://{host}:{listener.getsockname()[1]}"
-        ids = app.state.service.synthesizer.registry.ids()
-        logger.info("serving on %s, documentation at %s/docs, voices: %s", url, url, ", ".join(ids))
-        # Uvicorn raises an interrupt again after it has shut down in order.
-        with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listener])
+    service, grace_s = app.state.service, settings.shutdown_grace_s
+    server = (
+        DrainingServer(config, service.draining, grace_s=grace_s, on_started=on_started)
+        if turns is None
+        else SharingServer(
+            config,
+            service.draining,
+            turns,
+            grace_s=grace_s,
+            on_started=on_started,
+            ready=service.readiness.settled,
+            unhealthy=service.unhealthy,
+        )
+    )
+    server.run(sockets=[listener])
 
 
 def _synthesizer(settings: ServerSettings) -> Synthesizer:
@@ -102,14 +170,41 @@ def _synthesizer(settings: ServerSettings) -> Synthesizer:
     return Synthesizer(registry, engine=settings.engine, weights=settings.weights)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    # Bound here and not by uvicorn, which would exit with a status of its own.
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}; "
-            "choose another with --host and --port",
-            param="port",
-        ) from None
+def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
+    live = LiveSynthesizer(
+        synthesizer,
+        preparing_threads=max(2, len(os.sched_getaffinity(0)) // 2),
+        released=metrics.ROW_RELEASE.observe,
+    )
+
+    def capacity(voice: Voice, engine: str | None) -> float:
+        if settings.max_streams is not None:
+            return settings.max_streams
+        return live.known_capacity(voice, engine)
+
+    return Service(
+        settings=settings,
+        synthesizer=synthesizer,
+        live=live,
+        admission=Admission(
+            capacity, waiting=settings.waiting_requests, retry_after_s=settings.retry_after_s
+        ),
+        generations=Generations(
+            settings.concurrent_generations, settings.waiting_generations, settings.retry_after_s
+        ),
+        readiness=Readiness(live, measure=settings.max_streams is None),
+        draining=Draining(),
+    )
+
+
+async def _watch_load(service: Service) -> None:
+    """Keep the gauges of the load up to date."""
+    while True:
+        metrics.ROWS.set(service.live.load().rows)
+        ids = service.synthesizer.registry.ids()
+        if service.settings.max_streams is not None:
+            metrics.CAPACITY.set(service.settings.max_streams)
+        elif ids and service.readiness.loaded:
+            voice = service.synthesizer.registry.get()
+            metrics.CAPACITY.set(service.live.known_capacity(voice, None))
+        await asyncio.sleep(LOAD_EVERY_S)

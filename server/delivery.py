@@ -1,28 +1,29 @@
 """Audio on its way to a client: who speaks, what the headers and the log say, whole or streamed."""
 
 import asyncio
+import contextlib
+import functools
 import secrets
-import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from fastapi import Request, Response
 from starlette.responses import StreamingResponse
 
+from server.admission import Place
 from server.generations import while_connected
 from server.service import Service
-from server.streaming import begin, resume, stream
-from vocoder import audio
-from vocoder.audio import AudioFormat
+from server.streaming import Listener
+from vocoder.audio import AudioFormat, Samples
 from vocoder.encoding import Encoder
 from vocoder.voice import Voice
 
 LARGEST_DRAWN_SEED = 2**53
 """Every JSON reader holds integers up to here exactly."""
 
-Chunk = TypeVar("Chunk")
+QUICK_FORMATS = ("wav", "pcm")
+"""Encoded so fast that another thread would cost more than the work."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,15 @@ class Delivery:
     rate_hz: int
     whole: bool
     log: dict[str, object]
-    asked: float = field(default_factory=time.perf_counter)
 
     @property
     def own_rate_hz(self) -> int:
         """The voice's own rate."""
         return self.voice.config.features.sample_rate_hz
 
-    def headers(self) -> dict[str, str]:
-        """Headers of the answer."""
-        return {
+    def headers(self, listener: Listener) -> dict[str, str]:
+        """Headers of the answer, once the first audio is there."""
+        headers = {
             "X-Sample-Rate": str(self.rate_hz),
             "X-Seed": str(self.seed),
             "X-Engine": self.engine,
@@ -56,27 +56,45 @@ class Delivery:
             "Cache-Control": "no-cache",
             "X-Accel-Buffering": "no",
         }
+        if listener.start is not None:
+            queue, text, audio_ = (1000 * seconds for seconds in listener.start)
+            headers["Server-Timing"] = (
+                f"queue;dur={queue:.1f}, text;dur={text:.1f}, first-audio;dur={audio_:.1f}"
+            )
+        if self.whole and listener.real_time_factor is not None:
+            headers["X-Real-Time-Factor"] = f"{listener.real_time_factor:.3f}"
+        return headers
 
     def encoder(self) -> Encoder:
         """An encoder of the voice's samples."""
         return Encoder(self.audio_format, self.own_rate_hz, self.rate_hz, whole=self.whole)
 
-    def watched(
-        self, make: Callable[[], Iterator[Chunk]], length_of: Callable[[Chunk], int]
-    ) -> Iterator[Chunk]:
-        """The chunks that ``make`` gives; the log learns how long they took and how long they are.
+    async def encode(self, encoder: Encoder, samples: Samples | None) -> bytes:
+        """The bytes of the next samples, or of the end where None."""
+        work = encoder.finish if samples is None else functools.partial(encoder.push, samples)
+        quick = self.audio_format in QUICK_FORMATS and self.rate_hz == self.own_rate_hz
+        return work() if quick else await asyncio.to_thread(work)
 
-        To be called in the thread in which the work is done.
-        """
-        started, count = time.perf_counter(), 0
-        self.log["queue_ms"] = round((started - self.asked) * 1000, 1)
-        for chunk in make():
-            if not count:
-                self.log["first_audio_ms"] = round((time.perf_counter() - self.asked) * 1000, 1)
-            count += length_of(chunk)
-            yield chunk
-        self.log["generation_ms"] = round((time.perf_counter() - started) * 1000, 1)
-        self.log["audio_s"] = round(count / self.own_rate_hz, 3)
+    async def parts(self, listener: Listener) -> AsyncGenerator[bytes, None]:
+        """The audio as bytes, as it comes; closing this closes the listener."""
+        async with contextlib.aclosing(listener):
+            with contextlib.closing(self.encoder()) as encoder:
+                async for spoken in listener:
+                    if part := await self.encode(encoder, spoken.samples):
+                        yield part
+                if part := await self.encode(encoder, None):
+                    yield part
+
+    def note(self, listener: Listener) -> None:
+        """Have the log line say how long it took."""
+        if listener.start is not None:
+            names = ("queue_ms", "text_ms", "generation_ms")
+            times = (round(1000 * seconds, 1) for seconds in listener.start)
+            self.log.update(zip(names, times, strict=True))
+            self.log["first_audio_ms"] = round(1000 * sum(listener.start), 1)
+        self.log["audio_s"] = round(listener.audio_s, 3)
+        if listener.real_time_factor is not None:
+            self.log["real_time_factor"] = round(listener.real_time_factor, 3)
 
 
 async def prepare(
@@ -113,33 +131,66 @@ async def prepare(
     return delivery
 
 
+async def admitted(
+    request: Request, service: Service, delivery: Delivery, engine: str | None
+) -> Place:
+    """A place among the streams: for a live stream at once, for a whole file when there is one.
+
+    Raises:
+        Refusal: 429, there is none.
+    """
+    admission = service.admission
+    if not delivery.whole:
+        return admission.place(delivery.voice, engine)
+    waiting = asyncio.create_task(admission.turn(delivery.voice, engine))
+    return await while_connected(request, waiting)
+
+
 async def answer(
     request: Request,
-    service: Service,
     delivery: Delivery,
-    parts: Callable[[], Generator[bytes, None, None]],
+    listener: Listener,
+    parts: AsyncGenerator[bytes, None],
+    media_type: str,
 ) -> Response:
-    """The parts as the body of an answer: as they come, or whole where the delivery says so.
+    """What is heard as the body of an answer: as it comes, or whole where the delivery says so.
+
+    Args:
+        request: that is answered.
+        delivery: how.
+        listener: what is heard.
+        parts: its bytes; closing it closes the listener.
+        media_type: of the body.
 
     Raises:
-        UserError: what ``parts`` raises before its first byte.
+        UserError: what comes before the first byte.
     """
-    media_type, headers = audio.MEDIA_TYPES[delivery.audio_format], delivery.headers()
-    live = await begun(request, service, parts)
-    if not delivery.whole:
-        return StreamingResponse(live, media_type=media_type, headers=headers)
-    body = b"".join([part async for part in live])
-    return Response(body, media_type=media_type, headers=headers)
+    if delivery.whole:
+        body = await while_connected(request, asyncio.create_task(_joined(parts)))
+        delivery.note(listener)
+        return Response(body, media_type=media_type, headers=delivery.headers(listener))
+    first = await while_connected(request, asyncio.create_task(_first(parts)))
+
+    async def rest() -> AsyncGenerator[bytes, None]:
+        try:
+            async with contextlib.aclosing(parts):
+                yield first
+                async for part in parts:
+                    yield part
+        finally:
+            delivery.note(listener)
+
+    return StreamingResponse(rest(), media_type=media_type, headers=delivery.headers(listener))
 
 
-async def begun(
-    request: Request, service: Service, parts: Callable[[], Generator[bytes, None, None]]
-) -> AsyncGenerator[bytes, None]:
-    """The parts as they come, of which the first is there; it is waited for while the client does.
+async def _joined(parts: AsyncGenerator[bytes, None]) -> bytes:
+    async with contextlib.aclosing(parts):
+        return b"".join([part async for part in parts])
 
-    Raises:
-        UserError: what ``parts`` raises before its first byte.
-    """
-    live = stream(service.generations, parts)
-    first = await while_connected(request, asyncio.create_task(begin(live)))
-    return resume(first, live)
+
+async def _first(parts: AsyncGenerator[bytes, None]) -> bytes:
+    try:
+        return await anext(parts)
+    except BaseException:
+        await parts.aclose()
+        raise

@@ -1,35 +1,56 @@
-"""What the routes share: settings, synthesizer, generations, and whether a voice is loaded."""
+"""What the routes share: settings, voices, who is let in, and the streams."""
 
 import asyncio
 import logging
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+from torch import Tensor
 
+from server import metrics
+from server.admission import Admission, Place
+from server.draining import Draining
 from server.errors import Refusal
 from server.generations import Generations
 from server.settings import ServerSettings
+from server.streaming import Listener
 from vocoder.errors import UserError, VoiceError
+from vocoder.features import Features
+from vocoder.feeding import Feed
+from vocoder.generation.streams import Sink
+from vocoder.live import LiveSynthesizer, Ticket
+from vocoder.speech import Speech
 from vocoder.synthesizer import Synthesizer
 from vocoder.voice import Voice
+
+FOR_EVER = float("inf")
 
 logger = logging.getLogger(__name__)
 
 
 class Readiness:
-    """Loads the default voice in the background, and knows whether that has succeeded."""
+    """Loads the default voice and measures what the machine holds, in the background."""
 
-    def __init__(self, synthesizer: Synthesizer) -> None:
+    def __init__(self, live: LiveSynthesizer, *, measure: bool) -> None:
+        """Whether to ``measure`` too."""
         self.loaded = False
         self.reason = "no voice is loaded yet"
-        self._synthesizer = synthesizer
+        self._live = live
+        self._measure = measure
         self._loading: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Start loading, or again after a failure; nothing where it is loaded or loading."""
         if not self.loaded and (self._loading is None or self._loading.done()):
             self._loading = asyncio.create_task(self._load())
+
+    async def settled(self) -> None:
+        """Wait until it is loaded, or that has failed."""
+        self.start()
+        if self._loading is not None:
+            await asyncio.wait({self._loading})
 
     async def _load(self) -> None:
         try:
@@ -45,7 +66,12 @@ class Readiness:
             self.loaded = True
 
     def _warm_up(self) -> None:
-        self._synthesizer.warm_up(self._synthesizer.registry.get())
+        synthesizer = self._live.synthesizer
+        voice = synthesizer.registry.get()
+        synthesizer.warm_up(voice)
+        if self._measure:
+            self.reason = "the voice is loaded; what the machine holds is being measured"
+            self._live.capacity(voice)
 
 
 @dataclass(frozen=True)
@@ -54,8 +80,75 @@ class Service:
 
     settings: ServerSettings
     synthesizer: Synthesizer
+    live: LiveSynthesizer
+    admission: Admission
     generations: Generations
     readiness: Readiness
+    draining: Draining
+
+    def speak(
+        self,
+        speech: Speech,
+        *,
+        voice: Voice,
+        place: Place,
+        engine: str | None = None,
+        feed: Feed[str] | None = None,
+        lead_s: float = FOR_EVER,
+        offline: bool = False,
+        kind: metrics.Kind = "text",
+    ) -> Listener:
+        """A listener of a speech; see :meth:`LiveSynthesizer.speak`. It leaves ``place``."""
+
+        def begin(sink: Sink) -> Ticket:
+            return self.live.speak(
+                speech,
+                sink,
+                voice=voice,
+                engine=engine,
+                feed=feed,
+                lead_s=lead_s,
+                offline=offline,
+            )
+
+        return Listener(begin, kind, place, voice.config.features.sample_rate_hz)
+
+    def vocode(
+        self,
+        features: Features | Feed[Tensor],
+        *,
+        voice: Voice,
+        place: Place,
+        speaker: str | None = None,
+        seed: int = 0,
+        engine: str | None = None,
+        lead_s: float = FOR_EVER,
+        offline: bool = False,
+        kind: metrics.Kind = "features",
+    ) -> Listener:
+        """A listener of features; see :meth:`LiveSynthesizer.vocode`. It leaves ``place``."""
+
+        def begin(sink: Sink) -> Ticket:
+            return self.live.vocode(
+                features,
+                sink,
+                voice=voice,
+                speaker=speaker,
+                seed=seed,
+                engine=engine,
+                lead_s=lead_s,
+                offline=offline,
+            )
+
+        return Listener(begin, kind, place, voice.config.features.sample_rate_hz)
+
+    def unhealthy(self) -> str | None:
+        """Why nothing can be generated any more; None where it can."""
+        return None if self.live.alive else "generation has stopped; the log says why"
+
+    def voice_replaced(self, old: Voice) -> None:
+        """Let a voice go that another took the place of; its streams go on to their end."""
+        self.live.retire(old)
 
     async def voice(self, voice_id: str | None) -> Voice:
         """The voice of that id, or the default one; loading it does not block the event loop.
@@ -92,8 +185,8 @@ class Service:
         return found
 
 
-def _service(request: Request) -> Service:
-    service = request.app.state.service
+def _service(connection: HTTPConnection) -> Service:
+    service = connection.app.state.service
     assert isinstance(service, Service)
     return service
 

@@ -1,91 +1,146 @@
-"""Audio to a client while it is being generated."""
+"""One stream of audio to one client: from the scheduler's threads into the event loop."""
 
 import asyncio
-import contextlib
-import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable
+from typing import Self
 
-from server.generations import Generations, Stopped
+from server import metrics
+from server.admission import Place
+from vocoder.generation.streams import Chunk, End, Sink, Start
+from vocoder.live import Ticket
+from vocoder.preparation import Said
+from vocoder.speech import Spoken
 
-TURN_S = 0.25
-"""After so long a generation lets those that wait have a turn."""
-
-LARGEST_LEAD_BYTES = 2**20
-"""A generation rests once it is so far ahead of its client, until that has taken half of it."""
+MEANT_LATE_S = 0.001
+"""Less than this is the clock's own uncertainty."""
 
 
-async def stream(
-    generations: Generations,
-    parts: Callable[[], Generator[bytes, None, None]],
-    *,
-    largest_lead_bytes: int = LARGEST_LEAD_BYTES,
-) -> AsyncGenerator[bytes, None]:
-    """What ``parts`` gives in worker threads, as it comes; empty parts are left out.
+class Listener:
+    """An iterator over a stream's audio; closing it stops its generation.
 
-    The work takes turns with others: a long text does not keep a short one waiting, and one whose
-    client reads slowly holds neither a thread nor more than ``largest_lead_bytes`` and a part.
-    Closing the iterator stops the work and closes what ``parts`` gave.
+    The next chunk is only asked for when the one before it has been dealt with: a client that takes
+    nothing makes its stream rest.
 
-    Raises:
-        Refusal: before the first part, when no more work is taken.
+    Attributes:
+        start: where the time before the first audio went, once there is any.
+        audio_s: audio that was delivered, in seconds.
     """
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-    room = asyncio.Event()
-    made = taken = 0
-    source: Generator[bytes, None, None] | None = None
 
-    def turn(stop: threading.Event) -> bool:
-        """Work for a while; whether there may be more to do."""
-        nonlocal made, source
-        if source is None:
-            source = parts()
-        end = time.monotonic() + TURN_S
-        for part in source:
-            if stop.is_set():
-                raise Stopped
-            if part:
-                made += len(part)
-                loop.call_soon_threadsafe(queue.put_nowait, part)
-            if made - taken >= largest_lead_bytes or time.monotonic() > end:
-                return True
-        return False
+    def __init__(
+        self, begin: Callable[[Sink], Ticket], kind: metrics.Kind, place: Place, rate_hz: int
+    ) -> None:
+        """Listen in the running event loop; the stream begins with the first chunk asked for.
 
-    def close() -> None:
-        if source is not None:
-            source.close()
+        Args:
+            begin: starts the stream; called in another thread, as it may read a long text.
+            kind: what was asked for.
+            place: left when the stream ends or is closed.
+            rate_hz: samples a second.
+        """
+        self.start: Start | None = None
+        self._samples = 0
+        self._asked = time.perf_counter()
+        self._made_at = self._asked
+        self._begin, self._kind, self._place, self._rate_hz = begin, kind, place, rate_hz
+        self._queue: asyncio.Queue[Chunk | End] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._ticket: Ticket | None = None
+        self._taken = 0
+        self._over = False
+        metrics.STREAMS.inc()
 
-    async def produce() -> None:
-        place = generations.place()
+    @property
+    def audio_s(self) -> float:
+        """Audio delivered so far, in seconds."""
+        return self._samples / self._rate_hz
+
+    @property
+    def first_audio_s(self) -> float | None:
+        """From the request to the first audio; None before."""
+        return sum(self.start) if self.start else None
+
+    @property
+    def real_time_factor(self) -> float | None:
+        """Seconds that a second of audio took, from the request on; None without audio."""
+        return (self._made_at - self._asked) / self.audio_s if self._samples else None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Spoken:
+        """The next audio.
+
+        Raises:
+            UserError: the text or features cannot be spoken.
+        """
+        if self._over:
+            raise StopAsyncIteration
+        if self._ticket is None:
+            self._ticket = await self._begun()
+        self._ticket.took(self._taken)
+        self._taken = 0
+        event = await self._queue.get()
+        if isinstance(event, End):
+            self._end()
+            if event.error is not None:
+                raise event.error
+            raise StopAsyncIteration
+        self._taken = len(event.samples)
+        said = event.label if isinstance(event.label, Said) else Said("", ())
+        return Spoken(event.samples, said.text, said.words)
+
+    async def aclose(self) -> None:
+        """Stop: the stream's row is free within a step."""
+        if self._over:
+            return
+        metrics.CANCELLATIONS.inc()
+        if self._ticket is not None:
+            self._ticket.cancel()
+        self._finish()
+
+    async def _begun(self) -> Ticket:
+        work = asyncio.ensure_future(asyncio.to_thread(self._begin, self._hear))
         try:
-            while await place.run(turn):
-                while made - taken > largest_lead_bytes // 2:
-                    room.clear()
-                    await room.wait()
-        finally:
-            place.leave(close)
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # The thread goes on; what it begins ends at once.
+            work.add_done_callback(_cancel)
+            self._finish()
+            raise
+        except BaseException:
+            self._finish()
+            raise
 
-    work = asyncio.create_task(produce())
-    work.add_done_callback(lambda _: queue.put_nowait(None))
-    try:
-        while (part := await queue.get()) is not None:
-            yield part
-            taken += len(part)
-            room.set()
-        await work
-    finally:
-        work.cancel()
+    def _hear(self, event: Chunk | End) -> None:
+        """Called in a thread of the scheduler."""
+        self._loop.call_soon_threadsafe(self._heard, event)
+
+    def _heard(self, event: Chunk | End) -> None:
+        if isinstance(event, Chunk):
+            self._made_at = time.perf_counter()
+            self._samples += len(event.samples)
+            metrics.AUDIO_SECONDS.inc(len(event.samples) / self._rate_hz)
+            metrics.CHUNK_LATENESS.observe(event.late_s)
+            if event.late_s > MEANT_LATE_S:
+                metrics.LATE_CHUNKS.inc()
+            if event.start is not None and self.start is None:
+                self.start = event.start
+                metrics.FIRST_AUDIO.labels(self._kind).observe(sum(event.start))
+        self._queue.put_nowait(event)
+
+    def _end(self) -> None:
+        if self.real_time_factor is not None:
+            metrics.REAL_TIME_FACTOR.observe(self.real_time_factor)
+        self._finish()
+
+    def _finish(self) -> None:
+        if not self._over:
+            self._over = True
+            metrics.STREAMS.dec()
+            self._place.leave()
 
 
-async def begin(parts: AsyncGenerator[bytes, None]) -> bytes:
-    """The first part, taken off to see that there is one."""
-    return await anext(parts)
-
-
-async def resume(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """The stream again whose first part was taken off; closing it closes the stream."""
-    async with contextlib.aclosing(rest):
-        yield first
-        async for part in rest:
-            yield part
+def _cancel(begun: asyncio.Future[Ticket]) -> None:
+    if not begun.cancelled() and begun.exception() is None:
+        begun.result().cancel()

@@ -38,6 +38,10 @@ class TextError(UserError):
     code = "invalid_text"
 
 
+class SilentTextError(TextError):
+    """A text that holds nothing to speak."""
+
+
 class VoiceError(UserError):
     """A voice folder that is damaged or incomplete."""
 

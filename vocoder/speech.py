@@ -1,14 +1,18 @@
 """What is to be said and how, and a text as a sequence of renderings, sentence by sentence."""
 
+import contextlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from vocoder.acoustic.synthesis import Rendering, TimedWord, render
 from vocoder.audio import Samples
-from vocoder.errors import TextError
+from vocoder.errors import SilentTextError, TextError
+from vocoder.feeding import Ended, Feed
 from vocoder.generation.noise import MAX_SEED
 from vocoder.text.frontend import TextFrontEnd
+from vocoder.text.incremental import IncrementalText, TextPart
+from vocoder.text.utterance import Sentence
 from vocoder.voice import Voice
 
 SPEEDS = (0.25, 4.0)
@@ -90,6 +94,67 @@ def renderings(
         UserError: before anything is rendered, for a voice that reads no text, an unknown speaker,
             a speed or pitch out of range, or a text that cannot be spoken.
     """
+    speaker = _checked(speech, voice)
+    sentences = _front_end(speech, front_end).sentences(speech.text, ssml=speech.ssml)
+    # Taken now, so that a text with nothing to say is refused before the answer begins.
+    first = next(sentences)
+
+    def rendered() -> Iterator[Rendering]:
+        seed = speech.seed
+        for sentence, followed in _with_following(itertools.chain((first,), sentences)):
+            yield _rendered(sentence, speech, voice, speaker, seed, followed)
+            seed = next_seed(seed)
+
+    return rendered()
+
+
+def fed_renderings(
+    speech: Speech, feed: Feed[str], voice: Voice, front_end: TextFrontEnd | None = None
+) -> Iterator[Rendering | None]:
+    """As :func:`renderings`, of a text that arrives in any parts; None where a part is awaited.
+
+    Each sentence is rendered as soon as the next one begins or the feed ends, and sounds as it
+    would within the whole text. Parts with nothing to speak are passed over.
+
+    Args:
+        speech: how to say it; its text is not used.
+        feed: the text's parts.
+        voice: one with an acoustic model.
+        front_end: to be used where the speech has no lexicon of its own.
+
+    Raises:
+        UserError: at once, as :func:`renderings`; for a text that cannot be spoken, when it comes.
+    """
+    speaker = _checked(speech, voice)
+    reader, text = _front_end(speech, front_end), IncrementalText(speech.lexicon)
+
+    def sentences() -> Iterator[tuple[Sentence, bool] | None]:
+        while True:
+            try:
+                part = feed.take()
+            except Ended:
+                yield from _with_following(_readable(reader, text.flush()))
+                return
+            if part is None:
+                yield None
+                continue
+            yield from ((sentence, True) for sentence in _readable(reader, text.push(part)))
+
+    def rendered() -> Iterator[Rendering | None]:
+        seed = speech.seed
+        for item in sentences():
+            if item is None:
+                yield None
+                continue
+            sentence, followed = item
+            yield _rendered(sentence, speech, voice, speaker, seed, followed)
+            seed = next_seed(seed)
+
+    return rendered()
+
+
+def _checked(speech: Speech, voice: Voice) -> int:
+    """Index of the speaker, where the voice can say the speech."""
     if voice.acoustic is None:
         raise TextError(
             f"voice {voice.id} cannot read text: it has no acoustic model; give it features, or "
@@ -102,36 +167,47 @@ def renderings(
     ):
         if not low <= value <= high:
             raise TextError(f"{name} {value:g} is not in {low:g} to {high:g}", param=name)
-    speaker = voice.speaker_index(speech.speaker)
-    if speech.lexicon or front_end is None:
-        try:
-            front_end = TextFrontEnd(speech.lexicon)
-        except TextError as error:
-            error.param = "lexicon"
-            raise
-    sentences = front_end.sentences(speech.text, ssml=speech.ssml)
-    # Taken now, so that a text with nothing to say is refused before the answer begins.
-    first = next(sentences)
+    return voice.speaker_index(speech.speaker)
 
-    def rendered() -> Iterator[Rendering]:
-        assert voice.acoustic is not None
-        ahead = itertools.chain((first,), sentences)
-        sentence, seed = next(ahead, None), speech.seed
-        while sentence is not None:
-            following = next(ahead, None)
-            gap = 0.0 if following is None else SENTENCE_GAP_S / speech.speed
-            yield render(
-                voice.acoustic,
-                sentence,
-                speaker,
-                seed=seed,
-                speed=speech.speed,
-                pitch=speech.pitch,
-                tail_s=gap,
-            )
-            sentence, seed = following, next_seed(seed)
 
-    return rendered()
+def _front_end(speech: Speech, front_end: TextFrontEnd | None) -> TextFrontEnd:
+    if front_end is not None and not speech.lexicon:
+        return front_end
+    try:
+        return TextFrontEnd(speech.lexicon)
+    except TextError as error:
+        error.param = "lexicon"
+        raise
+
+
+def _readable(front_end: TextFrontEnd, parts: Iterable[TextPart]) -> Iterator[Sentence]:
+    for part in parts:
+        with contextlib.suppress(SilentTextError):
+            yield from front_end.sentences(part.text, whole=part.whole)
+
+
+def _with_following(sentences: Iterator[Sentence]) -> Iterator[tuple[Sentence, bool]]:
+    """Each sentence, and whether another one follows."""
+    sentence = next(sentences, None)
+    while sentence is not None:
+        following = next(sentences, None)
+        yield sentence, following is not None
+        sentence = following
+
+
+def _rendered(
+    sentence: Sentence, speech: Speech, voice: Voice, speaker: int, seed: int, followed: bool
+) -> Rendering:
+    assert voice.acoustic is not None
+    return render(
+        voice.acoustic,
+        sentence,
+        speaker,
+        seed=seed,
+        speed=speech.speed,
+        pitch=speech.pitch,
+        tail_s=SENTENCE_GAP_S / speech.speed if followed else 0.0,
+    )
 
 
 def next_seed(seed: int) -> int:

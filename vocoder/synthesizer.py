@@ -8,22 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vocoder.acoustic.synthesis import Rendering
 from vocoder.audio import Samples
-from vocoder.errors import FeatureError, UserError
-from vocoder.features import Features, check_fingerprint, validate_mel
+from vocoder.features import Features
+from vocoder.feeding import Feed
 from vocoder.generation import dispatch
 from vocoder.generation.correction import CorrectionChain
 from vocoder.generation.dispatch import Engine
-from vocoder.generation.noise import MAX_SEED, uniforms
-from vocoder.speech import (
-    PlannedSentence,
-    Speech,
-    Spoken,
-    next_seed,
-    planned,
-    renderings,
-)
+from vocoder.generation.noise import uniforms
+from vocoder.generation.pieces import Finisher, Piece
+from vocoder.preparation import Said, correction, feature_pieces, spoken_pieces
+from vocoder.speech import PlannedSentence, Speech, Spoken, fed_renderings, planned, renderings
 from vocoder.text.frontend import TextFrontEnd
 from vocoder.voice import Voice, VoiceRegistry
 from vocoder.wavenet.conditioning import Conditioning
@@ -31,12 +25,6 @@ from vocoder.wavenet.linear_prediction import LinearPrediction
 
 CHUNK_FRAMES = 8
 """Frames that are generated between two looks at whether the listener is still there."""
-
-FADE_S = 0.005
-"""Length of the rise and the fall at a sentence's ends, in seconds."""
-
-STRETCHES = (16, 48, 128)
-"""Frames that are conditioned before the rest: the first audio needs about so many."""
 
 
 class Request(NamedTuple):
@@ -89,6 +77,12 @@ class Synthesizer:
                 )
             return self._engines[key]
 
+    def forget(self, voice: Voice) -> None:
+        """Let go of a voice's engines."""
+        with self._lock:
+            for key in [key for key in self._engines if key[0] == voice.digest]:
+                del self._engines[key]
+
     def engine_name(self, voice: Voice, name: str | None = None) -> str:
         """Name of the engine that speaks for a voice."""
         return self.engine(voice, name).name
@@ -125,8 +119,9 @@ class Synthesizer:
         Raises:
             UserError: before the first chunk, for features, speaker, seed or engine that don't fit.
         """
-        stretches = condition_stretches(voice, Request(features, speaker, seed))
-        return self._chunks(self.engine(voice, engine), stretches, features, voice, seed)
+        pieces = feature_pieces(features, voice, speaker, seed)
+        runner = self.engine(voice, engine)
+        return (spoken.samples for spoken in self._alone(runner, pieces, voice))
 
     def speak(self, speech: Speech, *, voice: Voice, engine: str | None = None) -> Iterator[Spoken]:
         """Audio of a text, in chunks as it is generated, sentence by sentence.
@@ -139,26 +134,25 @@ class Synthesizer:
         Raises:
             UserError: before the first chunk, for a text, voice or setting that cannot be.
         """
-        _check_seed(speech.seed)
-        self.engine(voice, engine)
-        return self._spoken(speech, renderings(speech, voice, self._front_end), voice, engine)
+        pieces = self.speech_pieces(speech, voice=voice)
+        return self._alone(self.engine(voice, engine), pieces, voice)
 
-    def _spoken(
-        self, speech: Speech, sentences: Iterator[Rendering], voice: Voice, engine: str | None
-    ) -> Iterator[Spoken]:
-        features_config, count, seed = voice.config.features, 0, speech.seed
-        for rendering in sentences:
-            text = rendering.sentence.text
-            words = rendering.timings(count / features_config.sample_rate_hz)
-            features = rendering.features(features_config)
-            first, last = count, count + features.frames * features_config.hop_length
-            for chunk in self.vocode(
-                features, voice=voice, speaker=speech.speaker, seed=seed, engine=engine
-            ):
-                faded = _fade(chunk, count - first, last - count, features_config.sample_rate_hz)
-                yield Spoken(faded, text, words)
-                count, text, words = count + len(chunk), "", ()
-            seed = next_seed(seed)
+    def speech_pieces(
+        self, speech: Speech, *, voice: Voice, feed: Feed[str] | None = None
+    ) -> Iterator[Piece | None]:
+        """What an engine is to generate for a speech.
+
+        Args:
+            speech: what to say and how.
+            voice: who speaks.
+            feed: where the text comes from in any parts, instead of ``speech.text``.
+
+        Raises:
+            UserError: as :meth:`speak` does; for text of a feed, when it comes.
+        """
+        if feed is None:
+            return spoken_pieces(speech, renderings(speech, voice, self._front_end), voice)
+        return spoken_pieces(speech, fed_renderings(speech, feed, voice, self._front_end), voice)
 
     def plan(self, speech: Speech, *, voice: Voice) -> Iterator[PlannedSentence]:
         """What :meth:`speak` would say, without any audio.
@@ -168,30 +162,34 @@ class Synthesizer:
         """
         return planned(renderings(speech, voice, self._front_end))
 
-    def _chunks(
-        self,
-        engine: Engine,
-        stretches: Iterator[Conditioning],
-        features: Features,
-        voice: Voice,
-        seed: int,
-    ) -> Iterator[Samples]:
-        state, seeds = engine.start(1), torch.tensor([seed])
-        settings, features_config = voice.manifest.generation, voice.config.features
-        correction = _correction(voice, features)
-        # Just as much at first as the first audio needs.
-        count = CorrectionChain.samples_before_audio(features_config, settings.correction_passes)
-        for conditioning in stretches:
-            left = conditioning.blocks * voice.config.hold
+    def _alone(
+        self, engine: Engine, pieces: Iterator[Piece | None], voice: Voice
+    ) -> Iterator[Spoken]:
+        """Audio of pieces, one row by itself."""
+        features, passes = voice.config.features, voice.manifest.generation.correction_passes
+        finisher: Finisher | None = None
+        for piece in pieces:
+            assert piece is not None, "nothing more will come to wait for"
+            if piece.beginning is not None:
+                finisher, label = piece.beginning.finisher, piece.beginning.label
+                state, seeds = engine.start(1), torch.tensor([piece.beginning.seed])
+                # Just as much at first as the first audio needs.
+                count = CorrectionChain.samples_before_audio(features, passes)
+            assert finisher is not None, "an utterance without a beginning"
+            finisher.extend(piece.mel)
+            left = piece.conditioning.blocks * voice.config.hold
             while left:
                 count = min(count, left)
                 noise = uniforms(seeds, state.position.cpu(), count).to(state.position.device)
-                bare = engine.generate(state, conditioning, noise)[0].cpu().numpy()
-                left, count = left - count, CHUNK_FRAMES * features_config.hop_length
-                if len(chunk := correction.push(bare)):
-                    yield chunk
-        if len(chunk := correction.flush()):
-            yield chunk
+                bare = engine.generate(state, piece.conditioning, noise)[0].cpu().numpy()
+                left, count = left - count, CHUNK_FRAMES * features.hop_length
+                samples = finisher.push(bare)
+                if piece.last and not left:
+                    samples = np.concatenate((samples, finisher.flush()))
+                if len(samples):
+                    said = label if isinstance(label, Said) else Said("", ())
+                    yield Spoken(samples, said.text, said.words)
+                    label = None
 
     def vocode_many(
         self, requests: Sequence[Request], *, voice: Voice, engine: str | None = None
@@ -215,88 +213,21 @@ class Synthesizer:
             audio[rows.numpy(), first * hop : first * hop + steps] = chunk.cpu().numpy()
         finished = []
         for row, request in enumerate(requests):
-            correction = _correction(voice, request.features)
+            chain = correction(voice)
+            chain.extend(request.features.mel.numpy())
             bare = audio[row, : request.features.frames * hop]
-            finished.append(np.concatenate((correction.push(bare), correction.flush())))
+            finished.append(np.concatenate((chain.push(bare), chain.flush())))
         return finished
 
 
-def _fade(chunk: Samples, before: int, left: int, rate_hz: int) -> Samples:
-    """A chunk of a sentence that rises from silence at its start and falls to it at its end.
-
-    Args:
-        chunk: samples (T,).
-        before: samples of the sentence before the chunk.
-        left: samples of the sentence from the chunk on.
-        rate_hz: samples a second.
-    """
-    length = round(FADE_S * rate_hz)
-    at = np.arange(len(chunk))
-    distance = np.minimum(before + at, left - 1 - at) + 0.5
-    gain = np.sin(np.pi / 2 * np.minimum(1.0, distance / length)) ** 2
-    return (chunk * gain).astype(np.float32)
-
-
-def _check_seed(seed: int) -> None:
-    if not 0 <= seed <= MAX_SEED:
-        raise UserError(f"seed {seed} is not in 0 to {MAX_SEED}", param="seed")
-
-
-def _correction(voice: Voice, features: Features) -> CorrectionChain:
-    settings = voice.manifest.generation
-    return CorrectionChain(
-        features.mel.numpy(),
-        voice.config.features,
-        settings.correction_passes,
-        settings.correction_limit_db,
-    )
-
-
-def condition_stretches(voice: Voice, request: Request) -> Iterator[Conditioning]:
-    """Conditioning (one row) of a request, stretch by stretch: see ``STRETCHES``.
-
-    Computed alone and in the same stretches always, so that it never depends on others.
+def condition(voice: Voice, request: Request) -> Conditioning:
+    """Conditioning (one row) of a whole request, made alone: it never depends on others.
 
     Raises:
-        UserError: at once, for features of other settings or with unusable values, an unknown
-            speaker, a bad seed.
+        UserError: for features, a speaker or a seed that do not fit.
     """
-    check_fingerprint(request.features.config.fingerprint(), voice.config.features)
-    features = _local(voice, request.features)
-    _check_seed(request.seed)
-    speaker = torch.zeros(1, len(voice.speakers))
-    speaker[0, voice.speaker_index(request.speaker)] = 1.0
-    device = voice.model.device
-    features = features.unsqueeze(0).to(device)
-    return _inferred(voice.model.condition_stretches(features, speaker.to(device), STRETCHES))
-
-
-def _local(voice: Voice, features: Features) -> Tensor:
-    """The features (C, F) that condition a voice."""
-    mel = validate_mel(features.mel, voice.config.features)
-    if voice.config.conditioning.kind == "mel":
-        return mel
-    if features.linguistic is None:
-        raise FeatureError(
-            f"voice {voice.id} is conditioned on linguistic features, not on mel: give it text",
-            param="mel",
-        )
-    return features.linguistic
-
-
-def _inferred(stretches: Iterator[Conditioning]) -> Iterator[Conditioning]:
-    """The same without gradients, which a generator must switch off for each step by itself."""
-    while True:
-        with torch.inference_mode():
-            stretch = next(stretches, None)
-        if stretch is None:
-            return
-        yield stretch
-
-
-def condition(voice: Voice, request: Request) -> Conditioning:
-    """The stretches of :func:`condition_stretches` in one."""
-    parts = list(condition_stretches(voice, request))
+    pieces = feature_pieces(request.features, voice, request.speaker, request.seed)
+    parts = [piece.conditioning for piece in pieces if piece is not None]
     predictions = [part.prediction for part in parts if part.prediction is not None]
     prediction = None
     if predictions:

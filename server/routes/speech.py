@@ -4,23 +4,22 @@ import asyncio
 import contextlib
 import math
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 from fastapi import APIRouter, Request, Response
-from starlette.responses import StreamingResponse
 
 from server import events, names
 from server.bodies import JSON_TYPE, content_type, read_json
-from server.delivery import answer, begun, prepare
+from server.delivery import admitted, answer, prepare
 from server.errors import Refusal
 from server.generations import Stopped, while_connected
 from server.routes import speech_openapi
 from server.schemas import SentencePlan, SpeechPlan, SpeechRequest, VoiceReference, WordTiming
 from server.service import Service, ServiceDependency
 from server.settings import ServerSettings
-from vocoder.encoding import encoded
+from vocoder import audio
 from vocoder.errors import TextError
-from vocoder.speech import Speech, Spoken
+from vocoder.speech import Speech
 
 PCM_RATE_HZ = 24000
 """Rate of OpenAI's ``pcm``, which its clients take for granted."""
@@ -63,23 +62,20 @@ async def speech(request: Request, service: ServiceDependency) -> Response:
     delivery.log["characters"] = len(options.input)
     wanted = _wanted(options, speaker, delivery.seed)
 
-    def make() -> Iterator[Spoken]:
-        with _at_input():
-            return service.synthesizer.speak(wanted, voice=voice, engine=options.engine)
-
-    def parts() -> Generator[bytes, None, None]:
-        spoken = delivery.watched(make, lambda chunk: len(chunk.samples))
-        if options.stream_format == "audio":
-            yield from encoded((chunk.samples for chunk in spoken), delivery.encoder())
-        else:
-            yield from events.speech_events(
-                spoken, delivery, characters=len(options.input), timings=options.timings
-            )
-
-    if options.stream_format == "audio":
-        return await answer(request, service, delivery, parts)
-    live = events.with_errors(await begun(request, service, parts))
-    return StreamingResponse(live, media_type=events.MEDIA_TYPE, headers=delivery.headers())
+    place = await admitted(request, service, delivery, options.engine)
+    listener = service.speak(
+        wanted, voice=voice, engine=options.engine, place=place, offline=delivery.whole
+    )
+    media_type = audio.MEDIA_TYPES[options.response_format]
+    parts = delivery.parts(listener)
+    if options.stream_format == "sse":
+        media_type = events.MEDIA_TYPE
+        found = events.speech_events(
+            listener, delivery, characters=len(options.input), timings=options.timings
+        )
+        parts = events.with_errors(found)
+    with _at_input():
+        return await answer(request, delivery, listener, parts, media_type)
 
 
 @router.post(
@@ -135,7 +131,7 @@ async def _read(
         raise Refusal(
             422,
             "timings come with stream_format sse, or without audio from /v1/audio/speech/plan",
-            code="invalid_request",
+            code="timings_without_events",
             param="timings",
         )
     whole = whole or not options.stream

@@ -1,22 +1,19 @@
 """Features in, audio out: ``POST /v1/audio/vocode``."""
 
 import asyncio
-from collections.abc import Generator, Iterator
 from typing import Annotated
 
 import torch
 from fastapi import APIRouter, Query, Request, Response
 
 from server.bodies import JSON_TYPE, content_type, read_json
-from server.delivery import answer, prepare
+from server.delivery import admitted, answer, prepare
 from server.errors import Refusal
 from server.routes import vocode_openapi
 from server.schemas import VocodeOptions, VocodeRequest
 from server.service import Service, ServiceDependency
-from vocoder import features
-from vocoder.audio import Samples
+from vocoder import audio, features
 from vocoder.config import FeatureConfig
-from vocoder.encoding import encoded
 from vocoder.errors import FeatureError
 from vocoder.features import Features
 from vocoder.voice import Voice
@@ -59,19 +56,18 @@ async def vocode(
         whole=not options.stream,
     )
 
-    def make() -> Iterator[Samples]:
-        return service.synthesizer.vocode(
-            wanted,
-            voice=voice,
-            speaker=delivery.speaker,
-            seed=delivery.seed,
-            engine=options.engine,
-        )
-
-    def parts() -> Generator[bytes, None, None]:
-        yield from encoded(delivery.watched(make, len), delivery.encoder())
-
-    return await answer(request, service, delivery, parts)
+    place = await admitted(request, service, delivery, options.engine)
+    listener = service.vocode(
+        wanted,
+        voice=voice,
+        speaker=delivery.speaker,
+        seed=delivery.seed,
+        engine=options.engine,
+        place=place,
+        offline=delivery.whole,
+    )
+    media_type = audio.MEDIA_TYPES[options.response_format]
+    return await answer(request, delivery, listener, delivery.parts(listener), media_type)
 
 
 async def _read(

@@ -1,6 +1,7 @@
 """Generation beside all else: the queue, clients that vanish, an event loop that answers."""
 
 import asyncio
+import json
 import socket
 import threading
 import time
@@ -8,16 +9,17 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx2
-import numpy as np
 import pytest
 from fastapi import FastAPI
-from serving import VOCODE_URL as URL
-from serving import features_of, live
+from serving import SPEECH_URL as URL
+from serving import VOCODE_URL, features_of, live
 
 from server.app import create_app
 from server.settings import ServerSettings
-from vocoder.audio import Samples
 from vocoder.features import serialize
+from vocoder.generation.pieces import Piece
+from vocoder.preparation import feature_pieces
+from vocoder.speech import Speech
 from vocoder.synthesizer import Synthesizer
 from vocoder.voice import Voice
 
@@ -25,28 +27,27 @@ PATIENCE_S = 10.0
 
 
 class Stepwise(Synthesizer):
-    """Gives a chunk whenever the test allows one, so that a test decides how long it takes."""
+    """Prepares a piece whenever the test allows one, so that a test decides how long it takes."""
 
     def __init__(self, inner: Synthesizer) -> None:
         super().__init__(inner.registry)
         self.steps = threading.Semaphore(0)
         self.started: list[int] = []
-        self.chunks = 0
+        self.pieces = 0
         self.ended: list[int] = []
 
     def warm_up(self, voice: Voice) -> None:
-        """Nothing: its chunks are counted."""
+        """Nothing: its pieces are counted."""
 
-    def vocode(self, features: Any, **options: Any) -> Iterator[Samples]:
-        seed = options["seed"]
-        self.started.append(seed)
+    def speech_pieces(self, speech: Speech, **options: Any) -> Iterator[Piece | None]:
+        self.started.append(speech.seed)
         try:
-            for _ in range(3):
+            for piece in feature_pieces(features_of(80), options["voice"]):
                 assert self.steps.acquire(timeout=PATIENCE_S)
-                self.chunks += 1
-                yield np.zeros(40, dtype=np.float32)
+                self.pieces += 1
+                yield piece
         finally:
-            self.ended.append(seed)
+            self.ended.append(speech.seed)
 
 
 @pytest.fixture
@@ -64,42 +65,47 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-def test_a_full_queue_is_refused_and_served_in_order(
-    settings: ServerSettings, stepwise: Stepwise, feature_file: bytes
+def body_of(seed: int, *, stream: bool = False) -> dict[str, Any]:
+    return {"input": "Hi.", "seed": seed, "response_format": "wav", "stream": stream}
+
+
+def test_files_wait_in_order_and_a_full_queue_is_refused(
+    settings: ServerSettings, stepwise: Stepwise
 ) -> None:
-    app = app_of(settings, stepwise, concurrent_generations=1, waiting_generations=2)
-    generations = app.state.service.generations
+    app = app_of(settings, stepwise, max_streams=1, waiting_requests=2)
+    admission = app.state.service.admission
 
     async def scenario() -> None:
         transport = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://x") as client:
             tasks = []
             for seed in range(3):
-                post = client.post(f"{URL}?seed={seed}", content=feature_file)
-                tasks.append(asyncio.create_task(post))
-                await until(lambda: generations.live == len(tasks))
-            refused = await client.post(f"{URL}?seed=3", content=feature_file)
-            assert refused.status_code == 503
-            assert refused.headers["retry-after"] == "5"
+                tasks.append(asyncio.create_task(client.post(URL, json=body_of(seed))))
+                await until(lambda: admission.live + admission.waiting == len(tasks))
+            refused = await client.post(URL, json=body_of(3))
+            assert refused.status_code == 429
+            assert 1 <= int(refused.headers["retry-after"]) <= 60
             error = refused.json()["error"]
             assert (error["type"], error["code"]) == ("overloaded_error", "overloaded")
-            assert stepwise.started == [0]
+            # Nor is there a place for somebody who would listen at once.
+            live_one = await client.post(URL, json=body_of(3, stream=True))
+            assert live_one.status_code == 429
+            await until(lambda: stepwise.started == [0])
             stepwise.steps.release(9)
             answers = await asyncio.gather(*tasks)
             assert [answer.status_code for answer in answers] == [200] * 3
             assert stepwise.started == stepwise.ended == [0, 1, 2]
             stepwise.steps.release(3)
-            assert (await client.post(URL, content=feature_file)).status_code == 200
+            assert (await client.post(URL, json=body_of(4))).status_code == 200
 
     asyncio.run(scenario())
-    assert generations.live == 0
+    assert admission.live == admission.waiting == 0
 
 
-def vanishing_client(
-    app: FastAPI, body: bytes, seed: int
-) -> tuple[Awaitable[None], asyncio.Event, list[Any]]:
+def vanishing_client(app: FastAPI, seed: int) -> tuple[Awaitable[None], asyncio.Event, list[Any]]:
     """A request by hand: the application's run, the event that hangs up, and what it sent."""
     hang_up, sent = asyncio.Event(), []
+    body = json.dumps(body_of(seed)).encode()
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Any:
@@ -119,85 +125,82 @@ def vanishing_client(
         "path": URL,
         "raw_path": URL.encode(),
         "root_path": "",
-        "query_string": f"seed={seed}".encode(),
-        "headers": [(b"content-type", b"application/octet-stream")],
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
         "client": ("127.0.0.1", 1),
         "server": ("x", 80),
     }
     return app(scope, receive, send), hang_up, sent
 
 
-def test_a_client_that_vanishes_stops_its_generation_at_the_next_chunk(
-    settings: ServerSettings,
-    stepwise: Stepwise,
-    feature_file: bytes,
-    caplog: pytest.LogCaptureFixture,
+def test_clients_that_vanish_free_their_places(
+    settings: ServerSettings, stepwise: Stepwise, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    app = app_of(settings, stepwise, concurrent_generations=1, waiting_generations=2)
-    generations = app.state.service.generations
+    app = app_of(settings, stepwise, max_streams=1, waiting_requests=2)
+    admission = app.state.service.admission
 
     async def scenario() -> None:
-        requests = [vanishing_client(app, feature_file, seed) for seed in range(3)]
+        requests = [vanishing_client(app, seed) for seed in range(3)]
         tasks = []
         for run, _, _ in requests:
             tasks.append(asyncio.ensure_future(run))
-            await until(lambda: generations.live == len(tasks))
+            await until(lambda: admission.live + admission.waiting == len(tasks))
         await until(lambda: stepwise.started == [0])
-        # One that waits leaves the queue at once; one that runs keeps its place until it has ended.
+        # One that waits leaves the queue; one that runs makes room for the next.
         requests[1][1].set()
         await tasks[1]
-        await until(lambda: generations.live == 2)
+        assert (admission.live, admission.waiting) == (1, 1)
         requests[0][1].set()
         await tasks[0]
-        assert (generations.live, stepwise.started, stepwise.ended) == (2, [0], [])
-        stepwise.steps.release()
         await until(lambda: stepwise.started == [0, 2])
-        assert (stepwise.chunks, stepwise.ended) == (1, [0])
-        stepwise.steps.release(3)
+        stepwise.steps.release(9)
         await tasks[2]
         assert requests[0][2] == requests[1][2] == []
         assert requests[2][2][0]["status"] == 200
 
     asyncio.run(scenario())
-    assert generations.live == 0
+    assert admission.live == 0
     lines = [record.fields for record in caplog.records if record.message == "request"]  # type: ignore[attr-defined]
     assert [line["status"] for line in lines] == [499, 499, 200]
 
 
-def test_a_broken_connection_frees_its_place(
-    settings: ServerSettings, stepwise: Stepwise, feature_file: bytes
-) -> None:
-    app = app_of(settings, stepwise, concurrent_generations=1, waiting_generations=0)
-    generations = app.state.service.generations
-    head = f"POST {URL} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(feature_file)}\r\n\r\n"
+def test_a_broken_connection_frees_its_row(settings: ServerSettings, stepwise: Stepwise) -> None:
+    app = app_of(settings, stepwise, max_streams=1)
+    service = app.state.service
+    body = json.dumps(body_of(1, stream=True)).encode()
+    head = (
+        f"POST {URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n\r\n"
+    )
     with live(app) as port:
         with socket.create_connection(("127.0.0.1", port)) as client:
-            client.sendall(head.encode() + feature_file)
+            client.sendall(head.encode() + body)
             asyncio.run(until(lambda: len(stepwise.started) == 1))
+            stepwise.steps.release()
+            asyncio.run(until(lambda: service.live.load().rows == 1))
             address = f"http://127.0.0.1:{port}"
-            assert httpx2.post(f"{address}{URL}", content=feature_file).status_code == 503
-        # The server has to notice before the generation goes on.
-        time.sleep(0.2)
-        stepwise.steps.release()
-        asyncio.run(until(lambda: generations.live == 0))
-        assert stepwise.chunks == 1
-        stepwise.steps.release(3)
-        assert httpx2.post(f"{address}{URL}", content=feature_file).status_code == 200
+            answer = httpx2.post(f"{address}{URL}", json=body_of(2, stream=True))
+            assert answer.status_code == 429
+        asyncio.run(until(lambda: service.admission.live == 0))
+        asyncio.run(until(lambda: service.live.load().rows == 0))
+        stepwise.steps.release(9)
+        asyncio.run(until(lambda: stepwise.ended == [1]))
+        assert httpx2.post(f"{address}{URL}", json=body_of(2)).status_code == 200
 
 
 def test_the_event_loop_answers_while_audio_is_generated(
     settings: ServerSettings, synthesizer: Synthesizer
 ) -> None:
-    app = app_of(settings, synthesizer, concurrent_generations=2)
-    generations = app.state.service.generations
+    app = app_of(settings, synthesizer, max_streams=2)
+    admission = app.state.service.admission
     body = serialize(features_of(24))
     answers: list[httpx2.Response] = []
     with live(app) as port:
         address = f"http://127.0.0.1:{port}"
 
         def generate() -> None:
-            slow = f"{address}{URL}?engine=reference"
+            slow = f"{address}{VOCODE_URL}?engine=reference"
             answers.append(httpx2.post(slow, content=body, timeout=60))
 
         threads = [threading.Thread(target=generate) for _ in range(2)]
@@ -205,8 +208,8 @@ def test_the_event_loop_answers_while_audio_is_generated(
             thread.start()
         slowest_s, asked, begun = 0.0, 0, time.perf_counter()
         with httpx2.Client(timeout=60) as client:
-            asyncio.run(until(lambda: generations.live == 2))
-            while generations.live == 2:
+            asyncio.run(until(lambda: admission.live == 2))
+            while admission.live == 2:
                 start = time.perf_counter()
                 assert client.get(f"{address}/healthz").status_code == 200
                 slowest_s = max(slowest_s, time.perf_counter() - start)

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import soundfile
 from fastapi.testclient import TestClient
-from serving import FEATURES, events_of, say
+from serving import FEATURES, events_of, features_of, say
 from serving import SPEECH_URL as URL
 
 from server.app import create_app
 from server.settings import ServerSettings
 from vocoder import audio
+from vocoder.generation.pieces import Piece
+from vocoder.preparation import feature_pieces
 from vocoder.resampling import Resampler
-from vocoder.speech import Speech, Spoken
+from vocoder.speech import Speech
 from vocoder.synthesizer import Synthesizer
 
 TEXT = "Hello there. It is 5:30, and Dr. Smith is late!"
@@ -122,14 +124,15 @@ def test_all_of_it_reaches_the_synthesizer(
 ) -> None:
     heard = []
 
-    def speak(speech: Speech, **options: Any) -> Iterator[Spoken]:
-        heard.append((speech, options["voice"].id, options["engine"]))
-        return iter([Spoken(np.zeros(8, dtype=np.float32))])
+    def pieces(speech: Speech, **options: Any) -> Iterator[Piece | None]:
+        heard.append((speech, options["voice"].id))
+        return feature_pieces(features_of(8), options["voice"])
 
-    monkeypatch.setattr(synthesizer, "speak", speak)
+    monkeypatch.setattr(synthesizer, "speech_pieces", pieces)
     how = {"seed": 5, "speed": 2, "pitch": -3.5, "ssml": True, "lexicon": {"a": "ə"}}
-    assert say(client, "Hi.", voice="other/花子", engine="reference", **how).status_code == 200
-    assert heard == [(Speech("Hi.", speaker="花子", **how), "other", "reference")]
+    answer = say(client, "Hi.", voice="other/花子", engine="reference", **how)
+    assert (answer.status_code, answer.headers["x-engine"]) == (200, "reference")
+    assert heard == [(Speech("Hi.", speaker="花子", **how), "other")]
 
 
 def test_an_engine_can_be_named(client: TestClient) -> None:

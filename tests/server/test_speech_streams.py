@@ -5,22 +5,22 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx2
-import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from serving import FEATURES, error_of, events_of, features_of, live, say
 from serving import SPEECH_URL as URL
-from serving import error_of, events_of, live, say
 
 from server.app import create_app
 from server.settings import ServerSettings
 from vocoder.errors import TextError
-from vocoder.speech import Spoken
+from vocoder.generation.pieces import Piece
+from vocoder.preparation import feature_pieces
 from vocoder.synthesizer import Synthesizer
 from vocoder.voice import Voice
 
 
 class Gated(Synthesizer):
-    """Speaks a chunk whenever the test allows one; fails or ends when told to."""
+    """Prepares a second of audio whenever the test allows one; fails or ends when told to."""
 
     def __init__(self, inner: Synthesizer) -> None:
         super().__init__(inner.registry)
@@ -29,12 +29,13 @@ class Gated(Synthesizer):
         self.closed = threading.Event()
 
     def warm_up(self, voice: Voice) -> None:
-        """Nothing: its chunks are counted."""
+        """Nothing: what is prepared is counted."""
 
-    def speak(self, *args: Any, **options: Any) -> Iterator[Spoken]:
+    def speech_pieces(self, *args: Any, **options: Any) -> Iterator[Piece | None]:
+        second = features_of(round(FEATURES.frame_rate_hz))
         try:
             while self.steps.acquire(timeout=10):
-                yield Spoken(np.zeros(8000, dtype=np.float32))
+                yield from feature_pieces(second, options["voice"])
                 if self.error:
                     raise self.error
         finally:
@@ -93,7 +94,7 @@ def test_events_that_break_off_end_with_an_error(
     gated.error = error
     gated.steps.release()
     with TestClient(create_app(settings, gated)) as client:
-        first, last = events_of(say(client, "Hi.", stream_format="sse", response_format="pcm"))
+        first, *_, last = events_of(say(client, "Hi.", stream_format="sse", response_format="pcm"))
     assert first["type"] == "speech.audio.delta"
     assert last["type"] == "error"
     assert (last["error"]["code"], last["error"]["message"]) == (code, message)
@@ -102,10 +103,10 @@ def test_events_that_break_off_end_with_an_error(
 def test_a_mistake_before_the_first_audio_is_answered_as_one(
     settings: ServerSettings, gated: Gated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(*args: object, **options: object) -> Iterator[Spoken]:
+    def wrong(*args: object, **options: object) -> Iterator[Piece]:
         raise TextError("that cannot be said")
 
-    monkeypatch.setattr(gated, "speak", wrong)
+    monkeypatch.setattr(gated, "speech_pieces", wrong)
     with TestClient(create_app(settings, gated)) as client:
         for options in ({}, {"stream_format": "sse"}, {"stream": False}):
             error = error_of(say(client, "Hi.", **options), 422)
@@ -113,9 +114,8 @@ def test_a_mistake_before_the_first_audio_is_answered_as_one(
 
 
 def test_a_client_that_does_not_read_stops_the_work(settings: ServerSettings, gated: Gated) -> None:
-    one = settings.model_copy(update={"concurrent_generations": 1, "waiting_generations": 4})
     body = {"input": "Hi.", "response_format": "pcm", "sample_rate": 48000}
-    app = create_app(one, gated)
+    app = create_app(settings, gated)
     # More than the sockets and the lead hold.
     for _ in range(400):
         gated.steps.release()

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from vocoder.errors import TextError
+from vocoder.errors import SilentTextError, TextError
 from vocoder.text import sentences as splitting
 from vocoder.text.characters import SIGN_MARK, WORD_MARK, readable, script
 from vocoder.text.markdown import without_markdown
@@ -50,12 +50,13 @@ class TextFrontEnd:
         self._lexicon = Lexicon(lexicon or {})
         self._pronouncer = Pronouncer(lexicon)
 
-    def sentences(self, text: str, *, ssml: bool = False) -> Iterator[Sentence]:
+    def sentences(self, text: str, *, ssml: bool = False, whole: bool = True) -> Iterator[Sentence]:
         """Sentences of a text, lazily: the first does not wait for the last.
 
         Args:
             text: plain text, in which ``[[həˈloʊ]]`` is a word in the IPA, or SSML.
             ssml: whether it is SSML.
+            whole: whether a sentence ends with the text; false where it was cut for its length.
 
         Raises:
             TextError: at the first sentence: nothing to speak, letters that are mostly not Latin,
@@ -70,16 +71,16 @@ class TextFrontEnd:
             clean = without_markdown(marked.text)
         clean = _readable(clean)
         found = False
-        for sentence in self._sentences(clean, marked.marks):
+        for sentence in self._sentences(clean, marked.marks, whole):
             found = True
             yield sentence
         if not found:
-            raise TextError(_why_silent(text, ssml))
+            raise SilentTextError(_why_silent(text, ssml))
 
-    def _sentences(self, text: str, marks: Sequence[Mark]) -> Iterator[Sentence]:
+    def _sentences(self, text: str, marks: Sequence[Mark], whole: bool) -> Iterator[Sentence]:
         manner, used = Manner(), 0
         silence = 0.0
-        for piece in splitting.split(text):
+        for piece in splitting.split(text, whole=whole):
             normal = normalise(piece.text)
             drafts: list[_Draft] = []
             for token in _TOKEN.findall(normal):

@@ -1,0 +1,333 @@
+"""Many streams in one running batch: each as alone, each in time, none in another's way."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from conftest import CONFIGS, random_mel, random_model
+
+from vocoder.audio import Samples
+from vocoder.config import ModelConfig
+from vocoder.generation.cpu.engine import CpuEngine
+from vocoder.generation.dispatch import Engine
+from vocoder.generation.noise import uniforms
+from vocoder.generation.pieces import Beginning, Mel, Piece
+from vocoder.generation.reference import ReferenceEngine
+from vocoder.generation.scheduler import Scheduler, StoppedError
+from vocoder.generation.streams import OFFLINE_PATIENCE_S, UNTAKEN_S, Chunk, End, Stream
+from vocoder.wavenet.model import WaveNet
+
+PATIENCE_S = 20.0
+PIECE_FRAMES = 8
+
+
+class Untouched:
+    """A finisher that gives what it takes."""
+
+    def extend(self, mel: Mel) -> None:
+        pass
+
+    def push(self, samples: Samples) -> Samples:
+        return samples
+
+    def flush(self) -> Samples:
+        return np.zeros(0, dtype=np.float32)
+
+
+class Ear:
+    """A sink that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.chunks: list[Chunk] = []
+        self.ended = threading.Event()
+        self.error: BaseException | None = None
+
+    def __call__(self, event: Chunk | End) -> None:
+        if isinstance(event, Chunk):
+            self.chunks.append(event)
+        else:
+            self.error = event.error
+            self.ended.set()
+
+    @property
+    def audio(self) -> Samples:
+        return np.concatenate([chunk.samples for chunk in self.chunks])
+
+    def wait(self) -> Samples:
+        assert self.ended.wait(PATIENCE_S)
+        if self.error:
+            raise self.error
+        return self.audio
+
+
+def pieces(model: WaveNet, frames: int, seed: int, label: object = None) -> Iterator[Piece | None]:
+    """One utterance, cut into pieces."""
+    with torch.inference_mode():
+        speaker = torch.eye(len(model.config.speakers))[:1]
+        whole = model.condition(random_mel(model.config, 1, frames, seed), speaker)
+    per_frame = model.config.features.hop_length // model.config.hold
+    mel = np.zeros((model.config.features.n_mels, frames), dtype=np.float32)
+    for first in range(0, frames, PIECE_FRAMES):
+        last = min(frames, first + PIECE_FRAMES)
+        part = slice(first * per_frame, last * per_frame)
+        prediction = whole.prediction
+        if prediction is not None:
+            prediction = type(prediction)(*(value[:, part] for value in prediction))
+        conditioning = whole._replace(
+            local=whole.local[:, part], prediction=prediction, first=whole.first + part.start
+        )
+        beginning = None if first else Beginning(seed, Untouched(), label)
+        yield Piece(conditioning, mel[:, first:last], beginning, last == frames)
+
+
+def alone(engine: Engine, model: WaveNet, frames: int, seed: int) -> Samples:
+    """The same utterance without any scheduler."""
+    with torch.inference_mode():
+        speaker = torch.eye(len(model.config.speakers))[:1]
+        conditioning = model.condition(random_mel(model.config, 1, frames, seed), speaker)
+    noise = uniforms(
+        torch.tensor([seed]), torch.tensor([0]), frames * model.config.features.hop_length
+    )
+    return engine.generate(engine.start(1), conditioning, noise)[0].numpy()
+
+
+def scheduler_of(engine: Engine, config: ModelConfig, **options: object) -> Scheduler:
+    return Scheduler(
+        engine,
+        hop_length=config.features.hop_length,
+        hold=config.hold,
+        rate_hz=config.features.sample_rate_hz,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture(params=["mu_law", "linear_prediction", "hold_1", "odd"])
+def model(request: pytest.FixtureRequest) -> WaveNet:
+    return random_model(CONFIGS[request.param])
+
+
+@pytest.fixture
+def tiny() -> WaveNet:
+    return random_model(CONFIGS["mu_law"])
+
+
+@pytest.mark.parametrize("make", [CpuEngine, ReferenceEngine])
+def test_each_stream_is_what_it_is_alone(make: Callable[[WaveNet], Engine], model: WaveNet) -> None:
+    engine = make(model)
+    lengths = (1, 3, 4, 8, 9, 23, 17, 5, 12)
+    if make is ReferenceEngine:
+        lengths = (1, 3, 9)
+    scheduler = scheduler_of(engine, model.config, rows=5, preparing_threads=2)
+    ears = [Ear() for _ in lengths]
+    for seed, (length, ear) in enumerate(zip(lengths, ears, strict=True)):
+        scheduler.add(pieces(model, length, seed), ear)
+        time.sleep(0.002)
+    for seed, (length, ear) in enumerate(zip(lengths, ears, strict=True)):
+        assert np.array_equal(ear.wait(), alone(engine, model, length, seed)), length
+    assert scheduler.load.streams == scheduler.load.rows == 0
+    scheduler.close()
+
+
+def test_utterances_follow_each_other_with_their_labels(tiny: WaveNet) -> None:
+    engine = CpuEngine(tiny)
+    scheduler, ear = scheduler_of(engine, tiny.config), Ear()
+
+    def two() -> Iterator[Piece | None]:
+        yield from pieces(tiny, 9, 1, "one")
+        yield from pieces(tiny, 6, 2, "two")
+
+    scheduler.add(two(), ear)
+    expected = [alone(engine, tiny, 9, 1), alone(engine, tiny, 6, 2)]
+    assert np.array_equal(ear.wait(), np.concatenate(expected))
+    assert [chunk.label for chunk in ear.chunks if chunk.label] == ["one", "two"]
+    assert ear.chunks[0].start is not None
+    assert all(chunk.start is None for chunk in ear.chunks[1:])
+    scheduler.close()
+
+
+def test_a_source_that_has_nothing_yet_is_woken(tiny: WaveNet) -> None:
+    engine = CpuEngine(tiny)
+    scheduler, ear = scheduler_of(engine, tiny.config), Ear()
+    there = threading.Event()
+
+    def arriving() -> Iterator[Piece | None]:
+        while not there.is_set():
+            yield None
+        yield from pieces(tiny, 4, 3)
+
+    stream = scheduler.add(arriving(), ear)
+    time.sleep(0.05)
+    assert not ear.chunks
+    there.set()
+    scheduler.wake(stream)
+    assert np.array_equal(ear.wait(), alone(engine, tiny, 4, 3))
+    scheduler.close()
+
+
+def test_what_was_prepared_is_heard_before_a_failure(tiny: WaveNet) -> None:
+    engine = CpuEngine(tiny)
+    scheduler, ear, other = scheduler_of(engine, tiny.config), Ear(), Ear()
+
+    def failing() -> Iterator[Piece | None]:
+        yield from pieces(tiny, 8, 1)
+        raise ValueError("no more")
+
+    scheduler.add(failing(), ear)
+    scheduler.add(pieces(tiny, 30, 2), other)
+    with pytest.raises(ValueError, match="no more"):
+        ear.wait()
+    assert np.array_equal(ear.audio, alone(engine, tiny, 8, 1))
+    assert np.array_equal(other.wait(), alone(engine, tiny, 30, 2))
+    scheduler.close()
+
+
+def test_a_cancelled_stream_frees_its_row_and_closes_its_source(tiny: WaveNet) -> None:
+    engine, closed, freed = CpuEngine(tiny), threading.Event(), []
+    scheduler = scheduler_of(engine, tiny.config, rows=1, released=freed.append)
+    ear, next_ear = Ear(), Ear()
+
+    def endless() -> Iterator[Piece | None]:
+        try:
+            while True:
+                yield from pieces(tiny, 40, 1)
+        finally:
+            closed.set()
+
+    stream = scheduler.add(endless(), ear)
+    waiting = scheduler.add(pieces(tiny, 4, 2), next_ear)
+    until(lambda: bool(ear.chunks))
+    assert waiting.row is None
+    scheduler.cancel(stream)
+    scheduler.cancel(stream)
+    assert np.array_equal(next_ear.wait(), alone(engine, tiny, 4, 2))
+    assert closed.wait(PATIENCE_S)
+    heard = len(ear.chunks)
+    time.sleep(0.05)
+    assert len(ear.chunks) == heard
+    assert not ear.ended.is_set()
+    assert len(freed) == 1
+    assert freed[0] < 1.0
+    scheduler.close()
+
+
+def test_who_takes_nothing_rests_and_the_others_go_on(tiny: WaveNet) -> None:
+    engine = CpuEngine(tiny)
+    scheduler, deaf, ear = scheduler_of(engine, tiny.config), Ear(), Ear()
+    frames = round(3 * UNTAKEN_S * tiny.config.features.frame_rate_hz)
+    stream = scheduler.add(pieces(tiny, frames, 1), deaf)
+    scheduler.add(pieces(tiny, 8, 2), ear)
+    ear.wait()
+    rate = tiny.config.features.sample_rate_hz
+    until(lambda: sum(len(c.samples) for c in deaf.chunks) > UNTAKEN_S * rate)
+    time.sleep(0.1)
+    held = sum(len(chunk.samples) for chunk in deaf.chunks)
+    assert held < (UNTAKEN_S + 0.5) * rate
+    scheduler.took(stream, held)
+    until(lambda: sum(len(c.samples) for c in deaf.chunks) > held)
+    scheduler.took(stream, frames * tiny.config.features.hop_length)
+    assert len(deaf.wait()) == frames * tiny.config.features.hop_length
+    scheduler.close()
+
+
+def test_a_lead_is_kept(tiny: WaveNet) -> None:
+    engine = CpuEngine(tiny)
+    scheduler, ear = scheduler_of(engine, tiny.config), Ear()
+    scheduler.add(pieces(tiny, 160, 1), ear, lead_s=0.5)
+    until(lambda: bool(ear.chunks))
+    begun = time.monotonic()
+    time.sleep(0.2)
+    rate = tiny.config.features.sample_rate_hz
+    heard_s = sum(len(chunk.samples) for chunk in ear.chunks) / rate
+    assert heard_s < time.monotonic() - begun + 0.5 + 0.3
+    ear.wait()
+    assert time.monotonic() - begun > 160 / 80 - 0.5 - 0.3
+    scheduler.close()
+
+
+def test_an_engine_that_fails_breaks_off_its_streams_and_no_more(
+    tiny: WaveNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = CpuEngine(tiny)
+    scheduler, ear, after = scheduler_of(engine, tiny.config), Ear(), Ear()
+
+    def fails(*_: object) -> None:
+        raise MemoryError("none left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "generate", fails)
+        scheduler.add(pieces(tiny, 8, 1), ear)
+        with pytest.raises(MemoryError, match="none left"):
+            ear.wait()
+    assert scheduler.alive
+    scheduler.add(pieces(tiny, 8, 1), after)
+    assert np.array_equal(after.wait(), alone(engine, tiny, 8, 1))
+    scheduler.close()
+
+
+def test_closing_breaks_off_what_remains(tiny: WaveNet) -> None:
+    scheduler, ear = scheduler_of(CpuEngine(tiny), tiny.config), Ear()
+    scheduler.add(pieces(tiny, 4000, 1), ear)
+    until(lambda: bool(ear.chunks))
+    scheduler.close()
+    with pytest.raises(StoppedError):
+        ear.wait()
+    assert not scheduler.alive
+
+
+class TestTheOrder:
+    """Deadlines of streams, by a clock of the test."""
+
+    RATE = 1000
+
+    def stream(self, **options: object) -> Stream:
+        given = {"hold": 10, "rate_hz": self.RATE, "lead_s": 2.0, "offline": False, "now": 0.0}
+        return Stream(iter(()), lambda event: None, **(given | options))  # type: ignore[arg-type]
+
+    def heard(self, stream: Stream, seconds: float, now: float) -> Chunk:
+        return stream.deliver(np.zeros(round(seconds * self.RATE), np.float32), None, now)
+
+    def test_the_one_that_runs_out_first_comes_first(self) -> None:
+        early, late = self.stream(), self.stream()
+        self.heard(early, 1.0, now=0.0)
+        self.heard(late, 0.5, now=0.0)
+        assert late.slack_s(0.25) == pytest.approx(0.25)
+        assert late.slack_s(0.25) < early.slack_s(0.25)
+
+    def test_a_late_chunk_says_by_how_much_and_play_goes_on_from_there(self) -> None:
+        stream = self.stream()
+        assert self.heard(stream, 0.5, now=1.0).late_s == 0.0
+        assert self.heard(stream, 0.5, now=1.7).late_s == pytest.approx(0.2)
+        assert self.heard(stream, 0.5, now=2.1).late_s == 0.0
+
+    def test_files_come_after_listeners_and_are_never_late(self) -> None:
+        file, listener = self.stream(offline=True), self.stream()
+        self.heard(listener, 2.0, now=0.0)
+        assert file.slack_s(0.0) == OFFLINE_PATIENCE_S > listener.slack_s(0.0)
+        self.heard(file, 0.1, now=0.0)
+        assert self.heard(file, 0.1, now=9.0).late_s == 0.0
+        assert not file.starting
+
+    def test_a_pause_of_the_text_is_not_lateness(self, tiny: WaveNet) -> None:
+        stream = self.stream()
+        piece = next(pieces(tiny, 4, 1))
+        assert piece is not None
+        stream.begin(0.0)
+        stream.add(piece, 0.1)
+        first = self.heard(stream, 0.5, now=0.2)
+        assert first.start == pytest.approx((0.0, 0.1, 0.1))
+        stream.take(10**6)
+        stream.add(piece, 5.0)
+        assert stream.starting
+        again = self.heard(stream, 0.5, now=5.1)
+        assert again.late_s == 0.0
+        assert again.start == pytest.approx((0.0, 0.0, 0.1))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)

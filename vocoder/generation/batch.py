@@ -1,0 +1,93 @@
+"""The rows of a running batch: an engine's state, and a step's conditioning gathered for it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vocoder.generation.dispatch import Engine
+from vocoder.generation.noise import uniforms
+from vocoder.generation.pieces import Beginning
+from vocoder.generation.streams import Taken
+from vocoder.wavenet.conditioning import Conditioning
+from vocoder.wavenet.linear_prediction import LinearPrediction
+
+
+class Batch:
+    """So many rows, each free or held by a stream."""
+
+    def __init__(self, engine: Engine, rows: int, hold: int) -> None:
+        self._engine, self._hold = engine, hold
+        self._state = engine.start(rows)
+        self._silence = engine.start(1)
+        self._seeds = torch.zeros(rows, dtype=torch.int64)
+        self._free = list(reversed(range(rows)))
+
+    def acquire(self) -> int | None:
+        """A free row; None where there is none."""
+        return self._free.pop() if self._free else None
+
+    def release(self, row: int) -> None:
+        """Give a row back."""
+        self._free.append(row)
+
+    def advance(
+        self,
+        rows: Sequence[int],
+        beginnings: Sequence[Beginning | None],
+        taken: Sequence[Taken],
+        blocks: int,
+    ) -> Tensor:
+        """Generate ``blocks`` blocks of each row.
+
+        Args:
+            rows: that advance.
+            beginnings: of the rows that begin an utterance here.
+            taken: what each is conditioned on; where that is shorter, the rest is not to be used.
+            blocks: of each row.
+
+        Returns:
+            Samples on the CPU (rows, blocks * hold).
+        """
+        for row, beginning in zip(rows, beginnings, strict=True):
+            if beginning is not None:
+                self._state.copy_rows(torch.tensor([row]), self._silence, torch.tensor([0]))
+                self._seeds[row] = beginning.seed
+        index = torch.tensor(rows)
+        device = self._state.position.device
+        position = self._state.position[index.to(device)].cpu()
+        noise = uniforms(self._seeds[index], position, blocks * self._hold)
+        conditioning = _gathered(taken, blocks, position // self._hold)
+        audio = self._engine.generate(self._state, conditioning, noise.to(device), index.to(device))
+        return audio.cpu()
+
+
+def _gathered(taken: Sequence[Taken], blocks: int, first: Tensor) -> Conditioning:
+    """Conditioning of all rows; where a row has fewer blocks, its last one is repeated."""
+    example = taken[0].parts[0][0].conditioning
+    rows = len(taken)
+
+    def empty(like: Tensor) -> Tensor:
+        return torch.empty(rows, blocks, *like.shape[2:], dtype=like.dtype, device=like.device)
+
+    local = empty(example.local)
+    prediction = None
+    if example.prediction is not None:
+        prediction = LinearPrediction(*map(empty, example.prediction))
+    for row, part_of_row in enumerate(taken):
+        at = 0
+        for piece, start, count in part_of_row.parts:
+            source = piece.conditioning
+            _fill(local, source.local, row, at, start, count)
+            if prediction is not None and source.prediction is not None:
+                for to, known in zip(prediction, source.prediction, strict=True):
+                    _fill(to, known, row, at, start, count)
+            at += count
+    speaker = torch.cat([part.parts[0][0].conditioning.speaker for part in taken])
+    return Conditioning(local, speaker, prediction, first.to(local.device))
+
+
+def _fill(to: Tensor, known: Tensor, row: int, at: int, start: int, count: int) -> None:
+    """Copy blocks, and their last one over all that follow."""
+    to[row, at : at + count] = known[0, start : start + count]
+    to[row, at + count :] = known[0, start + count - 1]

@@ -1,0 +1,223 @@
+"""One stream of a running batch: what is prepared for it, made of it, and when it is due."""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vocoder.audio import Samples
+from vocoder.generation.pieces import Beginning, Finisher, Piece
+
+
+class Start(NamedTuple):
+    """Where the time before a stream's first audio went.
+
+    Attributes:
+        queue_s: until its preparation began.
+        preparation_s: until it could be generated: text to features to conditioning.
+        generation_s: until the first audio was finished, other rows included.
+    """
+
+    queue_s: float
+    preparation_s: float
+    generation_s: float
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Finished audio of a stream.
+
+    Attributes:
+        samples: float32 (T,), never empty.
+        label: of the utterance that begins with this chunk, else None.
+        late_s: how much later it is there than the audio before it has been played; 0 in time.
+        start: of the first chunk since the stream began, or began again after it had nothing to
+            say; else None.
+    """
+
+    samples: Samples
+    label: object = None
+    late_s: float = 0.0
+    start: Start | None = None
+
+
+@dataclass(frozen=True)
+class End:
+    """Nothing follows: the stream is over, or broke off with an error."""
+
+    error: BaseException | None = None
+
+
+UNTAKEN_S = 4.0
+"""Audio that may wait for a client to take it."""
+
+OFFLINE_PATIENCE_S = 5.0
+"""By so much a stream that nobody listens to comes after those that are listened to."""
+
+Sink = Callable[[Chunk | End], None]
+"""Takes what a stream gives, in the scheduler's thread: it must not wait."""
+
+
+class Stream:
+    """A stream as the scheduler sees it.
+
+    Time is counted in seconds of the scheduler's clock, audio in samples. The scheduler's lock
+    guards all of it, but for the finisher and its label, which belong to the finishing thread.
+
+    Attributes:
+        row: of the batch, while it has one.
+        failure: what the stream breaks off with, once all that was prepared has been delivered.
+        preparing: whether its source is at work.
+        starved: whether its source had nothing and has not been woken.
+        exhausted: whether its source has ended.
+        running: whether it is part of the step in progress.
+        cancelled, ended: whether it was ended from outside, or by itself.
+        taken: samples that the client has taken.
+        cancelled_at: when it was cancelled.
+    """
+
+    def __init__(
+        self,
+        source: Iterator[Piece | None],
+        sink: Sink,
+        *,
+        hold: int,
+        rate_hz: int,
+        lead_s: float,
+        offline: bool,
+        now: float,
+    ) -> None:
+        self.source, self.sink = source, sink
+        self.finisher: Finisher | None = None
+        self.label: object = None
+        self.row: int | None = None
+        self.failure: BaseException | None = None
+        self.preparing = self.starved = self.exhausted = False
+        self.running = self.cancelled = self.ended = False
+        self.taken = 0
+        self.cancelled_at: float | None = None
+        self.offline = offline
+        self._asked_at = now
+        self._begun_at: float | None = None
+        self._prepared_at: float | None = None
+        self._pieces: deque[Piece] = deque()
+        self._blocks = 0  # prepared and not yet generated
+        self._block = 0  # within the first piece
+        self._hold, self._rate_hz, self._lead_s = hold, rate_hz, lead_s
+        self._delivered = 0
+        # The play clock: audio from sample `_origin` on plays from `_playing_since` on.
+        self._origin = 0
+        self._playing_since: float | None = None
+
+    @property
+    def prepared_s(self) -> float:
+        """Audio that could be generated at once."""
+        return self._blocks * self._hold / self._rate_hz
+
+    def begin(self, now: float) -> None:
+        """Its source is asked for a piece."""
+        self.preparing = True
+        if self._begun_at is None:
+            self._begun_at = now
+
+    def add(self, piece: Piece, now: float) -> None:
+        """Take a prepared piece."""
+        if self.empty and self._playing_since is not None and self._ahead_s(now) < 0:
+            # There was nothing to say and all was played: play begins anew.
+            self._playing_since, self._asked_at, self._begun_at = None, now, now
+        if self._playing_since is None and self._prepared_at is None:
+            self._prepared_at = now
+        self._pieces.append(piece)
+        self._blocks += piece.conditioning.blocks
+
+    def reach(self) -> float:
+        """Blocks that can be generated in one go: infinite where the utterance's end is known."""
+        blocks = -self._block
+        for piece in self._pieces:
+            blocks += piece.conditioning.blocks
+            if piece.last:
+                return math.inf
+        return blocks
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is prepared."""
+        return not self._pieces
+
+    def beginning(self) -> Beginning | None:
+        """How the next sample begins an utterance; None in the middle of one."""
+        return self._pieces[0].beginning if not self._block else None
+
+    @property
+    def starting(self) -> bool:
+        """Whether somebody waits for its first audio."""
+        return self._playing_since is None and not self.offline
+
+    def slack_s(self, now: float) -> float:
+        """How long the delivered audio lasts; negative where the listener waits."""
+        patience = OFFLINE_PATIENCE_S if self.offline else 0.0
+        return self._ahead_s(now) + patience
+
+    def _ahead_s(self, now: float) -> float:
+        if self._playing_since is None:
+            return 0.0
+        return (self._delivered - self._origin) / self._rate_hz - (now - self._playing_since)
+
+    def rests(self, now: float) -> bool:
+        """Whether it is so far ahead of its player or of its client that it must wait."""
+        untaken_s = (self._delivered - self.taken) / self._rate_hz
+        return untaken_s > UNTAKEN_S or self._ahead_s(now) > self._lead_s
+
+    def take(self, blocks: int) -> "Taken":
+        """Take up to ``blocks`` off what is prepared, within one utterance."""
+        taken = Taken([], [], False)
+        while blocks and not taken.last:
+            piece = self._pieces[0]
+            count = min(blocks, piece.conditioning.blocks - self._block)
+            if not self._block:
+                taken.begun.append(piece)
+            taken.parts.append((piece, self._block, count))
+            blocks -= count
+            self._block += count
+            self._blocks -= count
+            if self._block == piece.conditioning.blocks:
+                taken.last = piece.last
+                self._pieces.popleft()
+                self._block = 0
+        return taken
+
+    def deliver(self, samples: Samples, label: object, now: float) -> Chunk:
+        """Count a chunk that goes out now."""
+        start, late = None, 0.0
+        if self._playing_since is None:
+            self._playing_since, self._origin = now, self._delivered
+            begun = now if self._begun_at is None else self._begun_at
+            prepared = begun if self._prepared_at is None else self._prepared_at
+            start = Start(begun - self._asked_at, prepared - begun, now - prepared)
+            self._prepared_at = None
+        elif not self.offline and (behind := -self._ahead_s(now)) > 0:
+            late = behind
+            self._playing_since += behind  # The player waited, and plays so much later.
+        self._delivered += len(samples)
+        return Chunk(samples, label, late, start)
+
+
+@dataclass
+class Taken:
+    """What a row generates in one step.
+
+    Attributes:
+        begun: pieces that begin in it.
+        parts: (piece, first block within it, count).
+        last: whether the utterance ends.
+    """
+
+    begun: list[Piece]
+    parts: list[tuple[Piece, int, int]]
+    last: bool
+
+    @property
+    def blocks(self) -> int:
+        """Blocks in all."""
+        return sum(count for _, _, count in self.parts)

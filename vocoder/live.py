@@ -1,0 +1,245 @@
+"""Many streams at once: a running batch for each voice and engine, and how many it can hold."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from vocoder.features import Features
+from vocoder.feeding import Feed
+from vocoder.generation.correction import CorrectionChain
+from vocoder.generation.pieces import Piece
+from vocoder.generation.scheduler import Load, Scheduler
+from vocoder.generation.streams import Chunk, End, Sink, Stream
+from vocoder.preparation import feature_pieces
+from vocoder.speech import Speech
+from vocoder.synthesizer import Synthesizer
+from vocoder.voice import Voice
+
+SPARE_ROWS = 16
+"""Rows beyond an engine's best number: for streams that are ahead, and for files."""
+
+MEASURED_TEXT = "The quick brown fox jumps over the lazy old dog."
+MEASURED_FRAMES = 160
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A stream that was let in."""
+
+    scheduler: Scheduler
+    stream: Stream
+
+    def took(self, samples: int) -> None:
+        """Say that the listener has taken so many more samples."""
+        self.scheduler.took(self.stream, samples)
+
+    def cancel(self) -> None:
+        """End the stream; its sink hears nothing more."""
+        self.scheduler.cancel(self.stream)
+
+
+class LiveSynthesizer:
+    """Speaks to many listeners at once. Safe to use from several threads.
+
+    A running batch begins when its voice is first spoken with, and ends when the voice is retired
+    and its last stream is over.
+    """
+
+    def __init__(
+        self,
+        synthesizer: Synthesizer,
+        *,
+        preparing_threads: int = 1,
+        released: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Speak as ``synthesizer`` does; the rest is the schedulers'."""
+        self.synthesizer = synthesizer
+        self._released = released
+        self._preparing_threads = preparing_threads
+        self._lock = threading.Lock()
+        self._schedulers: dict[tuple[str, str], Scheduler] = {}
+        self._retired: list[Scheduler] = []
+        self._capacities: dict[tuple[str, str], float] = {}
+
+    def speak(
+        self,
+        speech: Speech,
+        sink: Sink,
+        *,
+        voice: Voice,
+        engine: str | None = None,
+        feed: Feed[str] | None = None,
+        lead_s: float = float("inf"),
+        offline: bool = False,
+    ) -> Ticket:
+        """Have a speech delivered to ``sink``; see :meth:`Scheduler.add`.
+
+        Raises:
+            UserError: as :meth:`Synthesizer.speak` does.
+        """
+        pieces = self.synthesizer.speech_pieces(speech, voice=voice, feed=feed)
+        return self._add(pieces, sink, voice, engine, feed, lead_s, offline)
+
+    def vocode(
+        self,
+        features: Features | Feed[Tensor],
+        sink: Sink,
+        *,
+        voice: Voice,
+        speaker: str | None = None,
+        seed: int = 0,
+        engine: str | None = None,
+        lead_s: float = float("inf"),
+        offline: bool = False,
+    ) -> Ticket:
+        """Have the audio of features delivered to ``sink``; see :meth:`Scheduler.add`.
+
+        Raises:
+            UserError: as :meth:`Synthesizer.vocode` does.
+        """
+        pieces = feature_pieces(features, voice, speaker, seed)
+        feed = features if isinstance(features, Feed) else None
+        return self._add(pieces, sink, voice, engine, feed, lead_s, offline)
+
+    def capacity(self, voice: Voice, engine: str | None = None) -> float:
+        """Streams that are generated in real time together, all that it takes included.
+
+        Measured when first asked for, which takes a few seconds.
+        """
+        key = self._key(voice, engine)
+        if key not in self._capacities:
+            measured = self._measured(voice, engine)
+            self._capacities[key] = measured
+            logger.info(
+                "voice %s: %.1f streams in real time on engine %s", voice.id, measured, key[1]
+            )
+        return self._capacities[key]
+
+    def known_capacity(self, voice: Voice, engine: str | None = None) -> float:
+        """The capacity as far as it is known, without measuring.
+
+        Where a voice was not measured, the least of those that were stands for it on their engine;
+        on another engine, or before any measurement, one stream.
+        """
+        digest, name = self._key(voice, engine)
+        known = self._capacities.get((digest, name))
+        if known is None:
+            others = [found for (_, other), found in self._capacities.items() if other == name]
+            known = min(others, default=1.0)
+        return known
+
+    def load(self) -> Load:
+        """What all batches are doing together."""
+        with self._lock:
+            loads = [s.load for s in (*self._schedulers.values(), *self._retired)]
+        return Load(*map(sum, zip(*loads, strict=True))) if loads else Load(0, 0, 0, 0.0, 0)
+
+    @property
+    def alive(self) -> bool:
+        """Whether every batch runs."""
+        with self._lock:
+            return all(scheduler.alive for scheduler in self._schedulers.values())
+
+    def retire(self, voice: Voice) -> None:
+        """Let a voice's batches end with the streams they have."""
+        with self._lock:
+            for key in [key for key in self._schedulers if key[0] == voice.digest]:
+                self._retired.append(self._schedulers.pop(key))
+                self._capacities.pop(key, None)
+        self.synthesizer.forget(voice)
+        self._close_idle()
+
+    def close(self) -> None:
+        """End everything."""
+        with self._lock:
+            schedulers = [*self._schedulers.values(), *self._retired]
+            self._schedulers.clear()
+            self._retired.clear()
+        for scheduler in schedulers:
+            scheduler.close()
+
+    def _key(self, voice: Voice, engine: str | None) -> tuple[str, str]:
+        return voice.digest, self.synthesizer.engine_name(voice, engine)
+
+    def _add(
+        self,
+        pieces: Iterator[Piece | None],
+        sink: Sink,
+        voice: Voice,
+        engine: str | None,
+        feed: Feed[str] | Feed[Tensor] | None,
+        lead_s: float,
+        offline: bool,
+    ) -> Ticket:
+        scheduler = self._scheduler(voice, engine)
+        stream = scheduler.add(pieces, sink, lead_s=lead_s, offline=offline)
+        if feed is not None:
+            feed.on_change(lambda: scheduler.wake(stream))
+            scheduler.wake(stream)
+        self._close_idle()
+        return Ticket(scheduler, stream)
+
+    def _scheduler(self, voice: Voice, engine: str | None) -> Scheduler:
+        key, runner = self._key(voice, engine), self.synthesizer.engine(voice, engine)
+        features = voice.config.features
+        first = CorrectionChain.samples_before_audio(
+            features, voice.manifest.generation.correction_passes
+        )
+        with self._lock:
+            if key not in self._schedulers:
+                self._schedulers[key] = Scheduler(
+                    runner,
+                    hop_length=features.hop_length,
+                    hold=voice.config.hold,
+                    rate_hz=features.sample_rate_hz,
+                    starting_frames=-(-first // features.hop_length),
+                    rows=runner.batch_rows + SPARE_ROWS,
+                    preparing_threads=self._preparing_threads,
+                    released=self._released,
+                )
+            return self._schedulers[key]
+
+    def _close_idle(self) -> None:
+        with self._lock:
+            idle = [scheduler for scheduler in self._retired if not scheduler.load.streams]
+            self._retired = [s for s in self._retired if s not in idle]
+        for scheduler in idle:
+            scheduler.close()
+
+    def _measured(self, voice: Voice, engine: str | None) -> float:
+        rows = self.synthesizer.engine(voice, engine).batch_rows
+        ended, samples = threading.Semaphore(0), [0] * rows
+
+        def sink_of(row: int) -> Sink:
+            def sink(event: Chunk | End) -> None:
+                if isinstance(event, End):
+                    ended.release()
+                else:
+                    samples[row] += len(event.samples)
+
+            return sink
+
+        start = time.perf_counter()
+        for row in range(rows):
+            self._example(voice, engine, row, sink_of(row))
+        for _ in range(rows):
+            ended.acquire()
+        seconds = time.perf_counter() - start
+        return sum(samples) / voice.config.features.sample_rate_hz / seconds
+
+    def _example(self, voice: Voice, engine: str | None, seed: int, sink: Sink) -> None:
+        """A stream so short that nobody needs to take its audio."""
+        if voice.acoustic is not None:
+            speech = Speech(MEASURED_TEXT, seed=seed)
+            self.speak(speech, sink, voice=voice, engine=engine, offline=True)
+            return
+        config = voice.config.features
+        mel = Tensor(config.n_mels, MEASURED_FRAMES).fill_(-10.0)
+        features = Features(mel, config)
+        self.vocode(features, sink, voice=voice, seed=seed, engine=engine, offline=True)
