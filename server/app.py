@@ -17,6 +17,7 @@ import vocoder
 from server import authentication, docs, errors, logs, metrics, openapi, page
 from server.admission import Admission
 from server.authentication import Authentication
+from server.cache import AudioCache
 from server.cors import SocketOrigins, cross_origin
 from server.draining import Draining, DrainingGate, DrainingServer
 from server.generations import Generations
@@ -71,8 +72,8 @@ def create_app(settings: ServerSettings, synthesizer: Synthesizer) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
         middleware=[
-            Middleware(RequestContext),
             *cross_origin(settings.cors_origins),
+            Middleware(RequestContext),
             Middleware(DrainingGate, service.draining, settings.retry_after_s),
             Middleware(SocketOrigins, settings.cors_origins),
             Middleware(Authentication, keyring, metrics_open=settings.metrics_open),
@@ -194,6 +195,9 @@ def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
         ),
         readiness=Readiness(live, measure=settings.max_streams is None),
         draining=Draining(),
+        cache=AudioCache(settings.cache_dir, settings.cache_max_bytes)
+        if settings.cache_dir
+        else None,
     )
 
 

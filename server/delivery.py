@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -37,6 +37,7 @@ class Delivery:
     audio_format: AudioFormat
     rate_hz: int
     whole: bool
+    repeatable: bool
     log: dict[str, object]
 
     @property
@@ -44,9 +45,9 @@ class Delivery:
         """The voice's own rate."""
         return self.voice.config.features.sample_rate_hz
 
-    def headers(self, listener: Listener) -> dict[str, str]:
-        """Headers of the answer, once the first audio is there."""
-        headers = {
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer that do not depend on how long it took."""
+        return {
             "X-Sample-Rate": str(self.rate_hz),
             "X-Seed": str(self.seed),
             "X-Engine": self.engine,
@@ -56,6 +57,10 @@ class Delivery:
             "Cache-Control": "no-cache",
             "X-Accel-Buffering": "no",
         }
+
+    def timing(self, listener: Listener) -> dict[str, str]:
+        """Headers of how long it took, once the first audio is there."""
+        headers = {}
         if listener.start is not None:
             queue, text, audio_ = (1000 * seconds for seconds in listener.start)
             headers["Server-Timing"] = (
@@ -123,6 +128,7 @@ async def prepare(
         audio_format=audio_format,
         rate_hz=int(rate_hz or voice.config.features.sample_rate_hz),
         whole=whole,
+        repeatable=seed is not None,
         log=request.state.log,
     )
     delivery.log.update(
@@ -152,6 +158,7 @@ async def answer(
     listener: Listener,
     parts: AsyncGenerator[bytes, None],
     media_type: str,
+    headers: Mapping[str, str],
 ) -> Response:
     """What is heard as the body of an answer: as it comes, or whole where the delivery says so.
 
@@ -161,14 +168,19 @@ async def answer(
         listener: what is heard.
         parts: its bytes; closing it closes the listener.
         media_type: of the body.
+        headers: besides the delivery's.
 
     Raises:
         UserError: what comes before the first byte.
     """
+
+    def all_headers() -> dict[str, str]:
+        return {**delivery.headers(), **delivery.timing(listener), **headers}
+
     if delivery.whole:
         body = await while_connected(request, asyncio.create_task(_joined(parts)))
         delivery.note(listener)
-        return Response(body, media_type=media_type, headers=delivery.headers(listener))
+        return Response(body, media_type=media_type, headers=all_headers())
     first = await while_connected(request, asyncio.create_task(_first(parts)))
 
     async def rest() -> AsyncGenerator[bytes, None]:
@@ -180,7 +192,7 @@ async def answer(
         finally:
             delivery.note(listener)
 
-    return StreamingResponse(rest(), media_type=media_type, headers=delivery.headers(listener))
+    return StreamingResponse(rest(), media_type=media_type, headers=all_headers())
 
 
 async def _joined(parts: AsyncGenerator[bytes, None]) -> bytes:

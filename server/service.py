@@ -11,6 +11,7 @@ from torch import Tensor
 
 from server import metrics
 from server.admission import Admission, Place
+from server.cache import AudioCache
 from server.draining import Draining
 from server.errors import Refusal
 from server.generations import Generations
@@ -85,6 +86,7 @@ class Service:
     generations: Generations
     readiness: Readiness
     draining: Draining
+    cache: AudioCache | None
 
     def speak(
         self,

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from server import events, names
 from server.bodies import JSON_TYPE, content_type, read_json
+from server.caching import Kept
 from server.delivery import admitted, answer, prepare
 from server.errors import Refusal
 from server.generations import Stopped, while_connected
@@ -62,20 +63,24 @@ async def speech(request: Request, service: ServiceDependency) -> Response:
     delivery.log["characters"] = len(options.input)
     wanted = _wanted(options, speaker, delivery.seed)
 
+    as_events = options.stream_format == "sse"
+    media_type = events.MEDIA_TYPE if as_events else audio.MEDIA_TYPES[options.response_format]
+    kept = Kept.of(service, delivery, options.model_dump(mode="json"))
+    if (known := await kept.answer(media_type)) is not None:
+        return known
     place = await admitted(request, service, delivery, options.engine)
     listener = service.speak(
         wanted, voice=voice, engine=options.engine, place=place, offline=delivery.whole
     )
-    media_type = audio.MEDIA_TYPES[options.response_format]
-    parts = delivery.parts(listener)
-    if options.stream_format == "sse":
-        media_type = events.MEDIA_TYPE
+    if as_events:
         found = events.speech_events(
             listener, delivery, characters=len(options.input), timings=options.timings
         )
-        parts = events.with_errors(found)
+        parts = events.with_errors(kept.keep(found, delivery))
+    else:
+        parts = kept.keep(delivery.parts(listener), delivery)
     with _at_input():
-        return await answer(request, delivery, listener, parts, media_type)
+        return await answer(request, delivery, listener, parts, media_type, kept.headers)
 
 
 @router.post(
@@ -144,6 +149,7 @@ async def _read(
             code="text_too_long",
             param="input",
         )
+    request.state.key.charge(len(options.input))
     return options
 
 
