@@ -8,11 +8,18 @@ begun from the WaveNet's phases instead of random ones). Passes may follow each 
 
 It runs on the stream as it is generated. Each frame is worked on alone, so the audio does not
 depend on how it was cut into chunks. A pass delays by half a window and one hop.
+
+What is written here in NumPy is the definition. Where the FFT's length is a power of two, native
+code does the same, and other threads run meanwhile.
 """
+
+import functools
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vocoder import native
 from vocoder.audio import Samples
 from vocoder.config import FeatureConfig
 from vocoder.features import mel_filterbank
@@ -27,23 +34,20 @@ class SpectralCorrection:
     The stream is held in a buffer whose first sample is the start of the next frame's window.
     """
 
-    def __init__(self, mel: Frames, config: FeatureConfig, limit_db: float) -> None:
-        """Correct towards ``mel``.
+    def __init__(self, config: FeatureConfig, limit_db: float) -> None:
+        """Correct a stream whose frames are not known yet.
 
         Args:
-            mel: log-mel of the whole stream (n_mels, F).
-            config: what it was made with.
+            config: what its mel is made with.
             limit_db: largest gain or loss of a band.
         """
-        self._mel = np.ascontiguousarray(mel.T)
+        self._mel: list[Frames] = []
         self._config = config
-        self._limit = limit_db / 20 * np.log(10.0)
+        self._limit = _limit(limit_db)
         self._bank = np.ascontiguousarray(mel_filterbank(config).double().numpy())
         self._spread = np.ascontiguousarray(spectrum_matrix(config).numpy())
-        window = np.hanning(config.win_length + 1)[:-1]
-        side = (config.n_fft - config.win_length) // 2
-        self._window = np.pad(window, (side, config.n_fft - config.win_length - side))
-        self._energy = np.square(window).sum()
+        self._window = _window(config)
+        self._energy = np.square(self._window).sum()
         before = (config.n_fft - config.hop_length) // 2
         self._before = before
         self._frame = 0
@@ -52,16 +56,27 @@ class SpectralCorrection:
         self._weight = np.zeros(config.n_fft)
         self._skip = before
 
+    def extend(self, mel: Frames) -> None:
+        """Let further frames of what is asked for be known (n_mels, F), log-mel."""
+        self._mel.extend(np.ascontiguousarray(mel.T))
+
     def push(self, samples: Samples) -> Samples:
-        """Take the next samples of the stream (T,); returns those that are finished (T',)."""
+        """Take the next samples of the stream (T,); returns those that are finished (T',).
+
+        What lies in frames that are not known yet waits.
+        """
         self._input = np.concatenate((self._input, samples))
         return self._run()
 
     def flush(self) -> Samples:
-        """End the stream: returns the samples that were still held back."""
+        """End the stream: returns the rest of the F * hop samples of the F known frames.
+
+        Samples that never came count as silence.
+        """
         total = len(self._mel) * self._config.hop_length
         done = self._frame * self._config.hop_length - self._before + self._skip
-        self._input = np.concatenate((self._input, np.zeros(self._config.n_fft)))
+        missing = (len(self._mel) - self._frame) * self._config.hop_length + self._config.n_fft
+        self._input = np.concatenate((self._input, np.zeros(missing)))
         rest = np.concatenate((self._run(), self._finish(self._config.n_fft)))
         return rest[: total - max(0, done)]
 
@@ -93,12 +108,47 @@ class SpectralCorrection:
         return done.astype(np.float32)
 
 
-class CorrectionChain:
-    """Several passes, one after the other; none of them where ``passes`` is 0."""
+class ReferenceChain:
+    """What :class:`CorrectionChain` does, in NumPy, for any FFT."""
 
-    def __init__(self, mel: Frames, config: FeatureConfig, passes: int, limit_db: float) -> None:
+    def __init__(self, config: FeatureConfig, passes: int, limit_db: float) -> None:
         """See :class:`SpectralCorrection`."""
-        self._passes = [SpectralCorrection(mel, config, limit_db) for _ in range(passes)]
+        self._passes = [SpectralCorrection(config, limit_db) for _ in range(passes)]
+
+    def extend(self, mel: Frames) -> None:
+        """See :meth:`CorrectionChain.extend`."""
+        for correction in self._passes:
+            correction.extend(mel)
+
+    def push(self, samples: Samples) -> Samples:
+        """See :meth:`CorrectionChain.push`."""
+        for correction in self._passes:
+            samples = correction.push(samples)
+        return samples
+
+    def flush(self) -> Samples:
+        """See :meth:`CorrectionChain.flush`."""
+        held = np.zeros(0, dtype=np.float32)
+        for correction in self._passes:
+            held = np.concatenate((correction.push(held), correction.flush()))
+        return held
+
+
+class CorrectionChain:
+    """Several passes, one after the other; none of them where ``passes`` is 0.
+
+    Frames may be made known while samples are pushed, from another thread too.
+    """
+
+    def __init__(self, config: FeatureConfig, passes: int, limit_db: float) -> None:
+        """See :class:`SpectralCorrection`."""
+        library = native.find() if native.transforms(config.n_fft) else None
+        self._chain: Any
+        if library is None:
+            self._chain = ReferenceChain(config, passes, limit_db)
+            return
+        plan = _plan(config, native.instruction_set(library))
+        self._chain = library.CorrectionChain(plan=plan, passes=passes, limit=_limit(limit_db))
 
     @staticmethod
     def samples_before_audio(config: FeatureConfig, passes: int) -> int:
@@ -114,15 +164,46 @@ class CorrectionChain:
             samples = frame * hop - before + config.n_fft
         return samples
 
+    def extend(self, mel: Frames) -> None:
+        """Let further frames of what is asked for be known (n_mels, F), log-mel."""
+        self._chain.extend(np.ascontiguousarray(mel, dtype=np.float32))
+
     def push(self, samples: Samples) -> Samples:
-        """Take the next samples (T,); returns those that are finished (T',)."""
-        for correction in self._passes:
-            samples = correction.push(samples)
-        return samples
+        """Take the next samples (T,); returns those that are finished (T',).
+
+        What lies in frames that are not known yet waits.
+        """
+        finished: Samples = self._chain.push(np.ascontiguousarray(samples, dtype=np.float32))
+        return finished
 
     def flush(self) -> Samples:
-        """End the stream: returns what was still held back."""
-        held = np.zeros(0, dtype=np.float32)
-        for correction in self._passes:
-            held = np.concatenate((correction.push(held), correction.flush()))
-        return held
+        """End the stream: returns the rest of the F * hop samples of the F known frames."""
+        finished: Samples = self._chain.flush()
+        return finished
+
+
+def _limit(limit_db: float) -> float:
+    """Decibels as a natural logarithm of magnitude."""
+    return float(limit_db / 20 * np.log(10.0))
+
+
+def _window(config: FeatureConfig) -> npt.NDArray[np.float64]:
+    """The analysis window in the middle of the FFT's length (n_fft,)."""
+    window = np.hanning(config.win_length + 1)[:-1]
+    side = (config.n_fft - config.win_length) // 2
+    return np.pad(window, (side, config.n_fft - config.win_length - side))
+
+
+@functools.lru_cache(maxsize=16)
+def _plan(config: FeatureConfig, instructions: str) -> Any:
+    window = _window(config)
+    return native.load().CorrectionPlan(
+        n_fft=config.n_fft,
+        hop=config.hop_length,
+        filters=np.ascontiguousarray(mel_filterbank(config).double().numpy()),
+        interpolation=np.ascontiguousarray(spectrum_matrix(config).numpy()),
+        window=window,
+        energy=float(np.square(window).sum()),
+        log_floor=config.log_floor,
+        instructions=instructions,
+    )

@@ -35,6 +35,10 @@ class Engine(Protocol):
     def weights(self) -> str:
         """Number format of the weights."""
 
+    @property
+    def batch_rows(self) -> int:
+        """Rows that are best advanced together: more cost each other time, fewer waste it."""
+
     @staticmethod
     def supports(config: ModelConfig, device: torch.device) -> tuple[bool, str]:
         """Whether the engine can run such a model on that device, and the reason."""

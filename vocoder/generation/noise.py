@@ -2,10 +2,13 @@
 
 Philox4x32-10 (Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3"): the seed is the
 64-bit key, the sample's index the counter. Any stretch can be had without what came before it.
+What is written here is the definition; on the CPU native code does the same, to the bit.
 """
 
 import torch
 from torch import Tensor
+
+from vocoder import native
 
 DRAWS = 2
 """Uniforms a sample: one picks a code or component, one a logistic's quantile."""
@@ -57,6 +60,22 @@ def uniforms(seeds: Tensor, positions: Tensor, steps: int) -> Tensor:
     Returns:
         float32 (B, T, 2), never 0 and never 1.
     """
+    library = native.find() if seeds.device.type == positions.device.type == "cpu" else None
+    if library is None:
+        return reference_uniforms(seeds, positions, steps)
+    drawn = torch.empty(len(seeds), steps, DRAWS)
+    # NumPy's arrays are handed over much faster than PyTorch's.
+    library.uniforms(
+        seeds=seeds.contiguous().numpy(),
+        positions=positions.contiguous().numpy(),
+        uniforms=drawn.numpy(),
+        instructions=native.instruction_set(library),
+    )
+    return drawn
+
+
+def reference_uniforms(seeds: Tensor, positions: Tensor, steps: int) -> Tensor:
+    """What :func:`uniforms` gives, in plain PyTorch on any device."""
     counter = positions.unsqueeze(1) + torch.arange(steps, device=positions.device)
     words = philox(seeds.unsqueeze(1).expand_as(counter), counter)[..., :DRAWS]
     # 23 bits and a half: exact in float32, and the largest value stays below 1.

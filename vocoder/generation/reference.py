@@ -62,6 +62,11 @@ class ReferenceEngine:
         """Whether this engine can run such a model there, and why."""
         return True, "plain PyTorch runs every shape on every device"
 
+    @property
+    def batch_rows(self) -> int:
+        """Rows that are best advanced together: one tile of the products."""
+        return TILE
+
     def start(self, rows: int) -> GenerationState:
         """State of ``rows`` streams that have generated nothing yet."""
         return GenerationState.start(

@@ -13,19 +13,17 @@ rows do not see each other, and each row's conditioning is prepared alone.
 
 import contextlib
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
-import numpy as np
-import torch
-
+from vocoder.audio import Samples
 from vocoder.generation.batch import Batch
 from vocoder.generation.dispatch import Engine
+from vocoder.generation.finishing import Finishing, Made
 from vocoder.generation.pieces import Piece
-from vocoder.generation.streams import Chunk, End, Sink, Stream, Taken
+from vocoder.generation.streams import Chunk, End, Sink, Stream
 
 STEP_FRAMES = 4
 """Frames generated in one step."""
@@ -67,14 +65,6 @@ class Load(NamedTuple):
     samples: int
 
 
-class _Made(NamedTuple):
-    """Samples of one row on their way to the finishing thread."""
-
-    stream: Stream
-    taken: Taken
-    samples: torch.Tensor
-
-
 class Scheduler:
     """One engine's running batch. Safe to use from several threads."""
 
@@ -113,14 +103,14 @@ class Scheduler:
         self._changed = threading.Condition(self._lock)
         self._to_prepare = threading.Condition(self._lock)
         self._streams: list[Stream] = []
-        self._finishing: queue.Queue[list[_Made | Stream] | None] = queue.Queue(maxsize=2)
+        self._finishing = Finishing(self._deliver, self.cancel)
         self._closed = False
         self._steps, self._busy_s, self._samples = 0, 0.0, 0
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
             for target, name in (
                 (self._generate, "generating"),
-                (self._finish, "finishing"),
+                (self._finishing.run, "finishing"),
                 *((self._prepare, f"preparing-{i}") for i in range(preparing_threads)),
             )
         ]
@@ -298,10 +288,10 @@ class Scheduler:
             if not stream.empty and stream.reach() >= self._blocks and not stream.rests(now)
         ]
         starting = [stream for stream in ready if stream.starting]
-        if starting and all(s.slack_s(now) > SAFE_S for s in ready if not s.starting):
-            if chosen := self._with_rows(starting)[:STARTING_ROWS]:
-                reach = min(stream.reach() for stream in chosen)
-                return chosen, int(min(reach, self._starting_blocks)), ended
+        can_wait = all(s.slack_s(now) > SAFE_S for s in ready if not s.starting)
+        if can_wait and (chosen := self._with_rows(starting)[:STARTING_ROWS]):
+            reach = min(stream.reach() for stream in chosen)
+            return chosen, int(min(reach, self._starting_blocks)), ended
         ready.sort(key=lambda stream: stream.slack_s(now))
         return self._with_rows(ready)[: self.engine.batch_rows], self._blocks, ended
 
@@ -328,7 +318,7 @@ class Scheduler:
         except Exception as error:
             logger.exception("a step of %d rows failed", len(rows))
             failure = error
-        made: list[_Made | Stream] = []
+        made: list[Made | Stream] = []
         with self._lock:
             self._steps += 1
             self._busy_s += self._clock() - start
@@ -340,7 +330,7 @@ class Scheduler:
                 elif not stream.cancelled:
                     samples = audio[number, : taken[number].blocks * self._hold]
                     self._samples += len(samples)
-                    made.append(_Made(stream, taken[number], samples))
+                    made.append(Made(stream, taken[number], samples))
                 if stream.cancelled or stream.ended:
                     self._remove(stream)
         self._finishing.put(made)
@@ -354,36 +344,7 @@ class Scheduler:
             if stream.cancelled_at is not None:
                 self._released(self._clock() - stream.cancelled_at)
 
-    # Finishing.
-
-    def _finish(self) -> None:
-        while (work := self._finishing.get()) is not None:
-            for item in work:
-                stream = item if isinstance(item, Stream) else item.stream
-                try:
-                    event = self._finished(item) if isinstance(item, _Made) else End(item.failure)
-                    if event is not None and not stream.cancelled:
-                        stream.sink(event)
-                except Exception as error:
-                    logger.exception("a stream's audio could not be finished")
-                    if not stream.cancelled:
-                        self.cancel(stream)
-                        stream.sink(End(error))
-
-    def _finished(self, made: _Made) -> Chunk | None:
-        stream = made.stream
-        for piece in made.taken.begun:
-            if piece.beginning is not None:
-                stream.finisher, stream.label = piece.beginning.finisher, piece.beginning.label
-            assert stream.finisher is not None, "an utterance without a beginning"
-            stream.finisher.extend(piece.mel)
-        assert stream.finisher is not None
-        samples = stream.finisher.push(made.samples.numpy())
-        if made.taken.last:
-            samples = np.concatenate((samples, stream.finisher.flush()))
-        if not len(samples):
-            return None
-        label, stream.label = stream.label, None
+    def _deliver(self, stream: Stream, samples: Samples, label: object) -> Chunk:
         with self._lock:
             return stream.deliver(samples, label, self._clock())
 

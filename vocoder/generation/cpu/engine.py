@@ -1,30 +1,25 @@
-"""The native engine on the CPU: the whole step in C++, entered once a chunk.
+"""The native engine on the CPU: the whole step in C++, entered once a chunk."""
 
-``VOCODER_CPU_INSTRUCTIONS`` names the instruction set to run instead of the best one that the
-processor has; the lower ones are there for tests, and for finding faults.
-"""
-
-import importlib
 import os
-from types import ModuleType
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from vocoder import quantization
+from vocoder import native, quantization
 from vocoder.config import LogisticsConfig, ModelConfig
 from vocoder.errors import EngineError
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
 
-INSTRUCTIONS_VARIABLE = "VOCODER_CPU_INSTRUCTIONS"
-
 Weights = Literal["fp32", "bf16", "int8"]
 """Number formats of the weights. Sums are float32 in all of them (int8: exact, then float32)."""
 
 DEFAULT_WEIGHTS = "bf16"
+
+TILE_ROWS = 16
+"""Rows of one product of the native code."""
 
 _LOOP_WEIGHTS = ("input.", "stack.", "head.", "output.")
 
@@ -48,13 +43,13 @@ class CpuEngine:
             model: on the CPU.
             temperature: factor of the sampling spread.
             weights: format they are kept in, one of :data:`Weights`; bf16 where None.
-            threads: among which rows are dealt; as many as there are processors where None.
+            threads: among which rows are dealt; one a processor that it may use where None.
 
         Raises:
             EngineError: the native library is missing, or an instruction set or format that was
                 asked for is not to be had.
         """
-        native = load_native()
+        library = native.load()
         self.weights = DEFAULT_WEIGHTS if weights is None else weights
         if self.weights not in get_args(Weights):
             known = ", ".join(get_args(Weights))
@@ -62,10 +57,10 @@ class CpuEngine:
                 f"weights {weights!r} are unknown: choose one of {known}", param="weights"
             )
         self.config = model.config
-        self.instructions = instruction_set(native)
-        self.threads = threads or os.cpu_count() or 1
+        self.instructions = native.instruction_set(library)
+        self.threads = threads or processors()
         self._input_channels = model.input_channels
-        self._network = native.Network(
+        self._network = library.Network(
             **_shape(model, temperature),
             weights=_loop_weights(model),
             format=self.weights,
@@ -78,7 +73,7 @@ class CpuEngine:
         if device.type != "cpu":
             return False, f"the model is on {device.type}"
         try:
-            instructions = instruction_set(load_native())
+            instructions = native.instruction_set(native.load())
         except EngineError as error:
             return False, str(error)
         return True, f"native code for {instructions}"
@@ -88,6 +83,11 @@ class CpuEngine:
         """Size of the packed weights."""
         size: int = self._network.bytes
         return size
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows that are best advanced together: a full tile for each thread."""
+        return TILE_ROWS * self.threads
 
     def start(self, rows: int) -> GenerationState:
         """State of ``rows`` streams that have generated nothing yet."""
@@ -159,36 +159,11 @@ class CpuEngine:
         )
 
 
-def load_native() -> ModuleType:
-    """The native library.
-
-    Raises:
-        EngineError: it was not built, or cannot be loaded here; the message says what to do.
-    """
-    try:
-        return importlib.import_module("vocoder.generation.cpu._native")
-    except ImportError as error:
-        raise EngineError(
-            f"the native library is not there ({error}): install a C++20 compiler and run "
-            "`pip install .` in the repository again"
-        ) from None
-
-
-def instruction_set(native: ModuleType) -> str:
-    """The instruction set to run: the best, or the one that the environment names.
-
-    Raises:
-        EngineError: this processor has no such instruction set.
-    """
-    available: list[str] = native.instruction_sets()
-    wanted = os.environ.get(INSTRUCTIONS_VARIABLE)
-    if wanted is None:
-        return available[0]
-    if wanted not in available:
-        raise EngineError(
-            f"{INSTRUCTIONS_VARIABLE}={wanted}: this processor has {', '.join(available)}"
-        )
-    return wanted
+def processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _shape(model: WaveNet, temperature: float) -> dict[str, Any]:

@@ -1,21 +1,14 @@
 // A network from the weights of a PyTorch model.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "network.hpp"
+#include "packing.hpp"
 
 namespace vocoder {
-
-// A parameter in C order, as PyTorch holds it; a bias has one column.
-struct Dense {
-  const float* data;
-  int rows, columns;
-};
 
 class BuiltNetwork {
  public:

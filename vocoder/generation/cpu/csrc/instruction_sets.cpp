@@ -1,5 +1,4 @@
-// Which instruction sets this binary knows, and which of them this processor has.
-#include "isa.hpp"
+#include "instruction_sets.hpp"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -29,18 +28,23 @@ bool has_avx512_dot() {
 }
 
 // The tiles need the kernel's leave besides the processor.
-bool has_amx() {
+bool find_amx() {
 #if defined(__linux__)
   constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24, kInt8 = 1u << 25;
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   unsigned a, b, c, d;
   if (!has_avx512_dot() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
   if ((d & (kBf16 | kTile | kInt8)) != (kBf16 | kTile | kInt8)) return false;
-  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-  return granted;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else
   return false;
 #endif
+}
+
+// Found once: on a virtual machine the processor's answer can take microseconds.
+bool has_amx() {
+  static const bool found = find_amx();
+  return found;
 }
 
 #endif
@@ -50,13 +54,15 @@ bool has_amx() {
 const std::vector<InstructionSet>& instruction_sets() {
   static const std::vector<InstructionSet> sets = {
 #if defined(__x86_64__)
-      {"amx", has_amx, advance_amx},          {"avx512_dot", has_avx512_dot, advance_avx512_dot},
-      {"avx512", has_avx512, advance_avx512}, {"avx2", has_avx2, advance_avx2},
-      {"baseline", always, advance_baseline},
+      {"amx", has_amx, advance_amx, signals_amx},
+      {"avx512_dot", has_avx512_dot, advance_avx512_dot, signals_avx512},
+      {"avx512", has_avx512, advance_avx512, signals_avx512},
+      {"avx2", has_avx2, advance_avx2, signals_avx2},
+      {"baseline", always, advance_baseline, signals_baseline},
 #elif defined(__aarch64__)
-      {"neon", always, advance_baseline},
+      {"neon", always, advance_baseline, signals_baseline},
 #else
-      {"baseline", always, advance_baseline},
+      {"baseline", always, advance_baseline, signals_baseline},
 #endif
   };
   return sets;

@@ -1,5 +1,6 @@
 #define VOCODER_ISA avx2
 #include "isa.hpp"
+#include "signals.hpp"
 #include "step.hpp"
 
 namespace vocoder {
@@ -8,5 +9,7 @@ Advance advance_avx2(const Network& net) {
   using namespace avx2;
   return path_of_format(net);
 }
+
+Signals signals_avx2() { return avx2::signals(); }
 
 }  // namespace vocoder

@@ -1,5 +1,6 @@
 #define VOCODER_ISA avx512
 #include "isa.hpp"
+#include "signals.hpp"
 #include "step.hpp"
 
 namespace vocoder {
@@ -8,5 +9,7 @@ Advance advance_avx512(const Network& net) {
   using namespace avx512;
   return path_of_format(net);
 }
+
+Signals signals_avx512() { return avx512::signals(); }
 
 }  // namespace vocoder

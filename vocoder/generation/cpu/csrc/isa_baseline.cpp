@@ -5,6 +5,7 @@
 #define VOCODER_ISA baseline
 #endif
 #include "isa.hpp"
+#include "signals.hpp"
 #include "step.hpp"
 
 namespace vocoder {
@@ -13,5 +14,7 @@ Advance advance_baseline(const Network& net) {
   using namespace VOCODER_ISA;
   return path_of_format(net);
 }
+
+Signals signals_baseline() { return VOCODER_ISA::signals(); }
 
 }  // namespace vocoder

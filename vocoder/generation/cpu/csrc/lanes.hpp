@@ -22,6 +22,11 @@ typedef float Floats __attribute__((vector_size(kLanes * 4)));
 typedef std::int32_t Ints __attribute__((vector_size(kLanes * 4)));
 typedef std::uint32_t Words __attribute__((vector_size(kLanes * 4)));
 
+constexpr int kDoubles = kLanes / 2;
+typedef double Doubles __attribute__((vector_size(kDoubles * 8)));
+typedef std::int64_t Longs __attribute__((vector_size(kDoubles * 8)));
+typedef std::uint64_t LongWords __attribute__((vector_size(kDoubles * 8)));
+
 #define VOCODER_INLINE static inline __attribute__((always_inline))
 
 VOCODER_INLINE Floats load(const float* from) {
@@ -48,6 +53,16 @@ VOCODER_INLINE void store_first(float* to, Floats v, int count) {
 }
 
 VOCODER_INLINE Floats broadcast(float value) { return value - Floats{}; }
+
+VOCODER_INLINE Doubles load(const double* from) {
+  Doubles v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+
+VOCODER_INLINE void store(double* to, Doubles v) { __builtin_memcpy(to, &v, sizeof v); }
+
+VOCODER_INLINE Doubles broadcast(double value) { return value - Doubles{}; }
 
 // These let NaN through.
 #if defined(__AVX512F__)
@@ -79,6 +94,37 @@ VOCODER_INLINE Floats power_of_two(Floats x) {
 }
 
 constexpr float kLog2E = 1.44269504088896341f;
+
+constexpr double kLn2High = 0x1.62e42fefa38p-1, kLn2Low = 0x1.ef35793c7673p-45;
+
+// e^x within 1e-15 relative, for |x| up to 700: 2^n times the exponential series on
+// [-ln 2 / 2, ln 2 / 2].
+VOCODER_INLINE Doubles exponential(Doubles x) {
+  const Doubles magic = broadcast(6755399441055744.0);  // 1.5 * 2^52: rounds, as above
+  const Doubles shifted = x * broadcast(1.4426950408889634) + magic;
+  const Doubles n = shifted - magic;
+  const Doubles r = (x - n * broadcast(kLn2High)) - n * broadcast(kLn2Low);
+  Doubles p = broadcast(1.0 / 479001600);
+  double factorial = 479001600;
+  for (int i = 12; i > 0; --i) {
+    factorial /= i;
+    p = p * r + broadcast(1.0 / factorial);
+  }
+  return (Doubles)((Longs)p + (Longs)((LongWords)shifted << 52));
+}
+
+// ln x within 1e-15 (of 1 or of itself) for normal positive x: the exponent and the series of
+// atanh((m - 1) / (m + 1)) for m in [sqrt(1/2), sqrt(2)).
+VOCODER_INLINE Doubles logarithm(Doubles x) {
+  const Longs bits = (Longs)x;
+  const Longs exponent = (bits - 0x3fe6a09e667f3bcd) >> 52;
+  const Doubles m = (Doubles)(bits - (exponent << 52));
+  const Doubles s = (m - broadcast(1.0)) / (m + broadcast(1.0)), square = s * s;
+  Doubles p = broadcast(1.0 / 21);
+  for (int i = 19; i > 0; i -= 2) p = p * square + broadcast(1.0 / i);
+  const Doubles n = __builtin_convertvector(exponent, Doubles);
+  return n * broadcast(kLn2High) + (broadcast(2.0) * s * p + n * broadcast(kLn2Low));
+}
 
 VOCODER_INLINE Floats reciprocal(Floats v) {
 #if defined(__AVX512F__)

@@ -1,6 +1,4 @@
 // The Python module `vocoder.generation.cpu._native`. Every array is checked before it is read.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
@@ -11,62 +9,11 @@
 #include <set>
 #include <stdexcept>
 
+#include "arrays.hpp"
 #include "blocks.hpp"
 #include "build.hpp"
 
-namespace nb = nanobind;
-
 namespace vocoder {
-namespace {
-
-using Readable = nb::ndarray<nb::ro>;
-using Writable = nb::ndarray<>;
-using Shape = std::vector<std::int64_t>;
-
-std::string text(const Shape& shape) {
-  std::string out = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
-  return out + ")";
-}
-
-template <class T>
-const char* type_name() {
-  return std::is_same_v<T, float> ? "float32" : "int64";
-}
-
-// The array's memory, after a check that it is a C-contiguous array of T on the CPU, of that shape.
-// Where `row_stride` is given, the first axis may have any stride, which it takes.
-template <class T, class Array>
-auto* checked(const Array& array, const std::string& name, const Shape& shape,
-              std::int64_t* row_stride = nullptr) {
-  const auto refuse = [&](const std::string& found) {
-    throw std::invalid_argument(name + " must be " + type_name<T>() + " " + text(shape) +
-                                " in C order on the CPU: " + found);
-  };
-  if (array.device_type() != nb::device::cpu::value) refuse("it is on another device");
-  if (array.dtype() != nb::dtype<T>()) refuse("its elements are of another type");
-  Shape found;
-  for (std::size_t i = 0; i < array.ndim(); ++i)
-    found.push_back(static_cast<std::int64_t>(array.shape(i)));
-  if (found != shape) refuse("its shape is " + text(found));
-  std::int64_t stride = 1;
-  if (row_stride) *row_stride = found[0] > 1 ? array.stride(0) : 0;
-  if (array.size())
-    for (std::size_t i = found.size(); i-- > (row_stride ? 1u : 0u); stride *= found[i])
-      if (found[i] > 1 && array.stride(i) != stride) refuse("it is not contiguous");
-  if (row_stride && found[0] > 1 && *row_stride < stride) refuse("its rows overlap");
-  if constexpr (std::is_same_v<Array, Readable>)
-    return static_cast<const T*>(array.data());
-  else
-    return static_cast<T*>(array.data());
-}
-
-Weights weights_of(const std::string& name) {
-  if (name == "fp32") return Weights::fp32;
-  if (name == "bf16") return Weights::bf16;
-  if (name == "int8") return Weights::int8;
-  throw std::invalid_argument("weights " + name + " are unknown: choose fp32, bf16 or int8");
-}
 
 const InstructionSet& instruction_set_of(const std::string& name) {
   for (const InstructionSet& set : instruction_sets()) {
@@ -77,6 +24,15 @@ const InstructionSet& instruction_set_of(const std::string& name) {
   }
   throw std::invalid_argument("instruction set " + name + " is unknown here");
 }
+
+Weights weights_of(const std::string& name) {
+  if (name == "fp32") return Weights::fp32;
+  if (name == "bf16") return Weights::bf16;
+  if (name == "int8") return Weights::int8;
+  throw std::invalid_argument("weights " + name + " are unknown: choose fp32, bf16 or int8");
+}
+
+namespace {
 
 std::vector<std::string> available_instruction_sets() {
   std::vector<std::string> names;
@@ -218,13 +174,6 @@ class NativeNetwork {
   }
 
  private:
-  template <class Array>
-  static int size(const Array& array, std::size_t axis) {
-    if (array.ndim() <= axis || array.shape(axis) > 1u << 30)
-      throw std::invalid_argument("an array has too few dimensions or is too large");
-    return static_cast<int>(array.shape(axis));
-  }
-
   static void check_code(std::int64_t code, const Config& config) {
     if (config.mu_law && (code < 0 || code >= config.parameters))
       throw std::invalid_argument("code " + std::to_string(code) + " is not in 0 to 255");
@@ -288,9 +237,13 @@ class NativeNetwork {
 }  // namespace
 }  // namespace vocoder
 
+namespace nb = nanobind;
+
 NB_MODULE(_native, m) {
   using vocoder::NativeNetwork;
-  m.doc() = "The sample loop in native code.";
+  // What Python's caches hold lives until the process ends, which is no leak.
+  nb::set_leak_warnings(false);
+  m.doc() = "The sample loop, and what goes before and after it, in native code.";
   m.def("instruction_sets", &vocoder::available_instruction_sets,
         "Names of the instruction sets that this processor has, the best first.");
   nb::class_<NativeNetwork>(m, "Network",
@@ -311,4 +264,6 @@ NB_MODULE(_native, m) {
            nb::arg("forced_codes") = nb::none(), nb::arg("trace") = nb::none(),
            nb::arg("threads") = 1,
            "Advance rows; see `CpuEngine.generate`. Updates `state`, writes `audio` and `trace`.");
+  vocoder::bind_signals(m);
+  vocoder::bind_stack(m);
 }

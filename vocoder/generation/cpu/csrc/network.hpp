@@ -16,7 +16,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 namespace vocoder {
 
@@ -136,15 +135,5 @@ struct Row {
 
 // Advances up to kMaxRows rows by `steps` samples.
 using Advance = void (*)(const Network&, Row* rows, int count, std::int64_t steps);
-
-// An instruction set that this binary knows.
-struct InstructionSet {
-  const char* name;
-  bool (*available)();
-  Advance (*advance)(const Network&);  // the fast path of its shape, or the general one
-};
-
-// The best first.
-const std::vector<InstructionSet>& instruction_sets();
 
 }  // namespace vocoder

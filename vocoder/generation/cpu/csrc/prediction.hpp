@@ -1,0 +1,96 @@
+// Linear prediction from the mel: vocoder/wavenet/linear_prediction.py, natively. Frames are solved
+// in the lanes of vectors, so that none has anything to do with those beside it.
+#pragma once
+
+#include "correction.hpp"
+
+namespace vocoder::VOCODER_ISA {
+
+// The Levinson-Durbin recursion of kDoubles frames. `lags` and `coefficients` hold a vector for
+// each lag; returns the prediction errors' power.
+VOCODER_INLINE Doubles levinson_durbin(const double* lags, int order, double* coefficients) {
+  const auto lag = [&](int i) { return load(lags + i * kDoubles); };
+  const auto known = [&](int i) { return load(coefficients + i * kDoubles); };
+  Doubles error = lag(0);
+  for (int i = 0; i < order; ++i) {
+    Doubles sums[4] = {};
+    int j = 0;
+    for (; j + 4 <= i; j += 4)
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) sums[k] += known(j + k) * lag(i - j - k);
+    for (; j < i; ++j) sums[0] += known(j) * lag(i - j);
+    const Doubles total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    const Doubles reflection = (lag(i + 1) - total) / error;
+    for (j = 0; 2 * j < i - 1; ++j) {
+      const Doubles one = known(j), other = known(i - 1 - j);
+      store(coefficients + j * kDoubles, one - reflection * other);
+      store(coefficients + (i - 1 - j) * kDoubles, other - reflection * one);
+    }
+    if (i % 2) store(coefficients + j * kDoubles, known(j) - reflection * known(j));
+    store(coefficients + i * kDoubles, reflection);
+    error -= error * reflection * reflection;
+  }
+  return error;
+}
+
+// Lanes beyond the last row are given the equations of white noise.
+VOCODER_INLINE void solve_rows(const double* lags, int order, int count, double* coefficients,
+                               double* error) {
+  const Memory memory(2 * sizeof(double) * padded((order + 1) * kDoubles, kBlock));
+  Arena arena(memory.data());
+  auto* of_lanes = arena.take<double>((order + 1) * kDoubles);
+  auto* solution = arena.take<double>(order * kDoubles);
+  for (int first = 0; first < count; first += kDoubles) {
+    const int here = count - first < kDoubles ? count - first : kDoubles;
+    for (int i = 0; i <= order; ++i)
+      for (int lane = 0; lane < kDoubles; ++lane)
+        of_lanes[i * kDoubles + lane] =
+            lane < here ? lags[std::int64_t(first + lane) * (order + 1) + i] : !i;
+    const Doubles left = levinson_durbin(of_lanes, order, solution);
+    for (int lane = 0; lane < here; ++lane) {
+      error[first + lane] = left[lane];
+      for (int i = 0; i < order; ++i)
+        coefficients[std::int64_t(first + lane) * order + i] = solution[i * kDoubles + lane];
+    }
+  }
+}
+
+VOCODER_INLINE void predict_frames(const Prediction& prediction, const float* mel,
+                                   std::int64_t stride, int count, float* coefficients, float* gain,
+                                   float* level) {
+  const Fourier& fourier = *prediction.fourier;
+  const Bands& bands = *prediction.bands;
+  const int half = fourier.size / 2, room = padded(half + 1, kBlock), order = prediction.order;
+  const int lags_size = padded((order + 1) * kDoubles, kBlock);
+  const Memory memory(sizeof(double) *
+                      (4 * half + 2 * room + padded(bands.count, kBlock) + 2 * lags_size));
+  Arena arena(memory.data());
+  const auto take = [&](int size) { return arena.take<double>(size); };
+  const Complex z = {take(half), take(half)}, other = {take(half), take(half)};
+  const Complex power = {take(room), take(room)};
+  double *log_power = take(padded(bands.count, kBlock)), *lags = take(lags_size);
+  double* solution = take(lags_size);
+  for (int first = 0; first < count; first += kDoubles) {
+    const int here = count - first < kDoubles ? count - first : kDoubles;
+    for (int i = 0; i < lags_size; ++i) lags[i] = i < kDoubles;
+    for (int lane = 0; lane < here; ++lane) {
+      for (int b = 0; b < bands.count; ++b)
+        log_power[b] = mel[b * stride + first + lane] - prediction.log_area[b];
+      spread_exponential(bands, log_power, power.re);
+      const Complex out = invert_real(fourier, power, z, other);
+      for (int i = 0; i <= order; ++i)
+        lags[i * kDoubles + lane] =
+            (i % 2 ? out.im : out.re)[i / 2] * prediction.lag_window[i] * (1.0 / half);
+    }
+    const Doubles error = levinson_durbin(lags, order, solution);
+    for (int lane = 0; lane < here; ++lane) {
+      gain[first + lane] = static_cast<float>(__builtin_sqrt(error[lane]));
+      level[first + lane] = static_cast<float>(__builtin_sqrt(lags[lane]));
+      for (int i = 0; i < order; ++i)
+        coefficients[std::int64_t(first + lane) * order + i] =
+            static_cast<float>(solution[i * kDoubles + lane]);
+    }
+  }
+}
+
+}  // namespace vocoder::VOCODER_ISA
