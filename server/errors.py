@@ -72,7 +72,7 @@ def error_body(
     status: int, message: str, *, code: str, param: str | None = None
 ) -> dict[str, dict[str, str | None]]:
     """The JSON of an error; its ``type`` follows from the status."""
-    kind = {404: "not_found_error", 503: "overloaded_error"}.get(
+    kind = {404: "not_found_error", 429: "overloaded_error", 503: "overloaded_error"}.get(
         status, "server_error" if status >= 500 else "invalid_request_error"
     )
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from fastapi import FastAPI
 from pydantic import BaseModel
 
 from server.schemas import ErrorResponse
 from vocoder import audio
+from vocoder.generation.noise import MAX_SEED
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 
@@ -16,6 +18,8 @@ HEADERS = {
     "X-Voice": ("string", "voice id"),
     "X-Voice-Hash": ("string", "SHA-256 of the voice's weights"),
     "X-Speaker": ("string", "speaker, percent-encoded where not ASCII"),
+    "Server-Timing": ("string", "milliseconds before the first audio: queue, text, first-audio"),
+    "X-Real-Time-Factor": ("number", "time it took by the audio's length; of whole files only"),
     "x-request-id": ("string", "the request's id, in the server's log too"),
 }
 
@@ -74,6 +78,11 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         "unsupported_media_type",
         "content-type text/plain is not understood: send application/json",
     ),
+    429: error(
+        "As many listeners as the machine can serve at once are being served; see `retry-after`.",
+        "overloaded",
+        "12 streams are being served, this server takes no more than 12: try again in 4 s",
+    ),
     503: error(
         "As many requests as may wait are waiting, or no voice is installed; see `retry-after`.",
         "overloaded",
@@ -81,6 +90,34 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     ),
 }
 """Errors of every request for audio."""
+
+
+def install(app: FastAPI) -> None:
+    """Make the document exact where FastAPI rounds it."""
+    generate = app.openapi
+
+    def document() -> dict[str, Any]:
+        fresh = app.openapi_schema is None
+        found = generate()
+        if fresh:
+            _whole_bounds(found)
+        return found
+
+    app.openapi = document  # type: ignore[method-assign] # FastAPI's own way to extend it
+
+
+def _whole_bounds(part: Any) -> None:
+    """Bounds of integers as integers: as floats, those of 64 bits lose their last digits."""
+    if isinstance(part, list):
+        for item in part:
+            _whole_bounds(item)
+    if not isinstance(part, dict):
+        return
+    if part.get("type") == "integer":
+        for bound in {"minimum", "maximum"} & part.keys():
+            part[bound] = min(int(part[bound]), MAX_SEED)
+    for item in part.values():
+        _whole_bounds(item)
 
 
 def json_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:

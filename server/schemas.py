@@ -3,7 +3,7 @@
 from enum import IntEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from vocoder.acoustic.synthesis import TimedWord
 from vocoder.audio import AudioFormat
@@ -29,6 +29,15 @@ class OutputRate(IntEnum):
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+def _without_fraction(number: object) -> object:
+    # 5.0 is an integer to JSON Schema, and is what some languages write for 5.
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED), BeforeValidator(_without_fraction)]
+Rate = Annotated[OutputRate, BeforeValidator(_without_fraction)]
+
+
 class VocodeOptions(BaseModel):
     """How features become audio: the query of a feature file, the top level of a JSON body."""
 
@@ -36,16 +45,14 @@ class VocodeOptions(BaseModel):
 
     voice: Name | None = Field(None, description="voice id; the default voice where absent")
     speaker: Name | None = Field(None, description="one of the voice's; its first where absent")
-    seed: int | None = Field(
+    seed: Seed | None = Field(
         None,
-        ge=0,
-        le=MAX_SEED,
         description="same seed, voice, engine and features: same audio; drawn where absent",
     )
     response_format: AudioFormat = Field(
         "wav", description="mono, 16-bit; `pcm` is little-endian without a header"
     )
-    sample_rate: OutputRate | None = Field(
+    sample_rate: Rate | None = Field(
         None, description="resample to this many Hz; the voice's own rate where absent"
     )
     engine: Name | None = Field(
@@ -67,6 +74,19 @@ class VocodeRequest(VocodeOptions):
     )
     features: dict[str, str | int | float] | None = Field(
         None, description="settings that `mel` was made with; each one given must be the voice's"
+    )
+
+
+class AnalyzeOptions(BaseModel):
+    """How a recording becomes features."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    voice: Name | None = Field(
+        None, description="id of the voice that is to use them; the default voice where absent"
+    )
+    f0: bool = Field(
+        True, description="find the pitch too, which takes most of the time; no voice needs it"
     )
 
 
@@ -109,10 +129,8 @@ class SpeechRequest(BaseModel):
         "audio", description="the audio itself, or events that hold it"
     )
     speaker: Name | None = Field(None, description="goes before the one that `voice` means")
-    seed: int | None = Field(
+    seed: Seed | None = Field(
         None,
-        ge=0,
-        le=MAX_SEED,
         description="same seed, voice, engine and text: same audio; drawn where absent",
     )
     pitch: float = Field(0.0, ge=PITCHES[0], le=PITCHES[1], description="shift in semitones")
@@ -120,7 +138,7 @@ class SpeechRequest(BaseModel):
     lexicon: dict[Word, Ipa] | None = Field(
         None, max_length=1000, description="words and how they are pronounced, in the IPA"
     )
-    sample_rate: OutputRate | None = Field(
+    sample_rate: Rate | None = Field(
         None, description="in Hz; where absent 24,000 for `pcm`, else the voice's own rate"
     )
     engine: Name | None = Field(

@@ -1,24 +1,58 @@
-"""What the server can be told, by arguments or by environment variables (``VOCODER_PORT=8000``)."""
+"""What the server can be told: by options, environment variables (``VOCODER_PORT=8000``), a file.
 
+An option goes before the environment, that before the TOML file that ``settings_file`` names, that
+before the default. ``voice_aliases`` of several sources are joined.
+"""
+
+import difflib
+import json
+import logging
+import os
+import re
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from vocoder.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "VOCODER_"
+HANDED_OVER = "VOCODER_HANDED_OVER_SETTINGS"
+"""Variable that holds all settings of a parent process, as JSON; no other source counts then."""
+
+LONGEST_SHOWN = 120
+ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s?#@A-Z]+")
+
+logger = logging.getLogger(__name__)
 
 
 class ServerSettings(BaseSettings):
-    """Address, voices and limits of a server."""
+    """Address, voices, limits and operation of a server."""
 
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, allow_inf_nan=False
+    )
 
+    settings_file: Path | None = Field(None, description="TOML file of the settings below")
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    workers: int = Field(1, ge=1, le=256, description="processes that serve, each with its engine")
     voices_dir: Path = Field(Path("checkpoints"), description="folder of voice folders")
+    reload_voices_s: float = Field(
+        2.0, ge=0, description="seconds between looks for changed voices; 0 never looks"
+    )
     engine: str = Field("auto", min_length=1, description="engine for requests that name none")
     weights: Literal["fp32", "bf16", "int8"] | None = Field(
         None, description="number format of the weights; the engine's own choice if not given"
@@ -32,36 +66,175 @@ class ServerSettings(BaseSettings):
     voice_aliases: dict[str, str] = Field(
         {}, description="further names of voices: each means a speaker, a voice or voice/speaker"
     )
+    max_streams: int | None = Field(
+        None, ge=1, description="live streams at a time and worker; measured at start if not given"
+    )
+    waiting_requests: int = Field(
+        16, ge=0, description="requests for whole files that may wait for a turn, each worker"
+    )
+    idle_place_s: float = Field(
+        10.0, ge=0, description="seconds that a silent WebSocket keeps its place among the streams"
+    )
     concurrent_generations: int = Field(2, ge=1, le=1024, description="generations at a time")
     waiting_generations: int = Field(16, ge=0, description="requests that may wait for a turn")
-    retry_after_s: int = Field(5, ge=1, description="what a refused client is told to wait")
-    shutdown_grace_s: int = Field(30, ge=0, description="time that requests get to end at a stop")
+    retry_after_s: int = Field(5, ge=1, description="seconds that refused clients are told to wait")
+    api_keys_file: Path | None = Field(
+        None, description="TOML file of API keys; everything is open without one"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="web origins whose pages may call the server; * for any"
+    )
+    cache_dir: Path | None = Field(
+        None, description="folder that keeps finished answers; none are kept without one"
+    )
+    cache_max_bytes: int = Field(2**30, ge=1, description="size of the kept answers, in bytes")
+    metrics: bool = Field(True, description="whether there is /metrics")
+    metrics_open: bool = Field(False, description="whether /metrics can be read without an API key")
+    shutdown_grace_s: int = Field(30, ge=0, description="seconds that streams get to end at a stop")
     log_format: Literal["json", "text"] = Field(
         "json", description="one JSON object a line, or text"
     )
 
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        # An environment variable holds a JSON list, or the origins with commas between them.
+        if not isinstance(given, str):
+            return given
+        if given.lstrip().startswith("["):
+            return json.loads(given)
+        return [origin.strip() for origin in given.split(",") if origin.strip()]
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in given:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin: write https://example.com in lower case, "
+                    "without a path or a slash at the end, or *"
+                )
+        return given
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The sources, in the order in which they take precedence."""
+        if HANDED_OVER in os.environ:
+            handed = json.loads(os.environ[HANDED_OVER])
+            return init_settings, InitSettingsSource(settings_cls, handed)
+        file = (env_settings() | init_settings()).get("settings_file")
+        if file is None:
+            return init_settings, env_settings
+        return init_settings, env_settings, _file_source(settings_cls, Path(file))
+
     @classmethod
     def load(cls, **given: Any) -> Self:
-        """Settings from the environment; those ``given`` and not None take precedence.
+        """Settings from all sources; those ``given`` and not None are the command line's.
 
         Raises:
-            ConfigError: one line that names the setting, the value and what is expected.
+            ConfigError: one line that names the setting, its source, the value and what is right.
         """
+        given = {key: value for key, value in given.items() if value is not None}
+        _warn_of_misspelt(cls.model_fields)
         try:
-            return cls(**{key: value for key, value in given.items() if value is not None})
-        except SettingsError:
-            name = f"{ENVIRONMENT_PREFIX}VOICE_ALIASES"
+            return cls(**given)
+        except SettingsError as error:
+            found = re.search(r'field "(\w+)"', str(error))
+            key = found[1] if found else "voice_aliases"
             raise ConfigError(
-                f'server setting {name} is not JSON: write it as {{"name": "voice/speaker"}}',
-                param="voice_aliases",
+                f"setting {key} ({_variable(key)}) is not JSON: "
+                'write it as {"name": "voice/speaker"}',
+                param=key,
             ) from None
         except ValidationError as error:
-            first = error.errors()[0]
-            key = str(first["loc"][0]) if first["loc"] else ""
-            if first["type"] == "extra_forbidden":
-                known = ", ".join(cls.model_fields)
-                raise ConfigError(f"unknown setting {key} (known: {known})", param=key) from None
-            source = key if given.get(key) is not None else f"{ENVIRONMENT_PREFIX}{key.upper()}"
-            raise ConfigError(
-                f"server setting {source} = {first['input']!r}: {first['msg']}", param=key
-            ) from None
+            raise _mistake(cls, error, given) from None
+
+    def to_environment(self) -> dict[str, str]:
+        """Environment variables from which :meth:`load` gives the same settings again."""
+        return {HANDED_OVER: self.model_dump_json()}
+
+
+def _warn_of_misspelt(known: Collection[str]) -> None:
+    # An unknown variable is no error: others, too, may begin with the prefix.
+    variables = [f"{ENVIRONMENT_PREFIX}{key.upper()}" for key in known]
+    for name in os.environ:
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in variables:
+            close = difflib.get_close_matches(name, variables, n=1, cutoff=0.85)
+            if close:
+                logger.warning("environment variable %s is unknown: %s is known", name, close[0])
+
+
+def _file_source(settings_cls: type[BaseSettings], file: Path) -> TomlConfigSettingsSource:
+    try:
+        source = TomlConfigSettingsSource(settings_cls, file)
+        # The source takes what is no file for an empty one.
+        trouble = None if file.is_file() else "no such file"
+    except OSError as error:
+        trouble = error.strerror or str(error)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"settings file {file}: not TOML: {error}", param="settings_file"
+        ) from None
+    if trouble:
+        named = f"{_variable('settings_file')} or option --settings names it"
+        raise ConfigError(f"settings file {file}: {trouble}; {named}", param="settings_file")
+    if "settings_file" in source.toml_data:
+        raise ConfigError(
+            f"settings file {file}: settings_file cannot be set in the file itself",
+            param="settings_file",
+        )
+    return source
+
+
+def _mistake(
+    cls: type[ServerSettings], error: ValidationError, given: Mapping[str, Any]
+) -> ConfigError:
+    first = error.errors()[0]
+    key, source = str(first["loc"][0]), _source(cls, first["loc"], given)
+    if first["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(key, cls.model_fields, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(cls.model_fields)}"
+        return ConfigError(f"unknown setting {key[:LONGEST_SHOWN]} ({source}): {hint}", param=key)
+    place = key + "".join(f"[{part!r}]" for part in first["loc"][1:])
+    value = repr(first["input"])
+    if len(value) > LONGEST_SHOWN:
+        value = f"{value[:LONGEST_SHOWN]}…"
+    right = first["msg"].removeprefix("Value error, ")
+    meaning = cls.model_fields[key].description
+    return ConfigError(f"setting {place} = {value} ({source}): {right} [{meaning}]", param=key)
+
+
+def _source(cls: type[ServerSettings], loc: Sequence[int | str], given: Mapping[str, Any]) -> str:
+    """Where the value at ``loc`` comes from."""
+    key = str(loc[0])
+    if _holds(given, loc):
+        return "option --settings" if key == "settings_file" else f"option --{_dashed(key)}"
+    environment = EnvSettingsSource(cls)()
+    if _holds(environment, loc):
+        return _variable(key)
+    return f"file {given.get('settings_file') or environment.get('settings_file')}"
+
+
+def _holds(values: Any, loc: Sequence[int | str]) -> bool:
+    for part in loc:
+        if not isinstance(values, dict):
+            return True  # A value of another kind than the one expected here.
+        if part not in values:
+            return False
+        values = values[part]
+    return True
+
+
+def _variable(key: str) -> str:
+    return f"environment variable {ENVIRONMENT_PREFIX}{key.upper()}"
+
+
+def _dashed(key: str) -> str:
+    return key.replace("_", "-")

@@ -5,14 +5,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"errors", "files", "progress", "__init__"},
+    {"errors", "files", "native", "progress", "__init__"},
     {"config"},
-    {"audio", "encoding", "features", "quantization", "resampling"},
+    {"audio", "encoding", "features", "quantization", "stacks", "resampling"},
     {"wavenet"},
     {"generation"},
     {"text"},
     {"acoustic"},
-    {"voice"},
+    {"manifest", "watching", "voice"},
     {"speech"},
     {"synthesizer"},
     {"corpus", "training", "evaluation", "bench"},

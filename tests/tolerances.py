@@ -18,6 +18,24 @@ DRAW = {"fp32": 1e-4}
 """How near to the boundary between two outcomes (in probability, or in 16-bit steps times 1e-3) a
 draw must lie for two engines to disagree."""
 
+CORRECTION = 1e-6
+"""Samples of the native spectral correction and of NumPy's, both float64 inside, of order 0.1."""
+
+PREDICTION = 1e-5
+"""Coefficients, gain and level of linear prediction, native and PyTorch's, both float64 inside.
+Equations of order 256 lose some ten of its sixteen digits."""
+
+NATIVE_CONDITIONING = 1e-5
+"""Local conditioning from native code and from PyTorch, both float32, of order 1."""
+
+STACK = {"fp32": 1e-5, "bf16": 1e-2}
+"""What native stacks of convolutions and PyTorch's layers give, of order 1, by the format of the
+weights."""
+
+RENDERED_MEL = 0.1
+"""Log-mel of the packed acoustic model and of PyTorch's, of order 10, with noise of order 1 inside;
+its decoder and refiner round their weights to bf16."""
+
 
 def assert_close(found, expected, tolerance: float) -> None:
     """Fail unless shapes agree and no element differs by more, NaN included."""

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from server import commands
 from vocoder.errors import UserError
 
 app = typer.Typer(
@@ -352,16 +353,8 @@ def bench(
         print(result.model_dump_json() if as_json else result.line())
 
 
-@app.command()
-def serve(
-    host: Annotated[str | None, typer.Option(help="Address; VOCODER_HOST, else 127.0.0.1.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; VOCODER_PORT, else 8000.")] = None,
-) -> None:
-    """The HTTP server."""
-    from server.app import serve as run
-    from server.settings import ServerSettings
-
-    run(ServerSettings.load(host=host, port=port))
+app.command()(commands.serve)
+app.command()(commands.key)
 
 
 def main() -> None:

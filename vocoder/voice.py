@@ -1,89 +1,39 @@
-"""A voice on disk: load, save, verify.
+"""A voice on disk: load, save, verify, keep up with changes.
 
 A voice is a folder with ``voice.json`` and the weights it names, each with its SHA-256. Weights
 are safetensors; nothing is unpickled. Clients name voices by id, and an id is looked up among the
-folders found at start: it never becomes a path.
+folders that were found: it never becomes a path.
 """
 
 import hashlib
-import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Literal, NamedTuple
 
 import safetensors
 import torch
-from pydantic import Field
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from vocoder import files
 from vocoder.acoustic.model import AcousticModel
-from vocoder.config import AcousticConfig, GenerationConfig, ModelConfig, Settings
-from vocoder.errors import ConfigError, NotFoundError, VoiceError
+from vocoder.config import ModelConfig
+from vocoder.errors import NotFoundError, UserError, VoiceError
+from vocoder.manifest import ACOUSTIC_WEIGHTS as ACOUSTIC_WEIGHTS
+from vocoder.manifest import MANIFEST as MANIFEST
+from vocoder.manifest import VOCODER_WEIGHTS as VOCODER_WEIGHTS
+from vocoder.manifest import AcousticProvenance as AcousticProvenance
+from vocoder.manifest import Provenance as Provenance
+from vocoder.manifest import Source as Source
+from vocoder.manifest import VoiceManifest as VoiceManifest
+from vocoder.manifest import read_manifest as read_manifest
 from vocoder.text.linguistic import SYMBOLS
+from vocoder.watching import FolderWatch
 from vocoder.wavenet.model import WaveNet
-
-FORMAT = 1
-MANIFEST = "voice.json"
-VOCODER_WEIGHTS = "vocoder.safetensors"
-ACOUSTIC_WEIGHTS = "acoustic.safetensors"
-VOICE_ID = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-
-
-class Source(Settings):
-    """A corpus that a voice was trained on."""
-
-    speaker: str = Field(description="the speaker's name in the voice")
-    name: str = Field(description="the corpus")
-    licence: str = Field(description="its licence")
-    url: str = Field("", description="where it is published")
-    hours: float = Field(0.0, ge=0.0, description="hours of it that were used")
-
-
-class Provenance(Settings):
-    """How the weights came to be."""
-
-    sources: tuple[Source, ...] = Field((), description="corpora")
-    steps: int = Field(0, ge=0, description="optimiser steps")
-    code_version: str = Field("", description="version of this package")
-    training: dict[str, Any] = Field(default_factory=dict, description="the run's settings")
-    metrics: dict[str, Any] = Field(default_factory=dict, description="measured on held-out speech")
-
-
-class AcousticProvenance(Settings):
-    """How the acoustic model's weights came to be; its corpora are the vocoder's."""
-
-    steps: int = Field(0, ge=0, description="optimiser steps")
-    code_version: str = Field("", description="version of this package")
-    training: dict[str, Any] = Field(default_factory=dict, description="the run's settings")
-    metrics: dict[str, Any] = Field(default_factory=dict, description="measured on held-out speech")
-
-
-class VoiceManifest(Settings):
-    """The contents of ``voice.json``."""
-
-    format: int = Field(FORMAT, description="version of this format")
-    id: str = Field(pattern=VOICE_ID, description="name that clients use")
-    name: str = Field("", description="name that people read")
-    licence: str = Field("", description="licence of the weights")
-    model: ModelConfig = Field(description="the vocoder's configuration")
-    generation: GenerationConfig = Field(default_factory=GenerationConfig, description="sampling")
-    acoustic: AcousticConfig | None = Field(
-        None, description="the acoustic model's configuration; without it the voice reads no text"
-    )
-    symbols: tuple[str, ...] = Field((), description="the acoustic model's phone symbols, in order")
-    weights: dict[str, str] = Field(description="SHA-256 of each weights file, by its name")
-    provenance: Provenance = Field(default_factory=Provenance, description="data and training")
-    acoustic_provenance: AcousticProvenance | None = Field(None, description="its training")
-
-    @property
-    def weight_files(self) -> set[str]:
-        """Names of the files that ``weights`` must list."""
-        return {VOCODER_WEIGHTS} | ({ACOUSTIC_WEIGHTS} if self.acoustic else set())
 
 
 @dataclass(frozen=True)
@@ -95,16 +45,21 @@ class Voice:
         folder: where it was read from.
         manifest: the contents of ``voice.json``.
         model: the vocoder, in evaluation mode.
-        digest: SHA-256 of the vocoder's weights file, in hexadecimal.
         acoustic: the acoustic model, in evaluation mode; None where the voice reads no text.
+        created: when its ``voice.json`` was written, in seconds since 1970.
     """
 
     id: str
     folder: Path
     manifest: VoiceManifest
     model: WaveNet
-    digest: str
     acoustic: AcousticModel | None = None
+    created: float = 0.0
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, over all that decides how it sounds: weights and settings."""
+        return self.manifest.digest()
 
     @property
     def config(self) -> ModelConfig:
@@ -173,35 +128,6 @@ def _write_weights(path: Path, tensors: Mapping[str, Tensor]) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def read_manifest(folder: Path) -> VoiceManifest:
-    """Read and check ``voice.json``.
-
-    Raises:
-        VoiceError: missing, not JSON, of another format version, or with unknown keys.
-    """
-    path = folder / MANIFEST
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise VoiceError(f"{path}: {error.strerror or error}; a voice folder needs it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise VoiceError(f"{path}: not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise VoiceError(f"{path}: expected an object")
-    if data.get("format") != FORMAT:
-        raise VoiceError(f"{path}: format {data.get('format')!r}, this version reads {FORMAT}")
-    try:
-        manifest = VoiceManifest.parse(data, str(path))
-    except ConfigError as error:
-        raise VoiceError(str(error), param=error.param) from None
-    if set(manifest.weights) != manifest.weight_files:
-        names = " and ".join(sorted(manifest.weight_files))
-        raise VoiceError(f"{path}: weights must name {names}, and nothing else")
-    if manifest.acoustic and manifest.symbols != SYMBOLS:
-        raise VoiceError(f"{path}: its symbols are not those of this version: train it again")
-    return manifest
-
-
 def load(folder: Path) -> Voice:
     """Load a voice and verify its weights.
 
@@ -209,6 +135,10 @@ def load(folder: Path) -> Voice:
         VoiceError: a file is missing, altered, cut short or padded, or does not fit the model.
     """
     manifest = read_manifest(folder)
+    try:
+        created = (folder / MANIFEST).stat().st_mtime
+    except OSError as error:
+        raise VoiceError(f"{folder / MANIFEST}: {error.strerror or error}") from None
     model = WaveNet(manifest.model)
     _read_weights(folder, VOCODER_WEIGHTS, manifest, model)
     acoustic = None
@@ -218,8 +148,7 @@ def load(folder: Path) -> Voice:
         _read_weights(folder, ACOUSTIC_WEIGHTS, manifest, acoustic)
         if not ((acoustic.alias >= 0) & (acoustic.alias < len(SYMBOLS))).all():
             raise VoiceError(f"{folder / ACOUSTIC_WEIGHTS}: alias names symbols that do not exist")
-    digest = manifest.weights[VOCODER_WEIGHTS]
-    return Voice(manifest.id, folder, manifest, model, digest, acoustic)
+    return Voice(manifest.id, folder, manifest, model, acoustic, created)
 
 
 def _read_weights(folder: Path, name: str, manifest: VoiceManifest, model: nn.Module) -> None:
@@ -253,6 +182,22 @@ def _read_weights(folder: Path, name: str, manifest: VoiceManifest, model: nn.Mo
     model.eval()
 
 
+class VoiceChange(NamedTuple):
+    """What became of a folder that had changed.
+
+    Attributes:
+        kind: it is a new voice, one in place of an older one, none any more, or refused.
+        id: the voice's; the folder's name where it says none.
+        old: the voice that was served before and now is not; None where it was never loaded.
+        reason: why it was refused.
+    """
+
+    kind: Literal["loaded", "replaced", "removed", "refused"]
+    id: str
+    old: Voice | None = None
+    reason: str = ""
+
+
 class VoiceRegistry:
     """The voices below one folder, by id. Each is loaded when first asked for, and kept."""
 
@@ -268,16 +213,16 @@ class VoiceRegistry:
         self._lock = threading.Lock()
         self._voices: dict[str, Voice] = {}
         self._folders: dict[str, Path] = {}
-        for path in sorted(folder.glob(f"*/{MANIFEST}")):
-            manifest = read_manifest(path.parent)
+        self._refused: set[Path] = set()
+        self._watch = FolderWatch(folder)
+        for path in self._watch.found():
+            manifest = read_manifest(path)
             if manifest.id in self._folders:
-                raise VoiceError(
-                    f"{path.parent} and {self._folders[manifest.id]}: both are {manifest.id}"
-                )
-            self._folders[manifest.id] = path.parent
+                raise VoiceError(f"{path} and {self._folders[manifest.id]}: both are {manifest.id}")
+            self._folders[manifest.id] = path
 
     def ids(self) -> list[str]:
-        """Ids of all voices, the default first."""
+        """Ids of all voices, in the order of their folders; the first is the default."""
         return list(self._folders)
 
     def get(self, voice_id: str | None = None) -> Voice:
@@ -287,15 +232,92 @@ class VoiceRegistry:
             NotFoundError: there is none; the message lists the known ids.
             VoiceError: its files are damaged.
         """
-        if not self._folders:
-            raise NotFoundError(f"{self.folder}: holds no voice", param="voice")
-        voice_id = self.ids()[0] if voice_id is None else voice_id
-        if voice_id not in self._folders:
-            raise NotFoundError(
-                f"voice {voice_id!r} is unknown: choose one of {', '.join(self.ids())}",
-                param="voice",
-            )
         with self._lock:
+            if not self._folders:
+                raise NotFoundError(f"{self.folder}: holds no voice", param="voice")
+            voice_id = next(iter(self._folders)) if voice_id is None else voice_id
+            if voice_id not in self._folders:
+                raise NotFoundError(
+                    f"voice {voice_id!r} is unknown: choose one of {', '.join(self._folders)}",
+                    param="voice",
+                )
             if voice_id not in self._voices:
-                self._voices[voice_id] = load(self._folders[voice_id])
+                voice = load(self._folders[voice_id])
+                if voice.id != voice_id:
+                    raise VoiceError(f"{voice.folder}: is {voice.id} now, and was {voice_id}")
+                self._voices[voice_id] = voice
             return self._voices[voice_id]
+
+    def serves(self, digest: str) -> bool:
+        """Whether a voice of this digest is loaded and served."""
+        with self._lock:
+            return any(voice.digest == digest for voice in self._voices.values())
+
+    def refresh(
+        self, prepare: Callable[[Voice], None] = lambda voice: None, *, at_once: bool = False
+    ) -> list[VoiceChange]:
+        """Look at the folders again, and take what is new or altered there, and sound.
+
+        A voice is loaded and verified beside the one it replaces, which serves until then, and
+        further where the new one is refused. Those who hold a voice that left keep it. To be
+        called by one thread at a time.
+
+        Args:
+            prepare: called with a voice before it is served; may refuse it by a ``UserError``.
+            at_once: also take what has changed since the last look; otherwise only what has been
+                the same for two, for somebody may still be copying.
+        """
+        changed = self._watch.changed(at_once=at_once)
+        gone = {path for path in changed if not self._watch.is_there(path)}
+        if gone:  # Perhaps what leaves has been in the way of others.
+            changed = sorted(self._refused.union(changed))
+        changes = []
+        for path in sorted(changed, key=gone.__contains__):
+            # Whatever comes of it, it is not tried again before it changes again.
+            self._watch.judge(path)
+            self._refused.discard(path)
+            try:
+                voice = None if path in gone else self._sound(path, gone, prepare)
+            except UserError as error:
+                if not self._watch.is_still(path):
+                    self._watch.forget(path)  # Altered meanwhile: no verdict.
+                    continue
+                self._refused.add(path)
+                served = next((i for i, at in self._folders.items() if at == path), path.name)
+                changes.append(VoiceChange("refused", served, reason=str(error)))
+            else:
+                changes += self._swap(path, voice)
+        return changes
+
+    def _sound(self, path: Path, gone: set[Path], prepare: Callable[[Voice], None]) -> Voice:
+        voice = load(path)
+        other = self._folders.get(voice.id, path)
+        if other != path and other not in gone:
+            raise VoiceError(f"{path} and {other}: both are {voice.id}")
+        old = self._voices.get(voice.id)
+        if old is None or old.manifest != voice.manifest:
+            prepare(voice)
+        return voice
+
+    def _swap(self, path: Path, voice: Voice | None) -> list[VoiceChange]:
+        """Serve a voice from a folder, or none any more."""
+        changes = []
+        with self._lock:
+            folders = dict(self._folders)
+            for left in [
+                i for i, at in folders.items() if at == path and (voice is None or i != voice.id)
+            ]:
+                del folders[left]
+                changes.append(VoiceChange("removed", left, self._voices.pop(left, None)))
+            if voice is not None:
+                old = self._voices.get(voice.id)
+                if old is None or old.manifest != voice.manifest:
+                    kind: Literal["replaced", "loaded"] = (
+                        "replaced" if voice.id in folders else "loaded"
+                    )
+                    changes.append(VoiceChange(kind, voice.id, old))
+                    self._voices[voice.id] = voice
+                folders[voice.id] = path
+            # Others read the dictionary without the lock: it is never altered, but put in place.
+            self._folders = dict(sorted(folders.items(), key=lambda item: item[1]))
+        return changes

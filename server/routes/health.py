@@ -6,12 +6,16 @@ from fastapi import APIRouter
 
 from server.errors import Refusal
 from server.schemas import ErrorResponse, Health
-from server.service import ServiceDependency
+from server.service import Service, ServiceDependency
 
 router = APIRouter(tags=["health"])
 
 NOT_READY: dict[int | str, dict[str, Any]] = {
-    503: {"model": ErrorResponse, "description": "No voice is loaded; see `retry-after`."}
+    503: {
+        "model": ErrorResponse,
+        "description": "It is loading a voice, measuring what the machine holds, about to stop, "
+        "or broken; the message says which.",
+    }
 }
 
 
@@ -21,12 +25,20 @@ async def healthz() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", summary="Can it vocode?", responses=NOT_READY)
+@router.get("/readyz", summary="Should it be sent listeners?", responses=NOT_READY)
 async def readyz(service: ServiceDependency) -> Health:
-    """200 once the default voice is loaded, 503 until then."""
-    readiness = service.readiness
-    readiness.start()
-    if not readiness.loaded:
+    """200 when listeners are served: the default voice is loaded, and nothing is wrong."""
+    if reason := _unready(service):
         headers = {"retry-after": str(service.settings.retry_after_s)}
-        raise Refusal(503, readiness.reason, code="not_ready", headers=headers)
+        code = "draining" if service.draining.is_set() else "not_ready"
+        raise Refusal(503, reason, code=code, headers=headers)
     return Health(status="ready")
+
+
+def _unready(service: Service) -> str | None:
+    if service.draining.is_set():
+        return "this server is about to stop"
+    service.readiness.start()
+    if not service.readiness.loaded:
+        return service.readiness.reason
+    return service.unhealthy()

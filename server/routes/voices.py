@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from server import names
 from server.schemas import ErrorResponse, Model, ModelList, VoiceInfo, VoiceList
 from server.service import ServiceDependency
-from vocoder.voice import MANIFEST, Voice
+from vocoder.voice import Voice
 
 router = APIRouter(prefix="/v1", tags=["voices"])
 
@@ -53,4 +53,4 @@ def _info(voice: Voice) -> VoiceInfo:
 
 
 def _model(voice: Voice) -> Model:
-    return Model(id=voice.id, created=int((voice.folder / MANIFEST).stat().st_mtime))
+    return Model(id=voice.id, created=int(voice.created))

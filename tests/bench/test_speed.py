@@ -14,7 +14,8 @@ from vocoder.bench.speed import Speed, Subject, engine_run, measure
 from vocoder.bench.training import measure_training
 from vocoder.config import PRESETS, preset
 from vocoder.errors import ConfigError, EngineError, UserError
-from vocoder.generation.cpu.engine import INSTRUCTIONS_VARIABLE, CpuEngine
+from vocoder.generation.cpu.engine import CpuEngine
+from vocoder.native import INSTRUCTIONS_VARIABLE
 from vocoder.wavenet.model import WaveNet
 
 SHORT = 0.01

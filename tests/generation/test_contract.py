@@ -7,7 +7,8 @@ import torch
 from conftest import CONFIGS, random_model
 from generating import condition, covered, generate_in_chunks, noise, pick
 
-from vocoder.generation.cpu.engine import INSTRUCTIONS_VARIABLE, CpuEngine, load_native
+from vocoder import native
+from vocoder.generation.cpu.engine import CpuEngine
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.wavenet.model import WaveNet
@@ -16,7 +17,7 @@ Make = Callable[..., Engine]
 
 ENGINES = ["reference"] + [
     f"cpu {instructions} {weights}"
-    for instructions in load_native().instruction_sets()
+    for instructions in native.load().instruction_sets()
     for weights in ("fp32", "bf16", "int8")
 ]
 
@@ -28,7 +29,7 @@ def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield ReferenceEngine
         return
     _, instructions, weights = request.param.split()
-    monkeypatch.setenv(INSTRUCTIONS_VARIABLE, instructions)
+    monkeypatch.setenv(native.INSTRUCTIONS_VARIABLE, instructions)
     yield lambda model, threads=1: CpuEngine(model, weights=weights, threads=threads)
 
 

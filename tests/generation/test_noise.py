@@ -1,6 +1,8 @@
+import pytest
 import torch
 
-from vocoder.generation.noise import philox, uniforms
+from vocoder import native
+from vocoder.generation.noise import philox, reference_uniforms, uniforms
 
 
 def words(seed: int, counter: int) -> list[str]:
@@ -50,3 +52,32 @@ def test_uniforms_are_open_even_and_independent_of_each_other() -> None:
     assert abs(torch.corrcoef(drawn.T)[0, 1]) < 0.01
     other = uniforms(torch.tensor([4]), torch.tensor([0]), 200_000)[0].double()
     assert abs(torch.corrcoef(torch.stack((drawn[:, 0], other[:, 0])))[0, 1]) < 0.01
+
+
+@pytest.mark.parametrize("instructions", native.load().instruction_sets())
+def test_native_code_gives_the_same_bits(
+    instructions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(native.INSTRUCTIONS_VARIABLE, instructions)
+    seeds = torch.tensor([0, 1, 2**63 - 1, -(2**63), 987654321987654321])
+    positions = torch.tensor([0, 5, 2**32 - 3, 2**61, 160_000])
+    for steps in (1, 2, 15, 16, 17, 33, 800):
+        found, expected = (f(seeds, positions, steps) for f in (uniforms, reference_uniforms))
+        assert torch.equal(found, expected)
+    assert uniforms(seeds, positions, 0).shape == (5, 0, 2)
+    assert not torch.equal(
+        uniforms(seeds + 1, positions, 9), reference_uniforms(seeds, positions, 9)
+    )
+
+
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="positions must be int64"):
+        uniforms(torch.tensor([1, 2]), torch.tensor([0]), 3)
+    with pytest.raises(ValueError, match="seeds must be int64"):
+        uniforms(torch.tensor([1.0]), torch.tensor([0]), 3)
+
+
+def test_without_the_native_library_pytorch_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = uniforms(torch.tensor([7]), torch.tensor([3]), 50)
+    monkeypatch.setattr(native, "find", lambda: None)
+    assert torch.equal(uniforms(torch.tensor([7]), torch.tensor([3]), 50), expected)

@@ -1,11 +1,13 @@
 """An application that speaks with tiny untrained voices, and a client of it."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from exchanges import right
 from fastapi.testclient import TestClient
-from serving import features_of, save_voice
+from serving import features_of, live, save_voice
 
 from server.app import create_app
 from server.settings import ServerSettings
@@ -41,3 +43,31 @@ def client(settings: ServerSettings, synthesizer: Synthesizer) -> Iterator[TestC
 @pytest.fixture
 def feature_file() -> bytes:
     return serialize(features_of(3))
+
+
+@pytest.fixture(scope="module")
+def port(voices_dir: Path, synthesizer: Synthesizer) -> Iterator[int]:
+    """A server on a real socket, for clients that misbehave."""
+    settings = ServerSettings(voices_dir=voices_dir, max_text_chars=20_000, max_streams=64)
+    with live(create_app(settings, synthesizer)) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def sound(port: int) -> bytes:
+    """What a client of it hears that does everything right."""
+    return right(port)
+
+
+@pytest.fixture
+def lives_on(port: int, sound: bytes, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """After the test the server sounds as before, and nothing unexpected is in its log."""
+    yield
+    assert right(port) == sound
+    # Uvicorn logs what broke its protocol as an error of its own, with a traceback.
+    ours = [
+        record.getMessage()
+        for record in [*caplog.get_records("call"), *caplog.records]
+        if record.levelno >= logging.ERROR and not record.name.startswith("uvicorn")
+    ]
+    assert ours == []

@@ -1,17 +1,28 @@
-"""Request ids, the log line, unexpected exceptions, and bodies over the limit on a real socket."""
+"""Request ids, the log line, unexpected exceptions, and bodies over the limit on a real socket.
 
+The same of WebSocket connections.
+"""
+
+import contextlib
 import json
 import logging
 import socket
 import time
 
 import pytest
+from fastapi import APIRouter, FastAPI, WebSocket
 from fastapi.testclient import TestClient
 from serving import VOCODE_URL as URL
 from serving import features_of, live
+from starlette.middleware import Middleware
+from starlette.testclient import WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
 
-from server import logs, middleware
+from server import logs, metrics, middleware
 from server.app import create_app
+from server.errors import error_response
+from server.middleware import RequestContext
+from server.service import Service
 from server.settings import ServerSettings
 from vocoder.features import serialize
 from vocoder.synthesizer import Synthesizer
@@ -58,7 +69,7 @@ def test_an_unexpected_exception_shows_nothing_of_itself(
     def broken(*args: object, **kwargs: object) -> object:
         raise KeyError("an internal detail")
 
-    monkeypatch.setattr(synthesizer, "vocode", broken)
+    monkeypatch.setattr(Service, "vocode", broken)
     monkeypatch.setattr(synthesizer, "warm_up", lambda voice: None)
     with TestClient(create_app(settings, synthesizer)) as client:
         answer = client.post(URL, content=feature_file, headers={"x-request-id": "this"})
@@ -81,6 +92,140 @@ def test_a_line_stays_a_line(formatter: logging.Formatter) -> None:
     assert "\n" not in line
     if isinstance(formatter, logs.JsonLines):
         assert json.loads(line)["path"] == "/a\nb"
+
+
+def counted(path: str, status: int) -> float:
+    value = metrics.REGISTRY.get_sample_value(
+        "vocoder_requests_total", {"path": path, "status": str(status)}
+    )
+    return value or 0.0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "template", "status"),
+    [
+        ("GET", "/v1/models/arctic", "/v1/models/{model}", 200),
+        ("GET", "/v1/models/none", "/v1/models/{model}", 404),
+        ("PUT", "/v1/models/none", "/v1/models/{model}", 405),
+        ("GET", "/v1/../none/%00/x", "unmatched", 404),
+        ("GET", "/docs", "/docs", 200),
+        ("GET", "/docs/assets/none.js", "/docs/assets", 404),
+        ("GET", "/openapi.json", "/openapi.json", 200),
+    ],
+)
+def test_requests_are_counted_by_the_template_of_their_route(
+    client: TestClient, method: str, path: str, template: str, status: int
+) -> None:
+    before = counted(template, status)
+    assert client.request(method, path).status_code == status
+    assert counted(template, status) == before + 1
+
+
+@pytest.fixture
+def sockets() -> TestClient:
+    """Connections that end in each way there is; the path says in which."""
+    router = APIRouter(prefix="/ends")
+
+    @router.websocket("/{how}")
+    async def end(socket: WebSocket, how: str) -> None:
+        socket.state.log["spoken"] = 3
+        if how == "denied":
+            await socket.send_denial_response(error_response(429, "full", code="overloaded"))
+        elif how == "unaccepted":
+            await socket.close(1008)
+        elif how == "broken early":
+            raise KeyError("an internal detail")
+        else:
+            await socket.accept(headers=[(b"x-own", b"1")])
+            await socket.send_text(socket.state.request_id)
+            if how == "closed":
+                await socket.close(4000)
+            elif how == "broken":
+                raise KeyError("an internal detail")
+            with contextlib.suppress(*(() if how == "left" else (WebSocketDisconnect,))):
+                await socket.receive_text()
+
+    app = FastAPI(middleware=[Middleware(RequestContext)])
+    app.include_router(router)
+    return TestClient(app)
+
+
+@pytest.mark.parametrize("how", ["left", "left and noticed"])
+def test_a_connection_has_an_id_and_one_line(
+    sockets: TestClient, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "server")
+    before = counted("/ends/{how}", 101)
+    with sockets.websocket_connect(f"/ends/{how}", headers={"x-request-id": "this"}) as socket:
+        headers = dict(socket.extra_headers or ())
+        assert headers == {b"x-own": b"1", b"x-request-id": b"this"}
+        assert socket.receive_text() == "this"
+        assert not caplog.records
+        socket.close(4001)
+    (record,) = caplog.records
+    assert record.message == "websocket"
+    line = record.fields  # type: ignore[attr-defined]
+    assert (line["request_id"], line["path"], line["spoken"]) == ("this", f"/ends/{how}", 3)
+    assert (line["status"], line["close_code"]) == (101, 4001)
+    assert line["duration_ms"] >= 0
+    assert counted("/ends/{how}", 101) == before + 1
+
+
+def test_a_connection_that_the_server_closes(
+    sockets: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "server")
+    with sockets.websocket_connect("/ends/closed") as socket:
+        assert len(socket.receive_text()) == 32
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_text()
+    (line,) = (record.fields for record in caplog.records if record.message == "websocket")  # type: ignore[attr-defined]
+    assert (line["status"], line["close_code"]) == (101, 4000)
+
+
+@pytest.mark.parametrize(("how", "status"), [("denied", 429), ("broken early", 500)])
+def test_a_denied_connection(
+    sockets: TestClient, how: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "server")
+    before = counted("/ends/{how}", status)
+    with (
+        pytest.raises(WebSocketDenialResponse) as denied,
+        sockets.websocket_connect(f"/ends/{how}", headers={"x-request-id": "this"}),
+    ):
+        pass
+    assert denied.value.status_code == status
+    assert denied.value.headers["x-request-id"] == "this"
+    assert "detail" not in denied.value.text
+    assert counted("/ends/{how}", status) == before + 1
+    (line,) = (record.fields for record in caplog.records if record.message == "websocket")  # type: ignore[attr-defined]
+    assert line["status"] == status
+    assert "close_code" not in line
+
+
+def test_a_connection_closed_before_it_was_accepted(
+    sockets: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "server")
+    with pytest.raises(WebSocketDisconnect), sockets.websocket_connect("/ends/unaccepted"):
+        pass
+    (line,) = (record.fields for record in caplog.records if record.message == "websocket")  # type: ignore[attr-defined]
+    assert line["status"] == 403
+
+
+def test_an_unexpected_exception_closes_the_connection(
+    sockets: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "server")
+    with sockets.websocket_connect("/ends/broken") as socket:
+        request_id = socket.receive_text()
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_text()
+    assert closed.value.code == 1011
+    logged, line = caplog.records
+    assert logged.exc_info
+    assert logged.fields == {"request_id": request_id}  # type: ignore[attr-defined]
+    assert (line.fields["status"], line.fields["close_code"]) == (101, 1011)  # type: ignore[attr-defined]
 
 
 MEBIBYTE = 2**20

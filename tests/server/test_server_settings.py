@@ -1,5 +1,6 @@
-"""Settings from the environment and from arguments, and what is refused."""
+"""Settings from options, the environment and a file, what is refused, and how it is served."""
 
+import inspect
 import json
 import logging
 import os
@@ -9,34 +10,111 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
+from server import commands
 from server.app import serve
 from server.settings import ServerSettings
+from vocoder import cli
 from vocoder.errors import ConfigError, VoiceError
 
 
-def test_arguments_precede_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VOCODER_PORT", "9000")
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith("VOCODER_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "settings.toml"
+
+
+def refused(*parts: str, **given: Any) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        ServerSettings.load(**given)
+    message = str(refusal.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_an_option_precedes_the_environment_that_the_file_and_that_the_default(
+    monkeypatch: pytest.MonkeyPatch, file: Path
+) -> None:
+    file.write_text("port = 9000\nworkers = 3\nmax_audio_s = 1\nvoice_aliases = {a = 'slt'}")
+    monkeypatch.setenv("VOCODER_PORT", "9001")
     monkeypatch.setenv("VOCODER_MAX_AUDIO_S", "12.5")
-    assert ServerSettings.load().port == 9000
-    settings = ServerSettings.load(port=9001, host=None)
-    assert (settings.port, settings.host, settings.max_audio_s) == (9001, "127.0.0.1", 12.5)
+    monkeypatch.setenv("VOCODER_VOICE_ALIASES", '{"b": "bdl"}')
+    for load in (
+        lambda: ServerSettings.load(settings_file=file, port=9002, host=None),
+        lambda: ServerSettings(settings_file=file, port=9002),
+    ):
+        settings = load()
+        assert (settings.port, settings.max_audio_s, settings.workers) == (9002, 12.5, 3)
+        assert settings.host == "127.0.0.1"
+        assert settings.voice_aliases == {"a": "slt", "b": "bdl"}
+    assert ServerSettings.load().port == 9001
+    assert ServerSettings.load().workers == 1
+    monkeypatch.setenv("VOCODER_SETTINGS_FILE", str(file))
+    assert ServerSettings.load().workers == 3
 
 
-def test_a_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VOCODER_PORT", "eighty")
-    with pytest.raises(ConfigError, match="VOCODER_PORT = 'eighty'"):
-        ServerSettings.load()
+def test_a_bad_value_is_named_with_its_source(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    file.write_text("port = 'eighty'\nweights = 'int4'")
+    what = "port to listen on"
+    refused("setting port = 'eighty'", f"(file {file})", "valid integer", what, settings_file=file)
+    monkeypatch.setenv("VOCODER_PORT", "ninety")
+    variable = "(environment variable VOCODER_PORT)"
+    refused("setting port = 'ninety'", variable, "valid integer", settings_file=file)
+    refused("setting port = 70000", "(option --port)", "65535", settings_file=file, port=70000)
+    refused("setting weights = 'int4'", f"(file {file})", "'int8'", settings_file=file, port=1)
 
 
-def test_a_bad_argument_is_named() -> None:
-    with pytest.raises(ConfigError, match="setting port = 70000"):
-        ServerSettings.load(port=70000)
-    with pytest.raises(ConfigError, match="unknown setting prot"):
-        ServerSettings.load(prot=1)
+def test_the_source_of_a_part_is_named(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    file.write_text("voice_aliases = {onyx = 3}")
+    monkeypatch.setenv("VOCODER_VOICE_ALIASES", '{"coral": "slt"}')
+    refused("voice_aliases['onyx'] = 3", f"(file {file})", settings_file=file)
+    file.write_text("voice_aliases = {onyx = 'slt'}")
+    monkeypatch.setenv("VOCODER_VOICE_ALIASES", '{"coral": 4}')
+    refused("voice_aliases['coral'] = 4", "variable VOCODER_VOICE_ALIASES", settings_file=file)
+
+
+def test_an_unknown_setting_is_named_with_one_that_is_known(file: Path) -> None:
+    refused("unknown setting prot (option --prot): did you mean port?", prot=1)
+    file.write_text("worker = 2")
+    refused(f"unknown setting worker (file {file}): did you mean workers?", settings_file=file)
+    file.write_text("[server]\nport = 1")
+    refused("unknown setting server", "known are", "voices_dir", settings_file=file)
+    file.write_text("settings_file = 'other.toml'")
+    refused("settings_file cannot be set in the file itself", settings_file=file)
+
+
+def test_an_unknown_variable_like_a_known_one_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("VOCODER_CPU_INSTRUCTIONS", "avx2")
+    monkeypatch.setenv("VOCODER_WORKERS", "2")
+    ServerSettings.load()
+    assert not caplog.records
+    monkeypatch.setenv("VOCODER_MAX_STREAM", "8")
+    ServerSettings.load()
+    assert "VOCODER_MAX_STREAM is unknown: VOCODER_MAX_STREAMS is known" in caplog.text
+
+
+def test_a_file_that_cannot_be_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused(f"settings file {file}: no such file", "--settings", settings_file=file)
+    refused("no such file", settings_file=file.parent)
+    monkeypatch.setenv("VOCODER_SETTINGS_FILE", str(file))
+    refused(f"settings file {file}: no such file", "VOCODER_SETTINGS_FILE")
+    file.write_text("port = ")
+    refused(f"settings file {file}: not TOML")
+    file.write_bytes(b"host = '\xff'")
+    refused(f"settings file {file}: not TOML", "utf-8")
 
 
 def test_names_of_voices_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,8 +122,91 @@ def test_names_of_voices_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ServerSettings.load().voice_aliases == {"onyx": "arctic/bdl"}
     for wrong in ("onyx=bdl", '{"onyx": 1}', "[]"):
         monkeypatch.setenv("VOCODER_VOICE_ALIASES", wrong)
-        with pytest.raises(ConfigError, match="VOCODER_VOICE_ALIASES"):
-            ServerSettings.load()
+        refused("VOCODER_VOICE_ALIASES")
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["https://a.example,http://localhost:3000", '["https://a.example", "http://localhost:3000"]'],
+)
+def test_origins_are_a_list(monkeypatch: pytest.MonkeyPatch, given: str, file: Path) -> None:
+    monkeypatch.setenv("VOCODER_CORS_ORIGINS", given)
+    expected = ("https://a.example", "http://localhost:3000")
+    assert ServerSettings.load().cors_origins == expected
+    monkeypatch.delenv("VOCODER_CORS_ORIGINS")
+    file.write_text(f"cors_origins = {list(expected)}")
+    assert ServerSettings.load(settings_file=file).cors_origins == expected
+
+
+@pytest.mark.parametrize(
+    "given", ["https://a.example/", "a.example", "https://A.example", "https://u@a.example", '["']
+)
+def test_what_is_no_origin(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("VOCODER_CORS_ORIGINS", given)
+    refused("setting cors_origins", "VOCODER_CORS_ORIGINS")
+
+
+def test_a_long_value_is_cut() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        ServerSettings.load(port="9" * 100_000)
+    assert len(str(refusal.value)) < 500
+
+
+def test_a_child_gets_exactly_the_parents_settings(
+    monkeypatch: pytest.MonkeyPatch, file: Path
+) -> None:
+    file.write_text("voice_aliases = {'花' = 'slt'}\ncors_origins = ['*']\nmax_streams = 7")
+    given = {"settings_file": file, "port": 0, "cache_dir": Path("über"), "max_audio_s": 0.1}
+    settings = ServerSettings.load(**given)
+    # Whatever has changed meanwhile: the child is told what the parent was told.
+    file.unlink()
+    monkeypatch.setenv("VOCODER_WORKERS", "no number")
+    monkeypatch.setenv("VOCODER_VOICE_ALIASES", '{"other": "bdl"}')
+    for name, value in settings.to_environment().items():
+        assert name.startswith("VOCODER_")
+        monkeypatch.setenv(name, value)
+    child = ServerSettings.load()
+    assert child == settings
+    assert child.model_fields_set >= {"port", "max_streams"}
+    assert ServerSettings.load(port=5).port == 5
+
+
+def test_every_setting_says_what_it_is() -> None:
+    for name, setting in ServerSettings.model_fields.items():
+        assert setting.description, name
+        assert "\n" not in setting.description
+        if name.endswith("_s") or name == "retry_after_s":
+            assert "second" in setting.description, name
+        if name.endswith("_bytes"):
+            assert "bytes" in setting.description, name
+
+
+def test_options_of_the_command_are_settings() -> None:
+    options = set(inspect.signature(commands.serve).parameters) - {"settings"}
+    assert options <= ServerSettings.model_fields.keys()
+
+
+@pytest.mark.parametrize(("workers", "runs"), [(1, "app.serve"), (3, "workers.supervise")])
+def test_the_command_gives_its_options_to_what_serves(
+    monkeypatch: pytest.MonkeyPatch, file: Path, workers: int, runs: str
+) -> None:
+    served = []
+    monkeypatch.setattr(f"server.{runs}", served.append)
+    file.write_text(f"workers = {workers}\nport = 1")
+    commands.serve(settings=file, port=2, cache_dir=Path("kept"))
+    (settings,) = served
+    assert (settings.workers, settings.port, settings.cache_dir) == (workers, 2, Path("kept"))
+
+
+def test_a_mistake_on_the_command_line_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["vocoder", "serve", "--port", "99999"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "setting port = 99999 (option --port)" in line
 
 
 def test_no_such_folder_of_voices(tmp_path: Path) -> None:
@@ -91,6 +252,7 @@ def test_served_until_interrupted(voices_dir: Path, capsys: pytest.CaptureFixtur
     thread.join()
     assert statuses == [200]
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert f"http://127.0.0.1:{port}" in lines[0]["message"]
-    assert "arctic, other" in lines[0]["message"]
+    said = [line["message"] for line in lines]
+    assert "voices: arctic, other" in said
+    assert any(f"http://127.0.0.1:{port}" in message for message in said)
     assert [line["path"] for line in lines if line["message"] == "request"] == ["/healthz"]

@@ -1,7 +1,9 @@
 import pytest
 import torch
 from conftest import CONFIGS, random_mel, random_model
+from tolerances import NATIVE_CONDITIONING, assert_close
 
+from vocoder import native
 from vocoder.config import PRESETS
 from vocoder.wavenet.model import WaveNet
 
@@ -34,6 +36,9 @@ def test_changing_a_sample_changes_nothing_up_to_and_at_it(model: WaveNet) -> No
 @pytest.mark.parametrize("name", ["mu_law", "logistics", "odd"])
 def test_a_sample_is_forgotten_after_the_receptive_field(name: str) -> None:
     model = random_model(CONFIGS[name])
+    with torch.no_grad():
+        for block in model.stack.blocks:
+            block.dilated.linear.weight *= 2  # else rounding hides what is left at the very end
     audio = noise(model)
     changed = audio.clone()
     changed[:, 3] = 0.9
@@ -68,6 +73,27 @@ def test_conditioning_of_a_cut_is_the_cut_of_the_conditioning(model: WaveNet) ->
     if whole.prediction is not None and cut.prediction is not None:
         for one, other in zip(cut.prediction, whole.prediction, strict=True):
             assert torch.allclose(one, other[:, first : first + count], atol=1e-5)
+
+
+@pytest.mark.parametrize("instructions", native.load().instruction_sets())
+def test_native_conditioning_gives_what_is_defined_frame_by_frame(
+    model: WaveNet, instructions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(native.INSTRUCTIONS_VARIABLE, instructions)
+    conditioning, margin = model.conditioning, model.config.conditioning.margin
+    mel = random_mel(model.config, 2, 2 * margin + 41)
+    expected = conditioning(mel)
+    with torch.no_grad():
+        found = conditioning(mel)
+        assert_close(found, expected.detach(), NATIVE_CONDITIONING)
+        with pytest.raises(AssertionError, match="differs"):
+            assert_close(found.roll(1, 1), expected.detach(), NATIVE_CONDITIONING)
+        if len(model.config.conditioning.upsample) > 1:
+            return
+        per_frame = model.config.features.hop_length // model.config.hold
+        for first, last in ((0, 1), (5, 38), (40, 41)):
+            part = conditioning(mel[..., first : last + 2 * margin])
+            assert torch.equal(part, found[:, first * per_frame : last * per_frame])
 
 
 def test_nll_is_minus_the_log_of_what_the_parameters_say(model: WaveNet) -> None:

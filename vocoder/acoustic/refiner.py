@@ -45,8 +45,7 @@ class Refiner(nn.Module):
         Returns:
             (B, n_mels, F).
         """
-        waves = torch.stack((time, (math.pi * time).cos(), (2 * math.pi * time).cos()), 1)
-        waves = waves[..., None].expand(-1, -1, residual.shape[2]).to(condition.dtype)
+        waves = time_waves(time)[..., None].expand(-1, -1, residual.shape[2]).to(condition.dtype)
         x = torch.cat((residual.to(condition.dtype), condition, waves), 1)
         return self.field(x, mask[:, None]).float()
 
@@ -69,6 +68,11 @@ class Refiner(nn.Module):
             time = torch.full((len(x),), step / self.steps, device=x.device)
             x = x + self(x, time, condition, mask) / self.steps
         return x
+
+
+def time_waves(time: Tensor) -> Tensor:
+    """How the field is told the time (B,): (B, TIME_CHANNELS)."""
+    return torch.stack((time, (math.pi * time).cos(), (2 * math.pi * time).cos()), 1)
 
 
 def normals(seed: int, n_mels: int, frames: int) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vocoder.acoustic.model import AcousticModel, PhoneBatch, Prosody, energy_of
+from vocoder.acoustic.packed import packed
 from vocoder.config import FeatureConfig
 from vocoder.errors import TextError
 from vocoder.features import Features
@@ -131,6 +132,7 @@ def render(
     Raises:
         TextError: ``durations`` are not as many as the sentence has phones, or not positive.
     """
+    model = packed(model)
     spoken = phones(sentence)
     count = len(spoken.symbols)
     device = model.symbol.weight.device

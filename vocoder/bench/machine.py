@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 import vocoder
+from vocoder import native
 from vocoder.bench import peer
-from vocoder.generation.cpu.engine import load_native
 
 CPU_INFO = Path("/proc/cpuinfo")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
@@ -68,7 +68,7 @@ def instruction_sets() -> list[str]:
     Raises:
         EngineError: the native library is missing.
     """
-    names: list[str] = load_native().instruction_sets()
+    names: list[str] = native.load().instruction_sets()
     return names
 
 

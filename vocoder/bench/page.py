@@ -14,8 +14,9 @@ from vocoder.bench import machine, peer
 from vocoder.bench.speed import CHECKED_SAMPLES, Speed, Subject, measure_engine, torch_threads
 from vocoder.config import PRESETS, ModelConfig, preset
 from vocoder.generation import dispatch
-from vocoder.generation.cpu.engine import INSTRUCTIONS_VARIABLE, CpuEngine
+from vocoder.generation.cpu.engine import CpuEngine
 from vocoder.generation.reference import ReferenceEngine
+from vocoder.native import INSTRUCTIONS_VARIABLE
 from vocoder.progress import track
 from vocoder.synthesizer import CHUNK_FRAMES
 

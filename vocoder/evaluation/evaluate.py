@@ -24,7 +24,7 @@ from vocoder.generation.dispatch import Engine
 from vocoder.generation.noise import DRAWS, MAX_SEED
 from vocoder.progress import track
 from vocoder.synthesizer import Request, Synthesizer, condition
-from vocoder.voice import Voice, VoiceRegistry
+from vocoder.voice import VOCODER_WEIGHTS, Voice, VoiceRegistry
 from vocoder.wavenet.distributions import bits
 
 System = Literal["wavenet", "griffin_lim", "griffin_lim_strong"]
@@ -63,7 +63,7 @@ class Evaluation(Settings):
     format: Literal[1] = Field(1, description="version of this format")
     code_version: str = Field(description="version of this package")
     voice: str = Field(description="id of the voice")
-    digest: str = Field(description="SHA-256 of its weights")
+    digest: str = Field(description="SHA-256 of the vocoder's weights")
     generation: GenerationConfig = Field(description="how audio was drawn and finished")
     distribution: Literal["mu_law", "logistics"] = Field(
         description="what the bits describe: 8-bit mu-law codes or 16-bit samples"
@@ -146,7 +146,7 @@ def evaluate(
     return Evaluation(
         code_version=vocoder.__version__,
         voice=voice.id,
-        digest=voice.digest,
+        digest=voice.manifest.weights[VOCODER_WEIGHTS],
         distribution=voice.config.distribution.kind,
         generation=voice.manifest.generation,
         engine=runner.name,

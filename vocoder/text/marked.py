@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from vocoder.text.characters import PARAGRAPH, SIGN_MARK, WORD_MARK, clean
 from vocoder.text.pronunciation import Pronunciation, parse_ipa, plural
 
-_INLINE = re.compile(r"\[\[([^\[\]]{0,500})\]\]")
+INLINE = re.compile(r"\[\[([^\[\]]{0,500})\]\]")
+"""A word in the IPA."""
+
 _WORD = re.compile(r"\w+")
 _POSSESSIVE = re.compile(r"['’]s\b")
 _LONGEST_KEY = 100
@@ -88,7 +90,7 @@ class MarkedText:
             TextError: one of them is no IPA.
         """
         end = 0
-        for inline in _INLINE.finditer(text):
+        for inline in INLINE.finditer(text):
             self._add_plain(text[end : inline.start()])
             self.add_word(Pronounced("".join(inline[1].split()), parse_ipa(inline[1])))
             end = inline.end()

@@ -17,7 +17,9 @@ LONGEST_CHARACTERS = 300
 MOST_WORDS = 60
 """Words at which a sentence is cut by force."""
 
-_LONGEST_PIECE = 2000
+LONGEST_PIECE = 2000
+"""Characters without the end of a sentence above which a text is cut before it is normalised."""
+
 _STOP = re.compile(
     rf"(?<![.!?])(?P<stop>[.!?]++)(?P<closing>[\"')\]]*+)(?=[\s{SIGN_MARK}{WORD_MARK}]|$)"
     rf"|{PARAGRAPH}"
@@ -52,27 +54,31 @@ class Piece:
     whole: bool = True
 
 
-def split(text: str) -> Iterator[Piece]:
+def split(text: str, *, whole: bool = True) -> Iterator[Piece]:
     """Sentences of a clean text, lazily; each has something to speak.
 
     Marks of silent signs that follow the last sentence are part of it.
+
+    Args:
+        text: with its marks.
+        whole: whether a sentence ends with the text.
     """
     silent: list[str] = []  # signs before the first words
     last: list[str] = []
-    whole = True
-    for piece in _split(text):
+    last_whole = True
+    for piece in _split(text, whole):
         if not _SPOKEN.search(piece.text):
             (last or silent).append(_SIGNS.sub("", piece.text))
             continue
         if last:
-            yield Piece("".join(last), whole)
-        last, whole = [*silent, piece.text], piece.whole
+            yield Piece("".join(last), last_whole)
+        last, last_whole = [*silent, piece.text], piece.whole
         silent = []
     if last:
-        yield Piece("".join(last), whole)
+        yield Piece("".join(last), last_whole)
 
 
-def _split(text: str) -> Iterator[Piece]:
+def _split(text: str, whole: bool) -> Iterator[Piece]:
     start = 0
     for stop in _STOP.finditer(text):
         yield from (cut := _cut(text, start, stop.start()))
@@ -84,17 +90,15 @@ def _split(text: str) -> Iterator[Piece]:
             yield Piece(text[start : stop.end()])
             start = stop.end()
     yield from (cut := _cut(text, start, len(text)))
-    yield Piece(text[start + sum(len(piece.text) for piece in cut) :])
+    yield Piece(text[start + sum(len(piece.text) for piece in cut) :], whole)
 
 
 def _cut(text: str, start: int, end: int) -> list[Piece]:
     """Pieces to cut from the start until the rest up to ``end`` is short enough."""
     pieces = []
-    while end - start > _LONGEST_PIECE:
-        longest = start + _LONGEST_PIECE
-        places = [
-            place.end() for place in _CUT.finditer(text, start + _LONGEST_PIECE // 2, longest)
-        ]
+    while end - start > LONGEST_PIECE:
+        longest = start + LONGEST_PIECE
+        places = [place.end() for place in _CUT.finditer(text, start + LONGEST_PIECE // 2, longest)]
         cut = places[-1] if places else longest
         pieces.append(Piece(text[start:cut], whole=False))
         start = cut

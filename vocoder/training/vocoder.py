@@ -75,7 +75,7 @@ class VocoderTask:
                     f"{folder}: {name} has shape {found}, the model needs {tuple(tensor.shape)}"
                 )
         self.model.load_state_dict(given)
-        logger.info("starting from voice %s, weights %s", start.id, start.digest[:16])
+        logger.info("starting from voice %s, %s", start.id, start.digest[:16])
 
     def batch(self, step: int, size: int, rank: int) -> Batch:
         """Segments of recordings."""

@@ -1,13 +1,15 @@
 """From features to what the sample loop is conditioned on. All of it runs outside that loop."""
 
 import math
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.config import ModelConfig
+from vocoder.stacks import PackedModules, weights_of
 from vocoder.wavenet.linear_prediction import LinearPrediction, predict_from_mel
 
 
@@ -37,6 +39,9 @@ def pad_frames(features: Tensor, margin: int) -> Tensor:
     index = torch.arange(-margin, features.shape[-1] + margin, device=features.device)
     return features[..., index.clamp(0, features.shape[-1] - 1)]
 
+
+LEAK = 0.4
+"""Slope below zero of what is upsampled."""
 
 MEL_CENTRE, MEL_SPREAD = -13.0, 4.0
 """Log mel power of speech at -24 dBFS lies about here; networks see it near unit range."""
@@ -69,17 +74,36 @@ class LocalConditioning(nn.Module):
         """Margined features (B, C, F + 2 margin) -> local conditioning (B, N, channels)."""
         if self.config.conditioning.kind == "mel":
             features = (features - MEL_CENTRE) / MEL_SPREAD
+        native = self._native(features)
+        return self._layers(features) if native is None else self._run(native, features)
+
+    def _layers(self, features: Tensor) -> Tensor:
         x = F.relu(self.input(features))
         for conv, mix in zip(self.encoder, self.mix, strict=True):
             x = x[..., 1:-1] + mix(F.relu(conv(x)))
         x = self.output(x)
         for conv, scale in zip(self.upsample, self.config.conditioning.upsample, strict=True):
             # An output is whole where its element and both neighbours were there: drop the rest.
-            x = F.leaky_relu(conv(x), 0.4)[..., 2 * scale : -2 * scale]
+            x = F.leaky_relu(conv(x), LEAK)[..., 2 * scale : -2 * scale]
         settings = self.config.conditioning
         blocks = (features.shape[-1] - 2 * settings.margin) * math.prod(settings.upsample)
         surplus = (x.shape[-1] - blocks) // 2
         return x[..., surplus : surplus + blocks].transpose(1, 2)
+
+    def _native(self, features: Tensor) -> Any | None:
+        on_cpu = features.device.type == "cpu" and features.dtype == torch.float32
+        single = len(self.config.conditioning.upsample) == 1
+        if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or not (on_cpu and single):
+            return None
+        return _packed.get(self)
+
+    def _run(self, native: Any, features: Tensor) -> Tensor:
+        settings = self.config.conditioning
+        frames = features.shape[-1] - 2 * settings.margin
+        out = torch.empty(len(features), frames, settings.channels * settings.upsample[0])
+        for row, given in zip(out, features.detach(), strict=True):
+            native.run(given.T.contiguous().numpy(), row.numpy())
+        return out.unflatten(2, (-1, settings.channels)).flatten(1, 2)
 
     def predict(self, mel: Tensor) -> LinearPrediction | None:
         """The linear prediction of each frame, held for the frame's blocks."""
@@ -91,3 +115,25 @@ class LocalConditioning(nn.Module):
         blocks = self.config.features.hop_length // self.config.hold
         prediction = predict_from_mel(frames, self.config.features, settings)
         return LinearPrediction(*(part.repeat_interleave(blocks, dim=1) for part in prediction))
+
+
+def _pack(source: LocalConditioning, library: ModuleType, instructions: str) -> Any:
+    stack = library.Stack(
+        inputs=source.config.feature_channels, same=False, format="fp32", instructions=instructions
+    )
+    stack.convolve(kernel=weights_of(source.input), activation="rectify")
+    for conv, mix in zip(source.encoder, source.mix, strict=True):
+        stack.residual(
+            norm=None, kernel=weights_of(conv), activation="rectify", mix=weights_of(mix)
+        )
+    stack.convolve(kernel=weights_of(source.output))
+    # A frame's outputs come from it and its neighbours: three taps, all outputs side by side.
+    (upsample,) = source.upsample
+    weight, bias = weights_of(upsample)
+    (scale,) = source.config.conditioning.upsample
+    taps = weight.unflatten(2, (3, scale)).flip(2).permute(3, 1, 0, 2).flatten(0, 1)
+    stack.convolve(kernel=(taps.contiguous(), bias.repeat(scale)), activation="rectify", slope=LEAK)
+    return stack
+
+
+_packed: PackedModules[LocalConditioning, Any] = PackedModules(_pack)

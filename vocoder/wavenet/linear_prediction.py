@@ -7,15 +7,18 @@ Fourier transform the autocorrelation, and the Levinson-Durbin recursion the coe
 units of the expected excitation, so silence and a shout look alike to the network. And the order
 may exceed a pitch period: the lower mel bands resolve the harmonics, so a long predictor carries
 the fundamental frequency into the sample loop.
+
+Native code does the same on the CPU, frame by frame, where the FFT's length is a power of two.
 """
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from vocoder import native
 from vocoder.config import FeatureConfig, LinearPredictionConfig
 from vocoder.features import mel_filterbank
 
@@ -72,6 +75,23 @@ def levinson_durbin(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Coefficients a_1 to a_order (..., order) and the prediction error's power (...).
     """
+    library = _library(autocorrelation)
+    if library is None or autocorrelation.dtype != torch.float64:
+        return reference_levinson_durbin(autocorrelation)
+    lags = autocorrelation.reshape(-1, autocorrelation.shape[-1]).contiguous()
+    coefficients, error = torch.empty_like(lags[:, 1:]), torch.empty_like(lags[:, 0])
+    library.levinson_durbin(
+        lags=lags,
+        coefficients=coefficients,
+        error=error,
+        instructions=native.instruction_set(library),
+    )
+    shape = autocorrelation.shape[:-1]
+    return coefficients.reshape(*shape, -1), error.reshape(shape)
+
+
+def reference_levinson_durbin(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
+    """What :func:`levinson_durbin` gives, in plain PyTorch for any device and type."""
     order = autocorrelation.shape[-1] - 1
     # Lags first, so that the slices below are contiguous.
     lags = autocorrelation.movedim(-1, 0).contiguous()
@@ -87,24 +107,78 @@ def levinson_durbin(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
     return coefficients.movedim(0, -1), error
 
 
-@torch.no_grad()
 def predict_from_mel(
     mel: Tensor, features: FeatureConfig, config: LinearPredictionConfig
 ) -> LinearPrediction:
     """The predictor of each column of a log-mel spectrogram (B, n_mels, N)."""
+    library = _library(mel)
+    if library is None or not _has_transform(features, config):
+        return reference_predict_from_mel(mel, features, config)
+    predictor = _predictor(features, config, native.instruction_set(library))
+    rows, _, frames = mel.shape
+    prediction = LinearPrediction(
+        torch.empty(rows, frames, config.order),
+        torch.empty(rows, frames),
+        torch.empty(rows, frames),
+    )
+    for row in range(rows):
+        coefficients, gain, level = (part[row] for part in prediction)
+        predictor.predict(
+            mel=mel[row].detach().float().contiguous(),
+            coefficients=coefficients,
+            gain=gain,
+            level=level,
+        )
+    return prediction
+
+
+@torch.no_grad()
+def reference_predict_from_mel(
+    mel: Tensor, features: FeatureConfig, config: LinearPredictionConfig
+) -> LinearPrediction:
+    """What :func:`predict_from_mel` gives, in plain PyTorch for any device and FFT."""
     interpolation = spectrum_matrix(features).to(mel.device)
-    log_area = mel_filterbank(features).double().sum(dim=0).log().to(mel.device)
     transform = _autocorrelation_matrix(features.n_fft, config.order).to(mel.device)
-    log_band_power = mel.double().transpose(-1, -2) - log_area
+    log_band_power = mel.double().transpose(-1, -2) - _log_area(features).to(mel.device)
     power = (log_band_power @ interpolation).exp()
-    autocorrelation = power @ transform
-    lags = torch.arange(config.order + 1, dtype=torch.float64, device=mel.device)
-    spread = 2 * math.pi * config.lag_window_hz / features.sample_rate_hz
-    autocorrelation = autocorrelation * (-0.5 * (spread * lags).square()).exp()
-    autocorrelation[..., 0] *= 1 + config.noise_floor
-    coefficients, error = levinson_durbin(autocorrelation)
+    autocorrelation = (power @ transform) * _lag_window(features, config).to(mel.device)
+    coefficients, error = reference_levinson_durbin(autocorrelation)
     return LinearPrediction(
         coefficients.float(), error.sqrt().float(), autocorrelation[..., 0].sqrt().float()
+    )
+
+
+def _log_area(features: FeatureConfig) -> Tensor:
+    """Logarithm of each filter's sum (n_mels,)."""
+    return mel_filterbank(features).double().sum(dim=0).log()
+
+
+def _lag_window(features: FeatureConfig, config: LinearPredictionConfig) -> Tensor:
+    """What each lag of the autocorrelation is multiplied with (order + 1,)."""
+    lags = torch.arange(config.order + 1, dtype=torch.float64)
+    spread = 2 * math.pi * config.lag_window_hz / features.sample_rate_hz
+    window = (-0.5 * (spread * lags).square()).exp()
+    window[0] *= 1 + config.noise_floor
+    return window
+
+
+def _library(tensor: Tensor) -> Any:
+    return native.find() if tensor.device.type == "cpu" else None
+
+
+def _has_transform(features: FeatureConfig, config: LinearPredictionConfig) -> bool:
+    return native.transforms(features.n_fft) and config.order < features.n_fft
+
+
+@functools.lru_cache(maxsize=16)
+def _predictor(features: FeatureConfig, config: LinearPredictionConfig, instructions: str) -> Any:
+    return native.load().Predictor(
+        n_fft=features.n_fft,
+        filters=mel_filterbank(features).double().contiguous(),
+        interpolation=spectrum_matrix(features).contiguous(),
+        log_area=_log_area(features),
+        lag_window=_lag_window(features, config),
+        instructions=instructions,
     )
 
 

@@ -16,6 +16,7 @@
 
 #include "blocks.hpp"
 #include "build.hpp"
+#include "instruction_sets.hpp"
 
 namespace {
 long allocations = 0;

@@ -9,7 +9,8 @@ from conftest import CONFIGS, random_model
 from generating import condition, noise
 
 from vocoder.generation.cpu import engine as cpu
-from vocoder.generation.cpu.engine import CpuEngine, load_native
+from vocoder.generation.cpu.engine import CpuEngine
+from vocoder.native import load as load_native
 
 
 def shape_and_weights(name: str = "logistics") -> dict[str, Any]:

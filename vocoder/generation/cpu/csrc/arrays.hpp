@@ -51,7 +51,8 @@ auto* checked(const Array& array, const std::string& name, const Shape& shape,
   if (array.size())
     for (std::size_t i = found.size(); i-- > (row_stride ? 1u : 0u); stride *= found[i])
       if (found[i] > 1 && array.stride(i) != stride) refuse("it is not contiguous");
-  if (row_stride && found[0] > 1 && *row_stride < stride) refuse("its rows overlap");
+  if (row_stride && array.size() && found[0] > 1 && *row_stride < stride)
+    refuse("its rows overlap");
   if constexpr (std::is_same_v<Array, Readable>)
     return static_cast<const T*>(array.data());
   else

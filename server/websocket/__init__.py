@@ -1,0 +1,1 @@
+"""Speech over WebSockets: our own protocol, and Deepgram's."""

@@ -1,0 +1,192 @@
+"""What clients send over a WebSocket: JSON messages, each of one type, unknown keys refused."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
+
+from server.errors import Refusal
+from server.schemas import Ipa, Name, Rate, Seed, Word
+from vocoder.speech import PITCHES, SPEEDS
+
+Encoding = Literal["linear16", "mulaw", "alaw"]
+
+LONGEST_CONTEXT_ID = 128
+
+ContextId = Annotated[str, Field(min_length=1, max_length=LONGEST_CONTEXT_ID)]
+
+
+class Options(BaseModel):
+    """How a context sounds. All of it can be left out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Name | None = None
+    voice: Name | None = None
+    speaker: Name | None = None
+    seed: Seed | None = None
+    speed: float = Field(1.0, ge=SPEEDS[0], le=SPEEDS[1])
+    pitch: float = Field(0.0, ge=PITCHES[0], le=PITCHES[1])
+    encoding: Encoding = "linear16"
+    sample_rate: Rate | None = None
+    timings: bool = False
+    engine: Name | None = None
+
+
+class Message(BaseModel):
+    """What all messages have."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    context_id: ContextId | None = None
+
+
+class Opening(Message, Options):
+    """A message that may begin a context, and then say how it sounds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    def options(self, defaults: Options) -> Options:
+        """The defaults, with what the message says in their place."""
+        given = {key: getattr(self, key) for key in self.overrides}
+        return defaults.model_copy(update=given)
+
+    @property
+    def overrides(self) -> list[str]:
+        """What the message says of how the context sounds."""
+        return [key for key in Options.model_fields if key in self.model_fields_set]
+
+
+class Speak(Opening):
+    """Text in any pieces."""
+
+    type: Literal["Speak"]
+    text: str
+    lexicon: dict[Word, Ipa] | None = Field(None, max_length=1000)
+
+
+class Start(Opening):
+    """Features are to follow, as binary messages or as ``Features``."""
+
+    type: Literal["Start"]
+    input: Literal["features"]
+    features: dict[str, str | int | float] | None = None
+
+
+class FeatureFrames(Message):
+    """Frames of features, each of as many values as there are bands."""
+
+    type: Literal["Features"]
+    mel: Annotated[list[Annotated[list[float], FailFast()]], FailFast()]
+
+
+class Flush(Message):
+    """Speak all that is there: the turn ends."""
+
+    type: Literal["Flush"]
+
+
+class Clear(Message):
+    """Drop what has not been sent."""
+
+    type: Literal["Clear"]
+
+
+class Cancel(Message):
+    """Drop what has not been sent, and end the context."""
+
+    type: Literal["Cancel"]
+
+
+class Close(Message):
+    """Speak all that is there, then close."""
+
+    type: Literal["Close"]
+
+
+ClientMessage = Speak | Start | FeatureFrames | Flush | Clear | Cancel | Close
+_MODELS: dict[str, type[Message]] = {
+    "Speak": Speak,
+    "Start": Start,
+    "Features": FeatureFrames,
+    "Flush": Flush,
+    "Clear": Clear,
+    "Cancel": Cancel,
+    "Close": Close,
+}
+_PARSER: TypeAdapter[ClientMessage] = TypeAdapter(
+    Annotated[ClientMessage, Field(discriminator="type")]
+)
+
+
+def parse(text: str) -> ClientMessage:
+    """A message.
+
+    Raises:
+        Refusal: it is none; says what would be right.
+    """
+    try:
+        return _PARSER.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise _refusal(first["type"], first["loc"], first["msg"]) from None
+
+
+def _refusal(kind: str, loc: tuple[int | str, ...], detail: str) -> Refusal:
+    if kind == "json_invalid":
+        reason = detail.removeprefix("Invalid JSON: ")
+        return Refusal(400, f"the message is not JSON: {reason}", code="invalid_json")
+    if not loc:
+        known = ", ".join(_MODELS)
+        message = f'a message is a JSON object whose "type" is one of {known}'
+        return Refusal(422, message, code="invalid_message", param="type")
+    name, *fields = loc
+    if not fields:
+        return Refusal(422, f"{name}: {detail}", code="invalid_message")
+    param = str(fields[0])[:64]
+    if kind == "extra_forbidden":
+        known = ", ".join(key for key in _MODELS[str(name)].model_fields if key != "type")
+        message = f"key {param!r} of {name} is unknown: known are {known}"
+        return Refusal(422, message, code="unknown_parameter", param=param)
+    place = param + "".join(f"[{part}]" for part in fields[1:] if isinstance(part, int))
+    return Refusal(422, f"{name}: {place}: {detail}", code="invalid_message", param=param)
+
+
+def parse_query(items: list[tuple[str, str]]) -> Options:
+    """The query's options.
+
+    Raises:
+        Refusal: 422, one is unknown, out of range or given twice.
+    """
+    given: dict[str, Any] = {}
+    for key, value in items:
+        if key in given:
+            raise Refusal(
+                422,
+                f"query parameter {key[:64]!r} is given twice: give it once",
+                code="invalid_request",
+                param=key[:64],
+            )
+        given[key] = value
+    return options_of(given, Options)
+
+
+def options_of(given: dict[str, Any], model: type[Options]) -> Options:
+    """The options of a query.
+
+    Raises:
+        Refusal: 422, one is unknown or out of range.
+    """
+    for key in ("sample_rate", "seed"):
+        if str(given.get(key, "")).isdecimal():
+            given[key] = int(given[key])
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        param = str(first["loc"][0])[:64]
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(model.model_fields)
+            message = f"query parameter {param!r} is unknown: known are {known}"
+            raise Refusal(422, message, code="unknown_parameter", param=param) from None
+        message = f"query parameter {param}: {first['msg']}"
+        raise Refusal(422, message, code="invalid_request", param=param) from None

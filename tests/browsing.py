@@ -1,0 +1,156 @@
+"""For the page's tests: Chromium, a visit that notes what goes wrong, what is heard and drawn."""
+
+import base64
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+PATIENCE_S = 60.0
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+LOUDNESS = """() => {
+    const { analyser } = window.vocoderPage;
+    if (!analyser) return 0;
+    const samples = new Float32Array(analyser.fftSize);
+    analyser.getFloatTimeDomainData(samples);
+    return Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length);
+}"""
+
+COLOURS = """([canvas, top, bottom]) => {
+    // Read from a copy, or the browser advises to keep the page's own canvas in slow memory.
+    const { width, height } = canvas;
+    const first = Math.round(top * height);
+    const rows = Math.round(bottom * height) - first;
+    const context = new OffscreenCanvas(width, height).getContext("2d");
+    context.drawImage(canvas, 0, 0);
+    const { data } = context.getImageData(60, first, width - 90, rows);
+    return new Set(new Uint32Array(data.buffer)).size;
+}"""
+
+DROP = """([name, type, data]) => {
+    const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([bytes], name, { type }));
+    for (const kind of ["dragenter", "dragover", "drop"]) {
+        const event = new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true });
+        document.querySelector("h1").dispatchEvent(event);
+    }
+}"""
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Any]:
+    """Playwright's handle of a headless Chromium with a profile of its own."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Visit:
+    """A page of the server in a browser.
+
+    Attributes:
+        page: playwright's.
+        origin: of the server.
+        complaints: what the page's console and its scripts have complained of.
+        elsewhere: addresses of other servers that it has asked for something.
+    """
+
+    page: Any
+    origin: str
+    complaints: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+
+    def until(self, what: str, patience_s: float = PATIENCE_S) -> None:
+        """Wait until a JavaScript expression is true; playwright's way needs eval, which is off."""
+        end = time.monotonic() + patience_s
+        while not self.page.evaluate(f"() => Boolean({what})"):
+            assert time.monotonic() < end, f"{what}; the page shows {self.page.inner_text('body')}"
+            self.page.wait_for_timeout(20)
+
+    def until_position(self, seconds: float) -> None:
+        """Wait until so much of the track has been heard."""
+        self.until(f"window.vocoderPage.player.position > {seconds}")
+
+    def until_quiet(self) -> None:
+        """Wait until nothing plays, nor sounds any more."""
+        self.until("!window.vocoderPage.player.track")
+        self.page.wait_for_timeout(150)
+
+    def hear(self, seconds: float) -> list[float]:
+        """Loudness (root mean square) of what is played, several times a second."""
+        end, heard = time.monotonic() + seconds, [self.page.evaluate(LOUDNESS)]
+        while time.monotonic() < end:
+            self.page.wait_for_timeout(40)
+            heard.append(self.page.evaluate(LOUDNESS))
+        return heard
+
+    def colours(self, canvas: str, top: float, bottom: float) -> int:
+        """How many colours there are between two heights of a canvas, in parts of it."""
+        element = self.page.query_selector(canvas)
+        return int(self.page.evaluate(COLOURS, [element, top, bottom]))
+
+    def drop(self, name: str, kind: str, data: bytes) -> None:
+        """Drop a file onto the page."""
+        self.page.evaluate(DROP, [name, kind, base64.b64encode(data).decode()])
+
+    def text(self, selector: str) -> str:
+        """What an element says."""
+        return str(self.page.inner_text(selector))
+
+
+@contextlib.contextmanager
+def visit(browser: Any, port: int, script: str = "", **context: Any) -> Iterator[Visit]:
+    """The server's page in a context of its own, when it has listed the voices.
+
+    Args:
+        browser: see :func:`chromium`.
+        port: the server's, on this machine.
+        script: JavaScript to run before the page's own.
+        context: options of playwright's context.
+    """
+    with contextlib.closing(browser.new_context(**context)) as opened:
+        page = opened.new_page()
+        visited = Visit(page, f"http://127.0.0.1:{port}")
+        page.on("console", lambda said: _note(visited, said))
+        page.on("pageerror", lambda error: visited.complaints.append(str(error)))
+        page.on("request", lambda request: _check(visited, request.url))
+        page.on("websocket", lambda socket: _check(visited, socket.url.replace("ws", "http", 1)))
+        if script:
+            page.add_init_script(script)
+        page.goto(visited.origin)
+        visited.until("window.vocoderPage")
+        yield visited
+
+
+def _note(visited: Visit, said: Any) -> None:
+    if said.type in ("error", "warning"):
+        visited.complaints.append(said.text)
+
+
+def _check(visited: Visit, url: str) -> None:
+    if not url.startswith((f"{visited.origin}/", f"blob:{visited.origin}/")):
+        visited.elsewhere.append(url)

@@ -1,0 +1,85 @@
+"""For tests of keys: a file of them, a clock that stands, and an application behind them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request, WebSocket
+from starlette.middleware import Middleware
+
+from server import errors, keys, limits
+from server.authentication import Authentication
+from server.keys import Keyring
+from server.middleware import RequestContext
+
+
+class KeyFile:
+    """A file of keys, whose entries and secrets can be asked for by name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: dict[str, str] = {}
+
+    def add(self, name: str, **limits: int) -> str:
+        secret, entry = keys.new(name, **limits)
+        self.entries[name] = entry.to_toml()
+        self.write()
+        return secret
+
+    def write(self) -> None:
+        self.path.write_text("\n".join(self.entries.values()))
+
+
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock for limits and for looks at the file: its one number is the time."""
+    now = [1000.0]
+    for module in (limits, keys):
+        monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    return now
+
+
+def application(keyring: Keyring | None, *, metrics_open: bool = False) -> FastAPI:
+    """An application that says who asks, and charges for what is spoken."""
+    app = FastAPI(
+        middleware=[
+            Middleware(RequestContext),
+            Middleware(Authentication, keyring=keyring, metrics_open=metrics_open),
+        ],
+        docs_url=None,
+    )
+    errors.install(app)
+
+    @app.get("/")
+    @app.get("/web/{name}")
+    @app.get("/healthz")
+    @app.get("/readyz")
+    @app.get("/docs")
+    @app.get("/docs/assets/a.js")
+    @app.get("/metrics")
+    @app.get("/v1/models")
+    @app.get("/webs")
+    @app.get("/docsx")
+    async def ask(request: Request) -> dict[str, Any]:
+        return {"name": request.state.key.name}
+
+    @app.post("/v1/speak")
+    async def speak(request: Request, characters: int) -> None:
+        request.state.key.charge(characters)
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError
+
+    @app.websocket("/socket")
+    @app.websocket("/")
+    async def socket(connection: WebSocket) -> None:
+        await connection.accept(connection.state.subprotocol)
+        await connection.send_text(str(connection.state.key.name))
+        await connection.receive_text()
+
+    return app
+
+
+def bearer(secret: str) -> dict[str, str]:
+    """The header that a key goes into."""
+    return {"authorization": f"Bearer {secret}"}

@@ -1,0 +1,181 @@
+"""One listener on a WebSocket: it speaks, hears, and watches the play clock."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import safe_open
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from .playing import PlayClock
+from .server import Server
+from .texts import talk
+
+SAMPLE_BYTES = 2
+OUTSTANDING = 2
+"""Utterances that the server has and has not finished: the next is there before one ends."""
+
+LEAD_S = 2.0
+"""Features that a source has sent before they are needed."""
+
+PATIENCE_S = 20.0
+
+
+@dataclass
+class Heard:
+    """What one listener heard.
+
+    Attributes:
+        clock: of its player; None where it heard nothing.
+        first_audio_s: from its first text or features to its first audio.
+        refused_s: how long the refusal took, where it was refused.
+        error: what went wrong, where something did.
+        turns: utterances that were spoken to their end.
+    """
+
+    clock: PlayClock | None = None
+    first_audio_s: float | None = None
+    refused_s: float | None = None
+    error: str | None = None
+    turns: int = 0
+
+
+class Source(Protocol):
+    """What a listener wants to hear."""
+
+    query: dict[str, object]
+
+    async def begin(self, socket: ClientConnection) -> None:
+        """Send the first of it."""
+
+    async def more(self, socket: ClientConnection, heard: Heard) -> None:
+        """Send what it is time for; called after every message."""
+
+
+@dataclass
+class Talk:
+    """Utterances without end: as one is spoken, another is sent."""
+
+    texts: Iterator[str]
+    query: dict[str, object] = field(default_factory=dict)
+    _sent: int = 0
+
+    async def begin(self, socket: ClientConnection) -> None:
+        """Send the first utterances."""
+        while self._sent < OUTSTANDING:
+            await self._say(socket)
+
+    async def more(self, socket: ClientConnection, heard: Heard) -> None:
+        """Send another where one was spoken to its end."""
+        while self._sent < heard.turns + OUTSTANDING:
+            await self._say(socket)
+
+    async def _say(self, socket: ClientConnection) -> None:
+        self._sent += 1
+        await socket.send(json.dumps({"type": "Speak", "text": next(self.texts)}))
+        await socket.send('{"type":"Flush"}')
+
+
+@dataclass
+class Recording:
+    """The features of a recording over and over, sent as they would be made: a little ahead."""
+
+    frames: npt.NDArray[np.float32]
+    frames_per_s: float
+    query: dict[str, object] = field(default_factory=dict)
+    _sent: int = 0
+    _begun: float = 0.0
+
+    @classmethod
+    def load(cls, path: Path) -> "Recording":
+        """From a feature file."""
+        with safe_open(path, framework="numpy") as file:
+            mel, settings = file.get_tensor("mel"), file.metadata()
+        rate = float(settings["sample_rate_hz"]) / float(settings["hop_length"])
+        return cls(np.ascontiguousarray(mel.T, dtype="<f4"), rate)
+
+    def again(self, **query: object) -> "Recording":
+        """The same for another listener."""
+        return Recording(self.frames, self.frames_per_s, query)
+
+    async def begin(self, socket: ClientConnection) -> None:
+        """Announce features, and send the first."""
+        await socket.send(json.dumps({"type": "Start", "input": "features"}))
+        self._begun = time.perf_counter()
+        await self._send_until(socket, LEAD_S)
+
+    async def more(self, socket: ClientConnection, heard: Heard) -> None:
+        """Send what is needed soon."""
+        await self._send_until(socket, time.perf_counter() - self._begun + LEAD_S)
+
+    async def _send_until(self, socket: ClientConnection, end_s: float) -> None:
+        end = round(end_s * self.frames_per_s)
+        while self._sent < end:
+            first = self._sent % len(self.frames)
+            part = self.frames[first : first + end - self._sent]
+            await socket.send(part.tobytes())
+            self._sent += len(part)
+
+
+def talking(number: int, voice: str | None) -> Talk:
+    """What listener ``number`` wants to hear: its own texts."""
+    return Talk(talk(number), {"seed": number, "voice": voice})
+
+
+async def listen(server: Server, source: Source, until: float, buffer_s: float) -> Heard:
+    """Listen to ``source`` until ``until`` (``time.perf_counter``), and say what was heard."""
+    heard, asked = Heard(), time.perf_counter()
+    try:
+        async with server.socket(**source.query) as socket:
+            await _hear(socket, source, heard, until, buffer_s)
+    except InvalidStatus as error:
+        if error.response.status_code == 429:
+            heard.refused_s = time.perf_counter() - asked
+        else:
+            heard.error = f"refused with {error.response.status_code}"
+    except (OSError, ConnectionClosed, TimeoutError) as error:
+        heard.error = f"{type(error).__name__}: {error}"
+    return heard
+
+
+async def _hear(
+    socket: ClientConnection, source: Source, heard: Heard, until: float, buffer_s: float
+) -> None:
+    asked = time.perf_counter()
+    await source.begin(socket)
+    loop = asyncio.get_running_loop()
+    rate_hz = 0
+    try:
+        # What should have come by then is missed below; a little more patience for the last chunk.
+        async with asyncio.timeout_at(loop.time() + max(0.0, until - asked)):
+            async for message in socket:
+                now = time.perf_counter()
+                if isinstance(message, bytes):
+                    if heard.clock is None:
+                        heard.first_audio_s = now - asked
+                        heard.clock = PlayClock(SAMPLE_BYTES * rate_hz, buffer_s)
+                    heard.clock.hear(len(message), now)
+                else:
+                    event = json.loads(message)
+                    if event["type"] == "Metadata":
+                        rate_hz = event["sample_rate"]
+                    elif event["type"] == "Flushed":
+                        heard.turns += 1
+                    elif event["type"] == "Error":
+                        heard.error = event["error"]["message"]
+                        return
+                await source.more(socket, heard)
+            heard.error = f"the server closed with {socket.close_code}"
+    except TimeoutError:
+        now = time.perf_counter()
+        if heard.clock is not None:
+            heard.clock.miss(now)
+        elif now - asked > PATIENCE_S:
+            heard.error = f"nothing was heard for {now - asked:.0f} s"

@@ -1,0 +1,130 @@
+"""The tools of ``tests/load``, small: the same bytes under load, nothing left, nothing late."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from load import identity, unread, vanish
+from load.listeners import Load
+from load.listening import Recording, talking
+from load.playing import PlayClock, quantile
+from load.server import Server
+from serving import features_of, live
+
+from server.app import create_app
+from server.settings import ServerSettings
+from vocoder.features import serialize
+from vocoder.synthesizer import Synthesizer
+
+SEATS = 6
+BUFFER_S = 1.0
+"""Of the players: client, server and pytest share a process here, which a busy machine stops."""
+
+
+@pytest.fixture(scope="module")
+def server(voices_dir: Path, synthesizer: Synthesizer) -> Iterator[Server]:
+    settings = ServerSettings(voices_dir=voices_dir, max_streams=SEATS)
+    with live(create_app(settings, synthesizer)) as port:
+        yield Server(f"http://127.0.0.1:{port}")
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("features") / "mel.safetensors"
+    path.write_bytes(serialize(features_of(150)))
+    return path
+
+
+def load_on(server: Server, seconds: float, **more: float) -> Load:
+    return Load(
+        server,
+        lambda number: talking(number, None),
+        seconds,
+        ramp_s=0.2,
+        buffer_s=BUFFER_S,
+        conversation_s=more.get("conversation_s", 0.0),
+    )
+
+
+def test_a_chunk_is_late_when_the_audio_before_it_has_been_played() -> None:
+    clock = PlayClock(bytes_per_s=100)
+    clock.hear(50, now=10.0)  # Plays until 10.5,
+    clock.hear(50, now=10.5)  # just in time, until 11,
+    assert (clock.late, clock.worst_s) == (0, 0.0)
+    clock.hear(50, now=11.2)  # a stall, so until 11.7.
+    assert (clock.late, clock.worst_s) == (1, pytest.approx(0.2))
+    clock.hear(50, now=11.6)
+    assert clock.late == 1
+    clock.miss(now=12.0)
+    assert clock.late == 1
+    clock.miss(now=12.9)
+    assert (clock.late, clock.worst_s) == (2, pytest.approx(0.7))
+    assert (clock.chunks, clock.audio_s) == (4, 2.0)
+
+
+def test_a_player_that_waits_forgives_as_much() -> None:
+    clock = PlayClock(bytes_per_s=100, buffer_s=0.3)
+    clock.hear(50, now=0.0)
+    clock.hear(50, now=0.75)
+    assert (clock.late, clock.worst_s) == (0, pytest.approx(-0.05))
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.0, 1), (0.25, 1), (0.5, 2), (0.51, 3), (0.95, 4), (1.0, 4)]
+)
+def test_a_quantile_is_one_of_the_values(share: float, expected: float) -> None:
+    assert quantile([4, 1, 3, 2], share) == expected
+    assert quantile([], share) is None
+
+
+def test_every_way_gives_the_same_sound_alone_and_under_load(
+    server: Server, recording: Path
+) -> None:
+    outcomes = asyncio.run(identity.tried(server, None, recording, SEATS - 1))
+    assert identity.differences(outcomes) == []
+    assert len(outcomes) == 17
+    assert all(len(outcome.alone) > 5000 for outcome in outcomes)
+
+
+def test_a_difference_is_found() -> None:
+    async def ask() -> bytes:
+        return b""
+
+    def outcome(name: str, alone: bytes, loaded: bytes) -> identity.Outcome:
+        return identity.Outcome(identity.Way(name, "text", "pcm", True, ask), alone, loaded)
+
+    outcomes = [outcome("a", b"12", b"12"), outcome("b", b"12", b"13"), outcome("c", b"1", b"1")]
+    assert identity.differences(outcomes) == ["b differs under load", "c differs from a"]
+
+
+def test_listeners_are_on_time_and_those_beyond_are_refused(server: Server) -> None:
+    run = asyncio.run(load_on(server, 3.0, conversation_s=1.0).run(SEATS - 1, knocking=3))
+    assert run.errors == []
+    assert (run.late, run.silent) == (0, 0)
+    assert run.refused.count > 0
+    assert run.first_audio.count >= SEATS
+
+
+def test_features_are_heard_while_they_are_sent(server: Server, recording: Path) -> None:
+    source = Recording.load(recording)
+    load = Load(server, lambda seed: source.again(seed=seed), 3.0, 0.2, BUFFER_S, 0.0)
+    run = asyncio.run(load.run(2))
+    assert run.errors == []
+    assert run.late == 0
+    assert run.audio_s > 2 * 3.0
+
+
+def test_clients_that_vanish_leave_nothing(server: Server) -> None:
+    left = asyncio.run(vanish.come_and_vanish(server, 48, os.getpid()))
+    assert (left.streams, left.rows) == (0, 0)
+    assert left.nothing, left
+    assert left.answers == {"vanished": 48}
+    assert sum(left.releases.values()) > 0
+
+
+def test_a_client_that_reads_nothing_costs_others_nothing(server: Server) -> None:
+    alone, beside = asyncio.run(unread.compare(server, 2.0, 3))
+    for run in (alone, beside):
+        assert (run.late, run.errors, run.admitted) == (0, [], 3)
