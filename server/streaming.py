@@ -137,6 +137,7 @@ class Listener:
     def _finish(self) -> None:
         if not self._over:
             self._over = True
+            self._ticket = None  # The stream knows its listener: both would wait for the collector.
             metrics.STREAMS.dec()
             self._place.leave()
 

@@ -21,15 +21,18 @@ ARGUMENTS = [
     "--autoplay-policy=no-user-gesture-required",
 ]
 PATIENCE_S = 60.0
+LEAST_LOUDNESS = 0.01
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
-LOUDNESS = """() => {
-    const { analyser } = window.vocoderPage;
-    if (!analyser) return 0;
+LISTEN = """window.loudest = 0;
+setInterval(() => {
+    const analyser = window.vocoderPage?.analyser;
+    if (!analyser) return;
     const samples = new Float32Array(analyser.fftSize);
     analyser.getFloatTimeDomainData(samples);
-    return Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length);
-}"""
+    const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
+    window.loudest = Math.max(window.loudest, Math.sqrt(power));
+}, 20);"""
 
 COLOURS = """([canvas, top, bottom]) => {
     // Read from a copy, or the browser advises to keep the page's own canvas in slow memory.
@@ -100,13 +103,16 @@ class Visit:
         self.until("!window.vocoderPage.player.track")
         self.page.wait_for_timeout(150)
 
-    def hear(self, seconds: float) -> list[float]:
-        """Loudness (root mean square) of what is played, several times a second."""
-        end, heard = time.monotonic() + seconds, [self.page.evaluate(LOUDNESS)]
-        while time.monotonic() < end:
-            self.page.wait_for_timeout(40)
-            heard.append(self.page.evaluate(LOUDNESS))
-        return heard
+    def until_heard(self) -> None:
+        """Wait until something sounds, by what the page's AnalyserNode sees."""
+        self.page.evaluate("() => { window.loudest = 0; }")
+        self.until(f"window.loudest > {LEAST_LOUDNESS}")
+
+    def loudest(self, seconds: float) -> float:
+        """The greatest loudness (root mean square) within a time."""
+        self.page.evaluate("() => { window.loudest = 0; }")
+        self.page.wait_for_timeout(1000 * seconds)
+        return float(self.page.evaluate("() => window.loudest"))
 
     def colours(self, canvas: str, top: float, bottom: float) -> int:
         """How many colours there are between two heights of a canvas, in parts of it."""
@@ -139,8 +145,7 @@ def visit(browser: Any, port: int, script: str = "", **context: Any) -> Iterator
         page.on("pageerror", lambda error: visited.complaints.append(str(error)))
         page.on("request", lambda request: _check(visited, request.url))
         page.on("websocket", lambda socket: _check(visited, socket.url.replace("ws", "http", 1)))
-        if script:
-            page.add_init_script(script)
+        page.add_init_script(f"{LISTEN}\n{script}")
         page.goto(visited.origin)
         visited.until("window.vocoderPage")
         yield visited

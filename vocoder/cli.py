@@ -300,7 +300,12 @@ def evaluate(
 
 @app.command()
 def bench(
-    preset: Annotated[str, typer.Option(help="Preset of the model.")] = "small",
+    preset: Annotated[
+        str | None, typer.Option(help="Preset of the model; small if left out.")
+    ] = None,
+    voice: Annotated[
+        str | None, typer.Option("--voice", help="A voice's own weights instead of a preset's.")
+    ] = None,
     engine: EngineOption = "auto",
     weights: WeightsOption = None,
     streams: Annotated[int, typer.Option(min=1, help="Rows at once.")] = 1,
@@ -317,17 +322,24 @@ def bench(
         typer.Option(metavar="OUT.md", help="Write a page of every preset, engine and format."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    voices_dir: VoicesOption = DEFAULT_VOICES,
 ) -> None:
     """Speed of an engine and its error against the reference, or of a training step."""
     import shlex
 
     from vocoder.bench.page import write_page
     from vocoder.bench.peer import measure_with_peer
-    from vocoder.bench.speed import Speed, measure
+    from vocoder.bench.speed import Speed, measure, measure_voice
     from vocoder.bench.training import TrainingSpeed, measure_training
+    from vocoder.voice import VoiceRegistry
 
     if sum((peer, training, page is not None)) > 1:
         raise UserError("--peer, --training and --page exclude each other")
+    if voice is not None and (preset or peer or training or page):
+        raise UserError(
+            "--voice excludes --preset, --peer, --training and --page: leave one out", param="voice"
+        )
+    preset = "small" if preset is None else preset
     if peer and streams > 1:
         raise UserError("--peer compares one stream: leave out --streams", param="streams")
     if page:
@@ -343,6 +355,13 @@ def bench(
         results = measure_with_peer(
             preset, engine, weights=weights, threads=threads, seconds=seconds
         )
+    elif voice is not None:
+        loaded = VoiceRegistry(voices_dir).get(voice)
+        results = [
+            measure_voice(
+                loaded, engine, weights=weights, streams=streams, threads=threads, seconds=seconds
+            )
+        ]
     else:
         results = [
             measure(

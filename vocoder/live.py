@@ -151,7 +151,6 @@ class LiveSynthesizer:
         with self._lock:
             for key in [key for key in self._schedulers if key[0] == voice.digest]:
                 self._retired.append(self._schedulers.pop(key))
-                self._capacities.pop(key, None)
         self.synthesizer.forget(voice)
         self._close_idle()
 

@@ -47,7 +47,8 @@ class PackedModules(Generic[Source, Packed]):
 
 
 def _state(parameters: list[nn.Parameter], instructions: str) -> object:
-    return instructions, [(p.data_ptr(), p._version) for p in parameters]
+    # Inference tensors do not count their changes; they are taken to have none.
+    return instructions, [(p.data_ptr(), 0 if p.is_inference() else p._version) for p in parameters]
 
 
 def weights_of(layer: nn.Module) -> tuple[Tensor, Tensor]:

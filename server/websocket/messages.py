@@ -1,6 +1,6 @@
 """What clients send over a WebSocket: JSON messages, each of one type, unknown keys refused."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
@@ -13,6 +13,9 @@ Encoding = Literal["linear16", "mulaw", "alaw"]
 LONGEST_CONTEXT_ID = 128
 
 ContextId = Annotated[str, Field(min_length=1, max_length=LONGEST_CONTEXT_ID)]
+
+
+OptionsModel = TypeVar("OptionsModel", bound="Options")
 
 
 class Options(BaseModel):
@@ -37,10 +40,14 @@ class Message(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+
+class ToContext(Message):
+    """A message to one context; to the one without a name where it names none."""
+
     context_id: ContextId | None = None
 
 
-class Opening(Message, Options):
+class Opening(ToContext, Options):
     """A message that may begin a context, and then say how it sounds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -72,26 +79,26 @@ class Start(Opening):
     features: dict[str, str | int | float] | None = None
 
 
-class FeatureFrames(Message):
+class FeatureFrames(ToContext):
     """Frames of features, each of as many values as there are bands."""
 
     type: Literal["Features"]
     mel: Annotated[list[Annotated[list[float], FailFast()]], FailFast()]
 
 
-class Flush(Message):
+class Flush(ToContext):
     """Speak all that is there: the turn ends."""
 
     type: Literal["Flush"]
 
 
-class Clear(Message):
+class Clear(ToContext):
     """Drop what has not been sent."""
 
     type: Literal["Clear"]
 
 
-class Cancel(Message):
+class Cancel(ToContext):
     """Drop what has not been sent, and end the context."""
 
     type: Literal["Cancel"]
@@ -151,8 +158,8 @@ def _refusal(kind: str, loc: tuple[int | str, ...], detail: str) -> Refusal:
     return Refusal(422, f"{name}: {place}: {detail}", code="invalid_message", param=param)
 
 
-def parse_query(items: list[tuple[str, str]]) -> Options:
-    """The query's options.
+def parse_query(items: list[tuple[str, str]], model: type[OptionsModel]) -> OptionsModel:
+    """The options of a query.
 
     Raises:
         Refusal: 422, one is unknown, out of range or given twice.
@@ -160,25 +167,11 @@ def parse_query(items: list[tuple[str, str]]) -> Options:
     given: dict[str, Any] = {}
     for key, value in items:
         if key in given:
-            raise Refusal(
-                422,
-                f"query parameter {key[:64]!r} is given twice: give it once",
-                code="invalid_request",
-                param=key[:64],
-            )
-        given[key] = value
-    return options_of(given, Options)
-
-
-def options_of(given: dict[str, Any], model: type[Options]) -> Options:
-    """The options of a query.
-
-    Raises:
-        Refusal: 422, one is unknown or out of range.
-    """
-    for key in ("sample_rate", "seed"):
-        if str(given.get(key, "")).isdecimal():
-            given[key] = int(given[key])
+            message = f"query parameter {key[:64]!r} is given twice: give it once"
+            raise Refusal(422, message, code="invalid_request", param=key[:64])
+        # Numbers that pydantic would not read from text.
+        number = key in ("sample_rate", "seed") and value.isdecimal() and len(value) < 30
+        given[key] = int(value) if number else value
     try:
         return model.model_validate(given)
     except ValidationError as error:

@@ -30,8 +30,6 @@ RATE = 16000
 WAVE, SPECTROGRAM = (0.1, 0.35), (0.45, 0.9)
 """Where they lie on the canvas."""
 
-LEAST_LOUDNESS = 0.01
-
 WITHOUT_SOCKETS = """window.WebSocket = class {
     constructor() { setTimeout(() => this.onclose({ code: 1006, reason: "" })); }
     close() {}
@@ -99,20 +97,19 @@ def whole(port: int, text: str, seed: int, **options: Any) -> bytes:
 
 
 def test_it_speaks_draws_and_gives_the_same_audio_as_a_file(visited: Visit, port: int) -> None:
-    assert max(visited.hear(0.1)) == 0
+    assert visited.loudest(0.1) == 0
     speak(visited, TEXT)
     visited.until_position(0.3)
-    heard = visited.hear(1.0)
-    assert max(heard) > LEAST_LOUDNESS
+    visited.until_heard()
     assert visited.page.evaluate("() => window.vocoderPage.player.track !== null")
     visited.until_position(2.2)
-    assert visited.page.locator("#transcript .now").count() == 1
+    visited.until("document.querySelectorAll('#transcript .now').length === 1")
     assert visited.colours("#picture", *WAVE) > 5
     assert visited.colours("#picture", *SPECTROGRAM) > 100
     if path := os.environ.get("VOCODER_PAGE_PICTURE"):
         save_picture(visited, Path(path))
     visited.until_quiet()
-    assert max(visited.hear(0.1)) == 0
+    assert visited.loudest(0.1) == 0
     assert visited.text("#transcript").startswith("Doctor Smith paid three dollars and fifty cents")
     assert visited.page.locator("#transcript .now").count() == 0
     wav = downloaded(visited)
@@ -153,7 +150,7 @@ def test_stop_is_heard_at_once_and_by_the_server(visited: Visit) -> None:
     visited.until_position(0.5)
     visited.page.click("#stop")
     visited.until_quiet()
-    assert max(visited.hear(0.2)) == 0
+    assert visited.loudest(0.2) == 0
     assert visited.text("#status") == "Stopped."
     length = visited.text("#length")
     visited.page.wait_for_timeout(500)
@@ -181,9 +178,9 @@ def test_playing_pauses_goes_on_and_moves(visited: Visit) -> None:
     page.click("#play")
     assert page.get_attribute("#play", "aria-label") == "Play speech"
     visited.until_quiet()
-    assert max(visited.hear(0.2)) == 0
+    assert visited.loudest(0.2) == 0
     paused = float(page.get_attribute("#picture", "aria-valuenow"))
-    assert 0.3 < paused < 3
+    assert 0.3 < paused < 6
     page.focus("#picture")
     page.keyboard.press("ArrowRight")
     assert float(page.get_attribute("#picture", "aria-valuenow")) == pytest.approx(paused + 0.5)
@@ -193,7 +190,7 @@ def test_playing_pauses_goes_on_and_moves(visited: Visit) -> None:
     page.keyboard.press("ArrowLeft")
     page.click("#play")
     assert page.get_attribute("#play", "aria-label") == "Pause speech"
-    assert max(visited.hear(0.5)) > LEAST_LOUDNESS
+    visited.until_heard()
     visited.until_quiet()
     position = page.get_attribute("#picture", "aria-valuetext")
     assert position.split()[0] == position.split()[2]
@@ -209,11 +206,11 @@ def test_a_recording_is_said_again_beside_the_original(visited: Visit, way: str)
     else:
         page.set_input_files("#file", RECORDING)
     visited.until_position(0.3)
-    assert max(visited.hear(0.8)) > LEAST_LOUDNESS
+    visited.until_heard()
     assert visited.text("#original-title") == "Original"
     assert visited.text("#result-title") == "Copy"
     page.click("#play-original")
-    assert max(visited.hear(0.8)) > LEAST_LOUDNESS
+    visited.until_heard()
     assert page.evaluate("() => window.vocoderPage.player.track !== window.vocoderPage.track")
     for canvas in ("#picture", "#original-picture"):
         assert visited.colours(canvas, *SPECTROGRAM) > 100
@@ -229,8 +226,8 @@ def test_a_recording_is_said_again_beside_the_original(visited: Visit, way: str)
 def test_what_the_server_refuses_is_said(visited: Visit) -> None:
     speak(visited, "!?")
     visited.until("!document.querySelector('#problem').hidden")
-    refused = httpx2.post(f"{visited.origin}{SPEECH_URL}", json={"input": "!?"}).json()["error"]
-    assert visited.text("#problem") == refused["message"]
+    assert "nothing to speak" in visited.text("#problem")
+    assert not visited.complaints
     speak(visited, SHORT)
     visited.until("document.querySelector('#problem').hidden")
     visited.until_position(0.2)
@@ -249,7 +246,7 @@ def test_without_websockets_it_speaks_over_http(browser: Any, port: int) -> None
         visited.until("document.querySelector('#voice').options.length")
         speak(visited, TEXT)
         visited.until_position(0.5)
-        assert max(visited.hear(0.8)) > LEAST_LOUDNESS
+        visited.until_heard()
         assert downloaded(visited) == whole(port, TEXT, 3)
         assert visited.text("#transcript").endswith("It was worth every penny!")
         assert not visited.complaints
@@ -263,7 +260,7 @@ def test_it_plays_where_the_browser_can_do_less(browser: Any, port: int, missing
         visited.until("document.querySelector('#voice').options.length")
         speak(visited, SHORT)
         visited.until_position(0.3)
-        assert max(visited.hear(0.5)) > LEAST_LOUDNESS
+        visited.until_heard()
         visited.until_quiet()
         assert not [said for said in visited.complaints if "ScriptProcessor" not in said]
 

@@ -1,4 +1,6 @@
-"""Speed of an engine on a preset's shape with random weights, and its error, in one run."""
+"""Speed of an engine and its error in one run: on a preset's shape with random weights, or on a
+voice's own.
+"""
 
 import contextlib
 import time
@@ -16,6 +18,7 @@ from vocoder.generation.dispatch import Engine
 from vocoder.generation.noise import uniforms
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.synthesizer import CHUNK_FRAMES
+from vocoder.voice import Voice
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
 
@@ -26,7 +29,7 @@ class Speed(Settings):
     """One measurement."""
 
     engine: str = Field(description="name of the engine")
-    preset: str = Field(description="name of the model's shape")
+    preset: str = Field(description="name of the model's shape, or id of the voice")
     streams: int = Field(description="rows generated at once")
     threads: int = Field(description="threads it ran with")
     weights: str = Field(description="number format of the weights")
@@ -60,11 +63,11 @@ class Speed(Settings):
 
 
 class Subject(NamedTuple):
-    """A preset's model, and what the reference engine makes of a signal under it.
+    """A model, and what the reference engine makes of a signal under it.
 
     Attributes:
-        preset: the shape's name.
-        model: with random weights.
+        preset: the shape's name, or the voice's id.
+        model: with random weights, or the voice's.
         audio: random samples (1, T).
         signal: the same, as the model sees them.
         conditioning: one row that covers them.
@@ -79,20 +82,24 @@ class Subject(NamedTuple):
     parameters: Tensor
 
     @classmethod
-    @torch.no_grad()
     def of(cls, preset_name: str) -> Self:
-        """Make the model and run the reference.
+        """A preset's shape with random weights.
 
         Raises:
             ConfigError: unknown preset.
         """
-        model = random_model(preset(preset_name))
+        return cls.of_model(preset_name, random_model(preset(preset_name)))
+
+    @classmethod
+    @torch.no_grad()
+    def of_model(cls, name: str, model: WaveNet) -> Self:
+        """Run the reference on a model."""
         generator = torch.Generator().manual_seed(0)
         audio = (torch.randn(1, CHECKED_SAMPLES, generator=generator) * 0.2).clamp(-1, 0.999)
         conditioning = random_conditioning(model, 1, CHECKED_SAMPLES)
         signal = model.signal(audio, conditioning.prediction)
         parameters = _trace(ReferenceEngine(model), conditioning, signal)
-        return cls(preset_name, model, audio, signal, conditioning, parameters)
+        return cls(name, model, audio, signal, conditioning, parameters)
 
     @torch.no_grad()
     def error(self, engine: Engine) -> float:
@@ -189,6 +196,29 @@ def measure(
         UserError: unknown preset, engine or format, or an engine that cannot run it here.
     """
     subject, runner = choose(preset_name, engine, weights=weights, threads=threads)
+    return measure_engine(subject, runner, streams=streams, threads=threads, seconds=seconds)
+
+
+def measure_voice(
+    voice: Voice,
+    engine: str = dispatch.AUTO,
+    *,
+    weights: str | None = None,
+    streams: int = 1,
+    threads: int = 1,
+    seconds: float = 1.0,
+) -> Speed:
+    """Choose an engine for a voice's model and measure it, bare: see :func:`measure_engine`.
+
+    Raises:
+        UserError: unknown engine or format, or an engine that cannot run the voice here.
+    """
+    with torch_threads(threads):
+        subject = Subject.of_model(voice.id, voice.model)
+        temperature = voice.manifest.generation.temperature
+        runner = dispatch.create(
+            voice.model, engine, temperature=temperature, weights=weights, threads=threads
+        )
     return measure_engine(subject, runner, streams=streams, threads=threads, seconds=seconds)
 
 
