@@ -26,7 +26,7 @@ from server.limits import shared_folder
 from server.listening import listen, url_of
 from server.middleware import BodyLimit, RequestContext
 from server.reloading import Reloading
-from server.routes import analyze, health, speech, stream, vocode, voices
+from server.routes import analyze, deepgram, health, speech, stream, vocode, voices
 from server.routes import metrics as metrics_route
 from server.service import Readiness, Service
 from server.settings import ServerSettings
@@ -84,7 +84,7 @@ def create_app(settings: ServerSettings, synthesizer: Synthesizer) -> FastAPI:
     errors.install(app)
     docs.install(app)
     page.install(app)
-    for routes in (speech, vocode, analyze, voices, health, stream):
+    for routes in (speech, vocode, analyze, voices, health, stream, deepgram):
         app.include_router(routes.router)
     if settings.metrics:
         app.include_router(metrics_route.router)

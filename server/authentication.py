@@ -143,6 +143,10 @@ async def refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -
         await send({"type": "websocket.close", "code": 1008, "reason": refusal.code})
         return
     response = error_response(
-        refusal.status_code, refusal.detail, code=refusal.code, headers=refusal.headers
+        refusal.status_code,
+        refusal.detail,
+        code=refusal.code,
+        param=refusal.param,
+        headers=refusal.headers,
     )
     await response(scope, receive, send)

@@ -85,9 +85,6 @@ class AnalyzeOptions(BaseModel):
     voice: Name | None = Field(
         None, description="id of the voice that is to use them; the default voice where absent"
     )
-    f0: bool = Field(
-        True, description="find the pitch too, which takes most of the time; no voice needs it"
-    )
 
 
 class VoiceReference(BaseModel):

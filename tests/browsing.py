@@ -6,9 +6,22 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
+from serving import SPEECH_URL, live
+
+from server.app import create_app
+from server.settings import ServerSettings
+from vocoder.synthesizer import Synthesizer
+from vocoder.voice import VoiceRegistry
+
+CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
+RECORDING = Path(__file__).parent / "assets" / "speech" / "slt_arctic_a0090.flac"
+TEXT = "Dr. Smith paid $3.50 for a cup of tea at 5:30. It was worth every penny!"
+SHORT = "It was a dark night."
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -23,6 +36,9 @@ ARGUMENTS = [
 PATIENCE_S = 60.0
 LEAST_LOUDNESS = 0.01
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+LISTED = """document.querySelector("#voice").options.length
+    || !document.querySelector("#problem").hidden"""
 
 LISTEN = """window.loudest = 0;
 setInterval(() => {
@@ -123,14 +139,46 @@ class Visit:
         """Drop a file onto the page."""
         self.page.evaluate(DROP, [name, kind, base64.b64encode(data).decode()])
 
+    def speak(self, text: str, seed: int | None = 3, speaker: str = "slt") -> None:
+        """Fill in what to say, and have it said."""
+        self.page.fill("#text", text)
+        self.page.select_option("#speaker", speaker)
+        self.page.fill("#seed", "" if seed is None else str(seed))
+        self.page.click("#speak")
+
+    def downloaded(self) -> bytes:
+        """The file that the page offers."""
+        self.until("!document.querySelector('#download').disabled")
+        with self.page.expect_download() as download:
+            self.page.click("#download")
+        return Path(download.value.path()).read_bytes()
+
+    def whole(self, text: str, seed: int, **options: Any) -> bytes:
+        """The WAV file of the same speech by `POST /v1/audio/speech`."""
+        body = {"input": text, "seed": seed, "speaker": "slt", "response_format": "wav", **options}
+        answer = httpx2.post(f"{self.origin}{SPEECH_URL}", json={**body, "stream": False})
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
     def text(self, selector: str) -> str:
         """What an element says."""
         return str(self.page.inner_text(selector))
 
 
 @contextlib.contextmanager
+def shipped_voice(**settings: Any) -> Iterator[int]:
+    """A server of the voice in `checkpoints`; gives its port."""
+    # The number of streams is given, or it would begin by measuring it.
+    wanted = ServerSettings(voices_dir=CHECKPOINTS, max_streams=8, **settings)
+    synthesizer = Synthesizer(VoiceRegistry(CHECKPOINTS))
+    synthesizer.warm_up(synthesizer.registry.get())
+    with live(create_app(wanted, synthesizer)) as port:
+        yield port
+
+
+@contextlib.contextmanager
 def visit(browser: Any, port: int, script: str = "", **context: Any) -> Iterator[Visit]:
-    """The server's page in a context of its own, when it has listed the voices.
+    """The server's page in a context of its own, when it has listed the voices or said why not.
 
     Args:
         browser: see :func:`chromium`.
@@ -147,7 +195,7 @@ def visit(browser: Any, port: int, script: str = "", **context: Any) -> Iterator
         page.on("websocket", lambda socket: _check(visited, socket.url.replace("ws", "http", 1)))
         page.add_init_script(f"{LISTEN}\n{script}")
         page.goto(visited.origin)
-        visited.until("window.vocoderPage")
+        visited.until(LISTED)
         yield visited
 
 

@@ -47,6 +47,9 @@ def read_all(raw: RawSocket, found: Exchange) -> None:
                 found.pongs += 1
             elif one.opcode == Opcode.CLOSE:
                 found.close_code = one.close_code
+                # Answered, or the server waits for it; it may have hung up already.
+                with contextlib.suppress(OSError):
+                    raw.send(frame(Opcode.CLOSE, one.payload[:2]))
     except EOFError:
         return
 

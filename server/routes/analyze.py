@@ -35,11 +35,12 @@ router = APIRouter(prefix="/v1/audio", tags=["audio"])
 async def analyze(
     request: Request, query: Annotated[AnalyzeOptions, Query()], service: ServiceDependency
 ) -> Response:
-    """Post a recording; the answer is a feature file as `vocoder analyze` writes it.
+    """Post a recording; the answer is a feature file.
 
     The recording is mixed to mono and resampled to the voice's rate. The feature file is
-    safetensors with the tensors `mel` (n_mels, frames) and `f0` (frames), and as metadata the
-    settings it was made with. Post it to `/v1/audio/vocode` to hear the voice say it again.
+    safetensors with the tensor `mel` (n_mels, frames) and, as metadata, the settings it was made
+    with. Post it to `/v1/audio/vocode` to hear the voice say it again. `vocoder analyze` writes the
+    same and `f0`, which no voice needs.
     """
     content_type(
         request,
@@ -54,7 +55,9 @@ async def analyze(
         samples = recordings.read(body, config.sample_rate_hz, service.settings.max_audio_s)
         if stop.is_set():
             raise Stopped
-        return len(samples), features.serialize(features.analyze(samples, config, with_f0=query.f0))
+        # Librosa's search for F0 would keep all other threads waiting for seconds.
+        found = features.analyze(samples, config, with_f0=False)
+        return len(samples), features.serialize(found)
 
     work = asyncio.create_task(service.generations.run(job))
     count, data = await while_connected(request, work)

@@ -59,6 +59,8 @@ UTF-8; 1008 for nothing but mistakes; 1009 for a message that is too big; 1011 f
 server; 1012 when the server stops, after all has been spoken.
 """
 
+from collections.abc import Awaitable, Callable
+
 from fastapi import APIRouter
 from starlette.websockets import WebSocket
 
@@ -79,18 +81,29 @@ async def stream(websocket: WebSocket) -> None:
     await admit(websocket, OWN, Options)
 
 
-async def admit(websocket: WebSocket, dialect: Dialect, model: type[Options]) -> None:
+Reading = Callable[[Service, Options], Awaitable[Options]]
+"""What options mean in our own words."""
+
+
+async def _as_they_are(service: Service, options: Options) -> Options:
+    return options
+
+
+async def admit(
+    websocket: WebSocket, dialect: Dialect, model: type[Options], meant: Reading = _as_they_are
+) -> None:
     """Serve a client in a dialect, or refuse it before the handshake.
 
     Args:
         websocket: of a client that has not been answered.
         dialect: in which it speaks.
         model: of its query.
+        meant: what the query means.
     """
     service: Service = websocket.app.state.service
     try:
         options = parse_query(websocket.query_params.multi_items(), model)
-        await serve(websocket, service, dialect, options)
+        await serve(websocket, service, dialect, await meant(service, options))
     except Refusal as error:
         refusal = error
     except UserError as error:

@@ -2,7 +2,7 @@
 
 import { PcmReader } from "./pcm.js";
 
-const RECORDING_TYPES = ["wav", "x-wav", "wave", "vnd.wave", "flac", "x-flac", "mpeg", "mp3", "ogg"];
+const RECORDINGS = ["wav", "x-wav", "wave", "vnd.wave", "flac", "x-flac", "mpeg", "mp3", "ogg"];
 
 /** What the server refused, in its own words. */
 export class ServerError extends Error {
@@ -51,17 +51,17 @@ export async function voices(key) {
   return (await (await ask(address("v1/audio/voices"), { key })).json()).data;
 }
 
-/** Features of a recording, as a file for `vocode`. */
+/** Features of a recording, as a file for `vocode`, and how many seconds they are. */
 export async function analyze(file, { voice, key, signal }) {
-  const known = RECORDING_TYPES.some((type) => file.type === `audio/${type}`);
-  const answer = await ask(address("v1/audio/analyze", { voice, f0: false }), {
+  const known = RECORDINGS.some((type) => file.type === `audio/${type}`);
+  const answer = await ask(address("v1/audio/analyze", { voice }), {
     method: "POST",
     body: file,
     headers: { "content-type": known ? file.type : "application/octet-stream" },
     key,
     signal,
   });
-  return answer.blob();
+  return { features: await answer.blob(), seconds: Number(answer.headers.get("x-audio-seconds")) };
 }
 
 /** Speech from features, handed over as it comes. */

@@ -73,6 +73,7 @@ async function make(title, work) {
       facts.begun(metadata);
       controls.used(metadata.seed);
       track = new Track(metadata.sample_rate);
+      track.expected = metadata.audio_s ?? 0;
       show(made, track, title);
       transcript.show(track);
       element("picture").scrollIntoView({ block: "nearest" });
@@ -88,8 +89,9 @@ async function make(title, work) {
     warning: (text) => controls.problem(text),
   };
   try {
-    player.prepare(controls.voice.sample_rate_hz);
-    await work(wanted);
+    const working = work(wanted);
+    player.prepare(controls.voice.sample_rate_hz); // while the request is on its way
+    await working;
     controls.status(`Done: ${track.seconds.toFixed(1)} s of speech.`);
   } catch (error) {
     const replaced = running && running !== control; // by what was asked for next
@@ -133,9 +135,13 @@ function copy(file) {
   return make("Copy", async (wanted) => {
     const { query, key, signal } = wanted;
     showOriginal(file, signal);
-    const features = await analyze(file, { voice: query.model, key, signal });
     const { model: voice, speaker, seed } = query;
-    await vocode(features, { ...wanted, query: { voice, speaker, seed } });
+    const { features, seconds } = await analyze(file, { voice, key, signal });
+    await vocode(features, {
+      ...wanted,
+      query: { voice, speaker, seed },
+      begun: (metadata) => wanted.begun({ ...metadata, audio_s: seconds }),
+    });
   });
 }
 

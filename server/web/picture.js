@@ -127,7 +127,7 @@ export class Picture extends EventTarget {
 
   /** The stretch of time that is shown, and the room for it. */
   view() {
-    const total = this.track.seconds;
+    const total = this.track.extent;
     const width = Math.max(1, this.canvas.clientWidth - EDGE.left - EDGE.right);
     const kept = this.tiles.first / COLUMNS_A_SECOND;
     if (this.player.track !== this.track || total - kept <= FOLLOWED_S) {

@@ -1,4 +1,4 @@
-/** Short-time spectra of audio as it comes, on the mel scale, and its extent in the same columns. */
+/** Short-time spectra of audio as it comes, on the mel scale, and the wave in the same columns. */
 
 import { Fft } from "./fft.js";
 

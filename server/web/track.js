@@ -12,11 +12,17 @@ export class Track extends EventTarget {
     this.chunks = [];
     this.length = 0;
     this.words = [];
+    this.expected = 0; // seconds that are known to come
     this.complete = false;
   }
 
   get seconds() {
     return this.length / this.rate;
+  }
+
+  /** Seconds that are there or will be, as far as is known. */
+  get extent() {
+    return this.complete ? this.seconds : Math.max(this.seconds, this.expected);
   }
 
   append(samples) {
@@ -29,6 +35,7 @@ export class Track extends EventTarget {
   /** @param {{text: string, words: {text: string, start_s: number, end_s: number}[]}} sentence */
   addSentence(sentence) {
     this.words.push(...sentence.words);
+    this.expected = Math.max(this.expected, ...sentence.words.map((word) => word.end_s));
     this.dispatchEvent(new CustomEvent("sentence", { detail: sentence }));
   }
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
+from httpx2 import HTTPStatusError
+from websockets.exceptions import InvalidStatus
 
 from .listeners import Load
 from .listening import Recording, talking
@@ -28,6 +30,7 @@ from .texts import PASSAGE
 SEED = 7
 WAV_HEADER_BYTES = 44
 FORMATS = ("pcm", "wav", "flac", "mp3")
+ATTEMPTS = 30
 LOAD_S = 3600.0
 """For how long the load would listen; it ends with the last way."""
 
@@ -209,7 +212,7 @@ async def compare(ways: list[Way], load: Load | None, listeners: int) -> list[Ou
         found = []
         for number, way in enumerate(ways, start=1):
             progress.show(f"{what}, {number} of {len(ways)}: {way.name}")
-            found.append(await way.ask())
+            found.append(await _admitted(way.ask))
         return found
 
     try:
@@ -223,6 +226,21 @@ async def compare(ways: list[Way], load: Load | None, listeners: int) -> list[Ou
         return [Outcome(*one) for one in zip(ways, alone, loaded, strict=True)]
     finally:
         progress.end()
+
+
+async def _admitted(ask: Ask) -> bytes:
+    """What is given once there is a place: the one before may be about to leave its own."""
+    for _ in range(ATTEMPTS):
+        try:
+            return await ask()
+        except InvalidStatus as error:
+            if error.response.status_code != 429:
+                raise
+        except HTTPStatusError as error:
+            if error.response.status_code != 429:
+                raise
+        await asyncio.sleep(1.0)
+    raise TimeoutError(f"the server has had no place for {ATTEMPTS} s")
 
 
 def differences(outcomes: list[Outcome]) -> list[str]:

@@ -1,6 +1,8 @@
 """One listener on a WebSocket: it speaks, hears, and watches the play clock."""
 
 import asyncio
+import contextlib
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ OUTSTANDING = 2
 LEAD_S = 2.0
 """Features that a source has sent before they are needed."""
 
+SEND_EVERY_S = 0.05
 PATIENCE_S = 20.0
 
 
@@ -38,6 +41,7 @@ class Heard:
         refused_s: how long the refusal took, where it was refused.
         error: what went wrong, where something did.
         turns: utterances that were spoken to their end.
+        turned: set when one more was.
     """
 
     clock: PlayClock | None = None
@@ -45,6 +49,7 @@ class Heard:
     refused_s: float | None = None
     error: str | None = None
     turns: int = 0
+    turned: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Source(Protocol):
@@ -52,11 +57,8 @@ class Source(Protocol):
 
     query: dict[str, object]
 
-    async def begin(self, socket: ClientConnection) -> None:
-        """Send the first of it."""
-
-    async def more(self, socket: ClientConnection, heard: Heard) -> None:
-        """Send what it is time for; called after every message."""
+    async def send(self, socket: ClientConnection, heard: Heard) -> None:
+        """Send it, as it is time for it, without end."""
 
 
 @dataclass
@@ -65,22 +67,15 @@ class Talk:
 
     texts: Iterator[str]
     query: dict[str, object] = field(default_factory=dict)
-    _sent: int = 0
 
-    async def begin(self, socket: ClientConnection) -> None:
-        """Send the first utterances."""
-        while self._sent < OUTSTANDING:
-            await self._say(socket)
-
-    async def more(self, socket: ClientConnection, heard: Heard) -> None:
-        """Send another where one was spoken to its end."""
-        while self._sent < heard.turns + OUTSTANDING:
-            await self._say(socket)
-
-    async def _say(self, socket: ClientConnection) -> None:
-        self._sent += 1
-        await socket.send(json.dumps({"type": "Speak", "text": next(self.texts)}))
-        await socket.send('{"type":"Flush"}')
+    async def send(self, socket: ClientConnection, heard: Heard) -> None:
+        """Send utterances: one more whenever one was spoken to its end."""
+        for sent in itertools.count():
+            while sent >= heard.turns + OUTSTANDING:
+                heard.turned.clear()
+                await heard.turned.wait()
+            await socket.send(json.dumps({"type": "Speak", "text": next(self.texts)}))
+            await socket.send('{"type":"Flush"}')
 
 
 @dataclass
@@ -90,8 +85,6 @@ class Recording:
     frames: npt.NDArray[np.float32]
     frames_per_s: float
     query: dict[str, object] = field(default_factory=dict)
-    _sent: int = 0
-    _begun: float = 0.0
 
     @classmethod
     def load(cls, path: Path) -> "Recording":
@@ -105,23 +98,18 @@ class Recording:
         """The same for another listener."""
         return Recording(self.frames, self.frames_per_s, query)
 
-    async def begin(self, socket: ClientConnection) -> None:
-        """Announce features, and send the first."""
+    async def send(self, socket: ClientConnection, heard: Heard) -> None:
+        """Announce features, then send frames ``LEAD_S`` before they are needed."""
         await socket.send(json.dumps({"type": "Start", "input": "features"}))
-        self._begun = time.perf_counter()
-        await self._send_until(socket, LEAD_S)
-
-    async def more(self, socket: ClientConnection, heard: Heard) -> None:
-        """Send what is needed soon."""
-        await self._send_until(socket, time.perf_counter() - self._begun + LEAD_S)
-
-    async def _send_until(self, socket: ClientConnection, end_s: float) -> None:
-        end = round(end_s * self.frames_per_s)
-        while self._sent < end:
-            first = self._sent % len(self.frames)
-            part = self.frames[first : first + end - self._sent]
-            await socket.send(part.tobytes())
-            self._sent += len(part)
+        sent, begun = 0, time.perf_counter()
+        while True:
+            end = round((time.perf_counter() - begun + LEAD_S) * self.frames_per_s)
+            while sent < end:
+                first = sent % len(self.frames)
+                part = self.frames[first : first + end - sent]
+                await socket.send(part.tobytes())
+                sent += len(part)
+            await asyncio.sleep(SEND_EVERY_S)
 
 
 def talking(number: int, voice: str | None) -> Talk:
@@ -149,7 +137,7 @@ async def _hear(
     socket: ClientConnection, source: Source, heard: Heard, until: float, buffer_s: float
 ) -> None:
     asked = time.perf_counter()
-    await source.begin(socket)
+    sending = asyncio.create_task(source.send(socket, heard))
     loop = asyncio.get_running_loop()
     rate_hz = 0
     try:
@@ -168,10 +156,10 @@ async def _hear(
                         rate_hz = event["sample_rate"]
                     elif event["type"] == "Flushed":
                         heard.turns += 1
+                        heard.turned.set()
                     elif event["type"] == "Error":
                         heard.error = event["error"]["message"]
                         return
-                await source.more(socket, heard)
             heard.error = f"the server closed with {socket.close_code}"
     except TimeoutError:
         now = time.perf_counter()
@@ -179,3 +167,7 @@ async def _hear(
             heard.clock.miss(now)
         elif now - asked > PATIENCE_S:
             heard.error = f"nothing was heard for {now - asked:.0f} s"
+    finally:
+        sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
+            await sending

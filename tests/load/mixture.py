@@ -80,7 +80,7 @@ class Caller:
 
     async def analyze(self) -> None:
         """A recording."""
-        await self._post(ANALYZE, self.recording, params={"f0": "false"})
+        await self._post(ANALYZE, self.recording)
 
     async def lists(self) -> None:
         """What there is, and how the server is."""

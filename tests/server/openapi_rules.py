@@ -30,7 +30,7 @@ RECORDING = Path(__file__).parents[1] / "assets" / "speech" / "slt_arctic_a0090.
 FEATURE_FILE = Path(os.environ.get("FEATURE_FILE", RECORDING.with_suffix(".safetensors")))
 FILES: dict[str, tuple[Path, str, dict[str, str]]] = {
     "/v1/audio/vocode": (FEATURE_FILE, "application/octet-stream", {}),
-    "/v1/audio/analyze": (RECORDING, "audio/flac", {"f0": "false"}),
+    "/v1/audio/analyze": (RECORDING, "audio/flac", {}),
 }
 """Bodies that no schema could make, their types, and parameters beside them."""
 

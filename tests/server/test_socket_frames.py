@@ -57,25 +57,24 @@ def test_what_is_no_frame_closes_with_its_code(port: int, name: str) -> None:
     assert exchange(port, sent, close=False).close_code in codes
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"",
-        b"\x81",
-        b"\x81\xfe\x00",
-        speak()[:-3],
-        speak() + b"\x81\xff",
-        speak() + FLUSH + frame(1, b"{", final=False),
-        frame(1, b'{"type":', final=False) * 3,
-        START + frame(Opcode.BINARY, MEL)[:100],
-    ],
-    ids=lambda sent: repr(sent[:20]),
-)
+HALVES = {
+    "nothing": b"",
+    "a byte": b"\x81",
+    "no length": b"\x81\xfe\x00",
+    "a message less three bytes": speak()[:-3],
+    "a message and the next one's head": speak() + b"\x81\xff",
+    "speech and half a message": speak() + FLUSH + frame(1, b"{", final=False),
+    "pieces without an end": frame(1, b'{"type":', final=False) * 3,
+    "half a frame of features": START + frame(Opcode.BINARY, MEL)[:100],
+}
+
+
+@pytest.mark.parametrize("name", HALVES)
 @pytest.mark.parametrize("reset", [False, True])
-def test_half_a_frame_and_no_more(port: int, sent: bytes, reset: bool) -> None:
+def test_half_a_frame_and_no_more(port: int, name: str, reset: bool) -> None:
     with RawSocket(("127.0.0.1", port)) as raw:
         assert raw.upgrade(PATH) == 101
-        raw.send(sent)
+        raw.send(HALVES[name])
         if reset:
             raw.reset()
 

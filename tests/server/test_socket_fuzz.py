@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import random
 import struct
 from typing import Any
@@ -13,9 +14,12 @@ from exchanges import (
     FLUSH,
     MEL,
     PATH,
+    PATIENCE_S,
     START,
+    Exchange,
     check_errors,
     exchange,
+    read_all,
     speak,
     text,
 )
@@ -23,6 +27,14 @@ from load.raw import Opcode, RawSocket, frame
 from serving import FEATURES
 
 MUTATED_SESSIONS = 60
+
+CLOSE = text({"type": "Close"})
+
+
+def bands(value: float) -> bytes:
+    """A frame of features that are all one value."""
+    return frame(Opcode.BINARY, struct.pack("<f", value) * FEATURES.n_mels)
+
 
 pytestmark = pytest.mark.usefixtures("lives_on")
 
@@ -106,28 +118,40 @@ def test_a_message_with_wrong_fields_is_an_error(
     assert (found.audio, found.close_code) == (sound, 1000)
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("nothing", ""),
-        ("blank", " \n\t "),
-        ("no words", "?! ..."),
-        ("NUL", "a\0b."),
-        ("controls", "".join(map(chr, range(32))) + "."),
-        ("lone surrogate", "\ud800 a."),
-        ("direction marks", "\u202e\u2066 hello \u2069."),
-        ("symbols", "🎈" * 200),
-        ("marks without end", "e" + "\u0301" * 5000 + "."),
-        ("one long word", "a" * 10_000),
-        ("no stops", "word " * 2000),
-        ("only stops", "." * 10_000),
-        ("too long", "Hello there. " * 2000),
-        ("SSML", "<speak><break time='1000h'/></speak>"),
-    ],
-)
-def test_a_text_that_is_no_text_ends_in_audio_or_an_error(port: int, name: str, words: str) -> None:
-    # Cleared: what is asked is only whether it is taken or refused.
-    found = exchange(port, speak(words) + CLEAR)
+STRANGE_TEXTS = {
+    "nothing": "",
+    "blank": " \n\t ",
+    "no words": "?! ...",
+    "NUL": "a\0b.",
+    "controls": "".join(map(chr, range(32))) + ".",
+    "lone surrogate": "\ud800 a.",
+    "direction marks": "\u202e\u2066 hello \u2069.",
+    "symbols": "🎈" * 200,
+    "marks without end": "e" + "\u0301" * 5000 + ".",
+    "one long word": "a" * 10_000,
+    "digits": "1" * 10_000,
+    "no stops": "word " * 2000,
+    "only stops": "." * 10_000,
+    "too long": "Hello there. " * 2000,
+    "SSML": "<speak><break time='1000h'/></speak>",
+}
+
+
+@pytest.mark.parametrize("name", STRANGE_TEXTS)
+def test_a_strange_text_ends_in_audio_or_an_error(port: int, name: str) -> None:
+    with RawSocket(("127.0.0.1", port), PATIENCE_S) as raw:
+        assert raw.upgrade(PATH) == 101
+        raw.send(speak(STRANGE_TEXTS[name]) + FLUSH)
+        answer: dict[str, Any] = {}
+        while answer.get("type") not in ("Error", "Flushed"):
+            one = raw.read_frame()
+            if one.opcode == Opcode.BINARY:
+                break  # It speaks; to the end it may be far.
+            if one.opcode == Opcode.TEXT:
+                answer = json.loads(one.payload)
+        found = Exchange([answer])
+        raw.send(CLEAR + CLOSE)
+        read_all(raw, found)
     check_errors(found)
     assert found.close_code == 1000
     assert "Cleared" in found.kinds
@@ -139,39 +163,50 @@ def test_a_long_text_without_stops_is_spoken(port: int) -> None:
     assert found.audio
 
 
-WRONG_ORDER = {
-    "flush first": [FLUSH],
-    "clear first": [CLEAR],
-    "cancel first": [text({"type": "Cancel"})],
-    "cancel what is not": [text({"type": "Cancel", "context_id": "none"})],
-    "flush twice": [speak(), FLUSH, FLUSH],
-    "clear twice": [speak(), CLEAR, CLEAR],
-    "cancel twice": [speak(), text({"type": "Cancel"}), text({"type": "Cancel"})],
-    "options later": [speak(), speak(seed=5), FLUSH],
-    "features without a start": [text({"type": "Features", "mel": [[0.0] * 8]})],
-    "audio without a start": [frame(Opcode.BINARY, MEL)],
-    "start within a text": [speak("One. Two."), START, frame(Opcode.BINARY, MEL)],
-    "start twice": [START, START, frame(Opcode.BINARY, MEL), FLUSH],
-    "text within features": [START, frame(Opcode.BINARY, MEL), speak(), FLUSH],
-    "start and nothing": [START, FLUSH],
-    "start and leave": [START],
-    "half a frame of features": [START, frame(Opcode.BINARY, MEL[:30]), FLUSH],
-    "three bytes": [START, frame(Opcode.BINARY, b"abc"), FLUSH],
-    "no bytes": [START, frame(Opcode.BINARY, b""), FLUSH],
-    "no numbers": [START, frame(Opcode.BINARY, struct.pack("<f", float("nan")) * 8), FLUSH],
-    "infinite": [START, frame(Opcode.BINARY, struct.pack("<f", float("inf")) * 8), FLUSH],
-    "no logarithms": [START, frame(Opcode.BINARY, struct.pack("<f", 1e30) * 8), FLUSH],
-    "text as binary": [frame(Opcode.BINARY, b'{"type":"Flush"}')],
-    "close twice": [speak(), text({"type": "Close"}), text({"type": "Close"})],
-    "more after close": [speak(), text({"type": "Close"}), speak(), FLUSH],
+WRONG_ORDER: dict[str, tuple[list[bytes], list[str], int]] = {
+    "flush first": ([FLUSH], [], 1000),
+    "clear first": ([CLEAR], [], 1000),
+    "cancel first": ([text({"type": "Cancel"})], [], 1000),
+    "cancel what is not": ([text({"type": "Cancel", "context_id": "none"})], [], 1000),
+    "flush twice": ([speak(), FLUSH, FLUSH], [], 1000),
+    "clear twice": ([speak(), CLEAR, CLEAR], [], 1000),
+    "cancel twice": ([speak(), *[text({"type": "Cancel"})] * 2], [], 1000),
+    "options later": ([speak(), speak(seed=5), FLUSH], ["context_started"], 1000),
+    "features without a start": (
+        [text({"type": "Features", "mel": [[0.0] * 8]})],
+        ["features_not_started"],
+        1000,
+    ),
+    "frames without a start": ([frame(2, MEL)], ["features_not_started"], 1003),
+    "text as binary": ([frame(2, FLUSH)], ["features_not_started"], 1003),
+    "start within a text": (
+        [speak("One. Two."), START, frame(2, MEL)],
+        ["wrong_input", "features_not_started"],
+        1003,
+    ),
+    "start twice": ([START, START, frame(2, MEL), FLUSH], [], 1000),
+    "text within features": ([START, frame(2, MEL), speak(), FLUSH], ["wrong_input"], 1000),
+    "start and nothing": ([START, FLUSH], [], 1000),
+    "start and leave": ([START], [], 1000),
+    "half a frame": ([START, frame(2, MEL[:30]), FLUSH], ["invalid_features"], 1000),
+    "three bytes": ([START, frame(2, b"abc"), FLUSH], ["invalid_features"], 1000),
+    "no bytes": ([START, frame(2, b""), FLUSH], ["invalid_features"], 1000),
+    "no numbers": ([START, bands(math.nan), FLUSH], ["invalid_features"], 1000),
+    "infinite": ([START, bands(math.inf), FLUSH], ["invalid_features"], 1000),
+    "no logarithms": ([START, bands(1e30), FLUSH], ["invalid_features"], 1000),
+    "close twice": ([speak(), CLOSE, CLOSE], [], 1000),
+    "more after close": ([speak(), CLOSE, speak(), FLUSH], [], 1000),
 }
+"""What is sent before a last Close; codes of the errors that come, and how it closes."""
 
 
 @pytest.mark.parametrize("name", WRONG_ORDER)
 def test_messages_in_a_wrong_order(port: int, name: str) -> None:
-    found = exchange(port, b"".join(WRONG_ORDER[name]))
+    sent, codes, close_code = WRONG_ORDER[name]
+    found = exchange(port, b"".join(sent))
     check_errors(found)
-    assert found.close_code in CLOSE_CODES
+    assert [error["code"] for error in found.errors] == codes
+    assert found.close_code == close_code
 
 
 @pytest.mark.parametrize(

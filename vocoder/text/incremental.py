@@ -20,7 +20,7 @@ from vocoder.text.normalisation import normalise
 from vocoder.text.sentences import LONGEST_PIECE, Piece, split
 
 LONGEST_KEPT = 4 * LONGEST_PIECE
-"""Characters that are kept at most; longer text is cut by force wherever it may be."""
+"""Characters that wait for what decides; more are cut by force, wherever that may be."""
 
 _LOOK_AHEAD = 40
 _LONGEST_MARK = 3
@@ -66,9 +66,10 @@ class IncrementalText:
     """Collects a text, and gives it in parts that each hold one sentence or more.
 
     The sentences of the parts are those of the whole text, however it was cut when it arrived.
-    After each part that :meth:`push` gives there is more to speak. Two things need the whole text
-    and are different without it: a text mostly not in Latin letters is refused only when that part
-    of it comes, and one of which ``LONGEST_KEPT`` characters say nothing certain is cut somewhere.
+    After each part that :meth:`push` gives there is more to speak. What only the whole text shows
+    is different: one mostly not in Latin letters is refused only when that part of it comes; one of
+    which ``LONGEST_KEPT`` characters say nothing certain is cut somewhere; and where a sentence is
+    so long that it is cut in the middle of a link's words, it is cut beside the link.
     """
 
     def __init__(self, lexicon: Mapping[str, str] | None = None) -> None:

@@ -5,11 +5,22 @@
 #include <utility>
 
 namespace vocoder {
-
 namespace {
 
+constexpr int kMostPasses = 64;
 constexpr double kLeastWeight = 1e-3;
+constexpr int kRoom = 4;  // windows that a pass's sum has room for, so that moving it is seldom
 constexpr std::int64_t kForgetFrames = 256;  // at once, so that moving the rest is seldom
+
+// Of the sum over frames `first` to `last`, counted back from the latest, at sample i of that one.
+double inverse_of(const std::vector<double>& window, int hop, std::int64_t first, std::int64_t last,
+                  int i) {
+  double weight = 0.0;
+  for (std::int64_t frame = last; frame >= first; --frame)
+    if (const std::size_t at = i + frame * hop; at < window.size())
+      weight += window[at] * window[at];
+  return 1.0 / std::max(weight, kLeastWeight);
+}
 
 }  // namespace
 
@@ -25,8 +36,14 @@ CorrectionPlan::CorrectionPlan(std::shared_ptr<const Tables> tables, int hop,
     throw std::invalid_argument("window must have " + std::to_string(size) + " numbers");
   if (!(energy > 0.0) || !(log_floor > 0.0))
     throw std::invalid_argument("energy and log_floor must be positive");
-  for (const double value : window) square_.push_back(value * value);
+  overlap_ = (size - 1) / hop;
+  for (int frame = 0; frame <= overlap_; ++frame)
+    for (int i = 0; i < hop; ++i) inverse_.push_back(inverse_of(window_, hop, 0, frame, i));
   correction_ = {&tables_->fourier(), &tables_->bands(), window_.data(), energy, log_floor};
+}
+
+double CorrectionPlan::inverse_of_rest(std::int64_t frames, int i) const {
+  return inverse_of(window_, hop_, 1, std::min<std::int64_t>(frames, overlap_), i);
 }
 
 void AskedFrames::extend(const float* mel, std::int64_t stride, std::int64_t count) {
@@ -45,55 +62,71 @@ CorrectionPass::CorrectionPass(const CorrectionPlan& plan)
       before_((plan.size() - plan.hop()) / 2),
       skip_(before_),
       input_(before_, 0.0),
-      sum_(plan.size(), 0.0),
-      weight_(plan.size(), 0.0),
-      work_(correction_work(plan.size(), plan.bands())) {}
+      sum_(kRoom * plan.size(), 0.0) {}
 
 void CorrectionPass::push(const AskedFrames& asked, double limit, const std::vector<float>& samples,
-                          std::vector<float>& out) {
+                          double* work, std::vector<float>& out) {
   input_.insert(input_.end(), samples.begin(), samples.end());
-  run(asked, limit, out);
+  run(asked, limit, work, out);
 }
 
-void CorrectionPass::flush(const AskedFrames& asked, double limit, std::vector<float>& out) {
+void CorrectionPass::flush(const AskedFrames& asked, double limit, double* work,
+                           std::vector<float>& out) {
   const std::int64_t total = asked.known() * plan_.hop();
   const std::int64_t done = std::max<std::int64_t>(0, frame_ * plan_.hop() - before_ + skip_);
   const std::size_t wanted = out.size() + std::max<std::int64_t>(0, total - done);
   input_.resize(input_.size() + (asked.known() - frame_) * plan_.hop() + plan_.size(), 0.0);
-  run(asked, limit, out);
-  finish(plan_.size(), out);
+  run(asked, limit, work, out);
+  for (int i = static_cast<int>(std::min<std::int64_t>(skip_, plan_.size())); i < plan_.size(); ++i)
+    out.push_back(static_cast<float>(sum_[start_ + i] * plan_.inverse_of_rest(frame_, i)));
   out.resize(std::min(out.size(), wanted));
 }
 
-void CorrectionPass::run(const AskedFrames& asked, double limit, std::vector<float>& out) {
-  const int size = plan_.size(), hop = plan_.hop();
+void CorrectionPass::run(const AskedFrames& asked, double limit, double* work,
+                         std::vector<float>& out) {
   std::int64_t at = 0;
-  for (; std::int64_t(input_.size()) - at >= size && frame_ < asked.known(); at += hop, ++frame_) {
-    plan_.correct()(plan_.correction(), limit, input_.data() + at, asked.at(frame_), sum_.data(),
-                    work_.data());
-    for (int i = 0; i < size; ++i) weight_[i] += plan_.square()[i];
-    finish(hop, out);
+  for (; std::int64_t(input_.size()) - at >= plan_.size() && frame_ < asked.known(); ++frame_) {
+    plan_.correct()(plan_.correction(), limit, input_.data() + at, asked.at(frame_),
+                    sum_.data() + start_, work);
+    finish_frame(out);
+    at += plan_.hop();
   }
   input_.erase(input_.begin(), input_.begin() + at);
 }
 
-// Takes the first `count` samples of the sum, which no later frame reaches.
-void CorrectionPass::finish(std::int64_t count, std::vector<float>& out) {
-  const std::int64_t skipped = std::min(skip_, count), at = out.size();
-  out.resize(at + count - skipped);
-  for (std::int64_t i = skipped; i < count; ++i)
-    out[at + i - skipped] = static_cast<float>(sum_[i] / std::max(weight_[i], kLeastWeight));
-  skip_ = std::max<std::int64_t>(0, skip_ - count);
-  for (std::vector<double>* each : {&sum_, &weight_}) {
-    std::copy(each->begin() + count, each->end(), each->begin());
-    std::fill(each->end() - count, each->end(), 0.0);
-  }
+// Takes the first hop of the sum, which no later frame reaches.
+void CorrectionPass::finish_frame(std::vector<float>& out) {
+  const int hop = plan_.hop(), skipped = static_cast<int>(std::min<std::int64_t>(skip_, hop));
+  const double *sum = sum_.data() + start_, *inverse = plan_.inverse(frame_);
+  const std::size_t at = out.size();
+  out.resize(at + hop - skipped);
+  for (int i = skipped; i < hop; ++i)
+    out[at + i - skipped] = static_cast<float>(sum[i] * inverse[i]);
+  skip_ -= skipped;
+  start_ += hop;
+  if (start_ + plan_.size() <= sum_.size()) return;
+  // What lies behind the window's end is still zero: no frame has been added there.
+  std::copy(sum_.begin() + start_, sum_.end(), sum_.begin());
+  std::fill(sum_.end() - start_, sum_.end(), 0.0);
+  start_ = 0;
 }
+
+namespace {
+
+// One for all streams that a thread serves, so that it stays in the thread's cache.
+double* work(const CorrectionPlan& plan) {
+  static thread_local std::vector<double> memory;
+  memory.resize(std::max<std::size_t>(memory.size(), correction_work(plan.size(), plan.bands())));
+  return memory.data();
+}
+
+}  // namespace
 
 CorrectionChain::CorrectionChain(std::shared_ptr<const CorrectionPlan> plan, int passes,
                                  double limit)
     : plan_(std::move(plan)), limit_(limit), asked_(plan_->bands()) {
-  if (passes < 0 || passes > 64) throw std::invalid_argument("passes must be from 0 to 64");
+  if (passes < 0 || passes > kMostPasses)
+    throw std::invalid_argument("passes must be from 0 to 64");
   passes_.reserve(passes);
   for (int i = 0; i < passes; ++i) passes_.emplace_back(*plan_);
 }
@@ -108,7 +141,7 @@ std::vector<float> CorrectionChain::push(const float* samples, std::size_t count
   std::vector<float> now(samples, samples + count), next;
   for (CorrectionPass& pass : passes_) {
     next.clear();
-    pass.push(asked_, limit_, now, next);
+    pass.push(asked_, limit_, now, work(*plan_), next);
     std::swap(now, next);
   }
   if (!passes_.empty()) asked_.forget(passes_.back().frame());
@@ -120,8 +153,8 @@ std::vector<float> CorrectionChain::flush() {
   std::vector<float> held, next;
   for (CorrectionPass& pass : passes_) {
     next.clear();
-    pass.push(asked_, limit_, held, next);
-    pass.flush(asked_, limit_, next);
+    pass.push(asked_, limit_, held, work(*plan_), next);
+    pass.flush(asked_, limit_, work(*plan_), next);
     std::swap(held, next);
   }
   return held;

@@ -16,7 +16,13 @@ class CorrectionPlan {
                  double energy, double log_floor, Correct correct);
 
   const Correction& correction() const { return correction_; }
-  const std::vector<double>& square() const { return square_; }
+  // What the sum of overlapping frames is multiplied with: its first hop, once frame `frame` has
+  // been added, ...
+  const double* inverse(std::int64_t frame) const {
+    return inverse_.data() + (frame < overlap_ ? frame : overlap_) * hop_;
+  }
+  // ... and sample `i` of the rest, once the last of `frames` frames has been added and moved past.
+  double inverse_of_rest(std::int64_t frames, int i) const;
   int size() const { return correction_.fourier->size; }
   int bands() const { return correction_.bands->count; }
   int hop() const { return hop_; }
@@ -25,7 +31,8 @@ class CorrectionPlan {
  private:
   std::shared_ptr<const Tables> tables_;
   int hop_;
-  std::vector<double> window_, square_;  // and its square
+  int overlap_;  // frames that a frame meets before it
+  std::vector<double> window_, inverse_;
   Correction correction_;
   Correct correct_;
 };
@@ -47,25 +54,27 @@ class AskedFrames {
   std::vector<float> values_;  // (frames, bands)
 };
 
-// One pass. Its input begins with the window of its next frame.
+// One pass. Its input begins with the window of its next frame; the sum of the frames so far begins
+// where that window does, at `start_` of a longer buffer.
 class CorrectionPass {
  public:
   explicit CorrectionPass(const CorrectionPlan& plan);
 
   std::int64_t frame() const { return frame_; }
   // Appends to `out` what samples and frames suffice for.
-  void push(const AskedFrames& asked, double limit, const std::vector<float>& samples,
+  void push(const AskedFrames& asked, double limit, const std::vector<float>& samples, double* work,
             std::vector<float>& out);
   // Appends the rest, silence instead of samples that never came.
-  void flush(const AskedFrames& asked, double limit, std::vector<float>& out);
+  void flush(const AskedFrames& asked, double limit, double* work, std::vector<float>& out);
 
  private:
-  void run(const AskedFrames& asked, double limit, std::vector<float>& out);
-  void finish(std::int64_t count, std::vector<float>& out);
+  void run(const AskedFrames& asked, double limit, double* work, std::vector<float>& out);
+  void finish_frame(std::vector<float>& out);
 
   const CorrectionPlan& plan_;
   std::int64_t frame_ = 0, before_, skip_;
-  std::vector<double> input_, sum_, weight_, work_;
+  std::size_t start_ = 0;
+  std::vector<double> input_, sum_;
 };
 
 // Safe to use from several threads.

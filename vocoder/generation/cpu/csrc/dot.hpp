@@ -42,7 +42,7 @@ VOCODER_INLINE void dot_product(const Matrix& w, const void* in, int in_bytes, i
 }
 
 // Activations rounded to bf16, nearest even.
-struct Bf16Activations : AlwaysAwake {
+struct Bf16Activations : AlwaysAwake, RoughGates {
   using Element = std::uint16_t;
   using Session = NoSession;
   static constexpr Weights kWeights = Weights::bf16;

@@ -110,15 +110,15 @@ VOCODER_INLINE Doubles exponential(Doubles x) {
     factorial /= i;
     p = p * r + broadcast(1.0 / factorial);
   }
-  return (Doubles)((Longs)p + (Longs)((LongWords)shifted << 52));
+  return (Doubles)((LongWords)p + ((LongWords)shifted << 52));
 }
 
 // ln x within 1e-15 (of 1 or of itself) for normal positive x: the exponent and the series of
 // atanh((m - 1) / (m + 1)) for m in [sqrt(1/2), sqrt(2)).
 VOCODER_INLINE Doubles logarithm(Doubles x) {
-  const Longs bits = (Longs)x;
-  const Longs exponent = (bits - 0x3fe6a09e667f3bcd) >> 52;
-  const Doubles m = (Doubles)(bits - (exponent << 52));
+  const LongWords bits = (LongWords)x;
+  const Longs exponent = (Longs)(bits - 0x3fe6a09e667f3bcdu) >> 52;
+  const Doubles m = (Doubles)(bits - ((LongWords)exponent << 52));
   const Doubles s = (m - broadcast(1.0)) / (m + broadcast(1.0)), square = s * s;
   Doubles p = broadcast(1.0 / 21);
   for (int i = 19; i > 0; i -= 2) p = p * square + broadcast(1.0 / i);
@@ -135,6 +135,14 @@ VOCODER_INLINE Floats reciprocal(Floats v) {
 #endif
 }
 
+VOCODER_INLINE Floats rough_reciprocal(Floats v) {
+#if defined(__AVX512F__)
+  return _mm512_rcp14_ps(v);
+#else
+  return broadcast(1.0f) / v;
+#endif
+}
+
 // tanh(a) * sigmoid(b) = (1 - e^-2a) / ((1 + e^-2a) (1 + e^-b)).
 VOCODER_INLINE Floats gated_unit(Floats a, Floats b) {
   const Floats one = broadcast(1.0f);
@@ -142,6 +150,24 @@ VOCODER_INLINE Floats gated_unit(Floats a, Floats b) {
   const Floats u = power_of_two(at_most(at_least(a * broadcast(-2.0f * kLog2E), -100.0f), 40.0f));
   const Floats v = power_of_two(at_most(at_least(b * broadcast(-kLog2E), -100.0f), 40.0f));
   return (one - u) * reciprocal((one + u) * (one + v));
+}
+
+// The same within 2e-4, at two thirds of the cost, for what is rounded to bf16: tanh as a quotient
+// of polynomials fitted on [-5, 5] for the least relative error, and sigmoid(b) = (1 + tanh(b / 2))
+// / 2.
+VOCODER_INLINE Floats rough_gated_unit(Floats a, Floats b) {
+  constexpr float kP[] = {0.9999476671f, 0.1024155319f, 0.0006705162814f};
+  constexpr float kQ[] = {1.0f, 0.4354296327f, 0.0128193219f};
+  a = at_most(at_least(a, -5.0f), 5.0f);
+  b = at_most(at_least(b, -10.0f), 10.0f);
+  const Floats s = a * a, t = b * b;
+  const Floats over_a =
+      a * (broadcast(kP[0] / 2) + s * (broadcast(kP[1] / 2) + s * broadcast(kP[2] / 2)));
+  const Floats under_a = broadcast(kQ[0]) + s * (broadcast(kQ[1]) + s * broadcast(kQ[2]));
+  const Floats over_b =
+      broadcast(kP[0] / 2) + t * (broadcast(kP[1] / 8) + t * broadcast(kP[2] / 32));
+  const Floats under_b = broadcast(kQ[0]) + t * (broadcast(kQ[1] / 4) + t * broadcast(kQ[2] / 16));
+  return over_a * (under_b + b * over_b) * rough_reciprocal(under_a * under_b);
 }
 
 // Both by halves, in a fixed order.

@@ -7,27 +7,37 @@
 namespace vocoder::VOCODER_ISA {
 
 // The Levinson-Durbin recursion of kDoubles frames. `lags` and `coefficients` hold a vector for
-// each lag; returns the prediction errors' power.
+// each lag; returns the prediction errors' power. The pass that updates the coefficients also sums
+// what the next reflection needs of them.
 VOCODER_INLINE Doubles levinson_durbin(const double* lags, int order, double* coefficients) {
   const auto lag = [&](int i) { return load(lags + i * kDoubles); };
   const auto known = [&](int i) { return load(coefficients + i * kDoubles); };
-  Doubles error = lag(0);
+  const auto put = [&](int i, Doubles value) { store(coefficients + i * kDoubles, value); };
+  Doubles error = lag(0), total = {};
   for (int i = 0; i < order; ++i) {
-    Doubles sums[4] = {};
-    int j = 0;
-    for (; j + 4 <= i; j += 4)
-#pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) sums[k] += known(j + k) * lag(i - j - k);
-    for (; j < i; ++j) sums[0] += known(j) * lag(i - j);
-    const Doubles total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     const Doubles reflection = (lag(i + 1) - total) / error;
-    for (j = 0; 2 * j < i - 1; ++j) {
+    Doubles sums[4] = {};
+    const auto update = [&](int j, Doubles& first, Doubles& second) {
       const Doubles one = known(j), other = known(i - 1 - j);
-      store(coefficients + j * kDoubles, one - reflection * other);
-      store(coefficients + (i - 1 - j) * kDoubles, other - reflection * one);
+      const Doubles next_one = one - reflection * other, next_other = other - reflection * one;
+      put(j, next_one);
+      put(i - 1 - j, next_other);
+      first += next_one * lag(i + 1 - j);
+      second += next_other * lag(j + 2);
+    };
+    int j = 0;
+    for (; 2 * j + 2 < i - 1; j += 2) {
+      update(j, sums[0], sums[1]);
+      update(j + 1, sums[2], sums[3]);
     }
-    if (i % 2) store(coefficients + j * kDoubles, known(j) - reflection * known(j));
-    store(coefficients + i * kDoubles, reflection);
+    if (2 * j < i - 1) update(j++, sums[0], sums[1]);
+    if (i % 2) {
+      const Doubles middle = known(j) - reflection * known(j);
+      put(j, middle);
+      sums[2] += middle * lag(i + 1 - j);
+    }
+    put(i, reflection);
+    total = (sums[0] + sums[1]) + (sums[2] + sums[3]) + reflection * lag(1);
     error -= error * reflection * reflection;
   }
   return error;

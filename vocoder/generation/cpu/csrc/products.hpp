@@ -48,6 +48,14 @@ struct AlwaysAwake {
   VOCODER_INLINE void keep_awake(int) {}
 };
 
+// How near to the gated unit a format comes.
+struct ExactGates {
+  VOCODER_INLINE Floats gate(Floats a, Floats b) { return gated_unit(a, b); }
+};
+struct RoughGates {
+  VOCODER_INLINE Floats gate(Floats a, Floats b) { return rough_gated_unit(a, b); }
+};
+
 // Calls `tile(first row, rows as Fixed, first panel, panels as Fixed, lines, beside)` for all rows
 // and panels. The panels' first tiles stand at `lines`, those of one panel `beside` tiles apart.
 // A few panels pass at a time, so that their weights stay in the first cache while the rows pass.
@@ -74,7 +82,7 @@ VOCODER_INLINE void for_tiles(const Matrix& w, int rows, int panels, int tiles, 
   }
 }
 
-struct Fp32 : AlwaysAwake {
+struct Fp32 : AlwaysAwake, ExactGates {
   using Element = float;
   using Session = NoSession;
   static constexpr Weights kWeights = Weights::fp32;
@@ -125,7 +133,7 @@ struct Fp32 : AlwaysAwake {
 };
 
 // bf16 weights, fp32 activations: a bf16 is the upper half of a float.
-struct Bf16 : AlwaysAwake {
+struct Bf16 : AlwaysAwake, ExactGates {
   using Element = float;
   using Session = NoSession;
   static constexpr Weights kWeights = Weights::bf16;
@@ -177,7 +185,7 @@ struct Bf16 : AlwaysAwake {
 
 // Activations as 0 to 255 around 128, one scale a row: x = scale (q - 128). A gated unit's output
 // lies in -1 to 1 and has a scale of 1/127; others are scaled by their largest.
-struct Int8Activations : AlwaysAwake {
+struct Int8Activations : AlwaysAwake, ExactGates {
   using Element = std::uint8_t;
   using Session = NoSession;
   static constexpr Weights kWeights = Weights::int8;

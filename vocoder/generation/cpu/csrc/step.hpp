@@ -324,8 +324,8 @@ class Loop {
       const float* past = past_of(l) + (r * samples + used) * 2 * gated;
       for (int i = 0; i < gated; i += kLanes)
         Format::put_gated(gated_ + r * gated_inputs + i,
-                          gated_unit(load(hidden + i) + load(past + i),
-                                     load(hidden + gated + i) + load(past + gated + i)));
+                          Format::gate(load(hidden + i) + load(past + i),
+                                       load(hidden + gated + i) + load(past + gated + i)));
       Format::keep_awake(r);
     }
     if (weights.residual.lines)
