@@ -16,7 +16,7 @@ HEADERS = {
     "X-Seed": ("integer", "the seed that was used: given again, it gives the same audio"),
     "X-Engine": ("string", "the engine that ran"),
     "X-Voice": ("string", "voice id"),
-    "X-Voice-Hash": ("string", "SHA-256 of the voice's weights"),
+    "X-Voice-Hash": ("string", "SHA-256 over the voice's weights and settings"),
     "X-Speaker": ("string", "speaker, percent-encoded where not ASCII"),
     "Server-Timing": ("string", "milliseconds before the first audio: queue, text, first-audio"),
     "X-Real-Time-Factor": ("number", "time it took by the audio's length; of whole files only"),

@@ -231,7 +231,7 @@ class VoiceInfo(BaseModel):
     reads_text: bool = Field(description="whether it speaks text; else features only")
     sample_rate_hz: int = Field(description="the voice's own rate")
     licence: str
-    hash: str = Field(description="SHA-256 of the weights, as in X-Voice-Hash")
+    hash: str = Field(description="SHA-256 over the weights and settings, as in X-Voice-Hash")
     features: FeatureConfig = Field(description="settings that features for this voice need")
 
 

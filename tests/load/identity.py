@@ -30,6 +30,7 @@ from .texts import PASSAGE
 SEED = 7
 WAV_HEADER_BYTES = 44
 FORMATS = ("pcm", "wav", "flac", "mp3")
+READ_SAMPLES = 65536
 ATTEMPTS = 30
 LOAD_S = 3600.0
 """For how long the load would listen; it ends with the last way."""
@@ -60,12 +61,20 @@ class Way:
         if self.audio_format == "wav":
             return data[WAV_HEADER_BYTES:]
         if self.audio_format == "flac":
-            samples, _ = soundfile.read(io.BytesIO(data), dtype="int16")
-            return bytes(samples.astype("<i2").tobytes())
+            return _samples_of_flac(data)
         if self.audio_format == "mp3" and self.whole:
             # The first frame says how long the file is; the next begins as it does.
             return data[data.find(data[:2], 2) :]
         return data
+
+
+def _samples_of_flac(data: bytes) -> bytes:
+    """Its samples; a streamed file does not say how many they are."""
+    parts = []
+    with soundfile.SoundFile(io.BytesIO(data)) as file:
+        while len(part := file.read(READ_SAMPLES, dtype="int16")):
+            parts.append(part.astype("<i2").tobytes())
+    return b"".join(parts)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
-import psutil  # type: ignore[import-untyped] # its types come in a package of their own
+import psutil
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import psutil  # type: ignore[import-untyped] # its types come in a package of their own
+import psutil
 from matplotlib.figure import Figure
 from websockets.exceptions import InvalidStatus
 
