@@ -5,12 +5,13 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from server.errors import Refusal
 from server.service import Service
-from server.websocket.contexts import Contexts, NothingStarted
+from server.websocket.contexts import Contexts
 from server.websocket.dialect import Dialect
+from server.websocket.features import NothingStarted
 from server.websocket.messages import ClientMessage, Close, Options
 from server.websocket.outgoing import Gone, Outgoing
 from server.websocket.seat import Seat
@@ -49,6 +50,9 @@ async def serve(websocket: WebSocket, service: Service, dialect: Dialect, option
     try:
         headers = [(b"dg-request-id", websocket.state.request_id.encode())] * dialect.greets
         await websocket.accept(websocket.state.subprotocol, headers)
+    except OSError:
+        seat.leave()
+        raise WebSocketDisconnect(1006) from None  # It was gone before it was let in.
     except BaseException:
         seat.leave()
         raise

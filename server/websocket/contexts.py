@@ -10,7 +10,12 @@ from torch import Tensor
 from server.errors import Refusal
 from server.service import Service
 from server.websocket.context import Context
-from server.websocket.features import check_settings, frames_of_bytes, frames_of_lists
+from server.websocket.features import (
+    NothingStarted,
+    check_settings,
+    frames_of_bytes,
+    frames_of_lists,
+)
 from server.websocket.messages import (
     Cancel,
     Clear,
@@ -33,17 +38,6 @@ MOST_TURNS = 64
 
 LARGE_BYTES = 2**17
 """Features from here on are looked at in another thread."""
-
-
-class NothingStarted(Refusal):
-    """A binary message where nobody said what it would be."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            422,
-            "binary messages are features: send a Start message with input features before them",
-            code="features_not_started",
-        )
 
 
 class Contexts:

@@ -14,6 +14,17 @@ from vocoder.errors import FeatureError
 BYTES_A_VALUE = 4
 
 
+class NothingStarted(Refusal):
+    """A binary message where nobody said what it would be."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            422,
+            "binary messages are features: send a Start message with input features before them",
+            code="features_not_started",
+        )
+
+
 def frames_of_bytes(data: bytes, config: FeatureConfig) -> Tensor:
     """Log-mel (n_mels, F) of whole frames, each of n_mels float32 numbers, little-endian.
 

@@ -11,201 +11,38 @@ without the frame that only a whole file has. Between alone and loaded, every by
 
 import asyncio
 import hashlib
-import io
 import json
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
 from httpx2 import HTTPStatusError
 from websockets.exceptions import InvalidStatus
 
 from .listeners import Load
-from .listening import Recording, talking
+from .listening import talking
 from .progress import Progress
 from .server import Server, arguments
 from .texts import PASSAGE
+from .ways import Ask, Asking, Way
 
-SEED = 7
-WAV_HEADER_BYTES = 44
-FORMATS = ("pcm", "wav", "flac", "mp3")
-READ_SAMPLES = 65536
 ATTEMPTS = 30
 LOAD_S = 3600.0
 """For how long the load would listen; it ends with the last way."""
 
-Ask = Callable[[], Awaitable[bytes]]
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way of asking for the same speech.
-
-    Attributes:
-        name: for the table.
-        group: ways of one group must sound alike.
-        audio_format: of what it gives.
-        whole: whether that is a whole file.
-        ask: asks, and gives the bytes.
-    """
-
-    name: str
-    group: str
-    audio_format: str
-    whole: bool
-    ask: Ask
-
-    def heard(self, data: bytes) -> bytes:
-        """What of the bytes must be the same in all ways of the group."""
-        if self.audio_format == "wav":
-            return data[WAV_HEADER_BYTES:]
-        if self.audio_format == "flac":
-            return _samples_of_flac(data)
-        if self.audio_format == "mp3" and self.whole:
-            # The first frame says how long the file is; the next begins as it does.
-            return data[data.find(data[:2], 2) :]
-        return data
-
-
-def _samples_of_flac(data: bytes) -> bytes:
-    """Its samples; a streamed file does not say how many they are."""
-    parts = []
-    with soundfile.SoundFile(io.BytesIO(data)) as file:
-        while len(part := file.read(READ_SAMPLES, dtype="int16")):
-            parts.append(part.astype("<i2").tobytes())
-    return b"".join(parts)
-
-
-@dataclass(frozen=True)
-class Asking:
-    """Asks a server for one speech, in every way.
-
-    Attributes:
-        server: whom.
-        voice: by whom it is spoken; the server's choice where None.
-        rate_hz: of the audio.
-    """
-
-    server: Server
-    voice: str | None
-    rate_hz: int
-
-    def ways(self, features: Path | None) -> list[Way]:
-        """Every way there is."""
-        found = []
-        for name in FORMATS:
-            group = "text mp3" if name == "mp3" else "text"
-            for stream in (False, True):
-                label = f"HTTP {name}, {'streamed' if stream else 'whole'}"
-                found.append(Way(label, group, name, not stream, self._speech(name, stream)))
-        for label, pieces in (
-            ("whole", [PASSAGE]),
-            ("by word", _words(PASSAGE)),
-            ("by character", list(PASSAGE)),
-        ):
-            ask = self._spoken(pieces)
-            found.append(Way(f"WebSocket text, {label}", "text", "pcm", False, ask))
-        if features is not None:
-            for stream in (False, True):
-                label = f"HTTP features, {'streamed' if stream else 'whole'}"
-                ask = self._vocoded(features, stream)
-                found.append(Way(label, "features", "pcm", not stream, ask))
-            frames = Recording.load(features).frames
-            for count in (len(frames), 1, 7, 100):
-                pieces_of = [
-                    frames[at : at + count].tobytes() for at in range(0, len(frames), count)
-                ]
-                label = f"WebSocket features, {count} frames a message"
-                found.append(Way(label, "features", "pcm", False, self._sent(pieces_of)))
-        return found
-
-    def _speech(self, audio_format: str, stream: bool) -> Ask:
-        body = {
-            "input": PASSAGE,
-            "seed": SEED,
-            "response_format": audio_format,
-            "stream": stream,
-            "sample_rate": self.rate_hz,
-        } | ({"model": self.voice} if self.voice else {})
-
-        async def ask() -> bytes:
-            async with self.server.client() as client:
-                answer = await client.post("/v1/audio/speech", json=body)
-            answer.raise_for_status()
-            return answer.content
-
-        return ask
-
-    def _vocoded(self, features: Path, stream: bool) -> Ask:
-        query: dict[str, str | int] = {
-            "seed": SEED,
-            "response_format": "pcm",
-            "stream": str(stream).lower(),
-            "sample_rate": self.rate_hz,
-        }
-        if self.voice:
-            query["voice"] = self.voice
-
-        async def ask() -> bytes:
-            async with self.server.client() as client:
-                answer = await client.post(
-                    "/v1/audio/vocode",
-                    params=query,
-                    content=features.read_bytes(),
-                    headers={"content-type": "application/octet-stream"},
-                )
-            answer.raise_for_status()
-            return answer.content
-
-        return ask
-
-    def _spoken(self, pieces: list[str]) -> Ask:
-        messages = [json.dumps({"type": "Speak", "text": piece}) for piece in pieces]
-        return self._heard([*messages, '{"type":"Flush"}'])
-
-    def _sent(self, pieces: list[bytes]) -> Ask:
-        start = json.dumps({"type": "Start", "input": "features"})
-        return self._heard([start, *pieces, '{"type":"Flush"}'])
-
-    def _heard(self, messages: Sequence[str | bytes]) -> Ask:
-        async def ask() -> bytes:
-            query = {"seed": SEED, "sample_rate": self.rate_hz, "voice": self.voice}
-            audio = []
-            async with self.server.socket(**query) as socket:
-                for message in messages:
-                    await socket.send(message)
-                async for answer in socket:
-                    if isinstance(answer, bytes):
-                        audio.append(answer)
-                        continue
-                    event = json.loads(answer)
-                    if event["type"] == "Error":
-                        raise RuntimeError(event["error"]["message"])
-                    if event["type"] == "Flushed":
-                        break
-            return b"".join(audio)
-
-        return ask
-
-
-def _words(text: str) -> list[str]:
-    """Words with the space before each, as a language model gives them."""
-    return [f" {word}" if at else word for at, word in enumerate(text.split(" "))]
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a way gave, alone and under load."""
+    """What a way gave, alone and under load; of speech with so many samples."""
 
     way: Way
     alone: bytes
     loaded: bytes | None
+    samples: int
 
     @property
     def sound(self) -> str:
         """Hash of what is heard."""
-        return hashlib.sha256(self.way.heard(self.alone)).hexdigest()
+        return hashlib.sha256(self.way.heard(self.alone, self.samples)).hexdigest()
 
     @property
     def same(self) -> bool:
@@ -226,15 +63,19 @@ async def compare(ways: list[Way], load: Load | None, listeners: int) -> list[Ou
 
     try:
         alone = await each("alone")
-        if load is None:
-            return [Outcome(way, data, None) for way, data in zip(ways, alone, strict=True)]
-        busy = asyncio.create_task(load.run(listeners))
-        await asyncio.sleep(load.ramp_s + 1)
-        loaded = await each(f"beside {listeners} listeners")
-        busy.cancel()
-        return [Outcome(*one) for one in zip(ways, alone, loaded, strict=True)]
+        loaded: list[bytes] | None = None
+        if load is not None:
+            busy = asyncio.create_task(load.run(listeners))
+            await asyncio.sleep(load.ramp_s + 1)
+            loaded = await each(f"beside {listeners} listeners")
+            busy.cancel()
     finally:
         progress.end()
+    samples = len(alone[0]) // 2  # The first way is plain 16-bit samples.
+    return [
+        Outcome(way, alone[number], loaded[number] if loaded else None, samples)
+        for number, way in enumerate(ways)
+    ]
 
 
 async def _admitted(ask: Ask) -> bytes:
@@ -269,13 +110,13 @@ def differences(outcomes: list[Outcome]) -> list[str]:
 
 
 async def tried(
-    server: Server, voice: str | None, features: Path | None, load: int
+    server: Server, voice: str | None, features: Path | None, load: int, text: str = PASSAGE
 ) -> list[Outcome]:
     """What every way of asking a server gave; beside ``load`` listeners too, where there are."""
     async with server.client() as client:
         voices = (await client.get("/v1/audio/voices")).json()["voices"]
     own = next(info for info in voices if voice in (None, info["id"]))
-    ways = Asking(server, voice, own["sample_rate_hz"]).ways(features)
+    ways = Asking(server, voice, own["sample_rate_hz"], text).ways(features)
     others = Load(server, lambda number: talking(number, voice), LOAD_S, 2.0, 0.0, 0.0)
     return await compare(ways, others if load else None, load)
 
@@ -283,6 +124,7 @@ async def tried(
 def main() -> int:
     """Run the tool; its exit status."""
     parser = arguments(__doc__.split("\n")[0])
+    parser.add_argument("--voice", help="voice, in place of the server's own choice")
     parser.add_argument(
         "--load", type=int, default=0, help="listeners beside which all is repeated"
     )

@@ -6,6 +6,9 @@ from typing import Self
 
 import psutil
 
+POOLED_THREADS = 4
+"""That a server's pools may still open after a warm-up: they do when they are first needed."""
+
 
 @dataclass(frozen=True)
 class Holdings:

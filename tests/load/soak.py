@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from websockets.exceptions import InvalidStatus
 
 from .mixture import BUSY, KINDS, RECORDING, Busy, Caller, Unexpected
-from .processes import Holdings, listening_on
+from .processes import POOLED_THREADS, Holdings, listening_on
 from .progress import Progress
 from .server import Server, arguments
 
@@ -32,8 +32,6 @@ QUIET_S = 3.0
 """After which connections that are done with have closed."""
 
 BUSY_WAIT_S = 0.2
-POOLED_THREADS = 4
-"""That pools may still open after the warm-up: they do when they are first needed."""
 
 
 @dataclass

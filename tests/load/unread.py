@@ -18,9 +18,11 @@ from .texts import PASSAGE
 PASSAGES = 20
 
 
-async def compare(server: Server, seconds: float, others: int) -> tuple[Run, Run]:
+async def compare(
+    server: Server, seconds: float, others: int, buffer_s: float = 0.0
+) -> tuple[Run, Run]:
     """What the others hear alone, and beside such a client."""
-    load = Load(server, lambda number: talking(number, None), seconds, 2.0, 0.0, 0.0)
+    load = Load(server, lambda number: talking(number, None), seconds, 2.0, buffer_s, 0.0)
     alone = await load.run(others)
     with RawSocket(server.address) as raw:
         status = await asyncio.to_thread(raw.upgrade, SOCKET_PATH, server.headers)

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice, product
 
-from .processes import Holdings, listening_on
+from .processes import POOLED_THREADS, Holdings, listening_on
 from .progress import Progress
 from .raw import Opcode, RawSocket
 from .server import SOCKET_PATH, Server, arguments
@@ -135,7 +135,8 @@ class Left:
     @property
     def nothing(self) -> bool:
         """Whether nothing is left."""
-        return self.settled_s is not None and self.more_files <= 0 and self.more_threads <= 0
+        settled = self.settled_s is not None
+        return settled and self.more_files <= 0 and self.more_threads <= POOLED_THREADS
 
 
 async def come_and_vanish(server: Server, clients: int, pid: int | None) -> Left:
@@ -161,7 +162,7 @@ async def come_and_vanish(server: Server, clients: int, pid: int | None) -> Left
     # Connections of which the last byte has gone close a moment later.
     while pid and before and time.monotonic() < until:
         after = Holdings.of(pid)
-        if after.files <= before.files and after.threads <= before.threads:
+        if after.files <= before.files and after.threads <= before.threads + POOLED_THREADS:
             break
         await asyncio.sleep(0.2)
     progress.end()

@@ -17,7 +17,7 @@ VOCODER_INLINE Doubles levinson_durbin(const double* lags, int order, double* co
   for (int i = 0; i < order; ++i) {
     const Doubles reflection = (lag(i + 1) - total) / error;
     Doubles sums[4] = {};
-    const auto update = [&](int j, Doubles& first, Doubles& second) {
+    const auto update = [&](int j, Doubles& first, Doubles& second) VOCODER_ALWAYS_INLINE {
       const Doubles one = known(j), other = known(i - 1 - j);
       const Doubles next_one = one - reflection * other, next_other = other - reflection * one;
       put(j, next_one);
