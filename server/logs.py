@@ -38,10 +38,16 @@ def _utc(record: logging.LogRecord) -> str:
     return f"{seconds}.{int(record.msecs):03d}Z"
 
 
+def refused_handshakes_are_whole(record: logging.LogRecord) -> bool:
+    """Leave out what uvicorn says of each WebSocket that an answer refuses, as if it erred."""
+    return "without completing handshake" not in record.getMessage()
+
+
 def config(log_format: Literal["json", "text"]) -> dict[str, Any]:
     """A ``logging.config`` dictionary for the server, the vocoder and uvicorn.
 
-    Uvicorn's own access log stays off: the request line of :mod:`server.middleware` replaces it.
+    Uvicorn's own access log stays off, and so do its lines about WebSockets, which hold a query:
+    the line of :mod:`server.middleware` replaces both.
     """
     formatter = {"json": "server.logs.JsonLines", "text": "server.logs.TextLines"}[log_format]
     logger = {"handlers": ["stderr"], "level": "INFO", "propagate": False}
@@ -49,6 +55,13 @@ def config(log_format: Literal["json", "text"]) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"lines": {"()": formatter}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
-        "loggers": {"server": logger, "vocoder": logger, "uvicorn": logger},
+        "filters": {"handshakes": {"()": lambda: refused_handshakes_are_whole}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "lines",
+                "filters": ["handshakes"],
+            }
+        },
+        "loggers": {"server": logger, "vocoder": logger, "uvicorn": logger | {"level": "WARNING"}},
     }

@@ -47,6 +47,10 @@ class Feed(Generic[Item]):
                 raise Ended
             return None
 
+    def again(self) -> None:
+        """Have the reader told as if something had come: it was not done with what it took."""
+        self._changed()
+
     def on_change(self, call: Callable[[], None]) -> None:
         """Have ``call`` called, in the writer's thread, whenever an item comes or the feed ends."""
         self._changed = call

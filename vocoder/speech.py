@@ -138,7 +138,14 @@ def fed_renderings(
             if part is None:
                 yield None
                 continue
-            yield from ((sentence, True) for sentence in _readable(reader, text.push(part)))
+            complete = False
+            for sentence in _readable(reader, text.push(part)):
+                complete = True
+                yield sentence, True
+            if not complete:
+                # Others come in between: a text may have no end of a sentence for long.
+                feed.again()
+                yield None
 
     def rendered() -> Iterator[Rendering | None]:
         seed = speech.seed

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from conftest import random_acoustic_model
+from conftest import TINY, TINY_ACOUSTIC, random_acoustic_model
 from tolerances import RENDERED_MEL, STACK, assert_close
 
 from vocoder import native
 from vocoder.acoustic import synthesis
+from vocoder.acoustic.model import AcousticModel
 from vocoder.acoustic.modules import ConvStack
 from vocoder.acoustic.packed import PackedRefiner, PackedStack, packed
 from vocoder.acoustic.refiner import Refiner
@@ -145,6 +146,12 @@ def test_changed_weights_are_packed_anew_and_others_are_not() -> None:
     with torch.no_grad():
         model.decoder.output.bias -= 1.0
     assert torch.allclose(render(model, SENTENCE, 0).mel, first.mel, atol=1e-4)
+
+
+def test_an_encoder_without_layers_is_packed_too() -> None:
+    config = TINY_ACOUSTIC.model_copy(update={"encoder_layers": 0, "refiner_steps": 0})
+    model = AcousticModel(config, TINY.features, 3).eval()
+    assert render(model, SENTENCE, 0).mel.isfinite().all()
 
 
 def test_without_the_native_library_pytorch_renders(monkeypatch: pytest.MonkeyPatch) -> None:

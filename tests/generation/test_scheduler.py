@@ -167,6 +167,46 @@ def test_a_source_that_has_nothing_yet_is_woken(tiny: WaveNet) -> None:
     scheduler.close()
 
 
+def test_a_source_that_is_woken_while_it_looks_is_asked_again(tiny: WaveNet) -> None:
+    engine = CpuEngine(tiny)
+    scheduler, ear = scheduler_of(engine, tiny.config), Ear()
+    streams: list[Stream] = []
+    ready = threading.Event()
+
+    def arriving() -> Iterator[Piece | None]:
+        ready.wait(PATIENCE_S)
+        scheduler.wake(streams[0])  # Something came after the source had looked.
+        yield None
+        yield from pieces(tiny, 4, 3)
+
+    streams.append(scheduler.add(arriving(), ear))
+    ready.set()
+    assert np.array_equal(ear.wait(), alone(engine, tiny, 4, 3))
+    scheduler.close()
+
+
+def test_a_silent_stream_holds_no_row(tiny: WaveNet) -> None:
+    engine = CpuEngine(tiny)
+    scheduler, ear, other = scheduler_of(engine, tiny.config, rows=1), Ear(), Ear()
+    more = threading.Event()
+
+    def with_a_pause() -> Iterator[Piece | None]:
+        yield from pieces(tiny, 4, 1)
+        while not more.is_set():
+            yield None
+        yield from pieces(tiny, 5, 2)
+
+    stream = scheduler.add(with_a_pause(), ear)
+    until(lambda: bool(ear.chunks))
+    scheduler.add(pieces(tiny, 8, 3), other)
+    assert np.array_equal(other.wait(), alone(engine, tiny, 8, 3))
+    more.set()
+    scheduler.wake(stream)
+    expected = [alone(engine, tiny, 4, 1), alone(engine, tiny, 5, 2)]
+    assert np.array_equal(ear.wait(), np.concatenate(expected))
+    scheduler.close()
+
+
 def test_what_was_prepared_is_heard_before_a_failure(tiny: WaveNet) -> None:
     engine = CpuEngine(tiny)
     scheduler, ear, other = scheduler_of(engine, tiny.config), Ear(), Ear()

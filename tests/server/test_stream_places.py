@@ -82,9 +82,10 @@ def send(connection: ClientConnection, kind: str, **fields: object) -> None:
 
 def receive(connection: ClientConnection) -> dict[str, Any]:
     """The next message; audio is passed over."""
-    while isinstance(message := connection.recv(timeout=PATIENCE_S), bytes):
-        pass
-    found: dict[str, Any] = json.loads(message)
+    found: dict[str, Any] = {"type": "Audio"}
+    while found["type"] == "Audio":
+        message = connection.recv(timeout=PATIENCE_S)
+        found = {"type": "Audio"} if isinstance(message, bytes) else json.loads(message)
     return found
 
 

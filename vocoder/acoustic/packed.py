@@ -34,12 +34,15 @@ def _pack(model: AcousticModel, library: Any, instructions: str) -> AcousticMode
     def stack(inputs: int, format: str) -> Any:
         return library.Stack(inputs=inputs, same=True, format=format, instructions=instructions)
 
-    encoder = stack(model.config.encoder_channels, EXACT)
-    _add(encoder, model.encoder)
+    encoder: list[nn.Module] = []
+    if len(model.encoder):
+        layers = stack(model.config.encoder_channels, EXACT)
+        _add(layers, model.encoder)
+        encoder.append(PackedLayers(layers, model.config.encoder_channels))
     twin = copy(model)
     twin._modules = {
         **model._modules,
-        "encoder": nn.ModuleList([PackedLayers(encoder, model.config.encoder_channels)]),
+        "encoder": nn.ModuleList(encoder),
         "duration": PackedStack(model.duration, stack, EXACT),
         "prosody": PackedStack(model.prosody, stack, EXACT),
         "decoder": PackedStack(model.decoder, stack, FAST),

@@ -153,7 +153,7 @@ class Scheduler:
     def wake(self, stream: Stream) -> None:
         """Say that a source which had nothing may have something now."""
         with self._lock:
-            stream.starved = False
+            stream.woken, stream.starved = True, False
             self._to_prepare.notify()
 
     def took(self, stream: Stream, samples: int) -> None:
@@ -248,7 +248,7 @@ class Scheduler:
             elif failure is not None or ended:
                 stream.exhausted, stream.failure = True, failure
             elif piece is None:
-                stream.starved = True
+                stream.starved = not stream.woken
             else:
                 stream.add(piece, self._clock())
             over = stream.cancelled or stream.ended
@@ -333,16 +333,23 @@ class Scheduler:
                     made.append(Made(stream, taken[number], samples))
                 if stream.cancelled or stream.ended:
                     self._remove(stream)
+                elif taken[number].last and stream.empty:
+                    # It may be silent for long; its next utterance begins from nothing anyway.
+                    self._leave_row(stream)
         self._finishing.put(made)
 
     def _remove(self, stream: Stream) -> None:
         if stream in self._streams:
             self._streams.remove(stream)
-        if stream.row is not None:
-            self._batch.release(stream.row)
-            stream.row = None
-            if stream.cancelled_at is not None:
-                self._released(self._clock() - stream.cancelled_at)
+        if self._leave_row(stream) and stream.cancelled_at is not None:
+            self._released(self._clock() - stream.cancelled_at)
+
+    def _leave_row(self, stream: Stream) -> bool:
+        """Give back a stream's row; whether it had one."""
+        row, stream.row = stream.row, None
+        if row is not None:
+            self._batch.release(row)
+        return row is not None
 
     def _deliver(self, stream: Stream, samples: Samples, label: object) -> Chunk:
         with self._lock:

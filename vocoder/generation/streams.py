@@ -69,7 +69,8 @@ class Stream:
         row: of the batch, while it has one.
         failure: what the stream breaks off with, once all that was prepared has been delivered.
         preparing: whether its source is at work.
-        starved: whether its source had nothing and has not been woken.
+        starved: whether its source had nothing, and it has not been woken since.
+        woken: whether it was, since its source was last asked.
         exhausted: whether its source has ended.
         running: whether it is part of the step in progress.
         cancelled, ended: whether it was ended from outside, or by itself.
@@ -93,7 +94,7 @@ class Stream:
         self.label: object = None
         self.row: int | None = None
         self.failure: BaseException | None = None
-        self.preparing = self.starved = self.exhausted = False
+        self.preparing = self.starved = self.woken = self.exhausted = False
         self.running = self.cancelled = self.ended = False
         self.taken = 0
         self.cancelled_at: float | None = None
@@ -117,7 +118,7 @@ class Stream:
 
     def begin(self, now: float) -> None:
         """Its source is asked for a piece."""
-        self.preparing = True
+        self.preparing, self.woken = True, False
         if self._begun_at is None:
             self._begun_at = now
 
