@@ -10,7 +10,6 @@ from torch import Tensor
 
 from vocoder.features import Features
 from vocoder.feeding import Feed
-from vocoder.generation.correction import CorrectionChain
 from vocoder.generation.pieces import Piece
 from vocoder.generation.scheduler import Load, Scheduler
 from vocoder.generation.streams import Chunk, End, Sink, Stream
@@ -187,9 +186,6 @@ class LiveSynthesizer:
     def _scheduler(self, voice: Voice, engine: str | None) -> Scheduler:
         key, runner = self._key(voice, engine), self.synthesizer.engine(voice, engine)
         features = voice.config.features
-        first = CorrectionChain.samples_before_audio(
-            features, voice.manifest.generation.correction_passes
-        )
         with self._lock:
             if key not in self._schedulers:
                 self._schedulers[key] = Scheduler(
@@ -197,7 +193,6 @@ class LiveSynthesizer:
                     hop_length=features.hop_length,
                     hold=voice.config.hold,
                     rate_hz=features.sample_rate_hz,
-                    starting_frames=-(-first // features.hop_length),
                     rows=runner.batch_rows + SPARE_ROWS,
                     preparing_threads=self._preparing_threads,
                     released=self._released,

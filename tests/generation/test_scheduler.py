@@ -327,7 +327,30 @@ class TestTheOrder:
         return Stream(iter(()), lambda event: None, **(given | options))  # type: ignore[arg-type]
 
     def heard(self, stream: Stream, seconds: float, now: float) -> Chunk:
-        return stream.deliver(np.zeros(round(seconds * self.RATE), np.float32), None, now)
+        samples = np.zeros(round(seconds * self.RATE), np.float32)
+        chunk = stream.deliver(samples, None, last=False, now=now)
+        assert chunk is not None
+        return chunk
+
+    def test_a_first_chunk_is_not_too_short_to_play_on(self) -> None:
+        stream, short = self.stream(), np.zeros(30, np.float32)
+        assert stream.deliver(short, "label", last=False, now=0.0) is None
+        chunk = stream.deliver(short, "label", last=False, now=0.1)
+        assert chunk is not None
+        assert len(chunk.samples) == 60
+        # Later ones, the end of an utterance and files go out as they are.
+        assert stream.deliver(short, None, last=False, now=0.1) is not None
+        assert self.stream().deliver(short, None, last=True, now=0.0) is not None
+        assert self.stream(offline=True).deliver(short, None, last=False, now=0.0) is not None
+        assert self.stream().deliver(short[:0], None, last=True, now=0.0) is None
+
+    def test_a_listener_starts_until_there_is_something_ahead(self) -> None:
+        stream = self.stream()
+        assert stream.starting
+        self.heard(stream, 0.2, now=0.0)
+        assert stream.starting
+        self.heard(stream, 0.2, now=0.05)
+        assert not stream.starting
 
     def test_the_one_that_runs_out_first_comes_first(self) -> None:
         early, late = self.stream(), self.stream()

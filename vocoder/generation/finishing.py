@@ -33,13 +33,13 @@ class Finishing:
 
     def __init__(
         self,
-        deliver: Callable[[Stream, Samples, object], Chunk],
+        deliver: Callable[[Stream, Samples, bool], Chunk | None],
         cancel: Callable[[Stream], None],
     ) -> None:
         """Finish streams.
 
         Args:
-            deliver: counts samples that go out now, with their label.
+            deliver: counts samples that go out now, and whether an utterance ends with them.
             cancel: ends a stream that cannot go on.
         """
         self._deliver, self._cancel = deliver, cancel
@@ -75,7 +75,7 @@ class Finishing:
         samples = stream.finisher.push(made.samples.numpy())
         if made.taken.last:
             samples = np.concatenate((samples, stream.finisher.flush()))
-        if not len(samples):
-            return None
-        label, stream.label = stream.label, None
-        return self._deliver(stream, samples, label)
+        chunk = self._deliver(stream, samples, made.taken.last)
+        if chunk is not None:
+            stream.label = None
+        return chunk

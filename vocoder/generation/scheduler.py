@@ -31,14 +31,14 @@ STEP_FRAMES = 4
 PREPARED_S = 1.0
 """Audio whose conditioning is made ahead of its generation."""
 
-SAFE_S = 0.15
-"""While every stream has so much audio left, those that have none yet go first, alone."""
+SAFE_S = 0.2
+"""While all others have so much audio left, streams that start go ahead alone, in short steps."""
 
-STARTING_ROWS = 8
+STARTING_ROWS = 16
 """Streams that start together, alone; more would make the first of them wait."""
 
-STARTING_SLACK_S = 0.3
-"""Preparation of a stream that has no audio yet goes before those that have more than this left."""
+STARTING_SLACK_S = 0.1
+"""A stream that has no audio yet comes before those that have more than this left."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,6 @@ class Scheduler:
         hop_length: int,
         hold: int,
         rate_hz: int,
-        starting_frames: int = 4 * STEP_FRAMES,
         rows: int = 64,
         preparing_threads: int = 1,
         released: Callable[[float], None] = lambda _: None,
@@ -87,7 +86,6 @@ class Scheduler:
             engine: what generates.
             hop_length, hold: samples a frame and a block.
             rate_hz: samples a second.
-            starting_frames: to be generated for the first audio.
             rows: streams that may have a row at a time; others wait for one.
             preparing_threads: how many prepare.
             released: told in how many seconds a cancelled stream's row was free.
@@ -97,7 +95,6 @@ class Scheduler:
         self._rate_hz, self._hold, self._clock = rate_hz, hold, clock
         self._released = released
         self._blocks = STEP_FRAMES * hop_length // hold
-        self._starting_blocks = starting_frames * hop_length // hold
         self._batch = Batch(engine, rows, hold)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -227,8 +224,7 @@ class Scheduler:
         ]
 
         def need(stream: Stream) -> float:
-            slack = STARTING_SLACK_S if stream.starting else stream.slack_s(now)
-            return slack + stream.prepared_s
+            return _urgency_s(stream, now) + stream.prepared_s
 
         return min(open_ones, key=need, default=None)
 
@@ -261,10 +257,10 @@ class Scheduler:
     def _generate(self) -> None:
         while True:
             with self._lock:
-                chosen, blocks, ended = self._choose()
+                chosen, ended = self._choose()
                 while not (chosen or ended or self._closed):
                     self._changed.wait(timeout=0.02 if self._streams else None)
-                    chosen, blocks, ended = self._choose()
+                    chosen, ended = self._choose()
                 if self._closed:
                     break
                 for stream in chosen:
@@ -272,11 +268,11 @@ class Scheduler:
             if ended:
                 self._finishing.put(list(ended))
             if chosen:
-                self._step(chosen, blocks)
+                self._step(chosen)
         self._finishing.put(None)
 
-    def _choose(self) -> tuple[list[Stream], int, list[Stream]]:
-        """Streams to advance, by how many blocks, and streams that are over."""
+    def _choose(self) -> tuple[list[Stream], list[Stream]]:
+        """Streams to advance, and streams that are over."""
         now = self._clock()
         ended = [s for s in self._streams if s.exhausted and s.empty and not s.ended]
         for stream in ended:
@@ -287,13 +283,12 @@ class Scheduler:
             for stream in self._streams
             if not stream.empty and stream.reach() >= self._blocks and not stream.rests(now)
         ]
+        ready.sort(key=lambda stream: _urgency_s(stream, now))
         starting = [stream for stream in ready if stream.starting]
         can_wait = all(s.slack_s(now) > SAFE_S for s in ready if not s.starting)
         if can_wait and (chosen := self._with_rows(starting)[:STARTING_ROWS]):
-            reach = min(stream.reach() for stream in chosen)
-            return chosen, int(min(reach, self._starting_blocks)), ended
-        ready.sort(key=lambda stream: stream.slack_s(now))
-        return self._with_rows(ready)[: self.engine.batch_rows], self._blocks, ended
+            return chosen, ended
+        return self._with_rows(ready)[: self.engine.batch_rows], ended
 
     def _with_rows(self, streams: list[Stream]) -> list[Stream]:
         """Those that have a row of the batch, or get one now."""
@@ -302,7 +297,7 @@ class Scheduler:
                 stream.row = self._batch.acquire()
         return [stream for stream in streams if stream.row is not None]
 
-    def _step(self, chosen: list[Stream], blocks: int) -> None:
+    def _step(self, chosen: list[Stream]) -> None:
         start = self._clock()
         with self._lock:
             rows, beginnings = [], []
@@ -310,11 +305,11 @@ class Scheduler:
                 assert stream.row is not None
                 rows.append(stream.row)
                 beginnings.append(stream.beginning())
-            taken = [stream.take(blocks) for stream in chosen]
+            taken = [stream.take(self._blocks) for stream in chosen]
             self._to_prepare.notify_all()
         audio, failure = None, None
         try:
-            audio = self._batch.advance(rows, beginnings, taken, blocks)
+            audio = self._batch.advance(rows, beginnings, taken, self._blocks)
         except Exception as error:
             logger.exception("a step of %d rows failed", len(rows))
             failure = error
@@ -351,9 +346,13 @@ class Scheduler:
             self._batch.release(row)
         return row is not None
 
-    def _deliver(self, stream: Stream, samples: Samples, label: object) -> Chunk:
+    def _deliver(self, stream: Stream, samples: Samples, last: bool) -> Chunk | None:
         with self._lock:
-            return stream.deliver(samples, label, self._clock())
+            return stream.deliver(samples, stream.label, last, self._clock())
+
+
+def _urgency_s(stream: Stream, now: float) -> float:
+    return stream.slack_s(now) if stream.playing or stream.offline else STARTING_SLACK_S
 
 
 def _close(source: Iterator[Piece | None]) -> None:

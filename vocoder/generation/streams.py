@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from vocoder.audio import Samples
 from vocoder.generation.pieces import Beginning, Finisher, Piece
 
@@ -48,6 +50,12 @@ class End:
 
     error: BaseException | None = None
 
+
+FIRST_CHUNK_S = 0.05
+"""Least audio of a listener's first chunk: a player that begins with less soon runs dry."""
+
+SETTLED_S = 0.3
+"""A listener with so much audio ahead needs no more haste."""
 
 UNTAKEN_S = 4.0
 """Audio that may wait for a client to take it."""
@@ -110,6 +118,8 @@ class Stream:
         # The play clock: audio from sample `_origin` on plays from `_playing_since` on.
         self._origin = 0
         self._playing_since: float | None = None
+        self._settled = False
+        self._kept: list[Samples] = []  # too little for a first chunk
 
     @property
     def prepared_s(self) -> float:
@@ -127,6 +137,7 @@ class Stream:
         if self.empty and self._playing_since is not None and self._ahead_s(now) < 0:
             # There was nothing to say and all was played: play begins anew.
             self._playing_since, self._asked_at, self._begun_at = None, now, now
+            self._settled = False
         if self._playing_since is None and self._prepared_at is None:
             self._prepared_at = now
         self._pieces.append(piece)
@@ -152,8 +163,13 @@ class Stream:
 
     @property
     def starting(self) -> bool:
-        """Whether somebody waits for its first audio."""
-        return self._playing_since is None and not self.offline
+        """Whether somebody waits for its first audio, or has hardly any yet."""
+        return not (self._settled or self.offline)
+
+    @property
+    def playing(self) -> bool:
+        """Whether its audio plays."""
+        return self._playing_since is not None
 
     def slack_s(self, now: float) -> float:
         """How long the delivered audio lasts; negative where the listener waits."""
@@ -188,8 +204,21 @@ class Stream:
                 self._block = 0
         return taken
 
-    def deliver(self, samples: Samples, label: object, now: float) -> Chunk:
-        """Count a chunk that goes out now."""
+    def deliver(self, samples: Samples, label: object, last: bool, now: float) -> Chunk | None:
+        """Count a chunk that goes out now; None where it is kept, too short to begin with.
+
+        Args:
+            samples: that are finished (T,).
+            label: of the utterance that begins with them.
+            last: whether the utterance ends with them.
+            now: the time.
+        """
+        self._kept.append(samples)
+        length = sum(map(len, self._kept))
+        enough = last or self.offline or length >= FIRST_CHUNK_S * self._rate_hz
+        if not length or (self._playing_since is None and not enough):
+            return None
+        samples, self._kept = np.concatenate(self._kept), []
         start, late = None, 0.0
         if self._playing_since is None:
             self._playing_since, self._origin = now, self._delivered
@@ -201,6 +230,7 @@ class Stream:
             late = behind
             self._playing_since += behind  # The player waited, and plays so much later.
         self._delivered += len(samples)
+        self._settled = self._settled or self._ahead_s(now) > SETTLED_S
         return Chunk(samples, label, late, start)
 
 
