@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import logging
 import logging.config
-import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 
 import torch
@@ -31,12 +31,16 @@ from server.routes import metrics as metrics_route
 from server.service import Readiness, Service
 from server.settings import ServerSettings
 from server.turns import SharingServer, Turns
+from vocoder.generation.cpu.engine import processors
 from vocoder.live import LiveSynthesizer
 from vocoder.synthesizer import Synthesizer
 from vocoder.voice import Voice, VoiceRegistry
 
 LOAD_EVERY_S = 0.5
 """How often the gauges of the load are set."""
+
+SWITCH_INTERVAL_S = 0.0005
+"""After so long a thread gives the interpreter to another that asks for it."""
 
 LARGEST_MESSAGE_BYTES = 2**20
 """Of a WebSocket."""
@@ -139,6 +143,8 @@ def run(
     """
     # Many sentences are prepared at a time: each is better off on one core than all on every one.
     torch.set_num_threads(1)
+    # The thread that generates asks for the interpreter many times a step: it must not wait long.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     app = create_app(settings, _synthesizer(settings))
     logger.info("voices: %s", ", ".join(app.state.service.synthesizer.registry.ids()) or "none")
     config = uvicorn.Config(
@@ -168,13 +174,16 @@ def run(
 
 def _synthesizer(settings: ServerSettings) -> Synthesizer:
     registry = VoiceRegistry(settings.voices_dir)
-    return Synthesizer(registry, engine=settings.engine, weights=settings.weights)
+    # One thread a call: the lanes of the running batch are as many as there are cores.
+    return Synthesizer(registry, engine=settings.engine, weights=settings.weights, threads=1)
 
 
 def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
+    cores = processors()
     live = LiveSynthesizer(
         synthesizer,
-        preparing_threads=max(2, len(os.sched_getaffinity(0)) // 2),
+        lanes=cores,
+        preparing_threads=max(2, cores // 2),
         released=metrics.ROW_RELEASE.observe,
     )
 

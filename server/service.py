@@ -98,6 +98,7 @@ class Service:
         feed: Feed[str] | None = None,
         lead_s: float = FOR_EVER,
         offline: bool = False,
+        ahead_s: float = 0.0,
         kind: metrics.Kind = "text",
     ) -> Listener:
         """A listener of a speech; see :meth:`LiveSynthesizer.speak`. It leaves ``place``."""
@@ -111,6 +112,7 @@ class Service:
                 feed=feed,
                 lead_s=lead_s,
                 offline=offline,
+                ahead_s=ahead_s,
             )
 
         return Listener(begin, kind, place, voice.config.features.sample_rate_hz)
@@ -126,6 +128,7 @@ class Service:
         engine: str | None = None,
         lead_s: float = FOR_EVER,
         offline: bool = False,
+        ahead_s: float = 0.0,
         kind: metrics.Kind = "features",
     ) -> Listener:
         """A listener of features; see :meth:`LiveSynthesizer.vocode`. It leaves ``place``."""
@@ -140,6 +143,7 @@ class Service:
                 engine=engine,
                 lead_s=lead_s,
                 offline=offline,
+                ahead_s=ahead_s,
             )
 
         return Listener(begin, kind, place, voice.config.features.sample_rate_hz)

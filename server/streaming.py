@@ -41,10 +41,11 @@ class Listener:
         self.start: Start | None = None
         self._samples = 0
         self._asked = time.perf_counter()
-        self._made_at = self._asked
+        self._made_at = self._played_until = self._asked
         self._begin, self._kind, self._place, self._rate_hz = begin, kind, place, rate_hz
         self._queue: asyncio.Queue[Chunk | End] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
+        self._work: asyncio.Future[Ticket] | None = None
         self._ticket: Ticket | None = None
         self._taken = 0
         self._over = False
@@ -56,6 +57,11 @@ class Listener:
         return self._samples / self._rate_hz
 
     @property
+    def played_until(self) -> float:
+        """When all audio so far will have been played (``time.perf_counter``)."""
+        return self._played_until
+
+    @property
     def first_audio_s(self) -> float | None:
         """From the request to the first audio; None before."""
         return sum(self.start) if self.start else None
@@ -64,6 +70,18 @@ class Listener:
     def real_time_factor(self) -> float | None:
         """Seconds that a second of audio took, from the request on; None without audio."""
         return (self._made_at - self._asked) / self.audio_s if self._samples else None
+
+    def begin_now(self) -> None:
+        """Begin before the first chunk is asked for; what goes wrong is raised then."""
+        if self._work is None and not self._over:
+            self._work = asyncio.ensure_future(asyncio.to_thread(self._begin, self._hear))
+
+    def due(self, played_until: float) -> None:
+        """Say when its audio begins to play (``time.perf_counter``)."""
+        if self._ticket is not None:
+            self._ticket.due(played_until - time.perf_counter())
+        elif self._work is not None and self._work.done() and self._work.exception() is None:
+            self._work.result().due(played_until - time.perf_counter())
 
     def __aiter__(self) -> Self:
         return self
@@ -92,25 +110,26 @@ class Listener:
 
     async def aclose(self) -> None:
         """Stop: the stream's row is free within a step."""
-        if self._over:
-            return
-        metrics.CANCELLATIONS.inc()
-        if self._ticket is not None:
-            self._ticket.cancel()
-        self._finish()
+        if not self._over:
+            metrics.CANCELLATIONS.inc()
+            self._abandon()
 
     async def _begun(self) -> Ticket:
-        work = asyncio.ensure_future(asyncio.to_thread(self._begin, self._hear))
+        self.begin_now()
+        assert self._work is not None
         try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            # The thread goes on; what it begins ends at once.
-            work.add_done_callback(_cancel)
-            self._finish()
-            raise
+            return await asyncio.shield(self._work)
         except BaseException:
-            self._finish()
+            self._abandon()
             raise
+
+    def _abandon(self) -> None:
+        if self._ticket is not None:
+            self._ticket.cancel()
+        elif self._work is not None:
+            # Its thread goes on; what it begins ends at once.
+            self._work.add_done_callback(_cancel)
+        self._finish()
 
     def _hear(self, event: Chunk | End) -> None:
         """Called in a thread of the scheduler."""
@@ -119,6 +138,8 @@ class Listener:
     def _heard(self, event: Chunk | End) -> None:
         if isinstance(event, Chunk):
             self._made_at = time.perf_counter()
+            self._played_until = max(self._played_until, self._made_at)
+            self._played_until += len(event.samples) / self._rate_hz
             self._samples += len(event.samples)
             metrics.AUDIO_SECONDS.inc(len(event.samples) / self._rate_hz)
             metrics.CHUNK_LATENESS.observe(event.late_s)

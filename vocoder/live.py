@@ -19,7 +19,7 @@ from vocoder.synthesizer import Synthesizer
 from vocoder.voice import Voice
 
 SPARE_ROWS = 16
-"""Rows beyond an engine's best number: for streams that are ahead, and for files."""
+"""Rows beyond twice an engine's best number: for turns to come, and for files."""
 
 MEASURED_TEXT = "The quick brown fox jumps over the lazy old dog."
 MEASURED_FRAMES = 160
@@ -38,6 +38,10 @@ class Ticket:
         """Say that the listener has taken so many more samples."""
         self.scheduler.took(self.stream, samples)
 
+    def due(self, ahead_s: float) -> None:
+        """Say that its audio begins to play in so many seconds."""
+        self.scheduler.due(self.stream, ahead_s)
+
     def cancel(self) -> None:
         """End the stream; its sink hears nothing more."""
         self.scheduler.cancel(self.stream)
@@ -54,12 +58,14 @@ class LiveSynthesizer:
         self,
         synthesizer: Synthesizer,
         *,
+        lanes: int = 1,
         preparing_threads: int = 1,
         released: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Speak as ``synthesizer`` does; the rest is the schedulers'."""
         self.synthesizer = synthesizer
         self._released = released
+        self._lanes = lanes
         self._preparing_threads = preparing_threads
         self._lock = threading.Lock()
         self._schedulers: dict[tuple[str, str], Scheduler] = {}
@@ -76,6 +82,7 @@ class LiveSynthesizer:
         feed: Feed[str] | None = None,
         lead_s: float = float("inf"),
         offline: bool = False,
+        ahead_s: float = 0.0,
     ) -> Ticket:
         """Have a speech delivered to ``sink``; see :meth:`Scheduler.add`.
 
@@ -83,7 +90,7 @@ class LiveSynthesizer:
             UserError: as :meth:`Synthesizer.speak` does.
         """
         pieces = self.synthesizer.speech_pieces(speech, voice=voice, feed=feed)
-        return self._add(pieces, sink, voice, engine, feed, lead_s, offline)
+        return self._add(pieces, sink, voice, engine, feed, lead_s, offline, ahead_s)
 
     def vocode(
         self,
@@ -96,6 +103,7 @@ class LiveSynthesizer:
         engine: str | None = None,
         lead_s: float = float("inf"),
         offline: bool = False,
+        ahead_s: float = 0.0,
     ) -> Ticket:
         """Have the audio of features delivered to ``sink``; see :meth:`Scheduler.add`.
 
@@ -104,7 +112,7 @@ class LiveSynthesizer:
         """
         pieces = feature_pieces(features, voice, speaker, seed)
         feed = features if isinstance(features, Feed) else None
-        return self._add(pieces, sink, voice, engine, feed, lead_s, offline)
+        return self._add(pieces, sink, voice, engine, feed, lead_s, offline, ahead_s)
 
     def capacity(self, voice: Voice, engine: str | None = None) -> float:
         """Streams that are generated in real time together, all that it takes included.
@@ -174,9 +182,10 @@ class LiveSynthesizer:
         feed: Feed[str] | Feed[Tensor] | None,
         lead_s: float,
         offline: bool,
+        ahead_s: float,
     ) -> Ticket:
         scheduler = self._scheduler(voice, engine)
-        stream = scheduler.add(pieces, sink, lead_s=lead_s, offline=offline)
+        stream = scheduler.add(pieces, sink, lead_s=lead_s, offline=offline, ahead_s=ahead_s)
         if feed is not None:
             feed.on_change(lambda: scheduler.wake(stream))
             scheduler.wake(stream)
@@ -193,7 +202,8 @@ class LiveSynthesizer:
                     hop_length=features.hop_length,
                     hold=voice.config.hold,
                     rate_hz=features.sample_rate_hz,
-                    rows=runner.batch_rows + SPARE_ROWS,
+                    rows=2 * self._lanes * runner.batch_rows + SPARE_ROWS,
+                    lanes=self._lanes,
                     preparing_threads=self._preparing_threads,
                     released=self._released,
                 )
@@ -207,7 +217,7 @@ class LiveSynthesizer:
             scheduler.close()
 
     def _measured(self, voice: Voice, engine: str | None) -> float:
-        rows = self.synthesizer.engine(voice, engine).batch_rows
+        rows = self._lanes * self.synthesizer.engine(voice, engine).batch_rows
         ended, samples = threading.Semaphore(0), [0] * rows
 
         def sink_of(row: int) -> Sink:

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from server.admission import Place
 from server.schemas import WordTiming
@@ -15,6 +16,9 @@ from server.websocket.seat import Seat
 from server.websocket.turns import Turn
 from server.websocket.voicing import Voicing
 from vocoder.errors import UserError
+
+NEXT_TURN_S = 5.0
+"""By so much the turn that follows is less urgent than the one that is spoken."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +51,7 @@ class Context:
         self.seat = seat
         self.turns: deque[Turn] = deque()
         self.audio_s = 0.0
+        self._played_until = 0.0
         self._service, self._outgoing, self._broken = service, outgoing, broken
         self._work: asyncio.Task[None] | None = None
         self._sending = False
@@ -91,11 +96,13 @@ class Context:
 
     async def clear(self) -> None:
         """Drop all that was not sent."""
+        dropped = list(self.turns)
         self.turns.clear()
         if self._work is not None:
             self._work.cancel()
             await asyncio.wait({self._work})
             self._work = None
+        await _close(dropped)
 
     async def spoken(self) -> None:
         """Wait until everything has been sent that was flushed."""
@@ -117,11 +124,17 @@ class Context:
                 await self._speak(turn)
                 self.turns.popleft()
         except Exception as error:
+            dropped = list(self.turns)
             self.turns.clear()
+            await _close(dropped)
             self._broken(error)
 
     async def _speak(self, turn: Turn) -> None:
-        listener = self._listener(turn)
+        if turn.listener is None:
+            turn.listener = self._listener(turn)
+        else:
+            turn.listener.due(self._played_until)
+        listener = turn.listener
         try:
             if listener is not None:
                 async with contextlib.aclosing(listener):
@@ -138,12 +151,25 @@ class Context:
                 )
         if listener is not None:
             self.audio_s += listener.audio_s
+            begun = listener.played_until - listener.audio_s
+            self._played_until = max(self._played_until, begun) + listener.audio_s
         await self._outgoing.flushed(self.id, _figures(turn, listener))
 
-    def _listener(self, turn: Turn) -> Listener | None:
+    def _prepare_next(self, playing: Listener) -> None:
+        """Have the next turn made while this one is: there is to be no gap between them."""
+        following = self.turns[1] if len(self.turns) > 1 else None
+        if following is None or following.listener is not None or following.empty:
+            return
+        ends = max(self._played_until, playing.played_until)
+        following.listener = self._listener(following, ends + NEXT_TURN_S)
+        if following.listener is not None:
+            following.listener.begin_now()
+
+    def _listener(self, turn: Turn, played_until: float = 0.0) -> Listener | None:
         # The seat has the place: it outlasts the turn.
         place = Place(0.0, lambda _: None)
         voicing = self.voicing
+        ahead_s = max(self._played_until, played_until) - time.perf_counter()
         if turn.text is not None:
             return self._service.speak(
                 voicing.speech,
@@ -151,6 +177,7 @@ class Context:
                 engine=voicing.engine,
                 place=place,
                 feed=turn.text,
+                ahead_s=ahead_s,
                 kind="websocket",
             )
         if turn.frames is not None and not turn.empty:
@@ -161,6 +188,7 @@ class Context:
                 seed=voicing.seed,
                 engine=voicing.engine,
                 place=place,
+                ahead_s=ahead_s,
                 kind="websocket",
             )
         return None
@@ -169,6 +197,7 @@ class Context:
         encoder = self.voicing.encoder()
         async for spoken in listener:
             await self.seat.regain()
+            self._prepare_next(listener)
             if self.voicing.timings and spoken.words:
                 words = [WordTiming.of(word).model_dump() for word in spoken.words]
                 await self._outgoing.message("Timings", self.id, text=spoken.text, words=words)
@@ -186,6 +215,12 @@ class Context:
         if turn.first_audio_s is None:
             turn.first_audio_s = turn.age_s
         self.seat.used()
+
+
+async def _close(turns: Iterable[Turn]) -> None:
+    for turn in turns:
+        if turn.listener is not None:
+            await turn.listener.aclose()
 
 
 def _figures(turn: Turn, listener: Listener | None) -> Figures:

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from torch import Tensor
 
+from server.streaming import Listener
 from vocoder.feeding import Feed
 
 Item = TypeVar("Item")
@@ -59,6 +60,7 @@ class Turn:
         began: when it was first fed.
         first_audio_s: from then to its first audio.
         failed: whether it broke off; what is still added to it is dropped.
+        listener: of its audio, once that is made.
     """
 
     text: CountedFeed[str] | None = None
@@ -67,6 +69,7 @@ class Turn:
     began: float = field(default_factory=time.perf_counter)
     first_audio_s: float | None = None
     failed: bool = False
+    listener: Listener | None = None
     _flushed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod

@@ -21,6 +21,8 @@ class Engine(Protocol):
     """What advances rows of a generation state. See :class:`ReferenceEngine` for the contract."""
 
     name: str
+    concurrent: bool
+    """Whether several threads may advance rows of one state at a time, each other ones."""
 
     def __init__(
         self,

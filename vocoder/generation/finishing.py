@@ -11,7 +11,7 @@ from torch import Tensor
 from vocoder.audio import Samples
 from vocoder.generation.streams import Chunk, End, Stream, Taken
 
-STEPS_AHEAD = 2
+STEPS_AHEAD = 4
 """Steps that generation may be ahead of finishing."""
 
 logger = logging.getLogger(__name__)

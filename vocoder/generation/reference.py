@@ -26,6 +26,7 @@ class ReferenceEngine:
     """Runs any model on any device that PyTorch knows."""
 
     name = "reference"
+    concurrent = False
 
     weights = "fp32"
 

@@ -1,8 +1,8 @@
 """Continuous batching: live streams share one running batch of an engine.
 
 A stream joins at the next step and leaves when it is done or cancelled. Three kinds of threads work
-on it: preparation threads take pieces from its source (text to features to conditioning), one
-generation thread advances the rows that are most urgent by a step, one finishing thread corrects
+on it: preparation threads take pieces from its source (text to features to conditioning),
+generation threads advance the rows that are most urgent by a step, one finishing thread corrects
 what was generated and delivers it. Order is by deadline: each stream knows how long the audio
 lasts that it has delivered, and the one that runs out first comes first. A stream that is far ahead
 of its player, or whose client does not take its audio, rests and costs the others nothing.
@@ -26,7 +26,13 @@ from vocoder.generation.pieces import Piece
 from vocoder.generation.streams import Chunk, End, Sink, Stream
 
 STEP_FRAMES = 4
-"""Frames generated in one step."""
+"""Frames generated in one step, where somebody is in haste."""
+
+LONG_STEP_FRAMES = 8
+"""Frames generated in one step otherwise: it costs less, and a newcomer waits longer."""
+
+HASTE_S = 0.2
+"""Who has less audio than this left is in haste."""
 
 PREPARED_S = 1.0
 """Audio whose conditioning is made ahead of its generation."""
@@ -34,8 +40,8 @@ PREPARED_S = 1.0
 SAFE_S = 0.2
 """While all others have so much audio left, streams that start go ahead alone, in short steps."""
 
-STARTING_ROWS = 16
-"""Streams that start together, alone; more would make the first of them wait."""
+STARTING_ROWS = 8
+"""Streams that may go ahead alone; with more of them a full batch is soon the quicker way."""
 
 STARTING_SLACK_S = 0.1
 """A stream that has no audio yet comes before those that have more than this left."""
@@ -76,6 +82,7 @@ class Scheduler:
         hold: int,
         rate_hz: int,
         rows: int = 64,
+        lanes: int = 1,
         preparing_threads: int = 1,
         released: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
@@ -87,6 +94,7 @@ class Scheduler:
             hop_length, hold: samples a frame and a block.
             rate_hz: samples a second.
             rows: streams that may have a row at a time; others wait for one.
+            lanes: threads that generate, each with rows of its own; one for an engine that cannot.
             preparing_threads: how many prepare.
             released: told in how many seconds a cancelled stream's row was free.
             clock: in seconds.
@@ -95,6 +103,7 @@ class Scheduler:
         self._rate_hz, self._hold, self._clock = rate_hz, hold, clock
         self._released = released
         self._blocks = STEP_FRAMES * hop_length // hold
+        self._long_blocks = LONG_STEP_FRAMES * hop_length // hold
         self._batch = Batch(engine, rows, hold)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -103,15 +112,13 @@ class Scheduler:
         self._finishing = Finishing(self._deliver, self.cancel)
         self._closed = False
         self._steps, self._busy_s, self._samples = 0, 0.0, 0
-        self._threads = [
-            threading.Thread(target=target, name=name, daemon=True)
-            for target, name in (
-                (self._generate, "generating"),
-                (self._finishing.run, "finishing"),
-                *((self._prepare, f"preparing-{i}") for i in range(preparing_threads)),
-            )
+        lanes = lanes if engine.concurrent else 1
+        self._workers = [
+            *_threads(self._generate, "generating", lanes),
+            *_threads(self._prepare, "preparing", preparing_threads),
         ]
-        for thread in self._threads:
+        self._last = _threads(self._finishing.run, "finishing", 1)[0]
+        for thread in (*self._workers, self._last):
             thread.start()
 
     # What callers use.
@@ -123,6 +130,7 @@ class Scheduler:
         *,
         lead_s: float = float("inf"),
         offline: bool = False,
+        ahead_s: float = 0.0,
     ) -> Stream:
         """Let a stream join.
 
@@ -131,6 +139,7 @@ class Scheduler:
             sink: takes its chunks and its end.
             lead_s: audio that may be delivered ahead of its being played.
             offline: whether nobody is listening: it comes after those that are listened to.
+            ahead_s: audio that the listener still has to play before it.
         """
         stream = Stream(
             source,
@@ -140,6 +149,7 @@ class Scheduler:
             lead_s=lead_s,
             offline=offline,
             now=self._clock(),
+            ahead_s=ahead_s,
         )
         with self._lock:
             assert not self._closed, "the scheduler is closed"
@@ -157,6 +167,12 @@ class Scheduler:
         """Say that the client has taken so many more samples."""
         with self._lock:
             stream.taken += samples
+            self._changed.notify()
+
+    def due(self, stream: Stream, ahead_s: float) -> None:
+        """Say that a stream's audio begins to play in ``ahead_s``, whatever was said before."""
+        with self._lock:
+            stream.play_in(ahead_s, self._clock())
             self._changed.notify()
 
     def cancel(self, stream: Stream) -> None:
@@ -182,7 +198,7 @@ class Scheduler:
     @property
     def alive(self) -> bool:
         """Whether all its threads run."""
-        return all(thread.is_alive() for thread in self._threads)
+        return all(thread.is_alive() for thread in (*self._workers, self._last))
 
     def close(self) -> None:
         """Stop; streams that remain break off with :class:`StoppedError`."""
@@ -193,8 +209,10 @@ class Scheduler:
                 stream.cancelled = True
             self._changed.notify_all()
             self._to_prepare.notify_all()
-        for thread in self._threads:
+        for thread in self._workers:
             thread.join()
+        self._finishing.put(None)
+        self._last.join()
         for stream in remaining:
             _close(stream.source)
             with contextlib.suppress(Exception):  # Whoever listened may be gone.
@@ -257,38 +275,44 @@ class Scheduler:
     def _generate(self) -> None:
         while True:
             with self._lock:
-                chosen, ended = self._choose()
+                chosen, blocks, ended = self._choose()
                 while not (chosen or ended or self._closed):
                     self._changed.wait(timeout=0.02 if self._streams else None)
-                    chosen, ended = self._choose()
+                    chosen, blocks, ended = self._choose()
                 if self._closed:
-                    break
+                    return
                 for stream in chosen:
                     stream.running = True
             if ended:
                 self._finishing.put(list(ended))
             if chosen:
-                self._step(chosen)
-        self._finishing.put(None)
+                self._step(chosen, blocks)
 
-    def _choose(self) -> tuple[list[Stream], list[Stream]]:
-        """Streams to advance, and streams that are over."""
+    def _choose(self) -> tuple[list[Stream], int, list[Stream]]:
+        """Streams to advance, by how many blocks, and streams that are over."""
         now = self._clock()
-        ended = [s for s in self._streams if s.exhausted and s.empty and not s.ended]
+        ended = [
+            stream
+            for stream in self._streams
+            if stream.exhausted and stream.empty and not (stream.ended or stream.running)
+        ]
         for stream in ended:
             stream.ended = True
             self._remove(stream)
         ready = [
             stream
             for stream in self._streams
-            if not stream.empty and stream.reach() >= self._blocks and not stream.rests(now)
+            if not (stream.running or stream.empty or stream.rests(now))
+            and stream.reach() >= self._blocks
         ]
         ready.sort(key=lambda stream: _urgency_s(stream, now))
         starting = [stream for stream in ready if stream.starting]
         can_wait = all(s.slack_s(now) > SAFE_S for s in ready if not s.starting)
-        if can_wait and (chosen := self._with_rows(starting)[:STARTING_ROWS]):
-            return chosen, ended
-        return self._with_rows(ready)[: self.engine.batch_rows], ended
+        if can_wait and len(starting) <= STARTING_ROWS and (chosen := self._with_rows(starting)):
+            return chosen, self._blocks, ended
+        chosen = self._with_rows(ready)[: self.engine.batch_rows]
+        leisure = all(s.slack_s(now) > HASTE_S and s.reach() >= self._long_blocks for s in chosen)
+        return chosen, self._long_blocks if leisure else self._blocks, ended
 
     def _with_rows(self, streams: list[Stream]) -> list[Stream]:
         """Those that have a row of the batch, or get one now."""
@@ -297,7 +321,7 @@ class Scheduler:
                 stream.row = self._batch.acquire()
         return [stream for stream in streams if stream.row is not None]
 
-    def _step(self, chosen: list[Stream]) -> None:
+    def _step(self, chosen: list[Stream], blocks: int) -> None:
         start = self._clock()
         with self._lock:
             rows, beginnings = [], []
@@ -305,33 +329,40 @@ class Scheduler:
                 assert stream.row is not None
                 rows.append(stream.row)
                 beginnings.append(stream.beginning())
-            taken = [stream.take(self._blocks) for stream in chosen]
+            taken = [stream.take(blocks) for stream in chosen]
             self._to_prepare.notify_all()
         audio, failure = None, None
         try:
-            audio = self._batch.advance(rows, beginnings, taken, self._blocks)
+            audio = self._batch.advance(rows, beginnings, taken, blocks)
         except Exception as error:
             logger.exception("a step of %d rows failed", len(rows))
             failure = error
-        made: list[Made | Stream] = []
+        # Out before any other lane may go on with these streams: each is finished in order.
+        self._finishing.put(
+            [
+                Made(stream, part, audio[number, : part.blocks * self._hold])
+                for number, (stream, part) in enumerate(zip(chosen, taken, strict=True))
+                if audio is not None and not stream.cancelled
+            ]
+        )
+        failed: list[Stream] = []
         with self._lock:
             self._steps += 1
             self._busy_s += self._clock() - start
-            for number, stream in enumerate(chosen):
+            for stream, part in zip(chosen, taken, strict=True):
                 stream.running = False
-                if audio is None:
+                if audio is None and not stream.cancelled:
                     stream.failure, stream.exhausted, stream.ended = failure, True, True
-                    made.append(stream)
-                elif not stream.cancelled:
-                    samples = audio[number, : taken[number].blocks * self._hold]
-                    self._samples += len(samples)
-                    made.append(Made(stream, taken[number], samples))
+                    failed.append(stream)
+                elif audio is not None:
+                    self._samples += part.blocks * self._hold
                 if stream.cancelled or stream.ended:
                     self._remove(stream)
-                elif taken[number].last and stream.empty:
+                elif part.last and stream.empty:
                     # It may be silent for long; its next utterance begins from nothing anyway.
                     self._leave_row(stream)
-        self._finishing.put(made)
+            self._changed.notify_all()
+        self._finishing.put(failed)
 
     def _remove(self, stream: Stream) -> None:
         if stream in self._streams:
@@ -349,6 +380,13 @@ class Scheduler:
     def _deliver(self, stream: Stream, samples: Samples, last: bool) -> Chunk | None:
         with self._lock:
             return stream.deliver(samples, stream.label, last, self._clock())
+
+
+def _threads(target: Callable[[], None], name: str, count: int) -> list[threading.Thread]:
+    return [
+        threading.Thread(target=target, name=f"{name}-{number}", daemon=True)
+        for number in range(count)
+    ]
 
 
 def _urgency_s(stream: Stream, now: float) -> float:

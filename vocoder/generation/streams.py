@@ -54,7 +54,7 @@ class End:
 FIRST_CHUNK_S = 0.05
 """Least audio of a listener's first chunk: a player that begins with less soon runs dry."""
 
-SETTLED_S = 0.3
+SETTLED_S = 0.2
 """A listener with so much audio ahead needs no more haste."""
 
 UNTAKEN_S = 4.0
@@ -96,7 +96,9 @@ class Stream:
         lead_s: float,
         offline: bool,
         now: float,
+        ahead_s: float = 0.0,
     ) -> None:
+        """A stream that is asked for now; see :meth:`Scheduler.add`."""
         self.source, self.sink = source, sink
         self.finisher: Finisher | None = None
         self.label: object = None
@@ -117,8 +119,9 @@ class Stream:
         self._delivered = 0
         # The play clock: audio from sample `_origin` on plays from `_playing_since` on.
         self._origin = 0
-        self._playing_since: float | None = None
-        self._settled = False
+        self._playing_since = now + ahead_s if ahead_s > 0 else None
+        self._settled = ahead_s > SETTLED_S
+        self._unheard = True  # Its first chunk is awaited.
         self._kept: list[Samples] = []  # too little for a first chunk
 
     @property
@@ -136,9 +139,10 @@ class Stream:
         """Take a prepared piece."""
         if self.empty and self._playing_since is not None and self._ahead_s(now) < 0:
             # There was nothing to say and all was played: play begins anew.
-            self._playing_since, self._asked_at, self._begun_at = None, now, now
-            self._settled = False
-        if self._playing_since is None and self._prepared_at is None:
+            self._playing_since, self._settled = None, False
+            if not self._unheard:
+                self._asked_at, self._begun_at, self._unheard = now, now, True
+        if self._unheard and self._prepared_at is None:
             self._prepared_at = now
         self._pieces.append(piece)
         self._blocks += piece.conditioning.blocks
@@ -181,6 +185,12 @@ class Stream:
             return 0.0
         return (self._delivered - self._origin) / self._rate_hz - (now - self._playing_since)
 
+    def play_in(self, ahead_s: float, now: float) -> None:
+        """Its audio is played from the first sample on, in ``ahead_s``."""
+        self._playing_since = now + ahead_s if ahead_s > 0 or self._delivered else None
+        self._origin = 0
+        self._settled = self._ahead_s(now) > SETTLED_S
+
     def rests(self, now: float) -> bool:
         """Whether it is so far ahead of its player or of its client that it must wait."""
         untaken_s = (self._delivered - self.taken) / self._rate_hz
@@ -220,12 +230,14 @@ class Stream:
             return None
         samples, self._kept = np.concatenate(self._kept), []
         start, late = None, 0.0
-        if self._playing_since is None:
-            self._playing_since, self._origin = now, self._delivered
+        if self._unheard:
+            self._unheard = False
             begun = now if self._begun_at is None else self._begun_at
             prepared = begun if self._prepared_at is None else self._prepared_at
             start = Start(begun - self._asked_at, prepared - begun, now - prepared)
             self._prepared_at = None
+        if self._playing_since is None:
+            self._playing_since, self._origin = now, self._delivered
         elif not self.offline and (behind := -self._ahead_s(now)) > 0:
             late = behind
             self._playing_since += behind  # The player waited, and plays so much later.

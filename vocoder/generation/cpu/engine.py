@@ -28,6 +28,7 @@ class CpuEngine:
     """Runs every model shape on the CPU; shapes of the presets on a path compiled for them."""
 
     name = "cpu"
+    concurrent = True
 
     def __init__(
         self,

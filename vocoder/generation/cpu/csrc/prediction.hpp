@@ -88,9 +88,10 @@ VOCODER_INLINE void predict_frames(const Prediction& prediction, const float* me
         log_power[b] = mel[b * stride + first + lane] - prediction.log_area[b];
       spread_exponential(bands, log_power, power.re);
       const Complex out = invert_real(fourier, power, z, other);
-      for (int i = 0; i <= order; ++i)
-        lags[i * kDoubles + lane] =
-            (i % 2 ? out.im : out.re)[i / 2] * prediction.lag_window[i] * (1.0 / half);
+      for (int i = 0; i <= order; ++i) {
+        const double lag = i % 2 ? out.im[i / 2] : out.re[i / 2];
+        lags[i * kDoubles + lane] = lag * prediction.lag_window[i] * (1.0 / half);
+      }
     }
     const Doubles error = levinson_durbin(lags, order, solution);
     for (int lane = 0; lane < here; ++lane) {
