@@ -48,5 +48,5 @@ sanitize: setup
 	ASAN_OPTIONS=detect_leaks=0 VOCODER_TEST_NATIVE=$$(ls $(CURDIR)/$(SANITIZED)/_native*.so) \
 	$(BIN)/python -m pytest tests/generation/cpu/test_engine.py tests/generation/cpu/test_arrays.py \
 	  tests/generation/test_contract.py tests/generation/test_correction.py \
-	  tests/generation/test_noise.py tests/wavenet/test_linear_prediction.py \
+	  tests/generation/test_noise.py tests/wavenet \
 	  tests/acoustic/test_packed.py tests/test_native.py -k 'not (reference or tiny or small or standard or large or hold or emphasis or memory)'

@@ -21,7 +21,7 @@ from vocoder.voice import Voice
 SPARE_ROWS = 16
 """Rows beyond twice an engine's best number: for turns to come, and for files."""
 
-HEADROOM = 0.75
+HEADROOM = 0.65
 """Part of the measured speed that is promised: at the whole of it every hitch would be heard."""
 
 MEASURED_TEXT = "The quick brown fox jumps over the lazy old dog."

@@ -31,7 +31,10 @@ def synthesizer(voices_dir: Path) -> Synthesizer:
 
 @pytest.fixture
 def settings(voices_dir: Path) -> ServerSettings:
-    return ServerSettings(voices_dir=voices_dir, max_body_bytes=100_000, max_audio_s=2.0)
+    # Not measured, which would take a while for each application.
+    return ServerSettings(
+        voices_dir=voices_dir, max_body_bytes=100_000, max_audio_s=2.0, max_streams=32
+    )
 
 
 @pytest.fixture
