@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -21,8 +20,11 @@ from .server import Server
 from .texts import talk
 
 SAMPLE_BYTES = 2
-OUTSTANDING = 2
-"""Utterances that the server has and has not finished: the next is there before one ends."""
+ASKED_S = 8.0
+"""Speech that a listener has asked for and not yet heard: about an utterance and the next."""
+
+CHARACTER_S = 0.065
+"""Speech that a character makes, about."""
 
 LEAD_S = 2.0
 """Features that a source has sent before they are needed."""
@@ -41,7 +43,7 @@ class Heard:
         refused_s: how long the refusal took, where it was refused.
         error: what went wrong, where something did.
         turns: utterances that were spoken to their end.
-        turned: set when one more was.
+        spoken_s: audio of those.
     """
 
     clock: PlayClock | None = None
@@ -49,7 +51,7 @@ class Heard:
     refused_s: float | None = None
     error: str | None = None
     turns: int = 0
-    turned: asyncio.Event = field(default_factory=asyncio.Event)
+    spoken_s: float = 0.0
 
 
 class Source(Protocol):
@@ -63,18 +65,24 @@ class Source(Protocol):
 
 @dataclass
 class Talk:
-    """Utterances without end: as one is spoken, another is sent."""
+    """Utterances without end, each sent ``ASKED_S`` before it is to be played."""
 
     texts: Iterator[str]
     query: dict[str, object] = field(default_factory=dict)
 
     async def send(self, socket: ClientConnection, heard: Heard) -> None:
-        """Send utterances: one more whenever one was spoken to its end."""
-        for sent in itertools.count():
-            while sent >= heard.turns + OUTSTANDING:
-                heard.turned.clear()
-                await heard.turned.wait()
-            await socket.send(json.dumps({"type": "Speak", "text": next(self.texts)}))
+        """Send an utterance whenever what was asked for is about to have been played."""
+        lengths: list[float] = []  # As they are expected, until they are known.
+        while True:
+            clock = heard.clock
+            played_s = clock.played_s(time.perf_counter()) if clock else 0.0
+            left_s = heard.spoken_s + sum(lengths[heard.turns :]) - played_s
+            if left_s > ASKED_S:
+                await asyncio.sleep(max(SEND_EVERY_S, left_s - ASKED_S))
+                continue
+            text = next(self.texts)
+            lengths.append(CHARACTER_S * len(text))
+            await socket.send(json.dumps({"type": "Speak", "text": text}))
             await socket.send('{"type":"Flush"}')
 
 
@@ -156,7 +164,7 @@ async def _hear(
                         rate_hz = event["sample_rate"]
                     elif event["type"] == "Flushed":
                         heard.turns += 1
-                        heard.turned.set()
+                        heard.spoken_s = heard.clock.audio_s if heard.clock else 0.0
                     elif event["type"] == "Error":
                         heard.error = event["error"]["message"]
                         return

@@ -50,6 +50,11 @@ class PlayClock:
         """Length of what has come."""
         return self.audio_bytes / self.bytes_per_s
 
+    def played_s(self, now: float) -> float:
+        """Audio that has been played by ``now``."""
+        left_s = 0.0 if self.played_until is None else max(0.0, self.played_until - now)
+        return self.audio_s - left_s
+
     def _need(self, now: float) -> None:
         assert self.played_until is not None
         lateness_s = now - self.played_until
