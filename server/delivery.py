@@ -78,7 +78,17 @@ class Delivery:
         """The bytes of the next samples, or of the end where None."""
         work = encoder.finish if samples is None else functools.partial(encoder.push, samples)
         quick = self.audio_format in QUICK_FORMATS and self.rate_hz == self.own_rate_hz
-        return work() if quick else await asyncio.to_thread(work)
+        if quick:
+            return work()
+        running = asyncio.ensure_future(asyncio.to_thread(work))
+        try:
+            return await asyncio.shield(running)
+        finally:
+            # Where the client is gone the thread still works, and libsndfile crashes the process
+            # if the file is closed meanwhile.
+            while not running.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([running])
 
     async def parts(self, listener: Listener) -> AsyncGenerator[bytes, None]:
         """The audio as bytes, as it comes; closing this closes the listener."""

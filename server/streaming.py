@@ -158,7 +158,8 @@ class Listener:
     def _finish(self) -> None:
         if not self._over:
             self._over = True
-            self._ticket = None  # The stream knows its listener: both would wait for the collector.
+            # The stream knows its listener: else both would wait for the collector.
+            self._ticket = self._work = None
             metrics.STREAMS.dec()
             self._place.leave()
 
