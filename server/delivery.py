@@ -89,6 +89,8 @@ class Delivery:
             while not running.done():
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.wait([running])
+            if not running.cancelled():
+                running.exception()  # Seen to, should nobody wait for it any more.
 
     async def parts(self, listener: Listener) -> AsyncGenerator[bytes, None]:
         """The audio as bytes, as it comes; closing this closes the listener."""

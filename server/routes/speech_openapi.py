@@ -7,7 +7,30 @@ from server.schemas import SpeechRequest
 
 _AUDIO = openapi.audio_answer("The audio, mono; or with `stream_format` `sse` events that hold it.")
 _AUDIO["content"]["text/event-stream"] = {
-    "schema": {"type": "string"},
+    "itemSchema": {
+        "type": "object",
+        "required": ["data"],
+        "properties": {
+            "data": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {
+                    "type": "object",
+                    "required": ["type"],
+                    "properties": {
+                        "type": {
+                            "enum": [
+                                "speech.audio.delta",
+                                "speech.audio.timings",
+                                "speech.audio.done",
+                                "error",
+                            ]
+                        }
+                    },
+                },
+            }
+        },
+    },
     "example": 'data: {"type":"speech.audio.delta","audio":"UklGRv////9XQVZF"}\n\n'
     'data: {"type":"speech.audio.done","usage":'
     '{"input_tokens":12,"output_tokens":83,"total_tokens":95}}\n\n',

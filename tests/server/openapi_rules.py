@@ -78,9 +78,12 @@ def _with_known_names(options: dict[str, Any]) -> dict[str, Any]:
 def before_add_examples(
     context: schemathesis.HookContext, examples: list[schemathesis.Case]
 ) -> None:
-    """Files where an operation takes files."""
+    """Files where an operation takes files, and events, which are rarely drawn."""
     operation = context.operation
     if operation is not None and operation.path in FILES:
         path, media_type, query = FILES[operation.path]
         body = path.read_bytes()
         examples.append(operation.Case(body=body, media_type=media_type, query=dict(query)))
+    elif operation is not None and operation.path == "/v1/audio/speech":
+        events = {"input": "Hello. Hello.", "stream_format": "sse", "timings": True}
+        examples.append(operation.Case(body=events, media_type="application/json"))

@@ -1,4 +1,4 @@
-"""Audio on its way to a client that goes away: no encoder is closed while a thread works with it."""
+"""Audio for a client that goes away: no encoder is closed while a thread works with it."""
 
 import asyncio
 import threading
@@ -38,6 +38,7 @@ def test_a_cancelled_encoding_ends_first(times: int) -> None:
         audio_format="mp3",
         rate_hz=8000,
         whole=False,
+        repeatable=False,
         log={},
     )
 
