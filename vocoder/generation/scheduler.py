@@ -23,7 +23,7 @@ from vocoder.generation.batch import Batch
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.finishing import Finishing, Made
 from vocoder.generation.pieces import Piece
-from vocoder.generation.streams import Chunk, End, Sink, Stream
+from vocoder.generation.streams import AMPLE_S, Chunk, End, Sink, Stream
 
 STEP_FRAMES = 4
 """Frames generated in one step, where somebody is in haste."""
@@ -31,17 +31,14 @@ STEP_FRAMES = 4
 LONG_STEP_FRAMES = 8
 """Frames generated in one step otherwise: it costs less, and a newcomer waits longer."""
 
-HASTE_S = 0.2
+HASTE_S = 0.1
 """Who has less audio than this left is in haste."""
+
+HASTY_ROWS = 8
+"""So many may go ahead in a short step; with more of them a full batch is soon the quicker way."""
 
 PREPARED_S = 1.0
 """Audio whose conditioning is made ahead of its generation."""
-
-SAFE_S = 0.2
-"""While all others have so much audio left, streams that start go ahead alone, in short steps."""
-
-STARTING_ROWS = 8
-"""Streams that may go ahead alone; with more of them a full batch is soon the quicker way."""
 
 STARTING_SLACK_S = 0.1
 """A stream that has no audio yet comes before those that have more than this left."""
@@ -306,13 +303,14 @@ class Scheduler:
             and stream.reach() >= self._blocks
         ]
         ready.sort(key=lambda stream: _urgency_s(stream, now))
-        starting = [stream for stream in ready if stream.starting]
-        can_wait = all(s.slack_s(now) > SAFE_S for s in ready if not s.starting)
-        if can_wait and len(starting) <= STARTING_ROWS and (chosen := self._with_rows(starting)):
-            return chosen, self._blocks, ended
-        chosen = self._with_rows(ready)[: self.engine.batch_rows]
-        leisure = all(s.slack_s(now) > HASTE_S and s.reach() >= self._long_blocks for s in chosen)
-        return chosen, self._long_blocks if leisure else self._blocks, ended
+        hasty = [s for s in ready if s.starting or s.slack_s(now) < HASTE_S]
+        if 0 < len(hasty) <= HASTY_ROWS:
+            needy = [s for s in ready if s not in hasty and s.slack_s(now) < AMPLE_S]
+            if chosen := self._with_rows([*hasty, *needy][:HASTY_ROWS]):
+                return chosen, self._blocks, ended
+        chosen = self._with_rows(ready[: self.engine.batch_rows])
+        far = all(stream.reach() >= self._long_blocks for stream in chosen)
+        return chosen, self._long_blocks if far else self._blocks, ended
 
     def _with_rows(self, streams: list[Stream]) -> list[Stream]:
         """Those that have a row of the batch, or get one now."""

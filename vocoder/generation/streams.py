@@ -57,6 +57,12 @@ FIRST_CHUNK_S = 0.05
 SETTLED_S = 0.2
 """A listener with so much audio ahead needs no more haste."""
 
+LARGE_CHUNK_S = 0.4
+"""Least audio of a chunk where there is no haste: a small one costs as much to send."""
+
+AMPLE_S = 1.0
+"""A listener with so much audio ahead is in no haste for the next chunk."""
+
 UNTAKEN_S = 4.0
 """Audio that may wait for a client to take it."""
 
@@ -214,6 +220,14 @@ class Stream:
                 self._block = 0
         return taken
 
+    def _least_s(self, now: float) -> float:
+        """Least audio that is worth a chunk."""
+        if self.offline:
+            return LARGE_CHUNK_S
+        if self._playing_since is None:
+            return FIRST_CHUNK_S
+        return LARGE_CHUNK_S if self._ahead_s(now) > AMPLE_S else 0.0
+
     def deliver(self, samples: Samples, label: object, last: bool, now: float) -> Chunk | None:
         """Count a chunk that goes out now; None where it is kept, too short to begin with.
 
@@ -225,8 +239,8 @@ class Stream:
         """
         self._kept.append(samples)
         length = sum(map(len, self._kept))
-        enough = last or self.offline or length >= FIRST_CHUNK_S * self._rate_hz
-        if not length or (self._playing_since is None and not enough):
+        complete = last or self.starved
+        if not length or not (complete or length >= self._least_s(now) * self._rate_hz):
             return None
         samples, self._kept = np.concatenate(self._kept), []
         start, late = None, 0.0
