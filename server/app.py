@@ -174,17 +174,13 @@ def run(
 
 def _synthesizer(settings: ServerSettings) -> Synthesizer:
     registry = VoiceRegistry(settings.voices_dir)
-    # One thread a call: the lanes of the running batch are as many as there are cores.
+    # One thread a call: the running batch has as many as there are cores.
     return Synthesizer(registry, engine=settings.engine, weights=settings.weights, threads=1)
 
 
 def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
-    cores = processors()
     live = LiveSynthesizer(
-        synthesizer,
-        lanes=cores,
-        preparing_threads=max(2, cores // 2),
-        released=metrics.ROW_RELEASE.observe,
+        synthesizer, threads=processors(), released=metrics.ROW_RELEASE.observe
     )
 
     def capacity(voice: Voice, engine: str | None) -> float:

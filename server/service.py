@@ -26,7 +26,6 @@ from vocoder.speech import Speech
 from vocoder.synthesizer import Synthesizer
 from vocoder.voice import Voice
 
-FOR_EVER = float("inf")
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +95,6 @@ class Service:
         place: Place,
         engine: str | None = None,
         feed: Feed[str] | None = None,
-        lead_s: float = FOR_EVER,
         offline: bool = False,
         ahead_s: float = 0.0,
         kind: metrics.Kind = "text",
@@ -110,7 +108,6 @@ class Service:
                 voice=voice,
                 engine=engine,
                 feed=feed,
-                lead_s=lead_s,
                 offline=offline,
                 ahead_s=ahead_s,
             )
@@ -126,7 +123,6 @@ class Service:
         speaker: str | None = None,
         seed: int = 0,
         engine: str | None = None,
-        lead_s: float = FOR_EVER,
         offline: bool = False,
         ahead_s: float = 0.0,
         kind: metrics.Kind = "features",
@@ -141,7 +137,6 @@ class Service:
                 speaker=speaker,
                 seed=seed,
                 engine=engine,
-                lead_s=lead_s,
                 offline=offline,
                 ahead_s=ahead_s,
             )

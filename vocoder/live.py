@@ -61,15 +61,13 @@ class LiveSynthesizer:
         self,
         synthesizer: Synthesizer,
         *,
-        lanes: int = 1,
-        preparing_threads: int = 1,
+        threads: int = 1,
         released: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Speak as ``synthesizer`` does; the rest is the schedulers'."""
         self.synthesizer = synthesizer
         self._released = released
-        self._lanes = lanes
-        self._preparing_threads = preparing_threads
+        self._threads = threads
         self._lock = threading.Lock()
         self._schedulers: dict[tuple[str, str], Scheduler] = {}
         self._retired: list[Scheduler] = []
@@ -83,7 +81,6 @@ class LiveSynthesizer:
         voice: Voice,
         engine: str | None = None,
         feed: Feed[str] | None = None,
-        lead_s: float = float("inf"),
         offline: bool = False,
         ahead_s: float = 0.0,
     ) -> Ticket:
@@ -93,7 +90,7 @@ class LiveSynthesizer:
             UserError: as :meth:`Synthesizer.speak` does.
         """
         pieces = self.synthesizer.speech_pieces(speech, voice=voice, feed=feed)
-        return self._add(pieces, sink, voice, engine, feed, lead_s, offline, ahead_s)
+        return self._add(pieces, sink, voice, engine, feed, offline, ahead_s)
 
     def vocode(
         self,
@@ -104,7 +101,6 @@ class LiveSynthesizer:
         speaker: str | None = None,
         seed: int = 0,
         engine: str | None = None,
-        lead_s: float = float("inf"),
         offline: bool = False,
         ahead_s: float = 0.0,
     ) -> Ticket:
@@ -115,7 +111,7 @@ class LiveSynthesizer:
         """
         pieces = feature_pieces(features, voice, speaker, seed)
         feed = features if isinstance(features, Feed) else None
-        return self._add(pieces, sink, voice, engine, feed, lead_s, offline, ahead_s)
+        return self._add(pieces, sink, voice, engine, feed, offline, ahead_s)
 
     def capacity(self, voice: Voice, engine: str | None = None) -> float:
         """Streams that can be promised real time together, all that it takes included.
@@ -148,7 +144,7 @@ class LiveSynthesizer:
         """What all batches are doing together."""
         with self._lock:
             loads = [s.load for s in (*self._schedulers.values(), *self._retired)]
-        return Load(*map(sum, zip(*loads, strict=True))) if loads else Load(0, 0, 0, 0.0, 0)
+        return Load(*map(sum, zip(*loads, strict=True))) if loads else Load(0, 0)
 
     @property
     def alive(self) -> bool:
@@ -183,12 +179,11 @@ class LiveSynthesizer:
         voice: Voice,
         engine: str | None,
         feed: Feed[str] | Feed[Tensor] | None,
-        lead_s: float,
         offline: bool,
         ahead_s: float,
     ) -> Ticket:
         scheduler = self._scheduler(voice, engine)
-        stream = scheduler.add(pieces, sink, lead_s=lead_s, offline=offline, ahead_s=ahead_s)
+        stream = scheduler.add(pieces, sink, offline=offline, ahead_s=ahead_s)
         if feed is not None:
             feed.on_change(lambda: scheduler.wake(stream))
             scheduler.wake(stream)
@@ -205,9 +200,8 @@ class LiveSynthesizer:
                     hop_length=features.hop_length,
                     hold=voice.config.hold,
                     rate_hz=features.sample_rate_hz,
-                    rows=2 * self._lanes * runner.batch_rows + SPARE_ROWS,
-                    lanes=self._lanes,
-                    preparing_threads=self._preparing_threads,
+                    rows=2 * self._threads * runner.batch_rows + SPARE_ROWS,
+                    threads=self._threads,
                     released=self._released,
                 )
             return self._schedulers[key]
@@ -220,7 +214,7 @@ class LiveSynthesizer:
             scheduler.close()
 
     def _measured(self, voice: Voice, engine: str | None) -> float:
-        rows = self._lanes * self.synthesizer.engine(voice, engine).batch_rows
+        rows = self._threads * self.synthesizer.engine(voice, engine).batch_rows
         ended, samples = threading.Semaphore(0), [0] * rows
 
         def sink_of(row: int) -> Sink:

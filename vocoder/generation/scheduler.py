@@ -1,29 +1,30 @@
 """Continuous batching: live streams share one running batch of an engine.
 
-A stream joins at the next step and leaves when it is done or cancelled. Three kinds of threads work
-on it: preparation threads take pieces from its source (text to features to conditioning),
-generation threads advance the rows that are most urgent by a step, one finishing thread corrects
-what was generated and delivers it. Order is by deadline: each stream knows how long the audio
-lasts that it has delivered, and the one that runs out first comes first. A stream that is far ahead
-of its player, or whose client does not take its audio, rests and costs the others nothing.
+A stream joins at the next step and leaves when it is done or cancelled. A few threads, one for each
+core, do whatever is most urgent: take the next piece from a stream's source (text to features to
+conditioning), or advance the rows that are most urgent by a step, correct what was generated and
+deliver it. Order is by deadline: each stream knows how long the audio lasts that it has delivered,
+and the one that runs out first comes first. A stream whose client does not take its audio rests
+and costs the others nothing.
 
 What a stream sounds like depends on none of this: its noise is a function of its seed, an engine's
 rows do not see each other, and each row's conditioning is prepared alone.
 """
 
 import contextlib
+import functools
 import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
-from vocoder.audio import Samples
+from torch import Tensor
+
 from vocoder.generation.batch import Batch
 from vocoder.generation.dispatch import Engine
-from vocoder.generation.finishing import Finishing, Made
-from vocoder.generation.pieces import Piece
-from vocoder.generation.streams import AMPLE_S, Chunk, End, Sink, Stream
+from vocoder.generation.pieces import Beginning, Piece
+from vocoder.generation.streams import AMPLE_S, End, Sink, Stream, Taken
 
 STEP_FRAMES = 4
 """Frames generated in one step, where somebody is in haste."""
@@ -38,10 +39,15 @@ HASTY_ROWS = 8
 """So many may go ahead in a short step; with more of them a full batch is soon the quicker way."""
 
 PREPARED_S = 1.0
-"""Audio whose conditioning is made ahead of its generation."""
+"""Audio whose conditioning is made ahead of its generation, at most."""
+
+WELL_PREPARED_S = 0.5
+"""Preparation of less comes before generation, where nobody is in haste: batches stay full."""
 
 STARTING_SLACK_S = 0.1
 """A stream that has no audio yet comes before those that have more than this left."""
+
+Work = Callable[[], None]
 
 logger = logging.getLogger(__name__)
 
@@ -56,16 +62,28 @@ class Load(NamedTuple):
     Attributes:
         streams: that it has.
         rows: of them that hold a row of the batch.
-        steps: taken so far.
-        busy_s: spent in the engine so far.
-        samples: generated so far, all rows together.
     """
 
     streams: int
     rows: int
-    steps: int
-    busy_s: float
-    samples: int
+
+
+class _Step(NamedTuple):
+    """Rows that are advanced together.
+
+    Attributes:
+        streams: whose rows they are.
+        rows: of the batch.
+        beginnings: of the utterances that begin in it.
+        taken: what each is conditioned on.
+        blocks: by how many.
+    """
+
+    streams: list[Stream]
+    rows: list[int]
+    beginnings: list[Beginning | None]
+    taken: list[Taken]
+    blocks: int
 
 
 class Scheduler:
@@ -79,8 +97,7 @@ class Scheduler:
         hold: int,
         rate_hz: int,
         rows: int = 64,
-        lanes: int = 1,
-        preparing_threads: int = 1,
+        threads: int = 1,
         released: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -91,8 +108,7 @@ class Scheduler:
             hop_length, hold: samples a frame and a block.
             rate_hz: samples a second.
             rows: streams that may have a row at a time; others wait for one.
-            lanes: threads that generate, each with rows of its own; one for an engine that cannot.
-            preparing_threads: how many prepare.
+            threads: that work; only one of them generates with an engine that is not concurrent.
             released: told in how many seconds a cancelled stream's row was free.
             clock: in seconds.
         """
@@ -102,20 +118,17 @@ class Scheduler:
         self._blocks = STEP_FRAMES * hop_length // hold
         self._long_blocks = LONG_STEP_FRAMES * hop_length // hold
         self._batch = Batch(engine, rows, hold)
+        self._lanes = threads if engine.concurrent else 1  # that may generate at a time
+        self._generating = 0
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._to_prepare = threading.Condition(self._lock)
         self._streams: list[Stream] = []
-        self._finishing = Finishing(self._deliver, self.cancel)
         self._closed = False
-        self._steps, self._busy_s, self._samples = 0, 0.0, 0
-        lanes = lanes if engine.concurrent else 1
-        self._workers = [
-            *_threads(self._generate, "generating", lanes),
-            *_threads(self._prepare, "preparing", preparing_threads),
+        self._threads = [
+            threading.Thread(target=self._work, name=f"scheduler-{number}", daemon=True)
+            for number in range(threads)
         ]
-        self._last = _threads(self._finishing.run, "finishing", 1)[0]
-        for thread in (*self._workers, self._last):
+        for thread in self._threads:
             thread.start()
 
     # What callers use.
@@ -125,7 +138,6 @@ class Scheduler:
         source: Iterator[Piece | None],
         sink: Sink,
         *,
-        lead_s: float = float("inf"),
         offline: bool = False,
         ahead_s: float = 0.0,
     ) -> Stream:
@@ -134,7 +146,6 @@ class Scheduler:
         Args:
             source: its pieces; None where there is nothing yet, until :meth:`wake` is called.
             sink: takes its chunks and its end.
-            lead_s: audio that may be delivered ahead of its being played.
             offline: whether nobody is listening: it comes after those that are listened to.
             ahead_s: audio that the listener still has to play before it.
         """
@@ -143,7 +154,6 @@ class Scheduler:
             sink,
             hold=self._hold,
             rate_hz=self._rate_hz,
-            lead_s=lead_s,
             offline=offline,
             now=self._clock(),
             ahead_s=ahead_s,
@@ -151,14 +161,14 @@ class Scheduler:
         with self._lock:
             assert not self._closed, "the scheduler is closed"
             self._streams.append(stream)
-            self._to_prepare.notify()
+            self._changed.notify()
         return stream
 
     def wake(self, stream: Stream) -> None:
         """Say that a source which had nothing may have something now."""
         with self._lock:
             stream.woken, stream.starved = True, False
-            self._to_prepare.notify()
+            self._changed.notify()
 
     def took(self, stream: Stream, samples: int) -> None:
         """Say that the client has taken so many more samples."""
@@ -170,7 +180,6 @@ class Scheduler:
         """Say that a stream's audio begins to play in ``ahead_s``, whatever was said before."""
         with self._lock:
             stream.play_in(ahead_s, self._clock())
-            self._changed.notify()
 
     def cancel(self, stream: Stream) -> None:
         """End a stream: its row is free within a step, and its sink hears nothing more."""
@@ -181,7 +190,7 @@ class Scheduler:
             if not stream.running:
                 self._remove(stream)
             close = not stream.preparing
-            self._changed.notify()
+            self._changed.notify()  # Its row may be another's now.
         if close:
             _close(stream.source)
 
@@ -190,12 +199,12 @@ class Scheduler:
         """What it is doing."""
         with self._lock:
             rows = sum(stream.row is not None for stream in self._streams)
-            return Load(len(self._streams), rows, self._steps, self._busy_s, self._samples)
+            return Load(len(self._streams), rows)
 
     @property
     def alive(self) -> bool:
         """Whether all its threads run."""
-        return all(thread.is_alive() for thread in (*self._workers, self._last))
+        return all(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
         """Stop; streams that remain break off with :class:`StoppedError`."""
@@ -205,45 +214,89 @@ class Scheduler:
             for stream in remaining:
                 stream.cancelled = True
             self._changed.notify_all()
-            self._to_prepare.notify_all()
-        for thread in self._workers:
+        for thread in self._threads:
             thread.join()
-        self._finishing.put(None)
-        self._last.join()
         for stream in remaining:
             _close(stream.source)
             with contextlib.suppress(Exception):  # Whoever listened may be gone.
                 stream.sink(End(StoppedError("generation was stopped")))
 
-    # Preparation.
+    # What is done next.
 
-    def _prepare(self) -> None:
+    def _work(self) -> None:
         while True:
             with self._lock:
-                while not self._closed and (stream := self._neediest()) is None:
-                    self._to_prepare.wait()
+                while not self._closed and (work := self._next()) is None:
+                    self._changed.wait()
                 if self._closed:
                     return
-                assert stream is not None
-                stream.begin(self._clock())
-            self._prepare_piece(stream)
+                self._changed.notify()  # Where there was work there may be more.
+            assert work is not None
+            work()
 
-    def _neediest(self) -> Stream | None:
-        """The stream whose next piece is wanted first."""
+    def _next(self) -> Work | None:
+        """The most urgent work that is to be done, marked as begun."""
         now = self._clock()
-        open_ones = [
-            stream
-            for stream in self._streams
-            if not (stream.preparing or stream.starved or stream.exhausted or stream.cancelled)
-            and stream.prepared_s < PREPARED_S
-        ]
+        if over := [stream for stream in self._streams if stream.over]:
+            for stream in over:
+                self._end(stream)
+            return functools.partial(_tell_the_end, over)
+        ready = self._ready(now) if self._generating < self._lanes else []
+        needy = min(
+            (stream for stream in self._streams if stream.wants(PREPARED_S)),
+            key=lambda stream: _need_s(stream, now),
+            default=None,
+        )
+        first = needy is not None and (not ready or _comes_first(needy, ready[0], now))
+        if not first and (step := self._step(ready, now)):
+            return functools.partial(self._generate, step)
+        if needy is None:
+            return None
+        needy.begin(now)
+        return functools.partial(self._prepare, needy)
 
-        def need(stream: Stream) -> float:
-            return _urgency_s(stream, now) + stream.prepared_s
+    def _ready(self, now: float) -> list[Stream]:
+        """Streams that can be advanced, the most urgent first."""
+        ready = [stream for stream in self._streams if stream.ready(self._blocks)]
+        return sorted(ready, key=lambda stream: _urgency_s(stream, now))
 
-        return min(open_ones, key=need, default=None)
+    def _step(self, ready: list[Stream], now: float) -> _Step | None:
+        """Of the streams that are ready those that are to be advanced now."""
+        hasty = [stream for stream in ready if _in_haste(stream, now)]
+        if 0 < len(hasty) <= HASTY_ROWS:
+            short_of = [s for s in ready if s not in hasty and s.slack_s(now) < AMPLE_S]
+            streams, blocks = self._with_rows([*hasty, *short_of], HASTY_ROWS), self._blocks
+        else:
+            streams = self._with_rows(ready, self.engine.batch_rows)
+            far = all(stream.reach() >= self._long_blocks for stream in streams)
+            blocks = self._long_blocks if far else self._blocks
+        if not streams:
+            return None
+        self._generating += 1
+        step = _Step(streams, [], [], [], blocks)
+        for stream in streams:
+            assert stream.row is not None
+            stream.running = True
+            step.rows.append(stream.row)
+            step.beginnings.append(stream.beginning())
+            step.taken.append(stream.take(blocks))
+        return step
 
-    def _prepare_piece(self, stream: Stream) -> None:
+    def _with_rows(self, streams: list[Stream], most: int) -> list[Stream]:
+        """The first of those that have a row of the batch, or get one now."""
+        found: list[Stream] = []
+        for stream in streams:
+            if stream.row is None:
+                stream.row = self._batch.acquire()
+            if stream.row is not None:
+                found.append(stream)
+            if len(found) == most:
+                break
+        return found
+
+    # Doing it.
+
+    def _prepare(self, stream: Stream) -> None:
         piece, failure = None, None
         ended = False
         try:
@@ -262,105 +315,53 @@ class Scheduler:
                 stream.starved = not stream.woken
             else:
                 stream.add(piece, self._clock())
-            over = stream.cancelled or stream.ended
-            self._changed.notify()
-        if over:
+            gone = stream.cancelled or stream.ended
+        if gone:
             _close(stream.source)
 
-    # Generation.
-
-    def _generate(self) -> None:
-        while True:
-            with self._lock:
-                chosen, blocks, ended = self._choose()
-                while not (chosen or ended or self._closed):
-                    self._changed.wait(timeout=0.02 if self._streams else None)
-                    chosen, blocks, ended = self._choose()
-                if self._closed:
-                    return
-                for stream in chosen:
-                    stream.running = True
-            if ended:
-                self._finishing.put(list(ended))
-            if chosen:
-                self._step(chosen, blocks)
-
-    def _choose(self) -> tuple[list[Stream], int, list[Stream]]:
-        """Streams to advance, by how many blocks, and streams that are over."""
-        now = self._clock()
-        ended = [
-            stream
-            for stream in self._streams
-            if stream.exhausted and stream.empty and not (stream.ended or stream.running)
-        ]
-        for stream in ended:
-            stream.ended = True
-            self._remove(stream)
-        ready = [
-            stream
-            for stream in self._streams
-            if not (stream.running or stream.empty or stream.rests(now))
-            and stream.reach() >= self._blocks
-        ]
-        ready.sort(key=lambda stream: _urgency_s(stream, now))
-        hasty = [s for s in ready if s.starting or s.slack_s(now) < HASTE_S]
-        if 0 < len(hasty) <= HASTY_ROWS:
-            needy = [s for s in ready if s not in hasty and s.slack_s(now) < AMPLE_S]
-            if chosen := self._with_rows([*hasty, *needy][:HASTY_ROWS]):
-                return chosen, self._blocks, ended
-        chosen = self._with_rows(ready[: self.engine.batch_rows])
-        far = all(stream.reach() >= self._long_blocks for stream in chosen)
-        return chosen, self._long_blocks if far else self._blocks, ended
-
-    def _with_rows(self, streams: list[Stream]) -> list[Stream]:
-        """Those that have a row of the batch, or get one now."""
-        for stream in streams:
-            if stream.row is None:
-                stream.row = self._batch.acquire()
-        return [stream for stream in streams if stream.row is not None]
-
-    def _step(self, chosen: list[Stream], blocks: int) -> None:
-        start = self._clock()
-        with self._lock:
-            rows, beginnings = [], []
-            for stream in chosen:
-                assert stream.row is not None
-                rows.append(stream.row)
-                beginnings.append(stream.beginning())
-            taken = [stream.take(blocks) for stream in chosen]
-            self._to_prepare.notify_all()
-        audio, failure = None, None
+    def _generate(self, step: _Step) -> None:
         try:
-            audio = self._batch.advance(rows, beginnings, taken, blocks)
+            audio = self._batch.advance(step.rows, step.beginnings, step.taken, step.blocks)
         except Exception as error:
-            logger.exception("a step of %d rows failed", len(rows))
-            failure = error
-        # Out before any other lane may go on with these streams: each is finished in order.
-        self._finishing.put(
-            [
-                Made(stream, part, audio[number, : part.blocks * self._hold])
-                for number, (stream, part) in enumerate(zip(chosen, taken, strict=True))
-                if audio is not None and not stream.cancelled
-            ]
-        )
-        failed: list[Stream] = []
+            logger.exception("a step of %d rows failed", len(step.rows))
+            self._fail(step.streams, error)
+        else:
+            self._deliver(step, audio)
         with self._lock:
-            self._steps += 1
-            self._busy_s += self._clock() - start
-            for stream, part in zip(chosen, taken, strict=True):
+            self._generating -= 1
+            for stream, taken in zip(step.streams, step.taken, strict=True):
                 stream.running = False
-                if audio is None and not stream.cancelled:
-                    stream.failure, stream.exhausted, stream.ended = failure, True, True
-                    failed.append(stream)
-                elif audio is not None:
-                    self._samples += part.blocks * self._hold
                 if stream.cancelled or stream.ended:
                     self._remove(stream)
-                elif part.last and stream.empty:
+                elif taken.last and stream.empty:
                     # It may be silent for long; its next utterance begins from nothing anyway.
                     self._leave_row(stream)
-            self._changed.notify_all()
-        self._finishing.put(failed)
+
+    def _deliver(self, step: _Step, audio: Tensor) -> None:
+        for row, (stream, taken) in enumerate(zip(step.streams, step.taken, strict=True)):
+            if stream.cancelled:
+                continue
+            try:
+                samples = stream.finish(taken, audio[row, : taken.blocks * self._hold].numpy())
+                with self._lock:
+                    chunk = stream.deliver(samples, taken.last, self._clock())
+                if chunk is not None and not stream.cancelled:
+                    stream.sink(chunk)
+            except Exception as error:
+                logger.exception("a stream's audio could not be finished")
+                self._fail([stream], error)
+
+    def _fail(self, streams: list[Stream], error: Exception) -> None:
+        """End streams with an error."""
+        with self._lock:
+            failed = [stream for stream in streams if not (stream.cancelled or stream.ended)]
+            for stream in failed:
+                stream.failure, stream.exhausted, stream.ended = error, True, True
+        _tell_the_end(failed)
+
+    def _end(self, stream: Stream) -> None:
+        stream.ended = True
+        self._remove(stream)
 
     def _remove(self, stream: Stream) -> None:
         if stream in self._streams:
@@ -375,20 +376,32 @@ class Scheduler:
             self._batch.release(row)
         return row is not None
 
-    def _deliver(self, stream: Stream, samples: Samples, last: bool) -> Chunk | None:
-        with self._lock:
-            return stream.deliver(samples, stream.label, last, self._clock())
-
-
-def _threads(target: Callable[[], None], name: str, count: int) -> list[threading.Thread]:
-    return [
-        threading.Thread(target=target, name=f"{name}-{number}", daemon=True)
-        for number in range(count)
-    ]
-
 
 def _urgency_s(stream: Stream, now: float) -> float:
     return stream.slack_s(now) if stream.playing or stream.offline else STARTING_SLACK_S
+
+
+def _need_s(stream: Stream, now: float) -> float:
+    """How soon something must have been prepared."""
+    return _urgency_s(stream, now) + stream.prepared_s
+
+
+def _in_haste(stream: Stream, now: float) -> bool:
+    return stream.starting or stream.slack_s(now) < HASTE_S
+
+
+def _comes_first(needy: Stream, ready: Stream, now: float) -> bool:
+    """Whether the one's preparation comes before the other's generation."""
+    lead_s = 0.0 if _in_haste(ready, now) else WELL_PREPARED_S
+    return _need_s(needy, now) - lead_s < _urgency_s(ready, now)
+
+
+def _tell_the_end(streams: list[Stream]) -> None:
+    for stream in streams:
+        try:
+            stream.sink(End(stream.failure))
+        except Exception:
+            logger.exception("a stream's end could not be told")
 
 
 def _close(source: Iterator[Piece | None]) -> None:

@@ -77,7 +77,7 @@ class Stream:
     """A stream as the scheduler sees it.
 
     Time is counted in seconds of the scheduler's clock, audio in samples. The scheduler's lock
-    guards all of it, but for the finisher and its label, which belong to the finishing thread.
+    guards all of it, but for the finisher, which belongs to whoever has the stream running.
 
     Attributes:
         row: of the batch, while it has one.
@@ -99,15 +99,12 @@ class Stream:
         *,
         hold: int,
         rate_hz: int,
-        lead_s: float,
         offline: bool,
         now: float,
         ahead_s: float = 0.0,
     ) -> None:
         """A stream that is asked for now; see :meth:`Scheduler.add`."""
         self.source, self.sink = source, sink
-        self.finisher: Finisher | None = None
-        self.label: object = None
         self.row: int | None = None
         self.failure: BaseException | None = None
         self.preparing = self.starved = self.woken = self.exhausted = False
@@ -121,12 +118,14 @@ class Stream:
         self._pieces: deque[Piece] = deque()
         self._blocks = 0  # prepared and not yet generated
         self._block = 0  # within the first piece
-        self._hold, self._rate_hz, self._lead_s = hold, rate_hz, lead_s
+        self._hold, self._rate_hz = hold, rate_hz
         self._delivered = 0
         # The play clock: audio from sample `_origin` on plays from `_playing_since` on.
         self._origin = 0
         self._playing_since = now + ahead_s if ahead_s > 0 else None
         self._settled = ahead_s > SETTLED_S
+        self._finisher: Finisher | None = None
+        self._label: object = None  # of the utterance that begins with the next chunk
         self._unheard = True  # Its first chunk is awaited.
         self._kept: list[Samples] = []  # too little for a first chunk
 
@@ -197,10 +196,24 @@ class Stream:
         self._origin = 0
         self._settled = self._ahead_s(now) > SETTLED_S
 
-    def rests(self, now: float) -> bool:
-        """Whether it is so far ahead of its player or of its client that it must wait."""
-        untaken_s = (self._delivered - self.taken) / self._rate_hz
-        return untaken_s > UNTAKEN_S or self._ahead_s(now) > self._lead_s
+    @property
+    def over(self) -> bool:
+        """Whether it has come to its end, and nobody has been told."""
+        return self.exhausted and self.empty and not (self.running or self.ended)
+
+    @property
+    def rests(self) -> bool:
+        """Whether so much audio waits for its client that it must wait itself."""
+        return self._delivered - self.taken > UNTAKEN_S * self._rate_hz
+
+    def wants(self, prepared_s: float) -> bool:
+        """Whether its source can be asked, and less than this is prepared."""
+        idle = not (self.preparing or self.starved or self.exhausted or self.cancelled)
+        return idle and self.prepared_s < prepared_s
+
+    def ready(self, blocks: int) -> bool:
+        """Whether so many blocks of it can be generated now."""
+        return not (self.running or self.empty or self.rests) and self.reach() >= blocks
 
     def take(self, blocks: int) -> "Taken":
         """Take up to ``blocks`` off what is prepared, within one utterance."""
@@ -228,12 +241,22 @@ class Stream:
             return FIRST_CHUNK_S
         return LARGE_CHUNK_S if self._ahead_s(now) > AMPLE_S else 0.0
 
-    def deliver(self, samples: Samples, label: object, last: bool, now: float) -> Chunk | None:
-        """Count a chunk that goes out now; None where it is kept, too short to begin with.
+    def finish(self, taken: "Taken", samples: Samples) -> Samples:
+        """What is heard of the samples (T,) that were generated; some may be held back."""
+        for piece in taken.begun:
+            if piece.beginning is not None:
+                self._finisher, self._label = piece.beginning.finisher, piece.beginning.label
+            assert self._finisher is not None, "an utterance without a beginning"
+            self._finisher.extend(piece.mel)
+        assert self._finisher is not None
+        finished = self._finisher.push(samples)
+        return np.concatenate((finished, self._finisher.flush())) if taken.last else finished
+
+    def deliver(self, samples: Samples, last: bool, now: float) -> Chunk | None:
+        """Count a chunk that goes out now; None where it is kept, too short to be sent.
 
         Args:
             samples: that are finished (T,).
-            label: of the utterance that begins with them.
             last: whether the utterance ends with them.
             now: the time.
         """
@@ -243,6 +266,7 @@ class Stream:
         if not length or not (complete or length >= self._least_s(now) * self._rate_hz):
             return None
         samples, self._kept = np.concatenate(self._kept), []
+        label, self._label = self._label, None
         start, late = None, 0.0
         if self._unheard:
             self._unheard = False
