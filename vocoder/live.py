@@ -18,8 +18,8 @@ from vocoder.speech import Speech
 from vocoder.synthesizer import Synthesizer
 from vocoder.voice import Voice
 
-SPARE_ROWS = 16
-"""Rows beyond twice an engine's best number: for turns to come, and for files."""
+ROWS = 4
+"""Times as many rows as are advanced at once: for turns to come, and for files."""
 
 HEADROOM = 0.65
 """Part of the measured speed that is promised: at the whole of it every hitch would be heard."""
@@ -200,7 +200,7 @@ class LiveSynthesizer:
                     hop_length=features.hop_length,
                     hold=voice.config.hold,
                     rate_hz=features.sample_rate_hz,
-                    rows=2 * self._threads * runner.batch_rows + SPARE_ROWS,
+                    rows=ROWS * self._threads * runner.batch_rows,
                     threads=self._threads,
                     released=self._released,
                 )

@@ -158,10 +158,13 @@ class Context:
     def _prepare_next(self, playing: Listener) -> None:
         """Have the next turn made while this one is: there is to be no gap between them."""
         following = self.turns[1] if len(self.turns) > 1 else None
-        if following is None or following.listener is not None or following.empty:
+        if following is None or following.empty:
             return
-        ends = max(self._played_until, playing.played_until)
-        following.listener = self._listener(following, ends + NEXT_TURN_S)
+        due = max(self._played_until, playing.played_until) + NEXT_TURN_S
+        if following.listener is not None:
+            following.listener.due(due)
+            return
+        following.listener = self._listener(following, due)
         if following.listener is not None:
             following.listener.begin_now()
 

@@ -23,6 +23,11 @@ class Batch:
         self._seeds = torch.zeros(rows, dtype=torch.int64)
         self._free = list(reversed(range(rows)))
 
+    @property
+    def free(self) -> int:
+        """Rows that nobody holds."""
+        return len(self._free)
+
     def acquire(self) -> int | None:
         """A free row; None where there is none."""
         return self._free.pop() if self._free else None

@@ -36,7 +36,7 @@ HASTE_S = 0.1
 """Who has less audio than this left is in haste."""
 
 HASTY_ROWS = 8
-"""So many may go ahead in a short step; with more of them a full batch is soon the quicker way."""
+"""So many go ahead in a short step, with those that will soon be; more are better off in a long one."""
 
 PREPARED_S = 1.0
 """Audio whose conditioning is made ahead of its generation, at most."""
@@ -107,7 +107,8 @@ class Scheduler:
             engine: what generates.
             hop_length, hold: samples a frame and a block.
             rate_hz: samples a second.
-            rows: streams that may have a row at a time; others wait for one.
+            rows: streams that may have a row at a time; others wait for one. Half of them are for
+                those that soon run out of audio.
             threads: that work; only one of them generates with an engine that is not concurrent.
             released: told in how many seconds a cancelled stream's row was free.
             clock: in seconds.
@@ -118,8 +119,10 @@ class Scheduler:
         self._blocks = STEP_FRAMES * hop_length // hold
         self._long_blocks = LONG_STEP_FRAMES * hop_length // hold
         self._batch = Batch(engine, rows, hold)
+        self._kept_rows = rows // 2
         self._lanes = threads if engine.concurrent else 1  # that may generate at a time
         self._generating = 0
+        self._prepared_last = False
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._streams: list[Stream] = []
@@ -247,13 +250,22 @@ class Scheduler:
             key=lambda stream: _need_s(stream, now),
             default=None,
         )
-        first = needy is not None and (not ready or _comes_first(needy, ready[0], now))
+        first = needy is not None and (not ready or self._comes_first(needy, ready[0], now))
         if not first and (step := self._step(ready, now)):
+            self._prepared_last = False
             return functools.partial(self._generate, step)
         if needy is None:
             return None
         needy.begin(now)
+        self._prepared_last = True
         return functools.partial(self._prepare, needy)
+
+    def _comes_first(self, needy: Stream, ready: Stream, now: float) -> bool:
+        """Whether the one's preparation comes before the other's generation."""
+        # One thread serves those in haste; if the others did so too, batches would become small.
+        in_turn = self._prepared_last and not self._generating
+        lead_s = 0.0 if in_turn and _in_haste(ready, now) else WELL_PREPARED_S
+        return _need_s(needy, now) - lead_s < _urgency_s(ready, now)
 
     def _ready(self, now: float) -> list[Stream]:
         """Streams that can be advanced, the most urgent first."""
@@ -262,12 +274,13 @@ class Scheduler:
 
     def _step(self, ready: list[Stream], now: float) -> _Step | None:
         """Of the streams that are ready those that are to be advanced now."""
+        most = self.engine.batch_rows
         hasty = [stream for stream in ready if _in_haste(stream, now)]
         if 0 < len(hasty) <= HASTY_ROWS:
             short_of = [s for s in ready if s not in hasty and s.slack_s(now) < AMPLE_S]
-            streams, blocks = self._with_rows([*hasty, *short_of], HASTY_ROWS), self._blocks
+            streams, blocks = self._with_rows([*hasty, *short_of], most, now), self._blocks
         else:
-            streams = self._with_rows(ready, self.engine.batch_rows)
+            streams = self._with_rows(ready, most, now)
             far = all(stream.reach() >= self._long_blocks for stream in streams)
             blocks = self._long_blocks if far else self._blocks
         if not streams:
@@ -282,11 +295,12 @@ class Scheduler:
             step.taken.append(stream.take(blocks))
         return step
 
-    def _with_rows(self, streams: list[Stream], most: int) -> list[Stream]:
+    def _with_rows(self, streams: list[Stream], most: int, now: float) -> list[Stream]:
         """The first of those that have a row of the batch, or get one now."""
         found: list[Stream] = []
         for stream in streams:
-            if stream.row is None:
+            may = self._batch.free > self._kept_rows or stream.slack_s(now) < AMPLE_S
+            if stream.row is None and may:
                 stream.row = self._batch.acquire()
             if stream.row is not None:
                 found.append(stream)
@@ -388,12 +402,6 @@ def _need_s(stream: Stream, now: float) -> float:
 
 def _in_haste(stream: Stream, now: float) -> bool:
     return stream.starting or stream.slack_s(now) < HASTE_S
-
-
-def _comes_first(needy: Stream, ready: Stream, now: float) -> bool:
-    """Whether the one's preparation comes before the other's generation."""
-    lead_s = 0.0 if _in_haste(ready, now) else WELL_PREPARED_S
-    return _need_s(needy, now) - lead_s < _urgency_s(ready, now)
 
 
 def _tell_the_end(streams: list[Stream]) -> None:
