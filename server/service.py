@@ -26,7 +26,6 @@ from vocoder.speech import Speech
 from vocoder.synthesizer import Synthesizer
 from vocoder.voice import Voice
 
-
 logger = logging.getLogger(__name__)
 
 

@@ -5,7 +5,7 @@ Each function checks what it can at once and then gives an iterator of pieces. N
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,11 +27,14 @@ from vocoder.voice import Voice
 FADE_S = 0.005
 """Length of the rise and the fall at a sentence's ends, in seconds."""
 
-FIRST_STRETCH, STRETCH = 16, 32
+STRETCHES = (16, 32, 64)
 """Frames that are conditioned at a time: the first audio needs about so many, then larger ones.
 
 Always the same, so that what an utterance sounds like does not depend on how it arrives.
 """
+
+ARRIVING_STRETCHES = (16, 32)
+"""Where frames arrive one by one, none waits for so many others."""
 
 
 class Said(NamedTuple):
@@ -64,9 +67,11 @@ def feature_pieces(
             speaker, a bad seed; for frames that arrive, when they do.
     """
     check_seed(seed)
-    index = voice.speaker_index(speaker)
-    arriving = _arriving(features, voice) if isinstance(features, Feed) else _whole(features, voice)
-    return _pieces(voice, index, Beginning(seed, correction(voice)), arriving)
+    index, beginning = voice.speaker_index(speaker), Beginning(seed, correction(voice))
+    if isinstance(features, Feed):
+        arriving = _arriving(features, voice)
+        return _pieces(voice, index, beginning, arriving, ARRIVING_STRETCHES)
+    return _pieces(voice, index, beginning, _whole(features, voice))
 
 
 def spoken_pieces(
@@ -188,7 +193,11 @@ def _needs_text(voice: Voice) -> FeatureError:
 
 
 def _pieces(
-    voice: Voice, speaker: int, beginning: Beginning, arriving: Iterator[_Frames | None]
+    voice: Voice,
+    speaker: int,
+    beginning: Beginning,
+    arriving: Iterator[_Frames | None],
+    stretches: Sequence[int] = STRETCHES,
 ) -> Iterator[Piece | None]:
     """Pieces of one utterance, each as soon as the frames after it that it depends on are there."""
     config, device = voice.config, voice.model.device
@@ -196,7 +205,7 @@ def _pieces(
     one_hot = F.one_hot(torch.tensor([speaker]), len(config.speakers)).float().to(device)
     window = _Window(margin)
     first, ended = 0, False
-    for length in itertools.chain((FIRST_STRETCH,), itertools.repeat(STRETCH)):
+    for length in itertools.chain(stretches, itertools.repeat(stretches[-1])):
         # One frame more than needed tells whether this is the last piece.
         while not ended and window.frames < length + max(margin, 1):
             frames = next(arriving, window)

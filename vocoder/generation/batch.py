@@ -1,6 +1,7 @@
 """The rows of a running batch: an engine's state, and a step's conditioning gathered for it."""
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -69,30 +70,22 @@ class Batch:
 
 def _gathered(taken: Sequence[Taken], blocks: int, first: Tensor) -> Conditioning:
     """Conditioning of all rows; where a row has fewer blocks, its last one is repeated."""
+
+    def gathered(known: Callable[[Conditioning], Tensor]) -> Tensor:
+        stretches = []
+        for row in taken:
+            for piece, start, count in row.parts:
+                stretches.append(known(piece.conditioning)[0, start : start + count])
+            if (missing := blocks - row.blocks) > 0:
+                last = stretches[-1][-1:]
+                stretches.append(last.expand(missing, *last.shape[1:]))
+        return torch.cat(stretches).unflatten(0, (len(taken), blocks))
+
     example = taken[0].parts[0][0].conditioning
-    rows = len(taken)
-
-    def empty(like: Tensor) -> Tensor:
-        return torch.empty(rows, blocks, *like.shape[2:], dtype=like.dtype, device=like.device)
-
-    local = empty(example.local)
     prediction = None
     if example.prediction is not None:
-        prediction = LinearPrediction(*map(empty, example.prediction))
-    for row, part_of_row in enumerate(taken):
-        at = 0
-        for piece, start, count in part_of_row.parts:
-            source = piece.conditioning
-            _fill(local, source.local, row, at, start, count)
-            if prediction is not None and source.prediction is not None:
-                for to, known in zip(prediction, source.prediction, strict=True):
-                    _fill(to, known, row, at, start, count)
-            at += count
-    speaker = torch.cat([part.parts[0][0].conditioning.speaker for part in taken])
+        fields = (operator.attrgetter(f"prediction.{name}") for name in LinearPrediction._fields)
+        prediction = LinearPrediction(*map(gathered, fields))
+    local = gathered(operator.attrgetter("local"))
+    speaker = torch.cat([row.parts[0][0].conditioning.speaker for row in taken])
     return Conditioning(local, speaker, prediction, first.to(local.device))
-
-
-def _fill(to: Tensor, known: Tensor, row: int, at: int, start: int, count: int) -> None:
-    """Copy blocks, and their last one over all that follow."""
-    to[row, at : at + count] = known[0, start : start + count]
-    to[row, at + count :] = known[0, start + count - 1]

@@ -35,8 +35,8 @@ LONG_STEP_FRAMES = 8
 HASTE_S = 0.1
 """Who has less audio than this left is in haste."""
 
-HASTY_ROWS = 8
-"""So many go ahead in a short step, with those that will soon be; more are better off in a long one."""
+HASTY_ROWS = 6
+"""Rows of a step for those in haste; others fill it up, and those who soon will be enlarge it."""
 
 PREPARED_S = 1.0
 """Audio whose conditioning is made ahead of its generation, at most."""
@@ -276,9 +276,11 @@ class Scheduler:
         """Of the streams that are ready those that are to be advanced now."""
         most = self.engine.batch_rows
         hasty = [stream for stream in ready if _in_haste(stream, now)]
-        if 0 < len(hasty) <= HASTY_ROWS:
-            short_of = [s for s in ready if s not in hasty and s.slack_s(now) < AMPLE_S]
-            streams, blocks = self._with_rows([*hasty, *short_of], most, now), self._blocks
+        if 0 < len(hasty) <= most // 2:
+            others = [stream for stream in ready if stream not in hasty]
+            soon = sum(stream.slack_s(now) < AMPLE_S for stream in others)
+            joining = others[: max(soon, HASTY_ROWS - len(hasty))]
+            streams, blocks = self._with_rows([*hasty, *joining], most, now), self._blocks
         else:
             streams = self._with_rows(ready, most, now)
             far = all(stream.reach() >= self._long_blocks for stream in streams)

@@ -58,7 +58,7 @@ SETTLED_S = 0.2
 """A listener with so much audio ahead needs no more haste."""
 
 LARGE_CHUNK_S = 0.4
-"""Least audio of a chunk where there is no haste: a small one costs as much to send."""
+"""Least audio of a chunk for who has much ahead: a small one costs as much to send."""
 
 AMPLE_S = 1.0
 """A listener with so much audio ahead is in no haste for the next chunk."""
@@ -118,6 +118,7 @@ class Stream:
         self._pieces: deque[Piece] = deque()
         self._blocks = 0  # prepared and not yet generated
         self._block = 0  # within the first piece
+        self._ends = 0  # pieces that end an utterance
         self._hold, self._rate_hz = hold, rate_hz
         self._delivered = 0
         # The play clock: audio from sample `_origin` on plays from `_playing_since` on.
@@ -151,15 +152,11 @@ class Stream:
             self._prepared_at = now
         self._pieces.append(piece)
         self._blocks += piece.conditioning.blocks
+        self._ends += piece.last
 
     def reach(self) -> float:
         """Blocks that can be generated in one go: infinite where the utterance's end is known."""
-        blocks = -self._block
-        for piece in self._pieces:
-            blocks += piece.conditioning.blocks
-            if piece.last:
-                return math.inf
-        return blocks
+        return math.inf if self._ends else self._blocks
 
     @property
     def empty(self) -> bool:
@@ -220,15 +217,17 @@ class Stream:
         taken = Taken([], [], False)
         while blocks and not taken.last:
             piece = self._pieces[0]
-            count = min(blocks, piece.conditioning.blocks - self._block)
+            length = piece.conditioning.blocks
+            count = min(blocks, length - self._block)
             if not self._block:
                 taken.begun.append(piece)
             taken.parts.append((piece, self._block, count))
             blocks -= count
             self._block += count
             self._blocks -= count
-            if self._block == piece.conditioning.blocks:
+            if self._block == length:
                 taken.last = piece.last
+                self._ends -= piece.last
                 self._pieces.popleft()
                 self._block = 0
         return taken
@@ -239,7 +238,7 @@ class Stream:
             return LARGE_CHUNK_S
         if self._playing_since is None:
             return FIRST_CHUNK_S
-        return LARGE_CHUNK_S if self._ahead_s(now) > AMPLE_S else 0.0
+        return min(LARGE_CHUNK_S, (self._ahead_s(now) - SETTLED_S) / 2)
 
     def finish(self, taken: "Taken", samples: Samples) -> Samples:
         """What is heard of the samples (T,) that were generated; some may be held back."""
