@@ -179,9 +179,7 @@ def _synthesizer(settings: ServerSettings) -> Synthesizer:
 
 
 def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
-    live = LiveSynthesizer(
-        synthesizer, threads=processors(), released=metrics.ROW_RELEASE.observe
-    )
+    live = LiveSynthesizer(synthesizer, threads=processors(), released=metrics.ROW_RELEASE.observe)
 
     def capacity(voice: Voice, engine: str | None) -> float:
         if settings.max_streams is not None:

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ValidationError
 from server.errors import Refusal, validation_refusal
 
 JSON_TYPE = "application/json"
+UNTYPED = ("", "application/x-www-form-urlencoded")
+"""Nothing at all, and what curl says of --data-binary: the body itself has to tell."""
 
 Schema = TypeVar("Schema", bound=BaseModel)
 

@@ -62,11 +62,6 @@ class Listener:
         return self._played_until
 
     @property
-    def first_audio_s(self) -> float | None:
-        """From the request to the first audio; None before."""
-        return sum(self.start) if self.start else None
-
-    @property
     def real_time_factor(self) -> float | None:
         """Seconds that a second of audio took, from the request on; None without audio."""
         return (self._made_at - self._asked) / self.audio_s if self._samples else None

@@ -4,9 +4,7 @@ The bytes do not depend on how the audio was cut. A stream lacks what only the e
 WAV, length and checksum in FLAC, what MP3 needs to play without gaps.
 """
 
-import contextlib
 import io
-from collections.abc import Iterable, Iterator
 
 import soundfile
 
@@ -123,11 +121,3 @@ class _Sink:
         data = bytes(self._data)
         self._data.clear()
         return data
-
-
-def encoded(chunks: Iterable[Samples], encoder: Encoder) -> Iterator[bytes]:
-    """The bytes of audio as it comes, one part a chunk, and one more; parts may be empty."""
-    with contextlib.closing(encoder):
-        for chunk in chunks:
-            yield encoder.push(chunk)
-        yield encoder.finish()

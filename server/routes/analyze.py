@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from server import recordings
-from server.bodies import content_type
+from server.bodies import UNTYPED, content_type
 from server.generations import Stopped, while_connected
 from server.routes import analyze_openapi
 from server.schemas import AnalyzeOptions
@@ -19,8 +19,6 @@ RECORDING_TYPES = (
     *("audio/flac", "audio/x-flac", "audio/mpeg", "audio/mp3", "audio/ogg"),
     "application/octet-stream",
 )
-# What curl says of --data-binary, and nothing at all: the decoder sees what it is.
-UNTYPED = ("", "application/x-www-form-urlencoded")
 
 router = APIRouter(prefix="/v1/audio", tags=["audio"])
 

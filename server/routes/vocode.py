@@ -7,13 +7,14 @@ from typing import Annotated
 import torch
 from fastapi import APIRouter, Query, Request, Response
 
-from server.bodies import JSON_TYPE, content_type, read_json
+from server.bodies import JSON_TYPE, UNTYPED, content_type, read_json
 from server.caching import Kept
 from server.delivery import admitted, answer, prepare
 from server.errors import Refusal
 from server.routes import vocode_openapi
 from server.schemas import VocodeOptions, VocodeRequest
 from server.service import Service, ServiceDependency
+from server.websocket.features import check_settings
 from vocoder import audio, features
 from vocoder.config import FeatureConfig
 from vocoder.errors import FeatureError
@@ -21,8 +22,6 @@ from vocoder.features import Features
 from vocoder.voice import Voice
 
 FEATURE_FILE_TYPES = ("application/octet-stream", "application/x-safetensors")
-# What curl says of --data-binary, and nothing at all: taken for a feature file.
-UNTYPED = ("", "application/x-www-form-urlencoded")
 
 router = APIRouter(prefix="/v1/audio", tags=["audio"])
 
@@ -104,15 +103,7 @@ async def _read(
 
 
 def _json_features(request: VocodeRequest, config: FeatureConfig) -> Features:
-    for key, value in (request.features or {}).items():
-        expected = getattr(config, key) if key in FeatureConfig.model_fields else None
-        if expected is None:
-            known = ", ".join(FeatureConfig.model_fields)
-            raise FeatureError(
-                f"features.{key[:64]} is unknown: known are {known}", param="features"
-            )
-        if value != expected:
-            features.check_fingerprint({**config.fingerprint(), key: str(value)}, config)
+    check_settings(request.features or {}, config)
     frames = len(request.mel[0]) if request.mel else 0
     for band, values in enumerate(request.mel):
         if len(values) != frames:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import CONFIGS, random_mel, random_model
+from torch import Tensor
 
 from vocoder.audio import Samples
 from vocoder.config import ModelConfig
@@ -17,7 +18,15 @@ from vocoder.generation.noise import uniforms
 from vocoder.generation.pieces import Beginning, Mel, Piece
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.generation.scheduler import Scheduler, StoppedError
-from vocoder.generation.streams import OFFLINE_PATIENCE_S, UNTAKEN_S, Chunk, End, Stream
+from vocoder.generation.state import GenerationState
+from vocoder.generation.streams import (
+    LARGE_CHUNK_S,
+    OFFLINE_PATIENCE_S,
+    UNTAKEN_S,
+    Chunk,
+    End,
+    Stream,
+)
 from vocoder.wavenet.model import WaveNet
 
 PATIENCE_S = 20.0
@@ -120,7 +129,7 @@ def test_each_stream_is_what_it_is_alone(make: Callable[[WaveNet], Engine], mode
     lengths = (1, 3, 4, 8, 9, 23, 17, 5, 12)
     if make is ReferenceEngine:
         lengths = (1, 3, 9)
-    scheduler = scheduler_of(engine, model.config, rows=5, preparing_threads=2)
+    scheduler = scheduler_of(engine, model.config, rows=5, threads=2)
     ears = [Ear() for _ in lengths]
     for seed, (length, ear) in enumerate(zip(lengths, ears, strict=True)):
         scheduler.add(pieces(model, length, seed), ear)
@@ -272,19 +281,42 @@ def test_who_takes_nothing_rests_and_the_others_go_on(tiny: WaveNet) -> None:
     scheduler.close()
 
 
-def test_a_lead_is_kept(tiny: WaveNet) -> None:
+def test_files_leave_rows_for_listeners(tiny: WaveNet) -> None:
     engine = CpuEngine(tiny)
-    scheduler, ear = scheduler_of(engine, tiny.config), Ear()
-    scheduler.add(pieces(tiny, 160, 1), ear, lead_s=0.5)
-    until(lambda: bool(ear.chunks))
-    begun = time.monotonic()
-    time.sleep(0.2)
-    rate = tiny.config.features.sample_rate_hz
-    heard_s = sum(len(chunk.samples) for chunk in ear.chunks) / rate
-    assert heard_s < time.monotonic() - begun + 0.5 + 0.3
-    ear.wait()
-    assert time.monotonic() - begun > 160 / 80 - 0.5 - 0.3
+    scheduler, ear = scheduler_of(engine, tiny.config, rows=2), Ear()
+    files = [scheduler.add(pieces(tiny, 4000, seed), Ear(), offline=True) for seed in (1, 2)]
+    until(lambda: scheduler.load.rows > 0)
+    time.sleep(0.05)
+    assert scheduler.load.rows == 1
+    scheduler.add(pieces(tiny, 8, 3), ear)
+    assert np.array_equal(ear.wait(), alone(engine, tiny, 8, 3))
+    assert not any(file.ended for file in files)
     scheduler.close()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_batches_stay_full_where_all_are_in_haste(
+    tiny: WaveNet, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    engine, sizes = CpuEngine(tiny), []
+    generate = engine.generate
+
+    def slow(state: GenerationState, *given: Tensor) -> Tensor:
+        sizes.append(len(given[-1]))
+        time.sleep(0.2)  # Too slow for so many, however full the batches are.
+        return generate(state, *given)
+
+    monkeypatch.setattr(engine, "generate", slow)
+    scheduler = scheduler_of(engine, tiny.config, rows=64, threads=threads)
+    count = 3 * engine.batch_rows
+    ears = [Ear() for _ in range(count)]
+    for seed, ear in enumerate(ears):
+        scheduler.add(pieces(tiny, 24, seed), ear)
+    for ear in ears:
+        ear.wait()
+    scheduler.close()
+    middle = sizes[2:-4]
+    assert sum(middle) > 0.8 * engine.batch_rows * len(middle), sizes
 
 
 def test_an_engine_that_fails_breaks_off_its_streams_and_no_more(
@@ -323,26 +355,46 @@ class TestTheOrder:
     RATE = 1000
 
     def stream(self, **options: object) -> Stream:
-        given = {"hold": 10, "rate_hz": self.RATE, "lead_s": 2.0, "offline": False, "now": 0.0}
+        given = {"hold": 10, "rate_hz": self.RATE, "offline": False, "now": 0.0}
         return Stream(iter(()), lambda event: None, **(given | options))  # type: ignore[arg-type]
 
     def heard(self, stream: Stream, seconds: float, now: float) -> Chunk:
         samples = np.zeros(round(seconds * self.RATE), np.float32)
-        chunk = stream.deliver(samples, None, last=False, now=now)
+        chunk = stream.deliver(samples, last=False, now=now)
         assert chunk is not None
         return chunk
 
     def test_a_first_chunk_is_not_too_short_to_play_on(self) -> None:
         stream, short = self.stream(), np.zeros(30, np.float32)
-        assert stream.deliver(short, "label", last=False, now=0.0) is None
-        chunk = stream.deliver(short, "label", last=False, now=0.1)
+        assert stream.deliver(short, last=False, now=0.0) is None
+        chunk = stream.deliver(short, last=False, now=0.1)
         assert chunk is not None
         assert len(chunk.samples) == 60
-        # Later ones, the end of an utterance and files go out as they are.
-        assert stream.deliver(short, None, last=False, now=0.1) is not None
-        assert self.stream().deliver(short, None, last=True, now=0.0) is not None
-        assert self.stream(offline=True).deliver(short, None, last=False, now=0.0) is not None
-        assert self.stream().deliver(short[:0], None, last=True, now=0.0) is None
+        # Later ones and the end of an utterance go out as they are.
+        assert stream.deliver(short, last=False, now=0.1) is not None
+        assert self.stream().deliver(short, last=True, now=0.0) is not None
+        assert self.stream().deliver(short[:0], last=True, now=0.0) is None
+
+    def test_who_has_much_ahead_is_sent_larger_chunks(self) -> None:
+        stream, short = self.stream(), np.zeros(50, np.float32)
+        self.heard(stream, 2.0, now=0.0)
+        chunk, now = None, 0.0
+        while chunk is None:
+            chunk, now = stream.deliver(short, last=False, now=now), now + 0.01
+        assert len(chunk.samples) == LARGE_CHUNK_S * self.RATE
+        # In haste again, nothing is kept.
+        assert stream.deliver(short, last=False, now=now) is None
+        chunk = stream.deliver(short, last=False, now=2.2)
+        assert chunk is not None
+        assert len(chunk.samples) == 2 * len(short)
+
+    def test_nothing_is_kept_where_nothing_follows(self) -> None:
+        short = np.zeros(50, np.float32)
+        for name in ("starved", "last"):
+            stream = self.stream()
+            self.heard(stream, 2.0, now=0.0)
+            stream.starved = name == "starved"
+            assert stream.deliver(short, last=name == "last", now=0.0) is not None
 
     def test_a_listener_starts_until_there_is_something_ahead(self) -> None:
         stream = self.stream()
@@ -369,8 +421,8 @@ class TestTheOrder:
         file, listener = self.stream(offline=True), self.stream()
         self.heard(listener, 2.0, now=0.0)
         assert file.slack_s(0.0) == OFFLINE_PATIENCE_S > listener.slack_s(0.0)
-        self.heard(file, 0.1, now=0.0)
-        assert self.heard(file, 0.1, now=9.0).late_s == 0.0
+        self.heard(file, 0.5, now=0.0)
+        assert self.heard(file, 0.5, now=9.0).late_s == 0.0
         assert not file.starting
 
     def test_a_pause_of_the_text_is_not_lateness(self, tiny: WaveNet) -> None:

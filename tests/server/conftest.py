@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from browsing import chromium, shipped_voice
 from exchanges import right
 from fastapi.testclient import TestClient
 from serving import features_of, live, save_voice
@@ -54,6 +56,20 @@ def port(voices_dir: Path, synthesizer: Synthesizer) -> Iterator[int]:
     settings = ServerSettings(voices_dir=voices_dir, max_text_chars=20_000, max_streams=64)
     with live(create_app(settings, synthesizer)) as port:
         yield port
+
+
+@pytest.fixture(scope="module")
+def page_port() -> Iterator[int]:
+    """A server that speaks with the voice in `checkpoints`, for the page."""
+    with shipped_voice() as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium; without it the test is skipped."""
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")

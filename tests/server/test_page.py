@@ -14,29 +14,19 @@ from typing import Any
 import httpx2
 import pytest
 import soundfile
-from browsing import RECORDING, SHORT, TEXT, Visit, chromium, shipped_voice, visit
+from browsing import RECORDING, SHORT, TEXT, Visit, visit
 
 RATE = 16000
 WAVE, SPECTROGRAM = (0.1, 0.35), (0.45, 0.9)
 """Where they lie on the canvas."""
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    with shipped_voice() as port:
-        yield port
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def visited(browser: Any, port: int) -> Iterator[Visit]:
+def visited(browser: Any, page_port: int) -> Iterator[Visit]:
     """The page; at the end nobody may have complained, nor anything come from elsewhere."""
-    with visit(browser, port, color_scheme="dark", viewport={"width": 1000, "height": 800}) as seen:
+    with visit(
+        browser, page_port, color_scheme="dark", viewport={"width": 1000, "height": 800}
+    ) as seen:
         yield seen
         assert not seen.complaints
         assert not seen.elsewhere

@@ -1,11 +1,10 @@
 """The page where less is possible: old browsers, networks in the way, keys, small screens."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import RECORDING, SHORT, TEXT, chromium, shipped_voice, visit
+from browsing import RECORDING, SHORT, TEXT, shipped_voice, visit
 
 from server import keys
 
@@ -24,20 +23,8 @@ WITH_ONE_RATE = """window.AudioContext = class extends AudioContext {
 };"""
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    with shipped_voice() as port:
-        yield port
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
-
-
-def test_without_websockets_it_speaks_over_http(browser: Any, port: int) -> None:
-    with visit(browser, port, WITHOUT_SOCKETS) as visited:
+def test_without_websockets_it_speaks_over_http(browser: Any, page_port: int) -> None:
+    with visit(browser, page_port, WITHOUT_SOCKETS) as visited:
         visited.speak(TEXT)
         visited.until_position(0.5)
         visited.until_heard()
@@ -49,8 +36,8 @@ def test_without_websockets_it_speaks_over_http(browser: Any, port: int) -> None
 @pytest.mark.parametrize(
     "missing", [WITHOUT_WORKLETS, WITH_ONE_RATE], ids=["no worklet", "one rate"]
 )
-def test_it_plays_where_the_browser_can_do_less(browser: Any, port: int, missing: str) -> None:
-    with visit(browser, port, missing) as visited:
+def test_it_plays_where_the_browser_can_do_less(browser: Any, page_port: int, missing: str) -> None:
+    with visit(browser, page_port, missing) as visited:
         visited.speak(SHORT)
         visited.until_position(0.3)
         visited.until_heard()
@@ -80,8 +67,8 @@ def test_it_asks_for_a_key_where_one_is_needed(browser: Any, tmp_path: Path) -> 
         assert all("401" in complaint for complaint in visited.complaints)
 
 
-def test_it_can_be_used_on_a_small_screen_and_by_keyboard(browser: Any, port: int) -> None:
-    with visit(browser, port, viewport={"width": 360, "height": 640}) as visited:
+def test_it_can_be_used_on_a_small_screen_and_by_keyboard(browser: Any, page_port: int) -> None:
+    with visit(browser, page_port, viewport={"width": 360, "height": 640}) as visited:
         page = visited.page
         for label in ("Text", "Voice", "Speaker", "Speed", "Pitch", "Seed", "Choose a recording"):
             assert page.get_by_label(label).first.count() == 1, label

@@ -3,8 +3,6 @@
 van den Oord et al. 2016, "WaveNet: A Generative Model for Raw Audio" (arXiv 1609.03499).
 """
 
-import itertools
-from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -88,25 +86,6 @@ class WaveNet(nn.Module):
         return Conditioning(
             self.conditioning(features), speaker, self.conditioning.predict(features), first
         )
-
-    def condition_stretches(
-        self, features: Tensor, speaker: Tensor, stretches: Iterable[int]
-    ) -> Iterator[Conditioning]:
-        """As :meth:`condition`, in stretches of so many frames, the last one until the end.
-
-        So the first samples need not wait for the last frame's conditioning.
-        """
-        margin, frames = self.config.conditioning.margin, features.shape[-1]
-        per_frame = self.config.features.hop_length // self.config.hold
-        padded = pad_frames(features, margin)
-        first = 0
-        for length in itertools.chain(stretches, itertools.repeat(frames)):
-            last = min(first + length, frames)
-            part = self.condition_margined(padded[..., first : last + 2 * margin], speaker)
-            yield part._replace(first=part.first + first * per_frame)
-            first = last
-            if first == frames:
-                return
 
     def signal(self, audio: Tensor, prediction: LinearPrediction | None) -> Signal:
         """Audio (B, T) as the model sees it; T is N * hold where linear prediction is given."""
