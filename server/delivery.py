@@ -136,7 +136,7 @@ async def prepare(
         voice=voice,
         speaker=speaker or voice.speakers[0],
         seed=secrets.randbelow(LARGEST_DRAWN_SEED) if seed is None else seed,
-        engine=await asyncio.to_thread(service.synthesizer.engine_name, voice, engine),
+        engine=await service.engine_name(voice, engine),
         audio_format=audio_format,
         rate_hz=int(rate_hz or voice.config.features.sample_rate_hz),
         whole=whole,

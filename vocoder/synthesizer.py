@@ -63,19 +63,25 @@ class Synthesizer:
         Raises:
             EngineError: it is unknown, or cannot run this voice here.
         """
-        name = self.default_engine if name is None else name
+        key = self._key(voice, name)
         with self._lock:
-            temperature = voice.manifest.generation.temperature
-            key = (voice.digest, name, temperature)
             if key not in self._engines:
                 self._engines[key] = dispatch.create(
                     voice.model,
-                    name,
-                    temperature=temperature,
+                    key[1],
+                    temperature=key[2],
                     weights=self._weights,
                     threads=self._threads,
                 )
             return self._engines[key]
+
+    def made_engine(self, voice: Voice, name: str | None = None) -> Engine | None:
+        """As :meth:`engine`, without waiting: None where it has not been made yet."""
+        return self._engines.get(self._key(voice, name))
+
+    def _key(self, voice: Voice, name: str | None) -> tuple[str, str, float]:
+        name = self.default_engine if name is None else name
+        return voice.digest, name, voice.manifest.generation.temperature
 
     def forget(self, voice: Voice) -> None:
         """Let go of a voice's engines."""

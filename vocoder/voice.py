@@ -248,6 +248,12 @@ class VoiceRegistry:
                 self._voices[voice_id] = voice
             return self._voices[voice_id]
 
+    def loaded(self, voice_id: str | None = None) -> Voice | None:
+        """As :meth:`get`, without waiting: None where the voice has not been loaded yet."""
+        folders = self._folders
+        chosen = next(iter(folders), None) if voice_id is None else voice_id
+        return self._voices.get(chosen) if chosen in folders else None
+
     def serves(self, digest: str) -> bool:
         """Whether a voice of this digest is loaded and served."""
         with self._lock:

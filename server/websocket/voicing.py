@@ -1,6 +1,5 @@
 """Who speaks in a context and how, decided from its options."""
 
-import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -113,7 +112,7 @@ async def decide(
         pitch=options.pitch,
         lexicon=lexicon or {},
         engine=engine,
-        engine_name=await asyncio.to_thread(service.synthesizer.engine_name, voice, engine),
+        engine_name=await service.engine_name(voice, engine),
         encoding=options.encoding,
         rate_hz=int(options.sample_rate or voice.config.features.sample_rate_hz),
         timings=options.timings,

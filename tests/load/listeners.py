@@ -52,7 +52,9 @@ class Load:
         shown = asyncio.create_task(_show(listeners, begun, end))
         seats = [self._seat(number, listeners, begun, end) for number in range(listeners)]
         knocks = [
-            self._knock(listeners + number, begun + self.ramp_s, end) for number in range(knocking)
+            # They come one by one, as the others did.
+            self._knock(listeners + number, begun + self.ramp_s + number / knocking, end)
+            for number in range(knocking)
         ]
         found = await asyncio.gather(*seats, *knocks)
         shown.cancel()
