@@ -44,6 +44,9 @@ PREPARED_S = 1.0
 WELL_PREPARED_S = 0.5
 """Preparation of less comes before generation, where nobody is in haste: batches stay full."""
 
+LONGEST_OWED_S = 0.1
+"""Who is in haste waits no longer than this for the preparation of others."""
+
 STARTING_SLACK_S = 0.1
 """A stream that has no audio yet comes before those that have more than this left."""
 
@@ -122,7 +125,7 @@ class Scheduler:
         self._kept_rows = rows // 2
         self._lanes = threads if engine.concurrent else 1  # that may generate at a time
         self._generating = 0
-        self._prepared_last = False
+        self._owed_s = 0.0  # time that preparation may take before those in haste
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._streams: list[Stream] = []
@@ -252,19 +255,18 @@ class Scheduler:
         )
         first = needy is not None and (not ready or self._comes_first(needy, ready[0], now))
         if not first and (step := self._step(ready, now)):
-            self._prepared_last = False
             return functools.partial(self._generate, step)
         if needy is None:
             return None
         needy.begin(now)
-        self._prepared_last = True
         return functools.partial(self._prepare, needy)
 
     def _comes_first(self, needy: Stream, ready: Stream, now: float) -> bool:
         """Whether the one's preparation comes before the other's generation."""
-        # One thread serves those in haste; if the others did so too, batches would become small.
-        in_turn = self._prepared_last and not self._generating
-        lead_s = 0.0 if in_turn and _in_haste(ready, now) else WELL_PREPARED_S
+        # Half the time is theirs who are in haste: if it were all, few others would be prepared, and
+        # batches would become small.
+        theirs = self._owed_s <= 0 and not self._generating
+        lead_s = 0.0 if theirs and _in_haste(ready, now) else WELL_PREPARED_S
         return _need_s(needy, now) - lead_s < _urgency_s(ready, now)
 
     def _ready(self, now: float) -> list[Stream]:
@@ -313,7 +315,7 @@ class Scheduler:
     # Doing it.
 
     def _prepare(self, stream: Stream) -> None:
-        piece, failure = None, None
+        begun, piece, failure = self._clock(), None, None
         ended = False
         try:
             piece = next(stream.source)
@@ -322,6 +324,7 @@ class Scheduler:
         except Exception as error:
             failure = error
         with self._lock:
+            self._owed_s = max(0.0, self._owed_s - (self._clock() - begun))
             stream.preparing = False
             if stream.cancelled or stream.ended:
                 pass  # It broke off meanwhile.
@@ -336,6 +339,7 @@ class Scheduler:
             _close(stream.source)
 
     def _generate(self, step: _Step) -> None:
+        begun = self._clock()
         try:
             audio = self._batch.advance(step.rows, step.beginnings, step.taken, step.blocks)
         except Exception as error:
@@ -345,6 +349,7 @@ class Scheduler:
             self._deliver(step, audio)
         with self._lock:
             self._generating -= 1
+            self._owed_s = min(LONGEST_OWED_S, self._owed_s + self._clock() - begun)
             for stream, taken in zip(step.streams, step.taken, strict=True):
                 stream.running = False
                 if stream.cancelled or stream.ended:
