@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from vocoder.generation import order
 from vocoder.generation.batch import Batch
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.pieces import Beginning, Piece
@@ -32,23 +33,8 @@ STEP_FRAMES = 4
 LONG_STEP_FRAMES = 8
 """Frames generated in one step otherwise: it costs less, and a newcomer waits longer."""
 
-HASTE_S = 0.1
-"""Who has less audio than this left is in haste."""
-
-HASTY_ROWS = 6
-"""Rows of a step for those in haste; others fill it up, and those who soon will be enlarge it."""
-
-PREPARED_S = 1.0
-"""Audio whose conditioning is made ahead of its generation, at most."""
-
-WELL_PREPARED_S = 0.5
-"""Preparation of less comes before generation, where nobody is in haste: batches stay full."""
-
 LONGEST_OWED_S = 0.1
 """Who is in haste waits no longer than this for the preparation of others."""
-
-STARTING_SLACK_S = 0.1
-"""A stream that has no audio yet comes before those that have more than this left."""
 
 Work = Callable[[], None]
 
@@ -247,13 +233,10 @@ class Scheduler:
             for stream in over:
                 self._end(stream)
             return functools.partial(_tell_the_end, over)
-        ready = self._ready(now) if self._generating < self._lanes else []
-        needy = min(
-            (stream for stream in self._streams if stream.wants(PREPARED_S)),
-            key=lambda stream: _need_s(stream, now),
-            default=None,
-        )
-        first = needy is not None and (not ready or self._comes_first(needy, ready[0], now))
+        may_generate = self._generating < self._lanes
+        ready = order.most_urgent(self._streams, self._blocks, now) if may_generate else []
+        needy = order.neediest(self._streams, now)
+        first = needy is not None and (not ready or self._first(needy, ready[0], now))
         if not first and (step := self._step(ready, now)):
             return functools.partial(self._generate, step)
         if needy is None:
@@ -261,34 +244,21 @@ class Scheduler:
         needy.begin(now)
         return functools.partial(self._prepare, needy)
 
-    def _comes_first(self, needy: Stream, ready: Stream, now: float) -> bool:
-        """Whether the one's preparation comes before the other's generation."""
-        # Half the time is theirs who are in haste: if it were all, few others would be prepared, and
-        # batches would become small.
+    def _first(self, needy: Stream, ready: Stream, now: float) -> bool:
+        # Half the time is theirs who are in haste: if it were all, few others would be prepared,
+        # and batches would become small.
         theirs = self._owed_s <= 0 and not self._generating
-        lead_s = 0.0 if theirs and _in_haste(ready, now) else WELL_PREPARED_S
-        return _need_s(needy, now) - lead_s < _urgency_s(ready, now)
-
-    def _ready(self, now: float) -> list[Stream]:
-        """Streams that can be advanced, the most urgent first."""
-        ready = [stream for stream in self._streams if stream.ready(self._blocks)]
-        return sorted(ready, key=lambda stream: _urgency_s(stream, now))
+        return order.preparation_first(needy, ready, now, haste_counts=theirs)
 
     def _step(self, ready: list[Stream], now: float) -> _Step | None:
         """Of the streams that are ready those that are to be advanced now."""
         most = self.engine.batch_rows
-        hasty = [stream for stream in ready if _in_haste(stream, now)]
-        if 0 < len(hasty) <= most // 2:
-            others = [stream for stream in ready if stream not in hasty]
-            soon = sum(stream.slack_s(now) < AMPLE_S for stream in others)
-            joining = others[: max(soon, HASTY_ROWS - len(hasty))]
-            streams, blocks = self._with_rows([*hasty, *joining], most, now), self._blocks
-        else:
-            streams = self._with_rows(ready, most, now)
-            far = all(stream.reach() >= self._long_blocks for stream in streams)
-            blocks = self._long_blocks if far else self._blocks
+        candidates, short = order.together(ready, most, now)
+        streams = self._with_rows(candidates, most, now)
         if not streams:
             return None
+        far = all(stream.reach() >= self._long_blocks for stream in streams)
+        blocks = self._long_blocks if far and not short else self._blocks
         self._generating += 1
         step = _Step(streams, [], [], [], blocks)
         for stream in streams:
@@ -396,19 +366,6 @@ class Scheduler:
         if row is not None:
             self._batch.release(row)
         return row is not None
-
-
-def _urgency_s(stream: Stream, now: float) -> float:
-    return stream.slack_s(now) if stream.playing or stream.offline else STARTING_SLACK_S
-
-
-def _need_s(stream: Stream, now: float) -> float:
-    """How soon something must have been prepared."""
-    return _urgency_s(stream, now) + stream.prepared_s
-
-
-def _in_haste(stream: Stream, now: float) -> bool:
-    return stream.starting or stream.slack_s(now) < HASTE_S
 
 
 def _tell_the_end(streams: list[Stream]) -> None:
