@@ -27,14 +27,12 @@ from vocoder.voice import Voice
 FADE_S = 0.005
 """Length of the rise and the fall at a sentence's ends, in seconds."""
 
-STRETCHES = (16, 32, 64)
+FEATURE_STRETCHES, TEXT_STRETCHES = (16, 32), (16, 32, 64)
 """Frames that are conditioned at a time: the first audio needs about so many, then larger ones.
 
-Always the same, so that what an utterance sounds like does not depend on how it arrives.
+Always the same, so that what an utterance sounds like does not depend on how it arrives: features may
+come one by one, sentences come whole.
 """
-
-ARRIVING_STRETCHES = (16, 32)
-"""Where frames arrive one by one, none waits for so many others."""
 
 
 class Said(NamedTuple):
@@ -68,10 +66,8 @@ def feature_pieces(
     """
     check_seed(seed)
     index, beginning = voice.speaker_index(speaker), Beginning(seed, correction(voice))
-    if isinstance(features, Feed):
-        arriving = _arriving(features, voice)
-        return _pieces(voice, index, beginning, arriving, ARRIVING_STRETCHES)
-    return _pieces(voice, index, beginning, _whole(features, voice))
+    arriving = _arriving(features, voice) if isinstance(features, Feed) else _whole(features, voice)
+    return _pieces(voice, index, beginning, arriving, FEATURE_STRETCHES)
 
 
 def spoken_pieces(
@@ -101,7 +97,7 @@ def spoken_pieces(
             length = features.frames * config.hop_length
             finisher = Fading(correction(voice), length, config.sample_rate_hz)
             beginning = Beginning(seed, finisher, Said(rendering.sentence.text, words))
-            yield from _pieces(voice, index, beginning, _whole(features, voice))
+            yield from _pieces(voice, index, beginning, _whole(features, voice), TEXT_STRETCHES)
             samples, seed = samples + length, next_seed(seed)
 
     return pieces()
@@ -197,7 +193,7 @@ def _pieces(
     speaker: int,
     beginning: Beginning,
     arriving: Iterator[_Frames | None],
-    stretches: Sequence[int] = STRETCHES,
+    stretches: Sequence[int],
 ) -> Iterator[Piece | None]:
     """Pieces of one utterance, each as soon as the frames after it that it depends on are there."""
     config, device = voice.config, voice.model.device

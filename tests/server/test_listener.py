@@ -1,0 +1,62 @@
+"""One listener of a stream, and what it leaves behind."""
+
+import asyncio
+import gc
+import weakref
+from typing import cast
+
+import numpy as np
+import pytest
+
+from server.admission import Place
+from server.streaming import Listener
+from vocoder.generation.streams import Chunk, End, Sink
+from vocoder.live import Ticket
+
+
+class Stream:
+    """A ticket of a stream that says one chunk, and knows its listener as the scheduler's do."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink, self.cancelled = sink, False
+        sink(Chunk(np.zeros(800, np.float32)))
+
+    def took(self, samples: int) -> None:
+        pass
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@pytest.mark.parametrize("ending", ["cancelled", "cancelled before audio", "ended"])
+def test_a_stream_is_let_go_as_soon_as_its_listener_is_over(ending: str) -> None:
+    begun: list[weakref.ref[Stream]] = []
+    left: list[Place] = []
+
+    def begin(sink: Sink) -> Ticket:
+        stream = Stream(sink)
+        begun.append(weakref.ref(stream))
+        if ending == "ended":
+            sink(End())
+        return cast(Ticket, stream)
+
+    async def listen() -> None:
+        listener = Listener(begin, "text", Place(1.0, left.append), 16000)
+        if ending == "ended":
+            assert [len(spoken.samples) async for spoken in listener] == [800]
+        elif ending == "cancelled":
+            await anext(listener)
+            await listener.aclose()
+        else:
+            listener.begin_now()
+            await asyncio.sleep(0.05)
+            await listener.aclose()
+            await asyncio.sleep(0)
+
+    gc.disable()  # Who needs the collector to go stays for long in a server.
+    try:
+        asyncio.run(listen())
+        assert [reference() for reference in begun] == [None]
+    finally:
+        gc.enable()
+    assert len(left) == 1
