@@ -30,8 +30,8 @@ FADE_S = 0.005
 FEATURE_STRETCHES, TEXT_STRETCHES = (16, 32), (16, 32, 64)
 """Frames that are conditioned at a time: the first audio needs about so many, then larger ones.
 
-Always the same, so that what an utterance sounds like does not depend on how it arrives: features may
-come one by one, sentences come whole.
+Always the same, so that what an utterance sounds like does not depend on how it arrives: features
+may come one by one, sentences come whole.
 """
 
 
