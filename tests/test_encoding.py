@@ -1,7 +1,8 @@
 """Encoding in chunks: the same bytes however it is cut, and what the whole file holds."""
 
+import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -11,11 +12,19 @@ from test_resampling import cut
 
 from vocoder import audio
 from vocoder.audio import AudioFormat, Samples
-from vocoder.encoding import Encoder, encoded
+from vocoder.encoding import Encoder
 
 FORMATS: tuple[AudioFormat, ...] = ("mp3", "wav", "flac", "pcm")
 RATES = (8000, 16000, 22050, 24000, 44100, 48000)
 MP3_ENCODER_DELAY = 1105
+
+
+def encoded(chunks: Iterable[Samples], encoder: Encoder) -> Iterator[bytes]:
+    """The bytes of audio as it comes, one part a chunk, and one more."""
+    with contextlib.closing(encoder):
+        for chunk in chunks:
+            yield encoder.push(chunk)
+        yield encoder.finish()
 
 
 def sweep(rate: int, seconds: float = 1.3) -> Samples:
