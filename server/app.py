@@ -31,6 +31,7 @@ from server.routes import metrics as metrics_route
 from server.service import Readiness, Service
 from server.settings import ServerSettings
 from server.turns import SharingServer, Turns
+from vocoder import device
 from vocoder.generation.cpu.engine import processors
 from vocoder.live import LiveSynthesizer
 from vocoder.synthesizer import Synthesizer
@@ -173,7 +174,7 @@ def run(
 
 
 def _synthesizer(settings: ServerSettings) -> Synthesizer:
-    registry = VoiceRegistry(settings.voices_dir)
+    registry = VoiceRegistry(settings.voices_dir, device.resolve(settings.device))
     # One thread a call: the running batch has as many as there are cores.
     return Synthesizer(registry, engine=settings.engine, weights=settings.weights, threads=1)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "files", "native", "progress", "__init__"},
-    {"config"},
+    {"config", "device"},
     {"audio", "encoding", "features", "feeding", "g711", "quantization", "stacks", "resampling"},
     {"wavenet"},
     {"generation"},

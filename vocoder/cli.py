@@ -36,6 +36,9 @@ SpeakerOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same audio.")]
 EngineOption = Annotated[str, typer.Option("--engine", help="Engine by name, or auto.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", envvar="VOCODER_DEVICE", help="auto, cpu or cuda.")
+]
 WeightsOption = Annotated[
     str | None,
     typer.Option("--weights", help="fp32, bf16 or int8; the engine's own choice if left out."),
@@ -69,6 +72,7 @@ def generate(
     seed: SeedOption = 0,
     engine: EngineOption = "auto",
     weights: WeightsOption = None,
+    device: DeviceOption = "auto",
     voices_dir: VoicesOption = DEFAULT_VOICES,
 ) -> None:
     """Speech from a feature file."""
@@ -77,12 +81,13 @@ def generate(
     import numpy as np
 
     from vocoder import audio, features
+    from vocoder.device import resolve
     from vocoder.progress import track
     from vocoder.synthesizer import CHUNK_FRAMES, Synthesizer
     from vocoder.voice import VoiceRegistry
 
     audio.check_output(output)
-    registry = VoiceRegistry(voices_dir)
+    registry = VoiceRegistry(voices_dir, resolve(device))
     loaded = registry.get(voice)
     config = loaded.config.features
     analysis = features.load(features_file, config)
@@ -122,17 +127,19 @@ def speak(
     ] = False,
     engine: EngineOption = "auto",
     weights: WeightsOption = None,
+    device: DeviceOption = "auto",
     voices_dir: VoicesOption = DEFAULT_VOICES,
 ) -> None:
     """Speech from text."""
     from vocoder import speaking
+    from vocoder.device import resolve
     from vocoder.speech import Speech
     from vocoder.synthesizer import Synthesizer
     from vocoder.voice import VoiceRegistry
 
     if output is None and not dry_run:
         raise UserError("name an output with -o OUT.wav, or add --dry-run", param="output")
-    registry = VoiceRegistry(voices_dir)
+    registry = VoiceRegistry(voices_dir, resolve(device))
     loaded = registry.get(voice)
     content, is_ssml = speaking.read_text(text)
     speech = Speech(
@@ -308,6 +315,7 @@ def bench(
     ] = None,
     engine: EngineOption = "auto",
     weights: WeightsOption = None,
+    device: DeviceOption = "auto",
     streams: Annotated[int, typer.Option(min=1, help="Rows at once.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads to run with.")] = 1,
     seconds: Annotated[float, typer.Option(min=0.01, help="Least time of a measurement.")] = 3.0,
@@ -331,6 +339,7 @@ def bench(
     from vocoder.bench.peer import measure_with_peer
     from vocoder.bench.speed import Speed, measure, measure_voice
     from vocoder.bench.training import TrainingSpeed, measure_training
+    from vocoder.device import resolve
     from vocoder.voice import VoiceRegistry
 
     if sum((peer, training, page is not None)) > 1:
@@ -359,13 +368,25 @@ def bench(
         loaded = VoiceRegistry(voices_dir).get(voice)
         results = [
             measure_voice(
-                loaded, engine, weights=weights, streams=streams, threads=threads, seconds=seconds
+                loaded,
+                engine,
+                weights=weights,
+                device=resolve(device),
+                streams=streams,
+                threads=threads,
+                seconds=seconds,
             )
         ]
     else:
         results = [
             measure(
-                preset, engine, weights=weights, streams=streams, threads=threads, seconds=seconds
+                preset,
+                engine,
+                weights=weights,
+                device=resolve(device),
+                streams=streams,
+                threads=threads,
+                seconds=seconds,
             )
         ]
     for result in results:

@@ -10,7 +10,8 @@ from tolerances import STEP_AGAINST_PARALLEL
 
 from vocoder.bench import machine, peer
 from vocoder.bench.page import Case, Table, default_tables, multiply_adds, write_page
-from vocoder.bench.speed import Speed, Subject, engine_run, measure
+from vocoder.bench.speed import Speed, engine_run, measure
+from vocoder.bench.subject import Subject
 from vocoder.bench.training import measure_training
 from vocoder.config import PRESETS, preset
 from vocoder.errors import ConfigError, EngineError, UserError

@@ -11,7 +11,8 @@ import torch
 
 from vocoder import files
 from vocoder.bench import machine, peer
-from vocoder.bench.speed import CHECKED_SAMPLES, Speed, Subject, measure_engine, torch_threads
+from vocoder.bench.speed import Speed, measure_engine, torch_threads
+from vocoder.bench.subject import CHECKED_SAMPLES, Subject
 from vocoder.config import PRESETS, ModelConfig, preset
 from vocoder.generation import dispatch
 from vocoder.generation.cpu.engine import CpuEngine

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from vocoder.bench.speed import Run, Speed, Subject, choose, engine_run, speed_of, torch_threads
+from vocoder.bench.speed import Run, Speed, choose, engine_run, speed_of, torch_threads
+from vocoder.bench.subject import Subject
 from vocoder.config import PRESETS, ModelConfig, preset
 from vocoder.errors import UserError
 from vocoder.generation import dispatch

@@ -3,15 +3,17 @@ voice's own.
 """
 
 import contextlib
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
-from vocoder.config import ModelConfig, Settings, preset
+from vocoder.bench.subject import Subject, device_of, on, random_conditioning
+from vocoder.config import Settings
+from vocoder.device import CPU
 from vocoder.generation import dispatch
 from vocoder.generation.cpu.engine import CpuEngine
 from vocoder.generation.dispatch import Engine
@@ -19,10 +21,7 @@ from vocoder.generation.noise import uniforms
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.synthesizer import CHUNK_FRAMES
 from vocoder.voice import Voice
-from vocoder.wavenet.conditioning import Conditioning
-from vocoder.wavenet.model import Signal, WaveNet
-
-CHECKED_SAMPLES = 400
+from vocoder.wavenet.model import WaveNet
 
 
 class Speed(Settings):
@@ -62,64 +61,6 @@ class Speed(Settings):
         )
 
 
-class Subject(NamedTuple):
-    """A model, and what the reference engine makes of a signal under it.
-
-    Attributes:
-        preset: the shape's name, or the voice's id.
-        model: with random weights, or the voice's.
-        audio: random samples (1, T).
-        signal: the same, as the model sees them.
-        conditioning: one row that covers them.
-        parameters: of the reference engine's trace along them (1, T, P).
-    """
-
-    preset: str
-    model: WaveNet
-    audio: Tensor
-    signal: Signal
-    conditioning: Conditioning
-    parameters: Tensor
-
-    @classmethod
-    def of(cls, preset_name: str) -> Self:
-        """A preset's shape with random weights.
-
-        Raises:
-            ConfigError: unknown preset.
-        """
-        return cls.of_model(preset_name, random_model(preset(preset_name)))
-
-    @classmethod
-    @torch.no_grad()
-    def of_model(cls, name: str, model: WaveNet) -> Self:
-        """Run the reference on a model."""
-        generator = torch.Generator().manual_seed(0)
-        audio = (torch.randn(1, CHECKED_SAMPLES, generator=generator) * 0.2).clamp(-1, 0.999)
-        conditioning = random_conditioning(model, 1, CHECKED_SAMPLES)
-        signal = model.signal(audio, conditioning.prediction)
-        parameters = _trace(ReferenceEngine(model), conditioning, signal)
-        return cls(name, model, audio, signal, conditioning, parameters)
-
-    @torch.no_grad()
-    def error(self, engine: Engine) -> float:
-        """Largest difference of a distribution parameter from the reference's.
-
-        The reference engine itself is held to the parallel forward.
-        """
-        if isinstance(engine, ReferenceEngine):
-            found = self.model(self.audio, self.conditioning)
-        else:
-            found = _trace(engine, self.conditioning, self.signal)
-        return float((found - self.parameters).abs().max())
-
-
-def _trace(engine: Engine, conditioning: Conditioning, signal: Signal) -> Tensor:
-    seeds = torch.zeros(1, dtype=torch.int64)
-    noise = uniforms(seeds, seeds, signal.samples.shape[1])
-    return engine.trace(engine.start(1), conditioning, signal, noise).parameters
-
-
 class Run(NamedTuple):
     """What is timed: one call of ``advance`` generates ``steps`` samples of every stream."""
 
@@ -131,23 +72,6 @@ class Run(NamedTuple):
         began = time.perf_counter()
         self.advance()
         return time.perf_counter() - began
-
-
-def random_model(config: ModelConfig, seed: int = 0) -> WaveNet:
-    """A model with weights from ``seed``, its output layer not zero as it is before training."""
-    torch.manual_seed(seed)
-    model = WaveNet(config).eval()
-    torch.nn.init.normal_(model.output.weight, std=0.1)
-    return model
-
-
-def random_conditioning(model: WaveNet, rows: int, samples: int, seed: int = 0) -> Conditioning:
-    """Conditioning from a random mel and speakers in turn, long enough for ``samples``."""
-    config, generator = model.config, torch.Generator().manual_seed(seed)
-    frames = config.features.frames(samples)
-    mel = torch.randn(rows, config.features.n_mels, frames, generator=generator) * 2 - 13
-    speakers = torch.eye(len(config.speakers))[torch.arange(rows) % len(config.speakers)]
-    return model.condition(mel.to(model.device), speakers.to(model.device))
 
 
 @contextlib.contextmanager
@@ -168,15 +92,16 @@ def engine_run(model: WaveNet, engine: Engine, streams: int) -> Run:
     A chunk is as long as the synthesizer's; one frame with the reference engine, which is slow.
     Every chunk has the same mel and noise.
     """
-    frames = 1 if isinstance(engine, ReferenceEngine) else CHUNK_FRAMES
-    steps = frames * model.config.features.hop_length
-    conditioning = random_conditioning(model, streams, steps)
+    frames = 1 if engine.name == ReferenceEngine.name else CHUNK_FRAMES
+    steps, device = frames * model.config.features.hop_length, device_of(engine)
+    conditioning = on(device, random_conditioning(model, streams, steps))
     noise = uniforms(torch.arange(streams), torch.zeros(streams, dtype=torch.int64), steps)
+    noise = noise.to(device)
     state, hold = engine.start(streams), model.config.hold
 
     def advance() -> None:
         window = conditioning._replace(first=state.position // hold)
-        engine.generate(state, window, noise)
+        engine.generate(state, window, noise).cpu()
 
     return Run(steps, advance)
 
@@ -186,6 +111,7 @@ def measure(
     engine: str = dispatch.AUTO,
     *,
     weights: str | None = None,
+    device: torch.device = CPU,
     streams: int = 1,
     threads: int = 1,
     seconds: float = 1.0,
@@ -195,7 +121,7 @@ def measure(
     Raises:
         UserError: unknown preset, engine or format, or an engine that cannot run it here.
     """
-    subject, runner = choose(preset_name, engine, weights=weights, threads=threads)
+    subject, runner = choose(preset_name, engine, weights=weights, threads=threads, device=device)
     return measure_engine(subject, runner, streams=streams, threads=threads, seconds=seconds)
 
 
@@ -204,6 +130,7 @@ def measure_voice(
     engine: str = dispatch.AUTO,
     *,
     weights: str | None = None,
+    device: torch.device = CPU,
     streams: int = 1,
     threads: int = 1,
     seconds: float = 1.0,
@@ -216,14 +143,20 @@ def measure_voice(
     with torch_threads(threads):
         subject = Subject.of_model(voice.id, voice.model)
         temperature = voice.manifest.generation.temperature
+        model = _copy_on(device, voice.model)
         runner = dispatch.create(
-            voice.model, engine, temperature=temperature, weights=weights, threads=threads
+            model, engine, temperature=temperature, weights=weights, threads=threads
         )
     return measure_engine(subject, runner, streams=streams, threads=threads, seconds=seconds)
 
 
 def choose(
-    preset_name: str, engine: str, *, weights: str | None, threads: int
+    preset_name: str,
+    engine: str,
+    *,
+    weights: str | None,
+    threads: int,
+    device: torch.device = CPU,
 ) -> tuple[Subject, Engine]:
     """A preset's model and the engine that shall run it.
 
@@ -232,7 +165,13 @@ def choose(
     """
     with torch_threads(threads):
         subject = Subject.of(preset_name)
-        return subject, dispatch.create(subject.model, engine, weights=weights, threads=threads)
+        model = _copy_on(device, subject.model)
+        return subject, dispatch.create(model, engine, weights=weights, threads=threads)
+
+
+def _copy_on(device: torch.device, model: WaveNet) -> WaveNet:
+    """A model on a device; the reference needs the one on the CPU."""
+    return model if device.type == "cpu" else copy.deepcopy(model).to(device)
 
 
 def measure_engine(

@@ -1,0 +1,108 @@
+"""What a benchmark runs: a model, and what the reference engine makes of a signal under it."""
+
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from vocoder.config import ModelConfig, preset
+from vocoder.generation.dispatch import Engine
+from vocoder.generation.noise import uniforms
+from vocoder.generation.reference import ReferenceEngine
+from vocoder.wavenet.conditioning import Conditioning
+from vocoder.wavenet.linear_prediction import LinearPrediction
+from vocoder.wavenet.model import Signal, WaveNet
+
+CHECKED_SAMPLES = 400
+
+
+class Subject(NamedTuple):
+    """A model, and what the reference engine makes of a signal under it.
+
+    Attributes:
+        preset: the shape's name, or the voice's id.
+        model: with random weights, or the voice's.
+        audio: random samples (1, T).
+        signal: the same, as the model sees them.
+        conditioning: one row that covers them.
+        parameters: of the reference engine's trace along them (1, T, P).
+    """
+
+    preset: str
+    model: WaveNet
+    audio: Tensor
+    signal: Signal
+    conditioning: Conditioning
+    parameters: Tensor
+
+    @classmethod
+    def of(cls, preset_name: str) -> Self:
+        """A preset's shape with random weights.
+
+        Raises:
+            ConfigError: unknown preset.
+        """
+        return cls.of_model(preset_name, random_model(preset(preset_name)))
+
+    @classmethod
+    @torch.no_grad()
+    def of_model(cls, name: str, model: WaveNet) -> Self:
+        """Run the reference on a model."""
+        generator = torch.Generator().manual_seed(0)
+        audio = (torch.randn(1, CHECKED_SAMPLES, generator=generator) * 0.2).clamp(-1, 0.999)
+        conditioning = random_conditioning(model, 1, CHECKED_SAMPLES)
+        signal = model.signal(audio, conditioning.prediction)
+        parameters = _trace(ReferenceEngine(model), conditioning, signal)
+        return cls(name, model, audio, signal, conditioning, parameters)
+
+    @torch.no_grad()
+    def error(self, engine: Engine) -> float:
+        """Largest difference of a distribution parameter from the reference's.
+
+        The reference engine itself, on the CPU, is held to the parallel forward.
+        """
+        if engine.name == ReferenceEngine.name and device_of(engine).type == "cpu":
+            found = self.model(self.audio, self.conditioning)
+        else:
+            found = _trace(engine, self.conditioning, self.signal)
+        return float((found - self.parameters).abs().max())
+
+
+def device_of(engine: Engine) -> torch.device:
+    """Where an engine's rows are."""
+    return engine.start(1).position.device
+
+
+def on(device: torch.device, conditioning: Conditioning) -> Conditioning:
+    """Conditioning on a device."""
+    local, speaker, prediction, first = conditioning
+    if prediction is not None:
+        prediction = LinearPrediction(*(part.to(device) for part in prediction))
+    return Conditioning(local.to(device), speaker.to(device), prediction, first.to(device))
+
+
+def _trace(engine: Engine, conditioning: Conditioning, signal: Signal) -> Tensor:
+    device, seeds = device_of(engine), torch.zeros(1, dtype=torch.int64)
+    noise = uniforms(seeds, seeds, signal.samples.shape[1]).to(device)
+    codes = None if signal.codes is None else signal.codes.to(device)
+    samples, _, *rest = signal
+    signal = Signal(samples.to(device), codes, *(part.to(device) for part in rest))
+    state = engine.start(1)
+    return engine.trace(state, on(device, conditioning), signal, noise).parameters.cpu()
+
+
+def random_model(config: ModelConfig, seed: int = 0) -> WaveNet:
+    """A model with weights from ``seed``, its output layer not zero as it is before training."""
+    torch.manual_seed(seed)
+    model = WaveNet(config).eval()
+    torch.nn.init.normal_(model.output.weight, std=0.1)
+    return model
+
+
+def random_conditioning(model: WaveNet, rows: int, samples: int, seed: int = 0) -> Conditioning:
+    """Conditioning from a random mel and speakers in turn, long enough for ``samples``."""
+    config, generator = model.config, torch.Generator().manual_seed(seed)
+    frames = config.features.frames(samples)
+    mel = torch.randn(rows, config.features.n_mels, frames, generator=generator) * 2 - 13
+    speakers = torch.eye(len(config.speakers))[torch.arange(rows) % len(config.speakers)]
+    return model.condition(mel.to(model.device), speakers.to(model.device))
