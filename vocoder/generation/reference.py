@@ -140,15 +140,9 @@ class ReferenceEngine:
         if rows is None:
             rows = torch.arange(state.rows, device=state.position.device)
         hold, start = self.config.hold, state.position[rows]
-        first = int((start // hold - conditioning.first).min())
-        last = int(((start + steps - 1) // hold - conditioning.first).max())
-        if first < 0 or last >= conditioning.blocks:
-            raise ValueError(
-                f"conditioning has blocks 0 to {conditioning.blocks - 1}, generation needs "
-                f"{first} to {last}"
-            )
+        first, last = needed_blocks(start, conditioning, hold, steps)
         # Projected once a block, not once a sample.
-        gates = self._project(conditioning, first, last + 1)
+        gates = conditioning_gates(self.model, conditioning, first, last)
         index = torch.arange(len(rows), device=rows.device)
         for t in range(steps):
             position = start + t
@@ -158,14 +152,6 @@ class ReferenceEngine:
             inputs = self._inputs(state, shift, level, rows)
             parameters = self._network(state, inputs, gate, position, rows)
             yield _Step(rows, position, parameters, shift, gain)
-
-    def _project(self, conditioning: Conditioning, first: int, last: int) -> Tensor:
-        """What conditioning adds to the gates of blocks [first, last): (n, last - first, L * G)."""
-        local, stack = conditioning.local[:, first:last], self.model.stack
-        projected = _apply(stack.local_projection, local.flatten(0, 1)).unflatten(
-            0, local.shape[:2]
-        )
-        return projected + _apply(stack.global_projection, conditioning.speaker).unsqueeze(1)
 
     def _prediction(
         self,
@@ -255,6 +241,39 @@ class _Step(NamedTuple):
     parameters: Tensor
     shift: Tensor
     gain: Tensor
+
+
+def needed_blocks(
+    start: Tensor, conditioning: Conditioning, hold: int, steps: int
+) -> tuple[int, int]:
+    """Blocks [first, last) of the conditioning that rows need for ``steps`` samples.
+
+    Args:
+        start: position of each row (n,).
+        conditioning: of the n rows.
+        hold: samples a block.
+        steps: samples T that each row advances.
+
+    Raises:
+        ValueError: it does not have them all.
+    """
+    first = int((start // hold - conditioning.first).min())
+    last = int(((start + steps - 1) // hold - conditioning.first).max())
+    if first < 0 or last >= conditioning.blocks:
+        raise ValueError(
+            f"conditioning has blocks 0 to {conditioning.blocks - 1}, generation needs "
+            f"{first} to {last}"
+        )
+    return first, last + 1
+
+
+def conditioning_gates(
+    model: WaveNet, conditioning: Conditioning, first: int, last: int
+) -> Tensor:
+    """What conditioning adds to the gates of blocks [first, last): (n, last - first, L * G)."""
+    local, stack = conditioning.local[:, first:last], model.stack
+    projected = _apply(stack.local_projection, local.flatten(0, 1)).unflatten(0, local.shape[:2])
+    return projected + _apply(stack.global_projection, conditioning.speaker).unsqueeze(1)
 
 
 TILE = 8
