@@ -142,12 +142,10 @@ def generate(
     for t in range(steps):
         block = member * blocks + block_0 + (held + t) // HOLD
         if ORDER:
-            slot = (history_phase[:, None] + t + ORDER - 1 - lag) % ORDER
-            past = tl.load(history_rows[:, None] + slot, mask=lag_there, other=0.0)
-            taps = tl.load(
-                coefficients + block[:, None] * ORDER + lag, mask=lag_there, other=0.0
-            )
-            shift = tl.sum(taps * past, axis=1)
+            lagged = (history_phase[:, None] + t + ORDER - 1 - lag) % ORDER
+            samples = tl.load(history_rows[:, None] + lagged, mask=lag_there, other=0.0)
+            predictor = coefficients + block[:, None] * ORDER + lag
+            shift = tl.sum(tl.load(predictor, mask=lag_there, other=0.0) * samples, axis=1)
             scale = tl.load(gain + block, mask=active, other=1.0)
             reach = tl.load(level + block, mask=active, other=1.0)
         else:
@@ -159,29 +157,22 @@ def generate(
         oldest = (input_phase + t) % PAST
         if MU_LAW:
             for tap in tl.static_range(PAST):
-                slot = (input_phase + t + tap) % PAST
-                known = tl.load(input_rows + slot, mask=active, other=-1)
-                x += tl.load(
-                    input_weights
-                    + (tap * CHANNELS + known[:, None]) * RESIDUAL_
-                    + residual_channel[None, :],
-                    mask=known[:, None] >= 0,
-                    other=0.0,
-                )
-            x += tl.load(
-                input_weights
-                + (PAST * CHANNELS + last_code[:, None]) * RESIDUAL_
-                + residual_channel[None, :]
-            )
+                queued = tl.load(
+                    input_rows + (input_phase + t + tap) % PAST, mask=active, other=-1
+                )[:, None]
+                embedding = input_weights + (tap * CHANNELS + queued) * RESIDUAL_
+                x += tl.load(embedding + residual_channel[None, :], mask=queued >= 0, other=0.0)
+            embedding = input_weights + (PAST * CHANNELS + last_code[:, None]) * RESIDUAL_
+            x += tl.load(embedding + residual_channel[None, :])
             tl.debug_barrier()
             tl.store(input_rows + oldest, last_code, mask=active)
         else:
             for tap in tl.static_range(PAST):
-                slot = (input_phase + t + tap) % PAST
+                queue = input_rows + (input_phase + t + tap) % PAST * CHANNELS
                 for channel in tl.static_range(CHANNELS):
-                    past = tl.load(input_rows + slot * CHANNELS + channel, mask=active, other=0.0)
-                    column = input_weights + (tap * CHANNELS + channel) * RESIDUAL_
-                    x += past[:, None] * tl.load(column + residual_channel)[None, :]
+                    given = tl.load(queue + channel, mask=active, other=0.0)
+                    weight = input_weights + (tap * CHANNELS + channel) * RESIDUAL_
+                    x += given[:, None] * tl.load(weight + residual_channel)[None, :]
             tl.debug_barrier()
             for channel in tl.static_range(CHANNELS):
                 if CHANNELS == 1:
@@ -192,8 +183,8 @@ def generate(
                     given = shift / reach
                 else:
                     given = last_excitation
-                column = input_weights + (PAST * CHANNELS + channel) * RESIDUAL_
-                x += given[:, None] * tl.load(column + residual_channel)[None, :]
+                weight = input_weights + (PAST * CHANNELS + channel) * RESIDUAL_
+                x += given[:, None] * tl.load(weight + residual_channel)[None, :]
                 tl.store(input_rows + oldest * CHANNELS + channel, given, mask=active)
         # The residual layers.
         skip = tl.zeros((ROWS, SKIP_), tl.float32) + skip_bias
@@ -287,8 +278,7 @@ def generate(
         last_excitation = (next_sample - shift) / scale
         last_output = next_sample + pre_emphasis * last_output
         if ORDER:
-            slot = (history_phase + t) % ORDER
-            tl.store(history_rows + slot, next_sample, mask=active)
+            tl.store(history_rows + (history_phase + t) % ORDER, next_sample, mask=active)
         # What this sample wrote is there for the next to read.
         tl.debug_barrier()
 
