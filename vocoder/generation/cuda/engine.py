@@ -11,7 +11,7 @@ from vocoder import quantization
 from vocoder.config import LogisticsConfig, ModelConfig
 from vocoder.errors import EngineError
 from vocoder.generation.cuda import packing
-from vocoder.generation.reference import conditioning_gates, needed_blocks
+from vocoder.generation.projection import needed_blocks, project, steps_within
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
@@ -152,13 +152,11 @@ class TritonEngine:
         """In as many launches as keep the gates of each within their memory."""
         if rows is None:
             rows = torch.arange(state.rows, device=state.position.device)
-        steps, hold = noise.shape[1], self.config.hold
-        block_bytes = 4 * len(rows) * self.config.stack.layers * self.config.stack.gate_channels
-        # Rows stand at different places of their blocks: one block more than the samples fill.
-        length = max(1, GATE_BYTES // block_bytes - 1) * hold
+        steps = noise.shape[1]
+        length = steps_within(self.config, len(rows), GATE_BYTES)
         if steps > length:
             # Refused before anything has moved.
-            needed_blocks(state.position[rows], conditioning, hold, steps)
+            needed_blocks(conditioning, state.position[rows], self.config.hold, steps)
         pieces = []
         for begin in range(0, steps, length):
             piece = slice(begin, min(begin + length, steps))
@@ -177,11 +175,11 @@ class TritonEngine:
         signal: Signal | None,
     ) -> Trace:
         (n, steps), device = noise.shape[:2], noise.device
-        first, last = needed_blocks(state.position[rows], conditioning, self.config.hold, steps)
-        gates = conditioning_gates(self.model, conditioning, first, last) + self._dilated_bias
+        projection = project(self.model, conditioning, state.position[rows], steps)
+        gates = projection.gates + self._dilated_bias
         prediction: list[Tensor | None] = [None, None, None]
-        if conditioning.prediction is not None:
-            prediction = [part[:, first:last].contiguous() for part in conditioning.prediction]
+        if projection.prediction is not None:
+            prediction = [part.contiguous() for part in projection.prediction]
         parameters = self.config.distribution.parameters if signal is not None else 0
         trace = Trace(
             torch.empty(n, steps, parameters, device=device), torch.empty(n, steps, device=device)
@@ -201,7 +199,7 @@ class TritonEngine:
             state.excitation,
             state.output,
             rows.contiguous(),
-            conditioning.first + first,
+            projection.first,
             gates,
             *prediction,
             noise.contiguous(),
@@ -210,7 +208,7 @@ class TritonEngine:
             trace.parameters,
             n,
             steps,
-            last - first,
+            gates.shape[1],
             state.stacks[0].storage.stride(0),
             float(self.temperature),
             distribution.log_scale_min if isinstance(distribution, LogisticsConfig) else 0.0,
