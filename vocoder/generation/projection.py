@@ -41,22 +41,27 @@ def project(model: WaveNet, conditioning: Conditioning, start: Tensor, steps: in
     Raises:
         ValueError: the conditioning does not cover the samples.
     """
-    first, last = needed_blocks(conditioning, start, model.config.hold, steps)
-    local, stack = conditioning.local[:, first:last], model.stack
+    hold, stack = model.config.hold, model.stack
+    check_covered(conditioning, start, hold, steps)
+    first = start // hold
+    # Each row has its own window; what a short one would read beyond the end, it never uses.
+    window = torch.arange(blocks_spanned(steps, hold), device=start.device)
+    window = (first - conditioning.first).unsqueeze(1) + window
+    window.clamp_(max=conditioning.blocks - 1)
+    index = torch.arange(len(start), device=start.device).unsqueeze(1)
+    local = conditioning.local[index, window]
     gates = apply_in_tiles(stack.local_projection, local.flatten(0, 1)).unflatten(
         0, local.shape[:2]
     )
     gates = gates + apply_in_tiles(stack.global_projection, conditioning.speaker).unsqueeze(1)
     prediction = conditioning.prediction
     if prediction is not None:
-        prediction = LinearPrediction(*(part[:, first:last] for part in prediction))
-    return Projection(gates, prediction, conditioning.first + first)
+        prediction = LinearPrediction(*(part[index, window] for part in prediction))
+    return Projection(gates, prediction, first)
 
 
-def needed_blocks(
-    conditioning: Conditioning, start: Tensor, hold: int, steps: int
-) -> tuple[int, int]:
-    """Blocks [first, last) of a conditioning that rows need; arguments as in :func:`project`.
+def check_covered(conditioning: Conditioning, start: Tensor, hold: int, steps: int) -> None:
+    """Refuse a conditioning without the blocks that rows need; arguments as in :func:`project`.
 
     Raises:
         ValueError: it does not have them all.
@@ -68,13 +73,17 @@ def needed_blocks(
             f"conditioning has blocks 0 to {conditioning.blocks - 1}, generation needs "
             f"{first} to {last}"
         )
-    return first, last + 1
+
+
+def blocks_spanned(steps: int, hold: int) -> int:
+    """Most blocks that ``steps`` samples in a row touch, wherever in a block they begin."""
+    return (steps + hold - 2) // hold + 1
 
 
 def steps_within(config: ModelConfig, rows: int, limit_bytes: int) -> int:
     """Most samples at a time for which the gates of ``rows`` rows take no more memory than that."""
     block_bytes = 4 * rows * config.stack.layers * config.stack.gate_channels
-    # Rows stand at different places of their blocks: one block more than the samples fill.
+    # Samples may begin anywhere in a block: they touch one block more than they fill.
     return max(1, limit_bytes // block_bytes - 1) * config.hold
 
 

@@ -11,7 +11,7 @@ from vocoder import quantization
 from vocoder.config import LogisticsConfig, ModelConfig
 from vocoder.errors import EngineError
 from vocoder.generation.cuda import packing
-from vocoder.generation.projection import needed_blocks, project, steps_within
+from vocoder.generation.projection import check_covered, project, steps_within
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
@@ -156,7 +156,7 @@ class TritonEngine:
         length = steps_within(self.config, len(rows), GATE_BYTES)
         if steps > length:
             # Refused before anything has moved.
-            needed_blocks(conditioning, state.position[rows], self.config.hold, steps)
+            check_covered(conditioning, state.position[rows], self.config.hold, steps)
         pieces = []
         for begin in range(0, steps, length):
             piece = slice(begin, min(begin + length, steps))
