@@ -11,6 +11,7 @@ from vocoder import quantization
 from vocoder.config import LogisticsConfig, ModelConfig
 from vocoder.errors import EngineError
 from vocoder.generation.cuda import packing
+from vocoder.generation.cuda.failures import explained
 from vocoder.generation.projection import check_covered, project, steps_within
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet.conditioning import Conditioning
@@ -99,9 +100,9 @@ class TritonEngine:
         """State of ``rows`` streams that have generated nothing yet.
 
         Raises:
-            EngineError: the device has not enough memory for so many.
+            EngineError: the device has too little memory for so many.
         """
-        try:
+        with explained(self.model.device, f"the queues of {rows} streams"):
             return GenerationState.start(
                 self.config,
                 self.model.input_channels,
@@ -109,10 +110,6 @@ class TritonEngine:
                 rows,
                 self.model.device,
             )
-        except torch.cuda.OutOfMemoryError:
-            raise EngineError(
-                f"{self.model.device} has not enough memory for the queues of {rows} streams"
-            ) from None
 
     @torch.inference_mode()
     def generate(
@@ -126,6 +123,7 @@ class TritonEngine:
 
         Raises:
             ValueError: the conditioning does not cover the samples.
+            EngineError: the device failed; see :func:`explained`.
         """
         return self._advance(state, conditioning, noise, rows, None).audio
 
@@ -157,13 +155,14 @@ class TritonEngine:
         if steps > length:
             # Refused before anything has moved.
             check_covered(conditioning, state.position[rows], self.config.hold, steps)
+        known = (None, None) if signal is None else (signal.samples, signal.codes)
         pieces = []
         for begin in range(0, steps, length):
             piece = slice(begin, min(begin + length, steps))
-            known = None
-            if signal is not None:
-                known = Signal(*(None if part is None else part[:, piece] for part in signal))
-            pieces.append(self._launch(state, conditioning, noise[:, piece], rows, known))
+            forced = tuple(None if part is None else part[:, piece].contiguous() for part in known)
+            what = f"{piece.stop - begin} samples of {len(rows)} streams"
+            with explained(self.model.device, what):
+                pieces.append(self._launch(state, conditioning, noise[:, piece], rows, forced))
         return Trace(*(torch.cat(part, dim=1) for part in zip(*pieces, strict=True)))
 
     def _launch(
@@ -172,7 +171,7 @@ class TritonEngine:
         conditioning: Conditioning,
         noise: Tensor,
         rows: Tensor,
-        signal: Signal | None,
+        forced: tuple[Tensor | None, ...],
     ) -> Trace:
         (n, steps), device = noise.shape[:2], noise.device
         projection = project(self.model, conditioning, state.position[rows], steps)
@@ -180,12 +179,12 @@ class TritonEngine:
         prediction: list[Tensor | None] = [None, None, None]
         if projection.prediction is not None:
             prediction = [part.contiguous() for part in projection.prediction]
-        parameters = self.config.distribution.parameters if signal is not None else 0
+        traced = forced[0] is not None
+        parameters = self.config.distribution.parameters if traced else 0
         trace = Trace(
             torch.empty(n, steps, parameters, device=device), torch.empty(n, steps, device=device)
         )
         codes = self._queued_codes(state, rows)
-        forced = (None, None) if signal is None else (signal.samples, signal.codes)
         distribution = self.config.distribution
         grid = (-(-n // TILE_ROWS),)
         self._kernel[grid](
@@ -203,7 +202,7 @@ class TritonEngine:
             gates,
             *prediction,
             noise.contiguous(),
-            *(None if part is None else part.contiguous() for part in forced),
+            *forced,
             trace.audio,
             trace.parameters,
             n,
@@ -214,7 +213,7 @@ class TritonEngine:
             distribution.log_scale_min if isinstance(distribution, LogisticsConfig) else 0.0,
             float(self.config.pre_emphasis),
             **self._constants,
-            TRACE=signal is not None,
+            TRACE=traced,
             WIDEN=device.type == "cpu",
             ROWS=TILE_ROWS,
             **LAUNCH,

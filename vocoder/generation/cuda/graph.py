@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vocoder import quantization
 from vocoder.config import ModelConfig
-from vocoder.errors import EngineError
+from vocoder.generation.cuda.failures import explained
 from vocoder.generation.noise import DRAWS
 from vocoder.generation.projection import (
     Projection,
@@ -121,13 +121,9 @@ class GraphEngine(ReferenceEngine):
         capacity = 1 << (rows - 1).bit_length()
         key = (capacity, traced)
         if key not in self._loops:
-            try:
+            with explained(self.model.device, f"a graph of {capacity} streams"):
                 loop = _Loop.allocate(self.model, capacity, traced)
                 loop.replay = self._record(lambda: self._static_step(loop), loop)
-            except torch.cuda.OutOfMemoryError:
-                raise EngineError(
-                    f"{self.model.device} has not enough memory for a graph of {capacity} streams"
-                ) from None
             self._loops[key] = loop
         return self._loops[key]
 

@@ -129,10 +129,7 @@ def generate(
     last_excitation = tl.load(excitation + row, mask=active, other=0.0)
     last_output = tl.load(output + row, mask=active, other=0.0)
     ring_rows = rings + row * ring_row
-    if MU_LAW:
-        input_rows = inputs + member * PAST
-    else:
-        input_rows = inputs + row * PAST * CHANNELS
+    input_rows = inputs + member * PAST if MU_LAW else inputs + row * PAST * CHANNELS
     if ORDER:
         lag = tl.arange(0, ORDER_)[None, :]
         history_rows = history + row * ORDER
@@ -206,9 +203,7 @@ def generate(
                     other=0.0,
                 )
                 tap_weights = dilated + tap * 2 * RESIDUAL_ * HALF_
-                filter_ += product(
-                    past, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN
-                )
+                filter_ += product(past, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN)
                 tap_weights += RESIDUAL_ * HALF_
                 gate += product(past, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN)
             tap_weights = dilated + PAST * 2 * RESIDUAL_ * HALF_

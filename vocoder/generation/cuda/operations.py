@@ -27,10 +27,7 @@ def matrix(start, column, INPUTS: tl.constexpr, OUTPUTS: tl.constexpr):
 @triton.jit
 def wrap(slot, length, POWER_OF_TWO: tl.constexpr):
     """``slot`` modulo the ring's length; not negative."""
-    if POWER_OF_TWO:
-        return slot & (length - 1)
-    else:
-        return slot % length
+    return slot & (length - 1) if POWER_OF_TWO else slot % length
 
 
 @triton.jit
