@@ -161,7 +161,7 @@ class TritonEngine:
             piece = slice(begin, min(begin + length, steps))
             forced = tuple(None if part is None else part[:, piece].contiguous() for part in known)
             what = f"{piece.stop - begin} samples of {len(rows)} streams"
-            with explained(self.model.device, what):
+            with explained(self.model.device, what), torch.cuda.device_of(noise):
                 pieces.append(self._launch(state, conditioning, noise[:, piece], rows, forced))
         return Trace(*(torch.cat(part, dim=1) for part in zip(*pieces, strict=True)))
 

@@ -36,7 +36,13 @@ import triton.language as tl
 from vocoder.generation.cuda.operations import matrix, pick, product, relu, tanh, to_16_bit, wrap
 
 
-@triton.jit
+# Specialised for a number of rows or samples, or for where a slice happens to begin, the code would
+# be compiled again in the middle of a stream, and might round differently.
+_ANY = ["n", "steps", "blocks"]
+_ANYWHERE = ["rows", "first_block", "noise", "forced_samples", "forced_codes"]
+
+
+@triton.jit(do_not_specialize=_ANY, do_not_specialize_on_alignment=_ANYWHERE)
 def generate(
     # The model.
     weights,
