@@ -89,7 +89,7 @@ def test_unusable_features_are_refused_and_nothing_is_written(vocoder: Run, tmp_
     for arguments, message in [
         (("--voice", "nobody"), "choose one of tiny"),
         (("--speaker", "dora"), "ann, ben, cat"),
-        (("--engine", "warp"), "choose one of auto, cpu, reference"),
+        (("--engine", "warp"), "choose one of auto, triton, cuda-graph, cpu, reference"),
         (("--seed", "-1"), "seed -1"),
     ]:
         result = vocoder("generate", good, "-o", wav, *arguments)

@@ -72,3 +72,9 @@ def test_nothing_is_unpickled() -> None:
             text = path.read_text()
             assert "torch.load(" not in text, path
             assert not {"pickle", "joblib", "dill"} & imports(path), path
+
+
+def test_only_the_cuda_engine_knows_triton() -> None:
+    for path in (ROOT / "vocoder").rglob("*.py"):
+        modules = {module.split(".")[0] for module in imports(path)}
+        assert "triton" not in modules or path.parent.name == "cuda", path

@@ -61,7 +61,7 @@ def test_mistakes_are_raised_before_the_first_chunk(synthesizer: Synthesizer, vo
     good = features(voice, 2)
     with pytest.raises(NotFoundError, match="speaker 'dora'"):
         synthesizer.vocode(good, voice=voice, speaker="dora")
-    with pytest.raises(EngineError, match="choose one of auto, cpu, reference"):
+    with pytest.raises(EngineError, match="choose one of auto, triton, cuda-graph, cpu, reference"):
         synthesizer.vocode(good, voice=voice, engine="warp")
     with pytest.raises(UserError, match="seed -1"):
         synthesizer.vocode(good, voice=voice, seed=-1)

@@ -7,11 +7,11 @@ order 1: accumulated rounding of sums in another order, over all layers."""
 STATE_AGAINST_PARALLEL = 2e-5
 """Residual activations in the queues, likewise."""
 
-ENGINE_PARAMETERS = {"fp32": 1e-4, "bf16": 2e-2, "int8": 1e-1}
+ENGINE_PARAMETERS = {"fp32": 1e-4, "fp16": 4e-3, "bf16": 2e-2, "int8": 1e-1}
 """Distribution parameters of another engine and of the reference, of order 1, by the number format
 of the weights."""
 
-ENGINE_STATE = {"fp32": 1e-4, "bf16": 3e-2, "int8": 2e-1}
+ENGINE_STATE = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 3e-2, "int8": 2e-1}
 """Residual activations in the queues, likewise."""
 
 DRAW = {"fp32": 1e-4}

@@ -27,5 +27,5 @@ def test_auto_takes_the_first_that_can_and_says_why_others_cannot(
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(EngineError, match="choose one of auto, cpu, reference"):
+    with pytest.raises(EngineError, match="choose one of auto, triton, cuda-graph, cpu, reference"):
         dispatch.choose(PRESETS["tiny"], torch.device("cpu"), "warp")

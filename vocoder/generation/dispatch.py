@@ -9,6 +9,8 @@ from torch import Tensor
 from vocoder.config import ModelConfig
 from vocoder.errors import EngineError
 from vocoder.generation.cpu.engine import CpuEngine
+from vocoder.generation.cuda.engine import TritonEngine
+from vocoder.generation.cuda.graph import GraphEngine
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet.conditioning import Conditioning
@@ -68,8 +70,11 @@ class Engine(Protocol):
         """Advance rows along a known signal; returns what the engine makes of it."""
 
 
-ENGINES: tuple[type[Engine], ...] = (CpuEngine, ReferenceEngine)
+ENGINES: tuple[type[Engine], ...] = (TritonEngine, GraphEngine, CpuEngine, ReferenceEngine)
 """Every engine, the fastest first."""
+
+BY_NAME_ON_CPU = (TritonEngine.name, GraphEngine.name)
+"""Engines that run on the CPU for tests alone: ``auto`` never takes them there."""
 
 AUTO = "auto"
 
@@ -106,6 +111,8 @@ def choose(config: ModelConfig, device: torch.device, name: str = AUTO) -> Choic
         if name not in (AUTO, engine.name):
             continue
         able, reason = engine.supports(config, device)
+        if name == AUTO and device.type == "cpu" and engine.name in BY_NAME_ON_CPU:
+            able, reason = False, f"the model is on {device.type}"
         if able:
             text = f"engine {engine.name} on {device}: {reason}"
             return Choice(engine, "; ".join([text, *passed_over]))

@@ -10,14 +10,16 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vocoder import quantization
 from vocoder.config import LogisticsConfig, ModelConfig
 from vocoder.errors import EngineError
+from vocoder.generation.projection import TILE, Projection, apply_in_tiles, project
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet import distributions
 from vocoder.wavenet.conditioning import Conditioning
+from vocoder.wavenet.linear_prediction import LinearPrediction
 from vocoder.wavenet.model import Signal, WaveNet
 from vocoder.wavenet.modules import CausalConv1d, ResidualBlock, gated_unit
 
@@ -139,47 +141,33 @@ class ReferenceEngine:
         """Run the network once a sample; the caller pushes that sample before the next."""
         if rows is None:
             rows = torch.arange(state.rows, device=state.position.device)
-        hold, start = self.config.hold, state.position[rows]
-        first = int((start // hold - conditioning.first).min())
-        last = int(((start + steps - 1) // hold - conditioning.first).max())
-        if first < 0 or last >= conditioning.blocks:
-            raise ValueError(
-                f"conditioning has blocks 0 to {conditioning.blocks - 1}, generation needs "
-                f"{first} to {last}"
-            )
-        # Projected once a block, not once a sample.
-        gates = self._project(conditioning, first, last + 1)
-        index = torch.arange(len(rows), device=rows.device)
-        for t in range(steps):
-            position = start + t
-            block = position // hold - conditioning.first
-            shift, gain, level = self._prediction(state, conditioning, index, block, rows)
-            gate = gates[index, block - first]
-            inputs = self._inputs(state, shift, level, rows)
-            parameters = self._network(state, inputs, gate, position, rows)
-            yield _Step(rows, position, parameters, shift, gain)
+        projection = project(self.model, conditioning, state.position[rows], steps)
+        for _ in range(steps):
+            yield self._step(state, projection, rows)
 
-    def _project(self, conditioning: Conditioning, first: int, last: int) -> Tensor:
-        """What conditioning adds to the gates of blocks [first, last): (n, last - first, L * G)."""
-        local, stack = conditioning.local[:, first:last], self.model.stack
-        projected = _apply(stack.local_projection, local.flatten(0, 1)).unflatten(
-            0, local.shape[:2]
-        )
-        return projected + _apply(stack.global_projection, conditioning.speaker).unsqueeze(1)
+    def _step(self, state: GenerationState, projection: Projection, rows: Tensor) -> "_Step":
+        """Run the network for the next sample of each row."""
+        position = state.position[rows]
+        index = torch.arange(len(rows), device=rows.device)
+        block = position // self.config.hold - projection.first
+        shift, gain, level = self._prediction(state, projection.prediction, index, block, rows)
+        inputs = self._inputs(state, shift, level, rows)
+        parameters = self._network(state, inputs, projection.gates[index, block], position, rows)
+        return _Step(rows, position, parameters, shift, gain)
 
     def _prediction(
         self,
         state: GenerationState,
-        conditioning: Conditioning,
+        prediction: LinearPrediction | None,
         index: Tensor,
         block: Tensor,
         rows: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Prediction of the next sample, the excitation's scale, the signal's scale: (n,) each."""
-        if conditioning.prediction is None:
+        if prediction is None:
             one = torch.ones(len(rows), device=rows.device)
             return torch.zeros_like(one), one, one
-        coefficients, gain, level = (part[index, block] for part in conditioning.prediction)
+        coefficients, gain, level = (part[index, block] for part in prediction)
         order = coefficients.shape[-1]
         lags = torch.arange(1, order + 1, device=rows.device)
         slots = (state.position[rows].unsqueeze(1) - lags) % order
@@ -212,9 +200,9 @@ class ReferenceEngine:
             assert isinstance(layer, ResidualBlock)
             gated.append(gated_unit(_convolve(layer.dilated, ring, x, position, rows) + bias))
             if layer.residual is not None:
-                x = x + _apply(layer.residual, gated[-1])
-        skips = _apply(model.stack.skip, torch.cat(gated, dim=-1))
-        return _apply(model.output, F.relu(_apply(model.head, F.relu(skips))))
+                x = x + apply_in_tiles(layer.residual, gated[-1])
+        skips = apply_in_tiles(model.stack.skip, torch.cat(gated, dim=-1))
+        return apply_in_tiles(model.output, F.relu(apply_in_tiles(model.head, F.relu(skips))))
 
     def _draw(self, step: "_Step", noise: Tensor) -> tuple[Tensor, Tensor | None]:
         """Draw the next sample (n,) and, where there are codes, its code."""
@@ -257,21 +245,6 @@ class _Step(NamedTuple):
     gain: Tensor
 
 
-TILE = 8
-
-
-def _apply(linear: nn.Linear, x: Tensor) -> Tensor:
-    """``linear`` of rows (n, in), in products of ``TILE`` rows whatever n is.
-
-    One product of all rows would round differently with their number, and a row's result must not
-    depend on who stands beside it.
-    """
-    tiles = F.pad(x, (0, 0, 0, -len(x) % TILE)).unflatten(0, (-1, TILE))
-    weight = linear.weight.t().expand(tiles.shape[0], -1, -1)
-    product = torch.bmm(tiles, weight).flatten(0, 1)[: len(x)]
-    return product if linear.bias is None else product + linear.bias
-
-
 def _convolve(
     convolution: CausalConv1d, ring: Tensor, x: Tensor, position: Tensor, rows: Tensor
 ) -> Tensor:
@@ -282,4 +255,4 @@ def _convolve(
         ago = (convolution.kernel_size - 1 - j) * convolution.dilation
         taps.append(ring[rows, (position - ago) % length])
     ring[rows, position % length] = x
-    return _apply(convolution.linear, torch.cat((*taps, x), dim=-1))
+    return apply_in_tiles(convolution.linear, torch.cat((*taps, x), dim=-1))

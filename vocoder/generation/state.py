@@ -15,29 +15,41 @@ class StackState:
     """The queues of one stack.
 
     Attributes:
-        buffers: for each layer a ring of its past inputs (rows, (k-1) * dilation, channels). The
-            input at time t lies in slot t mod the ring's length, so that slot holds the input of
-            t - (k-1) * dilation until it is overwritten.
+        storage: all rings of a row side by side (rows, N), so that one address and
+            :func:`ring_offsets` lead to each of them.
+        buffers: for each layer a ring of its past inputs (rows, (k-1) * dilation, channels), a view
+            of ``storage``. The input at time t lies in slot t mod the ring's length, so that slot
+            holds the input of t - (k-1) * dilation until it is overwritten.
     """
 
+    storage: Tensor
     buffers: list[Tensor]
 
     @classmethod
     def start(cls, config: StackConfig, rows: int, device: torch.device) -> "StackState":
         """Rings of zeros: what the parallel forward pads with."""
-        past = config.kernel_size - 1
-        shapes = [(past * dilation, config.residual_channels) for dilation in config.dilations]
-        return cls([_rows_apart(rows, length, channels, device) for length, channels in shapes])
+        past, channels = config.kernel_size - 1, config.residual_channels
+        *offsets, end = ring_offsets(config)
+        storage = torch.zeros(rows, -(-end // _PAGE) * _PAGE + 5 * _CACHE_LINE, device=device)
+        buffers = [
+            storage[:, offset : offset + past * dilation * channels].unflatten(1, (-1, channels))
+            for offset, dilation in zip(offsets, config.dilations, strict=True)
+        ]
+        return cls(storage, buffers)
 
 
-def _rows_apart(rows: int, length: int, channels: int, device: torch.device) -> Tensor:
-    """Zeros (rows, length, channels), each row a few cache lines behind the one before it.
+_CACHE_LINE, _PAGE = 16, 1024
+"""In float32. Rings are powers of two long: were their sum a row's length, the same slot of every
+row would fall into the same cache set. So each row lies a few lines further than the one before."""
 
-    Rings are powers of two long. Side by side, the same slot of every row would fall into the same
-    cache set.
-    """
-    apart = torch.zeros(rows, length * channels + 5 * 16, device=device)
-    return apart[:, : length * channels].unflatten(1, (length, channels))
+
+def ring_offsets(config: StackConfig) -> list[int]:
+    """Where each layer's ring begins in a row of the storage, and where the last one ends."""
+    offsets = [0]
+    for dilation in config.dilations:
+        size = (config.kernel_size - 1) * dilation * config.residual_channels
+        offsets.append(offsets[-1] + -(-size // _CACHE_LINE) * _CACHE_LINE)
+    return offsets
 
 
 @dataclass

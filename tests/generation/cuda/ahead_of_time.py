@@ -1,0 +1,119 @@
+"""Compiles the kernel for GPUs that need not be there; a program, because Triton's interpreter,
+once chosen, is there for the life of a process.
+
+Arguments: a folder for the results, then cases as JSON objects; see :class:`Case`.
+"""
+
+import dataclasses
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from vocoder.config import PRESETS, LinearPredictionConfig, LogisticsConfig, ModelConfig
+from vocoder.generation.cuda import kernels, packing
+from vocoder.generation.cuda.engine import LAUNCH, TILE_ROWS
+
+CONFIGS = {
+    **PRESETS,
+    "linear_prediction": PRESETS["standard"].model_copy(
+        update={
+            "distribution": LogisticsConfig(),
+            "linear_prediction": LinearPredictionConfig(order=320),
+        }
+    ),
+}
+BARRIER = "tl.debug_barrier()"
+
+
+@dataclasses.dataclass
+class Case:
+    """What to compile: of the barriers in the source, the one named is left out."""
+
+    config: str
+    capability: int
+    weights: str = "bf16"
+    traced: bool = False
+    without_barrier: int | None = None
+
+    @property
+    def name(self) -> str:
+        return "-".join(str(part) for part in dataclasses.astuple(self))
+
+
+def build(case: Case, folder: Path) -> None:
+    config = CONFIGS[case.config]
+    kernel = kernel_of(case, folder).generate
+    signature, constants = arguments(config, case, kernel.arg_names)
+    aligned = [
+        i
+        for i, (name, type_) in enumerate(signature.items())
+        if name == "ring_row" or (type_.startswith("*") and name not in kernels._ANYWHERE)
+    ]
+    source = ASTSource(
+        fn=kernel,
+        signature=signature,
+        constexprs=constants,
+        attrs={(i,): [["tt.divisibility", 16]] for i in aligned},
+    )
+    target = GPUTarget("cuda", case.capability, 32)
+    compiled = triton.compile(source, target=target, options=LAUNCH)
+    report = {"shared_bytes": compiled.metadata.shared}
+    (folder / f"{case.name}.json").write_text(json.dumps(report))
+    (folder / f"{case.name}.ttgir").write_text(compiled.asm["ttgir"])
+    (folder / f"{case.name}.ptx").write_text(compiled.asm["ptx"])
+    (folder / f"{case.name}.cubin").write_bytes(compiled.asm["cubin"])
+
+
+def arguments(
+    config: ModelConfig, case: Case, names: list[str]
+) -> tuple[dict[str, str], dict[str, object]]:
+    """Types and constants as the engine's launch would have them."""
+    mu_law = config.distribution.kind == "mu_law"
+    absent = set() if config.linear_prediction else {"coefficients", "gain", "level"}
+    if not case.traced:
+        absent |= {"forced_samples", "forced_codes"}
+    elif not mu_law:
+        absent |= {"forced_codes"}
+    constants: dict[str, object] = {
+        **packing.shape(config),
+        "TRACE": case.traced,
+        "WIDEN": False,
+        "ROWS": TILE_ROWS,
+        **dict.fromkeys(absent),
+    }
+    types = {"weights": f"*{case.weights}", "dilations": "*i32"}
+    types |= {"inputs": "*i32"} if mu_law else {}
+    integers = ("ring_offsets", "position", "code", "rows", "first_block", "forced_codes")
+    types |= dict.fromkeys(integers, "*i64")
+    types |= dict.fromkeys(("n", "steps", "blocks", "ring_row"), "i32")
+    types |= dict.fromkeys(("temperature", "log_scale_min", "pre_emphasis"), "fp32")
+    signature = {
+        name: "constexpr" if name in constants else types.get(name, "*fp32") for name in names
+    }
+    return signature, constants
+
+
+def kernel_of(case: Case, folder: Path) -> ModuleType:
+    if case.without_barrier is None:
+        return kernels
+    parts = Path(kernels.__file__).read_text().split(BARRIER)
+    cut = case.without_barrier + 1
+    path = folder / f"without_{case.without_barrier}.py"
+    path.write_text(BARRIER.join(parts[:cut]) + "pass" + BARRIER.join(parts[cut:]))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    for given in sys.argv[2:]:
+        build(Case(**json.loads(given)), Path(sys.argv[1]))

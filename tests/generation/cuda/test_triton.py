@@ -1,0 +1,226 @@
+"""The Triton engine against the reference; in Triton's interpreter where there is no GPU."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import random_model
+from devices import DEVICE, SMALL_CONFIGS, OnDevice, signal_of, snapshot
+from generating import condition, cut, generate_in_chunks, noise, pick
+from tolerances import ENGINE_PARAMETERS, ENGINE_STATE, assert_close
+
+from vocoder.generation.cuda import engine as triton_engine
+from vocoder.generation.cuda.engine import TritonEngine
+from vocoder.generation.reference import ReferenceEngine
+from vocoder.generation.state import GenerationState
+from vocoder.wavenet.model import WaveNet
+
+SAMPLES, ROWS, FRAMES = 21, 3, 3
+ONE_STEP = 1 / 32768 + 1e-6
+
+
+@pytest.fixture(params=SMALL_CONFIGS)
+def model(request: pytest.FixtureRequest) -> WaveNet:
+    return random_model(SMALL_CONFIGS[request.param])
+
+
+@pytest.fixture
+def mu_law() -> WaveNet:
+    return random_model(SMALL_CONFIGS["mu_law"])
+
+
+def triton(model: WaveNet, weights: str = "fp32", **settings: float) -> OnDevice:
+    return OnDevice(TritonEngine, model, weights=weights, **settings)
+
+
+def assert_same_state(
+    found: GenerationState, expected: GenerationState, weights: str = "fp32"
+) -> None:
+    ours = snapshot(found)
+    for name, tensor in snapshot(expected).items():
+        if tensor.numel():
+            exact = name in ("position", "code")
+            assert_close(ours[name], tensor, 0.0 if exact else ENGINE_STATE[weights])
+
+
+def follow(
+    model: WaveNet, engine: OnDevice | ReferenceEngine
+) -> tuple[list[torch.Tensor], GenerationState]:
+    """Parameters and audio along a signal: two rows, then one of them with a third that joins."""
+    conditioning = condition(model, ROWS, FRAMES)
+    signal, draws = signal_of(model, conditioning, SAMPLES), noise(ROWS, SAMPLES)
+    state, late, found = engine.start(ROWS), 9, []
+    # Row 0 is SAMPLES long, row 2 joins after `late` samples, row 1 leaves then.
+    pieces = [([1, 0], (0, 0), late), ([0, 2], (late, 0), SAMPLES - late)]
+    for rows, starts, steps in pieces:
+        spans = [
+            (cut(signal, start, start + steps), draws[row, start : start + steps])
+            for row, start in zip(rows, starts, strict=True)
+        ]
+        given = type(signal)(
+            *(
+                None
+                if part[0] is None
+                else torch.stack([each[row] for each, row in zip(part, rows, strict=True)])
+                for part in zip(*(span for span, _ in spans), strict=True)
+            )
+        )
+        trace = engine.trace(
+            state,
+            pick(conditioning, *rows),
+            given,
+            torch.stack([each for _, each in spans]),
+            torch.tensor(rows),
+        )
+        found += [trace.parameters, trace.audio]
+    return found, state
+
+
+def assert_follows_the_reference(model: WaveNet, engine: OnDevice, weights: str) -> None:
+    ours, state = follow(model, engine)
+    theirs, expected = follow(model, ReferenceEngine(model))
+    for i in (0, 2):
+        assert_close(ours[i], theirs[i], ENGINE_PARAMETERS[weights])
+    if weights == "fp32":
+        limit = 1e-6 if model.config.distribution.kind == "mu_law" else ONE_STEP
+        for i in (1, 3):
+            assert_close(ours[i], theirs[i], limit)
+    assert_same_state(state, expected, weights)
+
+
+def test_parameters_draws_and_state_equal_the_reference(model: WaveNet) -> None:
+    assert_follows_the_reference(model, triton(model), "fp32")
+
+
+@pytest.mark.parametrize("weights", ["bf16", "fp16"])
+@pytest.mark.parametrize("name", ["mu_law", "odd_linear_prediction"])
+def test_narrow_formats_stay_near_the_reference(name: str, weights: str) -> None:
+    model = random_model(SMALL_CONFIGS[name])
+    assert_follows_the_reference(model, triton(model, weights), weights)
+
+
+def test_same_bytes_in_chunks_and_launches(model: WaveNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    conditioning, engine = condition(model, 2, FRAMES), triton(model, "bf16")
+    whole = generate_in_chunks(engine, conditioning, SAMPLES, SAMPLES)
+    assert torch.equal(generate_in_chunks(engine, conditioning, SAMPLES, 5), whole)
+    assert torch.equal(generate_in_chunks(engine, conditioning, 3, 1), whole[:, :3])
+    monkeypatch.setattr(triton_engine, "GATE_BYTES", 1)
+    assert torch.equal(generate_in_chunks(engine, conditioning, SAMPLES, SAMPLES), whole)
+
+
+def test_what_it_speaks_by_itself_is_what_the_reference_speaks(model: WaveNet) -> None:
+    conditioning = condition(model, 2, FRAMES)
+    ours = generate_in_chunks(triton(model), conditioning, SAMPLES, 8)
+    theirs = generate_in_chunks(ReferenceEngine(model), conditioning, SAMPLES, 8)
+    limit = 1e-6 if model.config.distribution.kind == "mu_law" else 10 * ONE_STEP
+    assert_close(ours, theirs, limit)
+
+
+def test_a_row_does_not_hear_its_neighbours(mu_law: WaveNet) -> None:
+    rows, steps = 18, 4
+    conditioning, engine = condition(mu_law, rows, 1), triton(mu_law, "bf16")
+    draws = noise(rows, steps)
+    together = engine.generate(engine.start(rows), conditioning, draws)
+    for row in (0, 15, 17):
+        alone = engine.generate(engine.start(1), pick(conditioning, row), draws[row : row + 1])
+        assert torch.equal(alone[0], together[row])
+
+
+@pytest.mark.parametrize("name", ["mu_law", "linear_prediction"])
+def test_rows_that_wait_keep_every_byte_and_poison_for_themselves(name: str) -> None:
+    model = random_model(SMALL_CONFIGS[name])
+    conditioning, engine = condition(model, 1, FRAMES), triton(model)
+    state = engine.start(4)
+    state.position[:] = 3
+    waiting = torch.tensor([0, 1, 3])
+    for tensor in state.tensors().values():
+        if tensor.is_floating_point():
+            tensor[waiting] = float("nan")
+    state.stacks[0].storage[waiting] = float("nan")
+    before, padding = snapshot(state), state.stacks[0].storage.cpu()[:, -80:].clone()
+    audio = engine.generate(state, conditioning, noise(1, 6, 3), torch.tensor([2]))
+    assert audio.isfinite().all()
+    for tensor, was in zip(snapshot(state).values(), before.values(), strict=True):
+        assert torch.equal(tensor[waiting].nan_to_num(7.0), was[waiting].nan_to_num(7.0))
+        assert tensor[2].isfinite().all()
+    after = state.stacks[0].storage.cpu()[:, -80:]
+    assert torch.equal(after.nan_to_num(7.0), padding.nan_to_num(7.0))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of NaN
+def test_a_poisoned_ring_shows() -> None:
+    model = random_model(SMALL_CONFIGS["logistics"])
+    engine = triton(model, "bf16")
+    state = engine.start(1)
+    state.stacks[0].buffers[0].fill_(float("nan"))
+    assert engine.generate(state, condition(model, 1), noise(1, 1)).isnan().all()
+
+
+def test_a_copied_row_goes_on_alike(mu_law: WaveNet) -> None:
+    conditioning, engine = condition(mu_law, 1, FRAMES), triton(mu_law)
+    state, twin = engine.start(1), engine.start(2)
+    engine.generate(state, conditioning, noise(1, 10))
+    one, zero = torch.tensor([1], device=DEVICE), torch.tensor([0], device=DEVICE)
+    twin.copy_rows(one, state, zero)
+    expected = engine.generate(state, conditioning, noise(1, 5, 10))
+    found = engine.generate(twin, conditioning, noise(1, 5, 10), torch.tensor([1]))
+    assert torch.equal(found, expected)
+
+
+def test_conditioning_that_ends_too_early_moves_nothing(
+    mu_law: WaveNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = triton(mu_law)
+    state = engine.start(1)
+    for limit in (triton_engine.GATE_BYTES, 1):
+        monkeypatch.setattr(triton_engine, "GATE_BYTES", limit)
+        with pytest.raises(ValueError, match="blocks 0 to 3, generation needs 0 to 4"):
+            engine.generate(state, condition(mu_law, 1, frames=1), noise(1, 13))
+    assert state.position.tolist() == [0]
+
+
+def test_temperature_narrows_what_is_drawn() -> None:
+    model = random_model(SMALL_CONFIGS["logistics"])
+    conditioning, draws = condition(model, 8, FRAMES), noise(8, 5)
+    spreads = []
+    for temperature in (0.2, 1.0):
+        engine = triton(model, temperature=temperature)
+        reference = ReferenceEngine(model, temperature=temperature)
+        audio = engine.generate(engine.start(8), conditioning, draws)
+        assert_close(audio, reference.generate(reference.start(8), conditioning, draws), 5e-4)
+        spreads.append(float(audio.std()))
+    assert spreads[0] < spreads[1] * 0.7
+
+
+FAULTS = {
+    "ring read one late": ("t + tap * dilation,", "t + 1 + tap * dilation,"),
+    "ring written one late": ("wrap(phase + t, length", "wrap(phase + t + 1, length"),
+    "queue of inputs": ("+ t + tap) % PAST * CH", "+ t + 1 + tap) % PAST * CH"),
+    "history": ("(history_phase + t) % ORDER", "(history_phase + t + 1) % ORDER"),
+    "conditioning": ("(held + t) // HOLD", "(held + t + 1) // HOLD"),
+    "padded channels": ("[None, :] < RESIDUAL\n", "[None, :] < RESIDUAL_\n"),
+}
+
+
+@pytest.mark.skipif(DEVICE.type != "cpu", reason="altered in the interpreter alone")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_caught(fault: str, tmp_path: Path) -> None:
+    model = random_model(SMALL_CONFIGS["odd_linear_prediction"])
+    engine = triton(model)
+    engine.engine._kernel = altered_kernel(*FAULTS[fault], tmp_path)
+    with pytest.raises(AssertionError, match="differs"):
+        assert_follows_the_reference(model, engine, "fp32")
+
+
+def altered_kernel(old: str, new: str, folder: Path) -> object:
+    from vocoder.generation.cuda import kernels
+
+    source = Path(kernels.__file__).read_text()
+    assert source.count(old) == 1, f"{old!r} is there {source.count(old)} times"
+    path = folder / "altered.py"
+    path.write_text(source.replace(old, new))
+    spec = importlib.util.spec_from_file_location("altered", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.generate

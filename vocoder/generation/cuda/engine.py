@@ -1,0 +1,254 @@
+"""The Triton engine: queues, weights and sampling stay on the GPU, entered once a chunk."""
+
+import importlib.util
+import os
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vocoder import quantization
+from vocoder.config import LogisticsConfig, ModelConfig
+from vocoder.errors import EngineError
+from vocoder.generation.cuda import packing
+from vocoder.generation.cuda.failures import explained
+from vocoder.generation.projection import check_covered, project, steps_within
+from vocoder.generation.state import GenerationState, Trace
+from vocoder.wavenet.conditioning import Conditioning
+from vocoder.wavenet.model import Signal, WaveNet
+
+DEFAULT_WEIGHTS = "bf16"
+
+INTERPRETER_VARIABLE = "TRITON_INTERPRET"
+"""Set to 1, Triton runs kernels in NumPy on the CPU: for tests."""
+
+TILE_ROWS = 16
+"""Rows that a program takes."""
+
+GATE_BYTES = 1 << 30
+"""Most that the projected conditioning of one launch may take."""
+
+OLDEST = (8, 0)
+"""Least compute capability: bfloat16 products of tensor cores."""
+
+
+class TritonEngine:
+    """Runs models of moderate width on an NVIDIA GPU, one launch a chunk."""
+
+    name = "triton"
+    concurrent = False
+
+    def __init__(
+        self,
+        model: WaveNet,
+        *,
+        temperature: float = 1.0,
+        weights: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Pack the weights.
+
+        Args:
+            model: on a CUDA device; on the CPU in Triton's interpreter.
+            temperature: factor of the sampling spread.
+            weights: format they are kept in, one of :data:`packing.FORMATS`; bf16 where None.
+            threads: no matter; the GPU has its own.
+
+        Raises:
+            EngineError: Triton cannot run here, the format is unknown, or the model is too wide
+                for it.
+        """
+        self.weights = DEFAULT_WEIGHTS if weights is None else weights
+        if self.weights not in packing.FORMATS:
+            known = ", ".join(packing.FORMATS)
+            raise EngineError(
+                f"weights {weights!r} are unknown: choose one of {known}", param="weights"
+            )
+        obstacle = _obstacle(model.device) or packing.too_wide(model.config, self.weights)
+        if obstacle:
+            raise EngineError(f"the triton engine cannot run this model: {obstacle}")
+        # Triton is large, and many machines lack it: only who runs it loads it.
+        from vocoder.generation.cuda import kernels
+
+        self.model = model
+        self.config: ModelConfig = model.config
+        self.temperature = temperature
+        self.packed = packing.pack(model, self.weights)
+        self._dilated_bias = packing.dilated_bias(model)
+        self._kernel = kernels.generate
+        self._constants = packing.shape(model.config)
+
+    @staticmethod
+    def supports(config: ModelConfig, device: torch.device) -> tuple[bool, str]:
+        """Whether this engine can run such a model there, and why."""
+        obstacle = _obstacle(device) or packing.too_wide(config, DEFAULT_WEIGHTS)
+        if obstacle:
+            return False, obstacle
+        if device.type == "cpu":
+            return True, "Triton's interpreter, for tests"
+        return True, f"a Triton kernel on {torch.cuda.get_device_name(device)}"
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows that are best advanced together: a tile for each multiprocessor."""
+        if self.model.device.type == "cpu":
+            return TILE_ROWS
+        properties = torch.cuda.get_device_properties(self.model.device)
+        return TILE_ROWS * int(properties.multi_processor_count)
+
+    def start(self, rows: int) -> GenerationState:
+        """State of ``rows`` streams that have generated nothing yet.
+
+        Raises:
+            EngineError: the device has too little memory for so many.
+        """
+        with explained(self.model.device, f"the queues of {rows} streams"):
+            return GenerationState.start(
+                self.config,
+                self.model.input_channels,
+                quantization.SILENCE,
+                rows,
+                self.model.device,
+            )
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        state: GenerationState,
+        conditioning: Conditioning,
+        noise: Tensor,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """Advance rows by T samples; see :meth:`ReferenceEngine.generate`.
+
+        Raises:
+            ValueError: the conditioning does not cover the samples.
+            EngineError: the device failed; see :func:`explained`.
+        """
+        return self._advance(state, conditioning, noise, rows, None).audio
+
+    @torch.inference_mode()
+    def trace(
+        self,
+        state: GenerationState,
+        conditioning: Conditioning,
+        signal: Signal,
+        noise: Tensor,
+        rows: Tensor | None = None,
+    ) -> Trace:
+        """Advance rows along a known signal; see :meth:`ReferenceEngine.trace`."""
+        return self._advance(state, conditioning, noise, rows, signal)
+
+    def _advance(
+        self,
+        state: GenerationState,
+        conditioning: Conditioning,
+        noise: Tensor,
+        rows: Tensor | None,
+        signal: Signal | None,
+    ) -> Trace:
+        """In as many launches as keep the gates of each within their memory."""
+        if rows is None:
+            rows = torch.arange(state.rows, device=state.position.device)
+        steps = noise.shape[1]
+        length = steps_within(self.config, len(rows), GATE_BYTES)
+        if steps > length:
+            # Refused before anything has moved.
+            check_covered(conditioning, state.position[rows], self.config.hold, steps)
+        known = (None, None) if signal is None else (signal.samples, signal.codes)
+        pieces = []
+        for begin in range(0, steps, length):
+            piece = slice(begin, min(begin + length, steps))
+            forced = tuple(None if part is None else part[:, piece].contiguous() for part in known)
+            what = f"{piece.stop - begin} samples of {len(rows)} streams"
+            with explained(self.model.device, what), torch.cuda.device_of(noise):
+                pieces.append(self._launch(state, conditioning, noise[:, piece], rows, forced))
+        return Trace(*(torch.cat(part, dim=1) for part in zip(*pieces, strict=True)))
+
+    def _launch(
+        self,
+        state: GenerationState,
+        conditioning: Conditioning,
+        noise: Tensor,
+        rows: Tensor,
+        forced: tuple[Tensor | None, ...],
+    ) -> Trace:
+        (n, steps), device = noise.shape[:2], noise.device
+        projection = project(self.model, conditioning, state.position[rows], steps)
+        gates = projection.gates + self._dilated_bias
+        prediction: list[Tensor | None] = [None, None, None]
+        if projection.prediction is not None:
+            prediction = [part.contiguous() for part in projection.prediction]
+        traced = forced[0] is not None
+        parameters = self.config.distribution.parameters if traced else 0
+        trace = Trace(
+            torch.empty(n, steps, parameters, device=device), torch.empty(n, steps, device=device)
+        )
+        codes = self._queued_codes(state, rows)
+        distribution = self.config.distribution
+        grid = (-(-n // TILE_ROWS),)
+        self._kernel[grid](
+            *self.packed,
+            state.stacks[0].storage,
+            state.inputs if codes is None else codes,
+            state.history,
+            state.position,
+            state.sample,
+            state.code,
+            state.excitation,
+            state.output,
+            rows.contiguous(),
+            projection.first,
+            gates,
+            *prediction,
+            noise.contiguous(),
+            *forced,
+            trace.audio,
+            trace.parameters,
+            n,
+            steps,
+            gates.shape[1],
+            state.stacks[0].storage.stride(0),
+            float(self.temperature),
+            distribution.log_scale_min if isinstance(distribution, LogisticsConfig) else 0.0,
+            float(self.config.pre_emphasis),
+            **self._constants,
+            TRACE=traced,
+            WIDEN=device.type == "cpu",
+            ROWS=TILE_ROWS,
+            **LAUNCH,
+        )
+        if codes is not None:
+            state.inputs[rows] = _one_hot(codes)
+        return trace
+
+    def _queued_codes(self, state: GenerationState, rows: Tensor) -> Tensor | None:
+        """The input convolution's queue as codes (n, k - 1), int32, -1 where it holds nothing."""
+        if not self._constants["MU_LAW"]:
+            return None
+        value, code = state.inputs[rows].max(dim=-1)
+        return torch.where(value > 0, code, -1).int()
+
+
+LAUNCH: dict[str, Any] = {"num_warps": 8, "num_stages": 1}
+"""Threads of a program in warps of 32. The layers' barriers leave nothing to pipeline."""
+
+
+def _one_hot(codes: Tensor) -> Tensor:
+    """The queue of codes as the state keeps it: zeros where it holds nothing."""
+    classes = torch.arange(quantization.CLASSES, device=codes.device)
+    return (codes.unsqueeze(-1) == classes).float()
+
+
+def _obstacle(device: torch.device) -> str | None:
+    """Why Triton cannot run on a device; None where it can."""
+    if importlib.util.find_spec("triton") is None:
+        return "Triton is not there: install torch with CUDA, which brings it"
+    if device.type == "cpu" and os.environ.get(INTERPRETER_VARIABLE) == "1":
+        return None
+    if device.type != "cuda":
+        return f"the model is on {device.type}"
+    found = torch.cuda.get_device_capability(device)
+    if found < OLDEST:
+        return f"compute capability {found[0]}.{found[1]}: {OLDEST[0]}.{OLDEST[1]} is the least"
+    return None

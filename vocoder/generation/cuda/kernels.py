@@ -1,0 +1,290 @@
+"""The sample loop as one persistent Triton kernel.
+
+A program takes a tile of ``ROWS`` rows through all samples of a chunk, and through all layers of
+each sample. Nothing is exchanged between programs, so none waits for another. What a sample needs
+of the one before lives in registers; the queues live in the state's own tensors in device memory.
+
+Weights, one tensor, every width padded with zeros to a power of two of at least 16 (marked '):
+    for each layer, ``LAYER`` elements:
+        dilated   (TAPS, 2, R', H')   past taps first; filter, then gate
+        residual  (H', R')            zeros in the last layer, whose residual output feeds nothing
+        skip      (H', S')
+    head          (S', S')
+    output        (GROUPS, S', V')    mu-law: logits; mixture: weights, locations, log-scales
+Biases, float32: residual (L, R'), skip (S'), head (S'), output (GROUPS, V'), input (R'). The
+dilated convolutions' biases are already in the gates. The input convolution's weights are
+(TAPS, C, R') in float32. A padded channel is zero in every layer: its weights and biases are, and
+tanh(0) sigmoid(0) = 0.
+
+Order within a program. A queue's slot is written by some of a program's threads and read by
+perhaps others, and only a barrier orders those. There are two kinds:
+    - Read before overwritten: layer l reads its past taps, the oldest of them in the very slot that
+      the present input will take. A barrier stands between these reads and that write; for the
+      input convolution's queue and the history likewise.
+    - Written before read: what is written at sample t is read at sample t + 1 at the earliest. A
+      barrier ends every sample.
+No other memory is both written and read. Rows belong to one program each, so that programs need no
+order among them; two rows of a launch must not name the same row of the state.
+
+The kernel changes the state that it reads. It must not be autotuned: each trial would move the
+rows on.
+"""
+
+import triton
+import triton.language as tl
+
+from vocoder.generation.cuda.operations import matrix, pick, product, relu, tanh, to_16_bit, wrap
+
+
+# Specialised for a number of rows or samples, or for where a slice happens to begin, the code would
+# be compiled again in the middle of a stream, and might round differently.
+_ANY = ["n", "steps", "blocks"]
+_ANYWHERE = ["rows", "first_block", "noise", "forced_samples", "forced_codes"]
+
+
+@triton.jit(do_not_specialize=_ANY, do_not_specialize_on_alignment=_ANYWHERE)
+def generate(
+    # The model.
+    weights,
+    biases,
+    input_weights,
+    decode,
+    ring_offsets,
+    dilations,
+    # The state: rows of each tensor by `rows`; the input convolution's queue holds codes (n, TAPS -
+    # 1), int32 and -1 before the start, or inputs (rows, TAPS - 1, C).
+    rings,
+    inputs,
+    history,
+    position,
+    sample,
+    code,
+    excitation,
+    output,
+    # What n rows are given: gates (n, blocks, L, 2, H); coefficients (n, blocks, ORDER), gain and
+    # level (n, blocks); noise (n, steps, 2); in a trace, samples and codes (n, steps).
+    rows,
+    first_block,
+    gates,
+    coefficients,
+    gain,
+    level,
+    noise,
+    forced_samples,
+    forced_codes,
+    # What they give: audio (n, steps); in a trace, parameters (n, steps, GROUPS * VALUES).
+    audio,
+    parameters,
+    n,
+    steps,
+    blocks,
+    ring_row,
+    temperature,
+    log_scale_min,
+    pre_emphasis,
+    LAYERS: tl.constexpr,
+    TAPS: tl.constexpr,
+    PERIOD: tl.constexpr,
+    RESIDUAL: tl.constexpr,
+    RESIDUAL_: tl.constexpr,
+    HALF: tl.constexpr,
+    HALF_: tl.constexpr,
+    SKIP_: tl.constexpr,
+    SKIP_BLOCK: tl.constexpr,
+    CHANNELS: tl.constexpr,
+    VALUES: tl.constexpr,
+    VALUES_: tl.constexpr,
+    MU_LAW: tl.constexpr,
+    HOLD: tl.constexpr,
+    ORDER: tl.constexpr,
+    ORDER_: tl.constexpr,
+    TRACE: tl.constexpr,
+    WIDEN: tl.constexpr,
+    ROWS: tl.constexpr,
+):
+    """Advance n rows by ``steps`` samples."""
+    PAST: tl.constexpr = TAPS - 1
+    POWER_OF_TWO: tl.constexpr = (PAST & (PAST - 1)) == 0
+    DILATED: tl.constexpr = TAPS * 2 * RESIDUAL_ * HALF_
+    LAYER: tl.constexpr = DILATED + HALF_ * RESIDUAL_ + HALF_ * SKIP_
+    GROUPS: tl.constexpr = 1 if MU_LAW else 3
+
+    residual_channel = tl.arange(0, RESIDUAL_)
+    half_channel = tl.arange(0, HALF_)
+    skip_channel = tl.arange(0, SKIP_)
+    value = tl.arange(0, VALUES_)
+    residual_there = residual_channel[None, :] < RESIDUAL
+    half_there = half_channel[None, :] < HALF
+    skip_bias = tl.load(biases + LAYERS * RESIDUAL_ + skip_channel)[None, :]
+    head_biases = biases + LAYERS * RESIDUAL_ + SKIP_
+    output_biases = head_biases + SKIP_
+    input_bias = tl.load(output_biases + GROUPS * VALUES_ + residual_channel)[None, :]
+    head_weights = weights + LAYERS * LAYER
+    output_weights = head_weights + SKIP_ * SKIP_
+
+    member = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+    active = member < n
+    row = tl.load(rows + member, mask=active, other=0)
+    start = tl.load(position + row, mask=active, other=0)
+    phase = (start % PERIOD).to(tl.int32)
+    input_phase = (start % PAST).to(tl.int32)
+    held = (start % HOLD).to(tl.int32)
+    block_0 = (start // HOLD - tl.load(first_block + member, mask=active, other=0)).to(tl.int32)
+    last_sample = tl.load(sample + row, mask=active, other=0.0)
+    last_code = tl.load(code + row, mask=active, other=0).to(tl.int32)
+    last_excitation = tl.load(excitation + row, mask=active, other=0.0)
+    last_output = tl.load(output + row, mask=active, other=0.0)
+    ring_rows = rings + row * ring_row
+    input_rows = inputs + member * PAST if MU_LAW else inputs + row * PAST * CHANNELS
+    if ORDER:
+        lag = tl.arange(0, ORDER_)[None, :]
+        history_rows = history + row * ORDER
+        history_phase = (start % ORDER).to(tl.int32)
+        lag_there = active[:, None] & (lag < ORDER)
+
+    for t in range(steps):
+        block = member * blocks + block_0 + (held + t) // HOLD
+        if ORDER:
+            lagged = (history_phase[:, None] + t + ORDER - 1 - lag) % ORDER
+            samples = tl.load(history_rows[:, None] + lagged, mask=lag_there, other=0.0)
+            predictor = coefficients + block[:, None] * ORDER + lag
+            shift = tl.sum(tl.load(predictor, mask=lag_there, other=0.0) * samples, axis=1)
+            scale = tl.load(gain + block, mask=active, other=1.0)
+            reach = tl.load(level + block, mask=active, other=1.0)
+        else:
+            shift = tl.zeros((ROWS,), tl.float32)
+            scale = shift + 1.0
+            reach = scale
+        # The input convolution.
+        x = tl.zeros((ROWS, RESIDUAL_), tl.float32) + input_bias
+        oldest = (input_phase + t) % PAST
+        if MU_LAW:
+            for tap in tl.static_range(PAST):
+                queued = tl.load(
+                    input_rows + (input_phase + t + tap) % PAST, mask=active, other=-1
+                )[:, None]
+                embedding = input_weights + (tap * CHANNELS + queued) * RESIDUAL_
+                x += tl.load(embedding + residual_channel[None, :], mask=queued >= 0, other=0.0)
+            embedding = input_weights + (PAST * CHANNELS + last_code[:, None]) * RESIDUAL_
+            x += tl.load(embedding + residual_channel[None, :])
+            tl.debug_barrier()
+            tl.store(input_rows + oldest, last_code, mask=active)
+        else:
+            for tap in tl.static_range(PAST):
+                queue = input_rows + (input_phase + t + tap) % PAST * CHANNELS
+                for channel in tl.static_range(CHANNELS):
+                    given = tl.load(queue + channel, mask=active, other=0.0)
+                    weight = input_weights + (tap * CHANNELS + channel) * RESIDUAL_
+                    x += given[:, None] * tl.load(weight + residual_channel)[None, :]
+            tl.debug_barrier()
+            for channel in tl.static_range(CHANNELS):
+                if CHANNELS == 1:
+                    given = last_sample
+                elif channel == 0:
+                    given = last_sample / reach
+                elif channel == 1:
+                    given = shift / reach
+                else:
+                    given = last_excitation
+                weight = input_weights + (PAST * CHANNELS + channel) * RESIDUAL_
+                x += given[:, None] * tl.load(weight + residual_channel)[None, :]
+                tl.store(input_rows + oldest * CHANNELS + channel, given, mask=active)
+        # The residual layers.
+        skip = tl.zeros((ROWS, SKIP_), tl.float32) + skip_bias
+        for layer in range(LAYERS):
+            dilated = weights + layer * LAYER
+            dilation = tl.load(dilations + layer)
+            length = PAST * dilation
+            ring = ring_rows[:, None] + tl.load(ring_offsets + layer) + residual_channel[None, :]
+            gate_there = active[:, None] & half_there
+            gate_start = gates + (block * LAYERS + layer)[:, None] * (2 * HALF)
+            gate_start += half_channel[None, :]
+            filter_ = tl.load(gate_start, mask=gate_there, other=0.0)
+            gate = tl.load(gate_start + HALF, mask=gate_there, other=0.0)
+            for tap in tl.static_range(PAST):
+                slot = wrap(phase + t + tap * dilation, length, POWER_OF_TWO)
+                past = tl.load(
+                    ring + slot[:, None] * RESIDUAL,
+                    mask=active[:, None] & residual_there,
+                    other=0.0,
+                )
+                tap_weights = dilated + tap * 2 * RESIDUAL_ * HALF_
+                filter_ += product(past, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN)
+                tap_weights += RESIDUAL_ * HALF_
+                gate += product(past, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN)
+            tap_weights = dilated + PAST * 2 * RESIDUAL_ * HALF_
+            filter_ += product(x, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN)
+            tap_weights += RESIDUAL_ * HALF_
+            gate += product(x, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN)
+            # Every past input is read before the oldest is overwritten.
+            tl.debug_barrier()
+            slot = wrap(phase + t, length, POWER_OF_TWO)
+            tl.store(ring + slot[:, None] * RESIDUAL, x, mask=active[:, None] & residual_there)
+            gated = tanh(filter_) * tl.sigmoid(gate)
+            residual_weights = matrix(dilated + DILATED, residual_channel, HALF_, RESIDUAL_)
+            skip_weights = dilated + DILATED + HALF_ * RESIDUAL_
+            skip += product(gated, matrix(skip_weights, skip_channel, HALF_, SKIP_), WIDEN)
+            x += product(gated, residual_weights, WIDEN)
+            x += tl.load(biases + layer * RESIDUAL_ + residual_channel)[None, :]
+        # The head, some of its channels at a time, each straight on to the output.
+        skip = relu(skip)
+        first = tl.zeros((ROWS, VALUES_), tl.float32) + tl.load(output_biases + value)[None, :]
+        if not MU_LAW:
+            location_bias = tl.load(output_biases + VALUES_ + value)[None, :]
+            locations = tl.zeros((ROWS, VALUES_), tl.float32) + location_bias
+            log_scale_bias = tl.load(output_biases + 2 * VALUES_ + value)[None, :]
+            log_scales = tl.zeros((ROWS, VALUES_), tl.float32) + log_scale_bias
+        for part in range(SKIP_ // SKIP_BLOCK):
+            column = part * SKIP_BLOCK + tl.arange(0, SKIP_BLOCK)
+            hidden = product(skip, matrix(head_weights, column, SKIP_, SKIP_), WIDEN)
+            hidden = relu(hidden + tl.load(head_biases + column)[None, :])
+            onwards = output_weights + part * SKIP_BLOCK * VALUES_
+            first += product(hidden, matrix(onwards, value, SKIP_BLOCK, VALUES_), WIDEN)
+            if not MU_LAW:
+                onwards += SKIP_ * VALUES_
+                locations += product(hidden, matrix(onwards, value, SKIP_BLOCK, VALUES_), WIDEN)
+                onwards += SKIP_ * VALUES_
+                log_scales += product(hidden, matrix(onwards, value, SKIP_BLOCK, VALUES_), WIDEN)
+        moment = member * steps + t
+        if TRACE:
+            traced = parameters + moment[:, None] * (GROUPS * VALUES) + value[None, :]
+            there = active[:, None] & (value[None, :] < VALUES)
+            tl.store(traced, first, mask=there)
+            if not MU_LAW:
+                tl.store(traced + VALUES, locations, mask=there)
+                tl.store(traced + 2 * VALUES, log_scales, mask=there)
+        # The draw.
+        uniform = tl.load(noise + moment * 2, mask=active, other=0.5)
+        if MU_LAW:
+            next_code = pick(first / temperature, uniform, VALUES, VALUES_)
+            next_sample = tl.load(decode + next_code)
+        else:
+            next_code = last_code
+            component = value[None, :] == pick(first, uniform, VALUES, VALUES_)[:, None]
+            location = tl.sum(tl.where(component, locations, 0.0), axis=1)
+            log_scale = tl.sum(tl.where(component, log_scales, 0.0), axis=1)
+            log_scale = tl.where(log_scale < log_scale_min, log_scale_min, log_scale)
+            uniform = tl.load(noise + moment * 2 + 1, mask=active, other=0.5)
+            logistic = tl.log(uniform) - tl.log(1.0 - uniform)
+            drawn = location + temperature * tl.exp(log_scale) * logistic
+            next_sample = to_16_bit(shift + scale * drawn)
+        tl.store(audio + moment, next_sample + pre_emphasis * last_output, mask=active)
+        if TRACE:
+            next_sample = tl.load(forced_samples + moment, mask=active, other=0.0)
+            if MU_LAW:
+                next_code = tl.load(forced_codes + moment, mask=active, other=0).to(tl.int32)
+        # The push.
+        last_code = next_code
+        last_sample = next_sample
+        last_excitation = (next_sample - shift) / scale
+        last_output = next_sample + pre_emphasis * last_output
+        if ORDER:
+            tl.store(history_rows + (history_phase + t) % ORDER, next_sample, mask=active)
+        # What this sample wrote is there for the next to read.
+        tl.debug_barrier()
+
+    tl.store(position + row, start + steps, mask=active)
+    tl.store(sample + row, last_sample, mask=active)
+    tl.store(code + row, last_code.to(tl.int64), mask=active)
+    tl.store(excitation + row, last_excitation, mask=active)
+    tl.store(output + row, last_output, mask=active)

@@ -1,0 +1,63 @@
+"""What the sample loop's kernel is made of: products, activations and draws of a tile of rows."""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def product(x, weight, WIDEN: tl.constexpr):
+    """``x @ weight`` in the weights' format, summed in float32.
+
+    ``WIDEN`` multiplies the same rounded values in float32: Triton's interpreter cannot multiply
+    bfloat16.
+    """
+    x = x.to(weight.dtype)
+    if WIDEN:
+        x, weight = x.to(tl.float32), weight.to(tl.float32)
+    return tl.dot(x, weight, input_precision="ieee")
+
+
+@triton.jit
+def matrix(start, column, INPUTS: tl.constexpr, OUTPUTS: tl.constexpr):
+    """Some columns of a matrix (INPUTS, OUTPUTS) of weights."""
+    row = tl.arange(0, INPUTS)
+    return tl.load(start + row[:, None] * OUTPUTS + column[None, :])
+
+
+@triton.jit
+def wrap(slot, length, POWER_OF_TWO: tl.constexpr):
+    """``slot`` modulo the ring's length; not negative."""
+    return slot & (length - 1) if POWER_OF_TWO else slot % length
+
+
+@triton.jit
+def relu(x):
+    """Zero for what is negative. NaN stays, as in PyTorch."""
+    return tl.where(x < 0.0, 0.0, x)
+
+
+@triton.jit
+def tanh(x):
+    """Hyperbolic tangent, to float32's absolute precision."""
+    return 2.0 * tl.sigmoid(2.0 * x) - 1.0
+
+
+@triton.jit
+def pick(logits, uniform, VALUES: tl.constexpr, VALUES_: tl.constexpr):
+    """Index (ROWS,) by inverting the cumulative distribution of ``logits`` (ROWS, VALUES_)."""
+    column = tl.arange(0, VALUES_)[None, :]
+    logits = tl.where(column < VALUES, logits, float("-inf"))
+    weight = tl.exp(logits - tl.max(logits, axis=1)[:, None])
+    cumulative = tl.cumsum(weight, axis=1)
+    total = tl.sum(tl.where(column == VALUES - 1, cumulative, 0.0), axis=1)
+    below = cumulative < (uniform * total)[:, None]
+    return tl.minimum(tl.sum(below.to(tl.int32), axis=1), VALUES - 1)
+
+
+@triton.jit
+def to_16_bit(x):
+    """Rounded to the 16-bit grid (ties to even) and clipped to what it holds. NaN stays."""
+    steps = x * 32768.0
+    steps = tl.where(steps > 32767.0, 32767.0, tl.where(steps < -32768.0, -32768.0, steps))
+    # Adding 1.5 * 2^23 leaves no room for a fraction: the sum is rounded to nearest even.
+    return ((steps + 12582912.0) - 12582912.0) / 32768.0

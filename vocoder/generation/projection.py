@@ -1,0 +1,99 @@
+"""What the sample loop takes of the conditioning: projected once a block, not once a sample."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.config import ModelConfig
+from vocoder.wavenet.conditioning import Conditioning
+from vocoder.wavenet.linear_prediction import LinearPrediction
+from vocoder.wavenet.model import WaveNet
+
+TILE = 8
+"""Rows of one product."""
+
+
+class Projection(NamedTuple):
+    """The N blocks that n rows need, each constant for ``hold`` samples.
+
+    Attributes:
+        gates: what conditioning adds before every gate (n, N, L * G).
+        prediction: linear prediction of the same blocks, where the model uses it.
+        first: index of each row's first block in its stream (n,), int64.
+    """
+
+    gates: Tensor
+    prediction: LinearPrediction | None
+    first: Tensor
+
+
+def project(model: WaveNet, conditioning: Conditioning, start: Tensor, steps: int) -> Projection:
+    """Project the blocks that rows need for ``steps`` samples.
+
+    Args:
+        model: whose stack is conditioned.
+        conditioning: of n rows.
+        start: position of each of them (n,), int64.
+        steps: samples T that each advances.
+
+    Raises:
+        ValueError: the conditioning does not cover the samples.
+    """
+    hold, stack = model.config.hold, model.stack
+    check_covered(conditioning, start, hold, steps)
+    first = start // hold
+    # Each row has its own window; what a short one would read beyond the end, it never uses.
+    window = torch.arange(blocks_spanned(steps, hold), device=start.device)
+    window = (first - conditioning.first).unsqueeze(1) + window
+    window.clamp_(max=conditioning.blocks - 1)
+    index = torch.arange(len(start), device=start.device).unsqueeze(1)
+    local = conditioning.local[index, window]
+    gates = apply_in_tiles(stack.local_projection, local.flatten(0, 1)).unflatten(
+        0, local.shape[:2]
+    )
+    gates = gates + apply_in_tiles(stack.global_projection, conditioning.speaker).unsqueeze(1)
+    prediction = conditioning.prediction
+    if prediction is not None:
+        prediction = LinearPrediction(*(part[index, window] for part in prediction))
+    return Projection(gates, prediction, first)
+
+
+def check_covered(conditioning: Conditioning, start: Tensor, hold: int, steps: int) -> None:
+    """Refuse a conditioning without the blocks that rows need; arguments as in :func:`project`.
+
+    Raises:
+        ValueError: it does not have them all.
+    """
+    first = int((start // hold - conditioning.first).min())
+    last = int(((start + steps - 1) // hold - conditioning.first).max())
+    if first < 0 or last >= conditioning.blocks:
+        raise ValueError(
+            f"conditioning has blocks 0 to {conditioning.blocks - 1}, generation needs "
+            f"{first} to {last}"
+        )
+
+
+def blocks_spanned(steps: int, hold: int) -> int:
+    """Most blocks that ``steps`` samples in a row touch, wherever in a block they begin."""
+    return (steps + hold - 2) // hold + 1
+
+
+def steps_within(config: ModelConfig, rows: int, limit_bytes: int) -> int:
+    """Most samples at a time for which the gates of ``rows`` rows take no more memory than that."""
+    block_bytes = 4 * rows * config.stack.layers * config.stack.gate_channels
+    # Samples may begin anywhere in a block: they touch one block more than they fill.
+    return max(1, limit_bytes // block_bytes - 1) * config.hold
+
+
+def apply_in_tiles(linear: nn.Linear, x: Tensor) -> Tensor:
+    """``linear`` of rows (n, in), in products of ``TILE`` rows whatever n is.
+
+    One product of all rows would round differently with their number, and a row's result must not
+    depend on who stands beside it.
+    """
+    tiles = F.pad(x, (0, 0, 0, -len(x) % TILE)).unflatten(0, (-1, TILE))
+    weight = linear.weight.t().expand(tiles.shape[0], -1, -1)
+    product = torch.bmm(tiles, weight).flatten(0, 1)[: len(x)]
+    return product if linear.bias is None else product + linear.bias
