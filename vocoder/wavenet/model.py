@@ -128,7 +128,7 @@ class WaveNet(nn.Module):
         skips = self.stack(x, self.stack.project(conditioning.local, conditioning.speaker))
         hidden = F.relu(self.head(F.relu(skips)))
         with torch.autocast(hidden.device.type, enabled=False):
-            parameters: Tensor = self.output(hidden.float())
+            parameters: Tensor = self.output(hidden.to(self.output.weight.dtype))
         return parameters
 
     def forward(self, audio: Tensor, conditioning: Conditioning) -> Tensor:

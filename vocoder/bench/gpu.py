@@ -1,0 +1,207 @@
+"""All that is to be shown of the engines on a GPU, in one call of a few minutes.
+
+    python -m vocoder.bench.gpu --results docs/gpu.json
+    python -m vocoder.bench.gpu --peer ./nv_wavenet_perf    beside NVIDIA's nv-wavenet
+
+First what is right: distribution parameters at the presets' real shapes beside the parallel forward
+in float64, with memory that nobody wrote filled with NaN; rows that join and leave beside rows that
+stand alone. Then how fast: streams together, the time of the first audio from features, and the
+share of a floor, which is the time in which as many programs read as many weights and do no more.
+
+With ``TRITON_INTERPRET=1 --device cpu --quick`` it goes through everything on a small shape without
+a GPU; its times then mean nothing.
+"""
+
+import argparse
+import copy
+import json
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vocoder.bench import machine
+from vocoder.bench.equality import Row, engine_on, equality, noise_of
+from vocoder.bench.subject import Subject, device_of, on, random_conditioning
+from vocoder.config import ModelConfig, preset
+from vocoder.device import resolve
+from vocoder.errors import EngineError
+from vocoder.generation.dispatch import Engine
+
+PRESETS: tuple[str, ...] = ("tiny", "small", "standard", "large")
+STREAMS: tuple[int, ...] = (1, 16, 128, 1024)
+FORMATS: tuple[str, ...] = ("fp32", "bf16", "fp16")
+FIRST_FRAMES = 16
+"""Frames that are conditioned for the first audio."""
+
+MOST_STEPS = 800
+"""Samples of a chunk that is timed."""
+
+
+def speeds(
+    name: str, device: torch.device, weights: str, streams: tuple[int, ...], steps: int
+) -> list[Row]:
+    """Samples a second of so many streams, and the share of the floor."""
+    subject = Subject.of(name)
+    engine = engine_on(subject, device, weights)
+    rows: list[Row] = []
+    for count in streams:
+        step_s = _step_s(subject, engine, count, steps)
+        floor_s = _floor_s(engine, count, steps)
+        rows.append(
+            {
+                "preset": name,
+                "weights": weights,
+                "streams": count,
+                "us_a_step": 1e6 * step_s,
+                "samples_a_second": count / step_s,
+                "real_time_streams": count / step_s / subject.model.config.features.sample_rate_hz,
+                "real_time_24_khz": 1 / step_s / 24000,
+                "floor_us": 1e6 * floor_s,
+                "share_of_floor": floor_s / step_s,
+            }
+        )
+    return rows
+
+
+@torch.no_grad()
+def _step_s(subject: Subject, engine: Engine, streams: int, steps: int) -> float:
+    """Time of a sample of all streams: the median of chunks that end on the host."""
+    conditioning = on(device_of(engine), random_conditioning(subject.model, streams, MOST_STEPS))
+    noise = noise_of(streams, steps).to(device_of(engine))
+    state, hold = engine.start(streams), subject.model.config.hold
+
+    def once() -> float:
+        window = conditioning._replace(first=state.position // hold)
+        began = time.perf_counter()
+        engine.generate(state, window, noise).cpu()
+        return time.perf_counter() - began
+
+    once()  # The kernel is compiled.
+    return sorted(once() for _ in range(5))[2] / steps
+
+
+def _floor_s(engine: Engine, streams: int, steps: int) -> float:
+    """Time in which the kernel's programs read the weights once, as each does for each sample."""
+    from vocoder.generation.cuda import floor
+    from vocoder.generation.cuda.engine import TritonEngine
+
+    assert isinstance(engine, TritonEngine)
+    return floor.seconds_a_step(engine.packed.weights, streams, steps)
+
+
+@torch.inference_mode()
+def first_audio(name: str, device: torch.device, steps: int) -> Row:
+    """Time from features to the first samples on the host, one stream."""
+    subject = Subject.of(name)
+    engine, config = engine_on(subject, device, None), subject.model.config
+    model = copy.deepcopy(subject.model).to(device)
+    margin = config.conditioning.margin
+    mel = torch.randn(1, config.features.n_mels, FIRST_FRAMES + 2 * margin) - 13
+    speaker = torch.eye(len(config.speakers))[:1]
+    noise = noise_of(1, steps)
+
+    def once() -> float:
+        began = time.perf_counter()
+        conditioning = model.condition_margined(mel.to(device), speaker.to(device))
+        engine.generate(engine.start(1), conditioning, noise.to(device)).cpu()
+        return time.perf_counter() - began
+
+    once()
+    times = sorted(once() for _ in range(9))
+    return {"preset": name, "first_audio_ms": 1e3 * times[4], "worst_ms": 1e3 * times[-1]}
+
+
+def peers(program: Path, config: ModelConfig, streams: tuple[int, ...]) -> Iterator[Row]:
+    """Samples a second of nv-wavenet's own performance test at a shape, in its best mode."""
+    stack = config.stack
+    shape = {"l": stack.layers, "r": stack.residual_channels, "s": stack.skip_channels}
+    shape |= {"a": 256, "d": max(stack.dilations), "n": 16384, "p": 16, "m": 0}
+    options = [text for flag, value in shape.items() for text in (f"-{flag}", str(value))]
+    for count in streams:
+        best = 0.0
+        for per_block in (1, 2, 4, 8, 16):
+            if count % per_block:
+                continue
+            command = [str(program), *options, "-b", str(count), "-c", str(per_block)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            found = re.search(r"Sample rate: ([\d.]+) kHz", done.stdout)
+            if found:
+                best = max(best, 1e3 * float(found.group(1)))
+        yield {"streams": count, "peer_samples_a_second": best * count, "peer_rate_hz": best}
+
+
+def table(title: str, rows: list[Row]) -> None:
+    """Print rows under the names of their columns."""
+    print(f"\n{title}")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[_text(row.get(name, "")) for name in names] for row in rows]
+    widths = [max(len(text) for text in column) for column in zip(names, *cells, strict=True)]
+    for line in (names, *cells):
+        print("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)))
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run it all; 0 where everything is right."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--device", default="cuda", help="cuda, or cpu in Triton's interpreter")
+    parser.add_argument("--quick", action="store_true", help="a small shape only")
+    parser.add_argument("--peer", type=Path, help="nv-wavenet's nv_wavenet_perf, built elsewhere")
+    parser.add_argument("--results", type=Path, metavar="OUT.json", help="write everything there")
+    options = parser.parse_args(arguments)
+    device = resolve(options.device)
+    names, formats, streams, subject, steps = PRESETS, FORMATS, STREAMS, "standard", MOST_STEPS
+    if options.quick:
+        names, formats, streams, subject, steps = ("tiny",), ("bf16",), (1,), "tiny", 4
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
+    fast = [weights for weights in formats if weights != "fp32"]
+    results: dict[str, Any] = {"machine": _machine(device), "command": sys.argv}
+    print(json.dumps(results["machine"], indent=1))
+    parts: list[tuple[str, Callable[[], list[Row]]]] = [
+        ("equality", lambda: equality(names, device, formats)),
+        (
+            "speed",
+            lambda: [r for w in fast for r in speeds(subject, device, w, streams, steps)],
+        ),
+        ("first audio", lambda: [first_audio(subject, device, steps)]),
+    ]
+    if options.peer:
+        parts.append(("peer", lambda: list(peers(options.peer, preset(subject), streams))))
+    for title, part in parts:
+        began = time.perf_counter()
+        if title == "speed":
+            torch.use_deterministic_algorithms(False)
+        results[title] = part()
+        table(f"{title} ({time.perf_counter() - began:.0f} s)", results[title])
+        if options.results:
+            options.results.write_text(json.dumps(results, indent=1) + "\n")
+    return 0 if all(row.get("right", True) for row in results["equality"]) else 1
+
+
+def _machine(device: torch.device) -> dict[str, str]:
+    try:
+        found = machine.describe()
+    except EngineError:  # The native library is of no use here, and may be missing.
+        found = {"system": platform.platform(), "torch": torch.__version__}
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        found["GPU"] = (
+            f"{properties.name}, {properties.multi_processor_count} multiprocessors, "
+            f"{properties.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
+        )
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
