@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vocoder.bench.subject import Subject, device_of, on, random_conditioning
@@ -17,6 +18,9 @@ ENGINE = "triton"
 
 TOLERANCE = {"fp32": 1e-3, "bf16": 2e-1, "fp16": 3e-2}
 """Largest difference of a parameter of random weights, whose outputs spread over about 4."""
+
+JOINED_STEPS = 24
+"""Samples between two changes of the rows that advance."""
 
 Row = dict[str, Any]
 
@@ -57,7 +61,13 @@ def _exact(subject: Subject) -> Tensor:
         prediction = type(prediction)(*(part.double() for part in prediction))
     conditioning = type(subject.conditioning)(local.double(), speaker.double(), prediction, first)
     samples, codes, *rest = subject.signal
-    signal = Signal(samples.double(), codes, *(part.double() for part in rest))
+    # Whole blocks, as the network wants them; what follows a sample does not change it.
+    more = (0, conditioning.blocks * model.config.hold - samples.shape[1])
+    signal = Signal(
+        F.pad(samples.double(), more),
+        None if codes is None else F.pad(codes, more),
+        *(F.pad(part.double(), more, value=1.0) for part in rest),
+    )
     return model.network(model.inputs(signal), conditioning)[:, : samples.shape[1]]
 
 
@@ -83,8 +93,9 @@ def noise_of(rows: int, steps: int) -> Tensor:
 
 
 @torch.no_grad()
-def _rows_differ(subject: Subject, engine: Engine, rows: int = 19, steps: int = 24) -> float:
+def _rows_differ(subject: Subject, engine: Engine, rows: int = 19) -> float:
     """Largest difference between rows that join one after another and the same rows alone."""
+    steps = JOINED_STEPS
     device, hop_length = device_of(engine), subject.model.config.features.hop_length
     conditioning = on(device, random_conditioning(subject.model, rows, hop_length))
     noise = noise_of(rows, 2 * steps).to(device)

@@ -31,7 +31,7 @@ from vocoder.bench.equality import Row, engine_on, equality, noise_of
 from vocoder.bench.subject import Subject, device_of, on, random_conditioning
 from vocoder.config import ModelConfig, preset
 from vocoder.device import resolve
-from vocoder.errors import EngineError
+from vocoder.errors import EngineError, UserError
 from vocoder.generation.dispatch import Engine
 
 PRESETS: tuple[str, ...] = ("tiny", "small", "standard", "large")
@@ -159,7 +159,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--peer", type=Path, help="nv-wavenet's nv_wavenet_perf, built elsewhere")
     parser.add_argument("--results", type=Path, metavar="OUT.json", help="write everything there")
     options = parser.parse_args(arguments)
-    device = resolve(options.device)
+    try:
+        device = resolve(options.device)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     names, formats, streams, subject, steps = PRESETS, FORMATS, STREAMS, "standard", MOST_STEPS
     if options.quick:
         names, formats, streams, subject, steps = ("tiny",), ("bf16",), (1,), "tiny", 4

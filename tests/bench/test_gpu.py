@@ -1,0 +1,65 @@
+"""The GPU's measurements, gone through on a small shape in Triton's interpreter."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vocoder.bench import gpu
+from vocoder.config import preset
+
+pytest.importorskip("triton")
+
+QUICKER = """
+import sys
+from vocoder.bench import equality, gpu, subject
+subject.CHECKED_SAMPLES, equality.JOINED_STEPS = 12, 4
+sys.exit(gpu.main(sys.argv[1:]))
+"""
+
+
+def test_everything_is_measured_and_right(tmp_path: Path) -> None:
+    file = tmp_path / "gpu.json"
+    arguments = ["--device", "cpu", "--quick", "--results", str(file)]
+    done = subprocess.run(
+        [sys.executable, "-c", QUICKER, *arguments],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(file.read_text())
+    (row,) = found["equality"]
+    assert row["right"]
+    assert 0 < row["error"] < 0.1
+    assert found["speed"][0]["floor_us"] > 0
+    assert found["first audio"][0]["first_audio_ms"] > 0
+    assert found["machine"]
+    assert "share_of_floor" in done.stdout
+
+
+def test_the_peer_is_asked_for_the_same_shape_in_its_best_mode(tmp_path: Path) -> None:
+    program = tmp_path / "nv_wavenet_perf"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'echo "$@" >> {tmp_path / "asked"}\n'
+        'case "$*" in *"-c 4"*) rate=40.5;; *) rate=9;; esac\n'
+        'echo "Sample rate: $rate kHz"\n'
+    )
+    program.chmod(0o755)
+    rows = list(gpu.peers(program, preset("standard"), (1, 4)))
+    assert [row["peer_rate_hz"] for row in rows] == [9000, 40500]
+    assert rows[1]["peer_samples_a_second"] == 4 * 40500
+    first = (tmp_path / "asked").read_text().splitlines()[0]
+    assert first == "-l 30 -r 64 -s 128 -a 256 -d 512 -n 16384 -p 16 -m 0 -b 1 -c 1"
+
+
+def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    if gpu.torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert gpu.main([]) == 2
+    assert "no NVIDIA GPU" in capsys.readouterr().err
