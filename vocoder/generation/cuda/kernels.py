@@ -35,7 +35,6 @@ import triton.language as tl
 
 from vocoder.generation.cuda.operations import matrix, pick, product, relu, tanh, to_16_bit, wrap
 
-
 # Specialised for a number of rows or samples, or for where a slice happens to begin, the code would
 # be compiled again in the middle of a stream, and might round differently.
 _ANY = ["n", "steps", "blocks"]
