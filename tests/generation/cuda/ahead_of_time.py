@@ -82,6 +82,7 @@ def arguments(
         absent |= {"forced_codes"}
     constants: dict[str, object] = {
         **packing.shape(config),
+        "PREFETCH": packing.prefetches(config, case.weights),
         "TRACE": case.traced,
         "WIDEN": False,
         "ROWS": TILE_ROWS,

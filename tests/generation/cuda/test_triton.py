@@ -11,6 +11,7 @@ from generating import condition, cut, generate_in_chunks, noise, pick
 from tolerances import ENGINE_PARAMETERS, ENGINE_STATE, assert_close
 
 from vocoder.generation.cuda import engine as triton_engine
+from vocoder.generation.cuda import packing
 from vocoder.generation.cuda.engine import TritonEngine
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.generation.state import GenerationState
@@ -109,6 +110,18 @@ def test_same_bytes_in_chunks_and_launches(model: WaveNet, monkeypatch: pytest.M
     assert torch.equal(generate_in_chunks(engine, conditioning, SAMPLES, SAMPLES), whole)
 
 
+@pytest.mark.parametrize("name", ["mu_law", "odd_linear_prediction"])
+def test_weights_fetched_ahead_or_not_give_the_same_audio(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = random_model(SMALL_CONFIGS[name])
+    conditioning, found = condition(model, 2, 1), []
+    for most in (packing.LARGEST_PREFETCH_BYTES, 0):
+        monkeypatch.setattr(packing, "LARGEST_PREFETCH_BYTES", most)
+        found.append(generate_in_chunks(triton(model), conditioning, 6, 6))
+    assert torch.equal(*found)
+
+
 def test_what_it_speaks_by_itself_is_what_the_reference_speaks(model: WaveNet) -> None:
     conditioning = condition(model, 2, FRAMES)
     ours = generate_in_chunks(triton(model), conditioning, SAMPLES, 8)
@@ -198,7 +211,7 @@ FAULTS = {
     "ring written one late": ("wrap(phase + t, length", "wrap(phase + t + 1, length"),
     "queue of inputs": ("+ t + tap) % PAST * CH", "+ t + 1 + tap) % PAST * CH"),
     "history": ("(history_phase + t) % ORDER", "(history_phase + t + 1) % ORDER"),
-    "conditioning": ("(held + t) // HOLD", "(held + t + 1) // HOLD"),
+    "conditioning": ("(into_block + t) // HOLD", "(into_block + t + 1) // HOLD"),
     "padded channels": ("[None, :] < RESIDUAL\n", "[None, :] < RESIDUAL_\n"),
 }
 

@@ -76,7 +76,10 @@ class TritonEngine:
         self.packed = packing.pack(model, self.weights)
         self._dilated_bias = packing.dilated_bias(model)
         self._kernel = kernels.generate
-        self._constants = packing.shape(model.config)
+        self._constants = {
+            **packing.shape(model.config),
+            "PREFETCH": packing.prefetches(model.config, self.weights),
+        }
 
     @staticmethod
     def supports(config: ModelConfig, device: torch.device) -> tuple[bool, str]:

@@ -33,7 +33,17 @@ rows on.
 import triton
 import triton.language as tl
 
-from vocoder.generation.cuda.operations import matrix, pick, product, relu, tanh, to_16_bit, wrap
+from vocoder.generation.cuda.operations import (
+    layer_matrices,
+    layer_product,
+    matrix,
+    pick,
+    product,
+    relu,
+    tanh,
+    to_16_bit,
+    wrap,
+)
 
 # Specialised for a number of rows or samples, or for where a slice happens to begin, the code would
 # be compiled again in the middle of a stream, and might round differently.
@@ -97,6 +107,7 @@ def generate(
     HOLD: tl.constexpr,
     ORDER: tl.constexpr,
     ORDER_: tl.constexpr,
+    PREFETCH: tl.constexpr,
     TRACE: tl.constexpr,
     WIDEN: tl.constexpr,
     ROWS: tl.constexpr,
@@ -104,8 +115,7 @@ def generate(
     """Advance n rows by ``steps`` samples."""
     PAST: tl.constexpr = TAPS - 1
     POWER_OF_TWO: tl.constexpr = (PAST & (PAST - 1)) == 0
-    DILATED: tl.constexpr = TAPS * 2 * RESIDUAL_ * HALF_
-    LAYER: tl.constexpr = DILATED + HALF_ * RESIDUAL_ + HALF_ * SKIP_
+    LAYER: tl.constexpr = TAPS * 2 * RESIDUAL_ * HALF_ + HALF_ * RESIDUAL_ + HALF_ * SKIP_
     GROUPS: tl.constexpr = 1 if MU_LAW else 3
 
     residual_channel = tl.arange(0, RESIDUAL_)
@@ -127,7 +137,7 @@ def generate(
     start = tl.load(position + row, mask=active, other=0)
     phase = (start % PERIOD).to(tl.int32)
     input_phase = (start % PAST).to(tl.int32)
-    held = (start % HOLD).to(tl.int32)
+    into_block = (start % HOLD).to(tl.int32)
     block_0 = (start // HOLD - tl.load(first_block + member, mask=active, other=0)).to(tl.int32)
     last_sample = tl.load(sample + row, mask=active, other=0.0)
     last_code = tl.load(code + row, mask=active, other=0).to(tl.int32)
@@ -141,8 +151,11 @@ def generate(
         history_phase = (start % ORDER).to(tl.int32)
         lag_there = active[:, None] & (lag < ORDER)
 
+    ahead = ()
+    if PREFETCH:
+        ahead = layer_matrices(weights, TAPS, RESIDUAL_, HALF_, SKIP_)
     for t in range(steps):
-        block = member * blocks + block_0 + (held + t) // HOLD
+        block = member * blocks + block_0 + (into_block + t) // HOLD
         if ORDER:
             lagged = (history_phase[:, None] + t + ORDER - 1 - lag) % ORDER
             samples = tl.load(history_rows[:, None] + lagged, mask=lag_there, other=0.0)
@@ -191,7 +204,7 @@ def generate(
         # The residual layers.
         skip = tl.zeros((ROWS, SKIP_), tl.float32) + skip_bias
         for layer in range(LAYERS):
-            dilated = weights + layer * LAYER
+            here = weights + layer * LAYER
             dilation = tl.load(dilations + layer)
             length = PAST * dilation
             ring = ring_rows[:, None] + tl.load(ring_offsets + layer) + residual_channel[None, :]
@@ -200,6 +213,7 @@ def generate(
             gate_start += half_channel[None, :]
             filter_ = tl.load(gate_start, mask=gate_there, other=0.0)
             gate = tl.load(gate_start + HALF, mask=gate_there, other=0.0)
+            pasts = ()
             for tap in tl.static_range(PAST):
                 slot = wrap(phase + t + tap * dilation, length, POWER_OF_TWO)
                 past = tl.load(
@@ -207,23 +221,45 @@ def generate(
                     mask=active[:, None] & residual_there,
                     other=0.0,
                 )
-                tap_weights = dilated + tap * 2 * RESIDUAL_ * HALF_
-                filter_ += product(past, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN)
-                tap_weights += RESIDUAL_ * HALF_
-                gate += product(past, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN)
-            tap_weights = dilated + PAST * 2 * RESIDUAL_ * HALF_
-            filter_ += product(x, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN)
-            tap_weights += RESIDUAL_ * HALF_
-            gate += product(x, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN)
+                pasts = pasts + (past,)  # noqa: RUF005
+            # After the loads that this layer waits for, before the first of its products.
+            held = ahead
+            if PREFETCH:
+                following = weights + (layer + 1) % LAYERS * LAYER
+                ahead = layer_matrices(following, TAPS, RESIDUAL_, HALF_, SKIP_)
+            for tap in tl.static_range(PAST):
+                filter_ += layer_product(
+                    pasts[tap], held, here, 2 * tap, TAPS, RESIDUAL_, HALF_, SKIP_, PREFETCH, WIDEN
+                )
+                gate += layer_product(
+                    pasts[tap],
+                    held,
+                    here,
+                    2 * tap + 1,
+                    TAPS,
+                    RESIDUAL_,
+                    HALF_,
+                    SKIP_,
+                    PREFETCH,
+                    WIDEN,
+                )
+            filter_ += layer_product(
+                x, held, here, 2 * PAST, TAPS, RESIDUAL_, HALF_, SKIP_, PREFETCH, WIDEN
+            )
+            gate += layer_product(
+                x, held, here, 2 * PAST + 1, TAPS, RESIDUAL_, HALF_, SKIP_, PREFETCH, WIDEN
+            )
             # Every past input is read before the oldest is overwritten.
             tl.debug_barrier()
             slot = wrap(phase + t, length, POWER_OF_TWO)
             tl.store(ring + slot[:, None] * RESIDUAL, x, mask=active[:, None] & residual_there)
             gated = tanh(filter_) * tl.sigmoid(gate)
-            residual_weights = matrix(dilated + DILATED, residual_channel, HALF_, RESIDUAL_)
-            skip_weights = dilated + DILATED + HALF_ * RESIDUAL_
-            skip += product(gated, matrix(skip_weights, skip_channel, HALF_, SKIP_), WIDEN)
-            x += product(gated, residual_weights, WIDEN)
+            skip += layer_product(
+                gated, held, here, 2 * TAPS + 1, TAPS, RESIDUAL_, HALF_, SKIP_, PREFETCH, WIDEN
+            )
+            x += layer_product(
+                gated, held, here, 2 * TAPS, TAPS, RESIDUAL_, HALF_, SKIP_, PREFETCH, WIDEN
+            )
             x += tl.load(biases + layer * RESIDUAL_ + residual_channel)[None, :]
         # The head, some of its channels at a time, each straight on to the output.
         skip = relu(skip)

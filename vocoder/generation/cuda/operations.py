@@ -25,6 +25,60 @@ def matrix(start, column, INPUTS: tl.constexpr, OUTPUTS: tl.constexpr):
 
 
 @triton.jit
+def layer_matrix(
+    start,
+    index: tl.constexpr,
+    TAPS: tl.constexpr,
+    RESIDUAL_: tl.constexpr,
+    HALF_: tl.constexpr,
+    SKIP_: tl.constexpr,
+):
+    """One of a layer's 2 * TAPS + 2 matrices: each tap's filter and gate, residual, skip."""
+    residual = start + 2 * TAPS * RESIDUAL_ * HALF_
+    if index < 2 * TAPS:
+        here = start + index * RESIDUAL_ * HALF_
+        found = matrix(here, tl.arange(0, HALF_), RESIDUAL_, HALF_)
+    elif index == 2 * TAPS:
+        found = matrix(residual, tl.arange(0, RESIDUAL_), HALF_, RESIDUAL_)
+    else:
+        found = matrix(residual + HALF_ * RESIDUAL_, tl.arange(0, SKIP_), HALF_, SKIP_)
+    return found
+
+
+@triton.jit
+def layer_matrices(
+    start,
+    TAPS: tl.constexpr,
+    RESIDUAL_: tl.constexpr,
+    HALF_: tl.constexpr,
+    SKIP_: tl.constexpr,
+):
+    """All matrices of a layer."""
+    found = ()
+    for index in tl.static_range(2 * TAPS + 2):
+        found = found + (layer_matrix(start, index, TAPS, RESIDUAL_, HALF_, SKIP_),)  # noqa: RUF005
+    return found
+
+
+@triton.jit
+def layer_product(
+    x,
+    held,
+    start,
+    index: tl.constexpr,
+    TAPS: tl.constexpr,
+    RESIDUAL_: tl.constexpr,
+    HALF_: tl.constexpr,
+    SKIP_: tl.constexpr,
+    PREFETCH: tl.constexpr,
+    WIDEN: tl.constexpr,
+):
+    """``x`` times one of a layer's matrices: of those held where they were fetched ahead."""
+    weight = held[index] if PREFETCH else layer_matrix(start, index, TAPS, RESIDUAL_, HALF_, SKIP_)
+    return product(x, weight, WIDEN)
+
+
+@triton.jit
 def wrap(slot, length, POWER_OF_TWO: tl.constexpr):
     """``slot`` modulo the ring's length; not negative."""
     return slot & (length - 1) if POWER_OF_TWO else slot % length

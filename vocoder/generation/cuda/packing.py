@@ -21,6 +21,10 @@ LEAST_WIDTH = 16
 LARGEST_MATRIX_BYTES = 128 * 1024
 """Largest matrix of one product: it passes through a multiprocessor's shared memory."""
 
+LARGEST_PREFETCH_BYTES = 60 * 1024
+"""Most of a layer's matrices that are fetched while the layer before is computed: a quarter of a
+multiprocessor's registers."""
+
 HEAD_BLOCK = 32
 """Channels of the head that are taken on to the output at a time."""
 
@@ -74,6 +78,14 @@ def shape(config: ModelConfig) -> dict[str, Any]:
         "ORDER": order,
         "ORDER_": padded(order) if order else 0,
     }
+
+
+def prefetches(config: ModelConfig, weights: str) -> bool:
+    """Whether a layer's matrices fit into registers while another layer's are in use."""
+    constants = shape(config)
+    residual, half, skip = (constants[name] for name in ("RESIDUAL_", "HALF_", "SKIP_"))
+    elements = half * (constants["TAPS"] * 2 * residual + residual + skip)
+    return bool(elements * FORMATS[weights].itemsize <= LARGEST_PREFETCH_BYTES)
 
 
 def too_wide(config: ModelConfig, weights: str) -> str | None:
