@@ -53,7 +53,7 @@ def build(case: Case, folder: Path) -> None:
     aligned = [
         i
         for i, (name, type_) in enumerate(signature.items())
-        if name == "ring_row" or (type_.startswith("*") and name not in kernels._ANYWHERE)
+        if name == "ring_row" or (type_.startswith("*") and name not in kernels.UNALIGNED)
     ]
     source = ASTSource(
         fn=kernel,

@@ -17,6 +17,8 @@ from vocoder.generation.reference import ReferenceEngine
 from vocoder.generation.state import GenerationState
 from vocoder.wavenet.model import WaveNet
 
+pytest.importorskip("triton")
+
 SAMPLES, ROWS, FRAMES = 21, 3, 3
 ONE_STEP = 1 / 32768 + 1e-6
 

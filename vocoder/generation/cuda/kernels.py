@@ -23,8 +23,13 @@ perhaps others, and only a barrier orders those. There are two kinds:
       input convolution's queue and the history likewise.
     - Written before read: what is written at sample t is read at sample t + 1 at the earliest. A
       barrier ends every sample.
-No other memory is both written and read. Rows belong to one program each, so that programs need no
-order among them; two rows of a launch must not name the same row of the state.
+The rest of the state is read before the first sample and written after the last; no other memory is
+both written and read. Rows belong to one program each, so that programs need no order among them;
+two rows of a launch must not name the same row of the state.
+
+Weights are read only, so they are fetched without regard to barriers: PREFETCH holds the matrices
+of the next layer in registers from before this layer's first product on. Those of wider layers are
+fetched where they are used.
 
 The kernel changes the state that it reads. It must not be autotuned: each trial would move the
 rows on.
@@ -34,6 +39,7 @@ import triton
 import triton.language as tl
 
 from vocoder.generation.cuda.operations import (
+    draw_logistic,
     layer_matrices,
     layer_product,
     matrix,
@@ -47,11 +53,11 @@ from vocoder.generation.cuda.operations import (
 
 # Specialised for a number of rows or samples, or for where a slice happens to begin, the code would
 # be compiled again in the middle of a stream, and might round differently.
-_ANY = ["n", "steps", "blocks"]
-_ANYWHERE = ["rows", "first_block", "noise", "forced_samples", "forced_codes"]
+UNSPECIALISED = ["n", "steps", "blocks"]
+UNALIGNED = ["rows", "first_block", "noise", "forced_samples", "forced_codes"]
 
 
-@triton.jit(do_not_specialize=_ANY, do_not_specialize_on_alignment=_ANYWHERE)
+@triton.jit(do_not_specialize=UNSPECIALISED, do_not_specialize_on_alignment=UNALIGNED)
 def generate(
     # The model.
     weights,
@@ -115,6 +121,7 @@ def generate(
     """Advance n rows by ``steps`` samples."""
     PAST: tl.constexpr = TAPS - 1
     POWER_OF_TWO: tl.constexpr = (PAST & (PAST - 1)) == 0
+    SIZES: tl.constexpr = (TAPS, RESIDUAL_, HALF_, SKIP_)
     LAYER: tl.constexpr = TAPS * 2 * RESIDUAL_ * HALF_ + HALF_ * RESIDUAL_ + HALF_ * SKIP_
     GROUPS: tl.constexpr = 1 if MU_LAW else 3
 
@@ -153,7 +160,7 @@ def generate(
 
     ahead = ()
     if PREFETCH:
-        ahead = layer_matrices(weights, TAPS, RESIDUAL_, HALF_, SKIP_)
+        ahead = layer_matrices(weights, SIZES)
     for t in range(steps):
         block = member * blocks + block_0 + (into_block + t) // HOLD
         if ORDER:
@@ -226,40 +233,19 @@ def generate(
             held = ahead
             if PREFETCH:
                 following = weights + (layer + 1) % LAYERS * LAYER
-                ahead = layer_matrices(following, TAPS, RESIDUAL_, HALF_, SKIP_)
+                ahead = layer_matrices(following, SIZES)
             for tap in tl.static_range(PAST):
-                filter_ += layer_product(
-                    pasts[tap], held, here, 2 * tap, TAPS, RESIDUAL_, HALF_, SKIP_, PREFETCH, WIDEN
-                )
-                gate += layer_product(
-                    pasts[tap],
-                    held,
-                    here,
-                    2 * tap + 1,
-                    TAPS,
-                    RESIDUAL_,
-                    HALF_,
-                    SKIP_,
-                    PREFETCH,
-                    WIDEN,
-                )
-            filter_ += layer_product(
-                x, held, here, 2 * PAST, TAPS, RESIDUAL_, HALF_, SKIP_, PREFETCH, WIDEN
-            )
-            gate += layer_product(
-                x, held, here, 2 * PAST + 1, TAPS, RESIDUAL_, HALF_, SKIP_, PREFETCH, WIDEN
-            )
+                filter_ += layer_product(pasts[tap], held, here, 2 * tap, SIZES, PREFETCH, WIDEN)
+                gate += layer_product(pasts[tap], held, here, 2 * tap + 1, SIZES, PREFETCH, WIDEN)
+            filter_ += layer_product(x, held, here, 2 * PAST, SIZES, PREFETCH, WIDEN)
+            gate += layer_product(x, held, here, 2 * PAST + 1, SIZES, PREFETCH, WIDEN)
             # Every past input is read before the oldest is overwritten.
             tl.debug_barrier()
             slot = wrap(phase + t, length, POWER_OF_TWO)
             tl.store(ring + slot[:, None] * RESIDUAL, x, mask=active[:, None] & residual_there)
             gated = tanh(filter_) * tl.sigmoid(gate)
-            skip += layer_product(
-                gated, held, here, 2 * TAPS + 1, TAPS, RESIDUAL_, HALF_, SKIP_, PREFETCH, WIDEN
-            )
-            x += layer_product(
-                gated, held, here, 2 * TAPS, TAPS, RESIDUAL_, HALF_, SKIP_, PREFETCH, WIDEN
-            )
+            skip += layer_product(gated, held, here, 2 * TAPS + 1, SIZES, PREFETCH, WIDEN)
+            x += layer_product(gated, held, here, 2 * TAPS, SIZES, PREFETCH, WIDEN)
             x += tl.load(biases + layer * RESIDUAL_ + residual_channel)[None, :]
         # The head, some of its channels at a time, each straight on to the output.
         skip = relu(skip)
@@ -295,13 +281,18 @@ def generate(
             next_sample = tl.load(decode + next_code)
         else:
             next_code = last_code
-            component = value[None, :] == pick(first, uniform, VALUES, VALUES_)[:, None]
-            location = tl.sum(tl.where(component, locations, 0.0), axis=1)
-            log_scale = tl.sum(tl.where(component, log_scales, 0.0), axis=1)
-            log_scale = tl.where(log_scale < log_scale_min, log_scale_min, log_scale)
-            uniform = tl.load(noise + moment * 2 + 1, mask=active, other=0.5)
-            logistic = tl.log(uniform) - tl.log(1.0 - uniform)
-            drawn = location + temperature * tl.exp(log_scale) * logistic
+            uniform_1 = tl.load(noise + moment * 2 + 1, mask=active, other=0.5)
+            drawn = draw_logistic(
+                first,
+                locations,
+                log_scales,
+                uniform,
+                uniform_1,
+                log_scale_min,
+                temperature,
+                VALUES,
+                VALUES_,
+            )
             next_sample = to_16_bit(shift + scale * drawn)
         tl.store(audio + moment, next_sample + pre_emphasis * last_output, mask=active)
         if TRACE:
