@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import random_model
-from devices import DEVICE, SMALL_CONFIGS, OnDevice, signal_of, snapshot
+from devices import DEVICE, SMALL_CONFIGS, OnDevice, moved, signal_of, snapshot
 from generating import condition, cut, generate_in_chunks, noise, pick
-from tolerances import ENGINE_PARAMETERS, ENGINE_STATE, assert_close
+from tolerances import ENGINE_PARAMETERS, ENGINE_STATE, GATES, assert_close
 
 from vocoder.generation.cuda import engine as triton_engine
 from vocoder.generation.cuda import packing
 from vocoder.generation.cuda.engine import TritonEngine
+from vocoder.generation.projection import project, window
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.generation.state import GenerationState
 from vocoder.wavenet.model import WaveNet
@@ -35,6 +36,20 @@ def mu_law() -> WaveNet:
 
 def triton(model: WaveNet, weights: str = "fp32", **settings: float) -> OnDevice:
     return OnDevice(TritonEngine, model, weights=weights, **settings)
+
+
+def test_gates_equal_the_reference(model: WaveNet) -> None:
+    conditioning, start = condition(model, ROWS, FRAMES), torch.tensor([7, 0, 3])
+    engine = triton(model).engine
+    given = window(conditioning, start, model.config.hold, SAMPLES)
+    with torch.inference_mode():
+        expected = project(model, conditioning, start, SAMPLES).gates
+        bias = torch.cat([block.dilated.linear.bias for block in model.stack.blocks])
+        found = engine._project_gates(moved(given, DEVICE)).cpu()
+    assert_close(found, expected + bias, GATES)
+    for row in range(ROWS):
+        alone = window(pick(conditioning, row), start[row : row + 1], model.config.hold, SAMPLES)
+        assert torch.equal(engine._project_gates(moved(alone, DEVICE)).cpu()[0], found[row])
 
 
 def assert_same_state(

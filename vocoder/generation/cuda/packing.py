@@ -145,13 +145,29 @@ def pack(model: WaveNet, weights: str) -> Packed:
     )
 
 
-def dilated_bias(model: WaveNet) -> Tensor:
-    """Biases of all dilated convolutions side by side (L * G), float32: constant in every gate."""
-    biases = []
-    for block in model.stack.blocks:
+class PackedGates(NamedTuple):
+    """What turns conditioning into gates, float32.
+
+    Attributes:
+        weights: of local conditioning, then of the speaker (C + S, L * G).
+        bias: of the dilated convolutions, constant in every gate (L * G).
+    """
+
+    weights: Tensor
+    bias: Tensor
+
+
+def pack_gates(model: WaveNet) -> PackedGates:
+    """The projections of the conditioning, all layers side by side."""
+    stack = model.stack
+    biases: list[Tensor] = []
+    for block in stack.blocks:
         assert isinstance(block, ResidualBlock)
-        biases.append(block.dilated.linear.bias.detach().float())
-    return torch.cat(biases)
+        biases.append(block.dilated.linear.bias)
+    projections = [_transposed(stack.local_projection), _transposed(stack.global_projection)]
+    return PackedGates(
+        torch.cat(projections).detach().float().contiguous(), torch.cat(biases).detach().float()
+    )
 
 
 def _transposed(linear: nn.Linear) -> Tensor:
