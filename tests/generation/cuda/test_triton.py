@@ -1,5 +1,6 @@
 """The Triton engine against the reference; in Triton's interpreter where there is no GPU."""
 
+import copy
 import importlib.util
 from pathlib import Path
 
@@ -7,16 +8,19 @@ import pytest
 import torch
 from conftest import random_model
 from devices import DEVICE, SMALL_CONFIGS, OnDevice, moved, signal_of, snapshot
-from generating import condition, cut, generate_in_chunks, noise, pick
-from tolerances import ENGINE_PARAMETERS, ENGINE_STATE, GATES, assert_close
+from generating import condition, covered, cut, generate_in_chunks, noise, pick
+from tolerances import ENGINE_PARAMETERS, ENGINE_STATE, GATES, STEP_AGAINST_PARALLEL, assert_close
 
+from vocoder.config import PRESETS
 from vocoder.generation.cuda import engine as triton_engine
 from vocoder.generation.cuda import packing
 from vocoder.generation.cuda.engine import TritonEngine
+from vocoder.generation.noise import uniforms
 from vocoder.generation.projection import project, window
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.generation.state import GenerationState
-from vocoder.wavenet.model import WaveNet
+from vocoder.wavenet.conditioning import Conditioning
+from vocoder.wavenet.model import Signal, WaveNet
 
 pytest.importorskip("triton")
 
@@ -221,6 +225,43 @@ def test_temperature_narrows_what_is_drawn() -> None:
         assert_close(audio, reference.generate(reference.start(8), conditioning, draws), 5e-4)
         spreads.append(float(audio.std()))
     assert spreads[0] < spreads[1] * 0.7
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE.type != "cuda", reason="too slow for the interpreter: there is no GPU")
+@pytest.mark.parametrize("weights", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_equal_the_reference_in_float64(preset: str, weights: str) -> None:
+    """On fresh noise, longer than the longest dilation, in two tiles, in memory that held NaN."""
+    model, rows = random_model(PRESETS[preset]), 17
+    conditioning = condition(model, rows, frames=6)
+    steps = covered(model, conditioning)
+    signal, seed = signal_of(model, conditioning, steps), torch.seed() % 2**32
+    engine = triton(model, weights)
+    torch.full((1 << 28,), float("nan"), device=DEVICE)
+    state = engine.start(rows)
+    draws = uniforms(torch.arange(rows) + seed, torch.zeros(rows, dtype=torch.int64), steps)
+    found = engine.trace(state, conditioning, signal, draws)
+    expected = in_float64(model, signal, conditioning)
+    assert_close(found.parameters, expected, ENGINE_PARAMETERS[weights])
+
+
+@torch.inference_mode()
+def in_float64(model: WaveNet, signal: Signal, conditioning: Conditioning) -> torch.Tensor:
+    """Parameters of the parallel forward (B, T, P)."""
+    exact, inputs = copy.deepcopy(model).double(), model.inputs(signal).double()
+    gates = exact.stack.project(conditioning.local.double(), conditioning.speaker.double())
+    skips = exact.stack(exact.input(inputs), gates)
+    return exact.output(exact.head(skips.relu()).relu())
+
+
+def test_the_forward_in_float64_is_the_reference(mu_law: WaveNet) -> None:
+    conditioning = condition(mu_law, 2, FRAMES)
+    steps = covered(mu_law, conditioning)
+    signal, engine = signal_of(mu_law, conditioning, steps), ReferenceEngine(mu_law)
+    trace = engine.trace(engine.start(2), conditioning, signal, noise(2, steps))
+    expected = in_float64(mu_law, signal, conditioning)
+    assert_close(trace.parameters, expected, STEP_AGAINST_PARALLEL)
 
 
 FAULTS = {
