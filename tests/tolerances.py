@@ -14,6 +14,10 @@ of the weights."""
 ENGINE_STATE = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 3e-2, "int8": 2e-1}
 """Residual activations in the queues, likewise."""
 
+GATES = 1e-5
+"""What conditioning adds to the gates, from the GPU's kernel and from PyTorch, both float32, of
+order 1."""
+
 DRAW = {"fp32": 1e-4}
 """How near to the boundary between two outcomes (in probability, or in 16-bit steps times 1e-3) a
 draw must lie for two engines to disagree."""

@@ -41,23 +41,30 @@ def project(model: WaveNet, conditioning: Conditioning, start: Tensor, steps: in
     Raises:
         ValueError: the conditioning does not cover the samples.
     """
-    hold, stack = model.config.hold, model.stack
+    local, speaker, prediction, first = window(conditioning, start, model.config.hold, steps)
+    gates = apply_in_tiles(model.stack.local_projection, local.flatten(0, 1))
+    gates = gates.unflatten(0, local.shape[:2])
+    gates = gates + apply_in_tiles(model.stack.global_projection, speaker).unsqueeze(1)
+    return Projection(gates, prediction, first)
+
+
+def window(conditioning: Conditioning, start: Tensor, hold: int, steps: int) -> Conditioning:
+    """The blocks that each row needs, from its own next one on; arguments as in :func:`project`.
+
+    Raises:
+        ValueError: the conditioning does not cover the samples.
+    """
     check_covered(conditioning, start, hold, steps)
     first = start // hold
-    # Each row has its own window; what a short one would read beyond the end, it never uses.
-    window = torch.arange(blocks_spanned(steps, hold), device=start.device)
-    window = (first - conditioning.first).unsqueeze(1) + window
-    window.clamp_(max=conditioning.blocks - 1)
-    index = torch.arange(len(start), device=start.device).unsqueeze(1)
-    local = conditioning.local[index, window]
-    gates = apply_in_tiles(stack.local_projection, local.flatten(0, 1)).unflatten(
-        0, local.shape[:2]
-    )
-    gates = gates + apply_in_tiles(stack.global_projection, conditioning.speaker).unsqueeze(1)
+    blocks = torch.arange(blocks_spanned(steps, hold), device=start.device)
+    blocks = (first - conditioning.first).unsqueeze(1) + blocks
+    # What a row would find beyond the end it does not need.
+    blocks.clamp_(max=conditioning.blocks - 1)
+    row = torch.arange(len(start), device=start.device).unsqueeze(1)
     prediction = conditioning.prediction
     if prediction is not None:
-        prediction = LinearPrediction(*(part[index, window] for part in prediction))
-    return Projection(gates, prediction, first)
+        prediction = LinearPrediction(*(part[row, blocks] for part in prediction))
+    return Conditioning(conditioning.local[row, blocks], conditioning.speaker, prediction, first)
 
 
 def check_covered(conditioning: Conditioning, start: Tensor, hold: int, steps: int) -> None:

@@ -16,8 +16,8 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from vocoder.config import PRESETS, LinearPredictionConfig, LogisticsConfig, ModelConfig
-from vocoder.generation.cuda import kernels, packing
-from vocoder.generation.cuda.engine import LAUNCH, TILE_ROWS
+from vocoder.generation.cuda import gates, kernels, packing
+from vocoder.generation.cuda.engine import GATE_COLUMNS, GATE_DEPTH, LAUNCH, TILE_ROWS
 
 CONFIGS = {
     **PRESETS,
@@ -53,7 +53,7 @@ def build(case: Case, folder: Path) -> None:
     aligned = [
         i
         for i, (name, type_) in enumerate(signature.items())
-        if name == "ring_row" or (type_.startswith("*") and name not in kernels._ANYWHERE)
+        if name == "ring_row" or (type_.startswith("*") and name not in kernels.UNALIGNED)
     ]
     source = ASTSource(
         fn=kernel,
@@ -70,6 +70,21 @@ def build(case: Case, folder: Path) -> None:
     (folder / f"{case.name}.cubin").write_bytes(compiled.asm["cubin"])
 
 
+def build_gates(case: Case, folder: Path) -> None:
+    config, kernel = CONFIGS[case.config], gates.project
+    constants = {
+        "CHANNELS": config.conditioning.channels + len(config.speakers),
+        "GATES": config.stack.layers * config.stack.gate_channels,
+        "ROWS": TILE_ROWS,
+        "COLUMNS": GATE_COLUMNS,
+        "DEPTH": GATE_DEPTH,
+    }
+    signature = {name: "constexpr" if name in constants else "*fp32" for name in kernel.arg_names}
+    source = ASTSource(fn=kernel, signature={**signature, "n": "i32"}, constexprs=constants)
+    compiled = triton.compile(source, target=GPUTarget("cuda", case.capability, 32))
+    (folder / f"{case.name}.gates.cubin").write_bytes(compiled.asm["cubin"])
+
+
 def arguments(
     config: ModelConfig, case: Case, names: list[str]
 ) -> tuple[dict[str, str], dict[str, object]]:
@@ -82,6 +97,7 @@ def arguments(
         absent |= {"forced_codes"}
     constants: dict[str, object] = {
         **packing.shape(config),
+        "PREFETCH": packing.prefetches(config, case.weights),
         "TRACE": case.traced,
         "WIDEN": False,
         "ROWS": TILE_ROWS,
@@ -116,4 +132,7 @@ def kernel_of(case: Case, folder: Path) -> ModuleType:
 
 if __name__ == "__main__":
     for given in sys.argv[2:]:
-        build(Case(**json.loads(given)), Path(sys.argv[1]))
+        case, folder = Case(**json.loads(given)), Path(sys.argv[1])
+        build(case, folder)
+        if case.without_barrier is None:
+            build_gates(case, folder)

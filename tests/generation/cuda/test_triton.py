@@ -1,20 +1,28 @@
 """The Triton engine against the reference; in Triton's interpreter where there is no GPU."""
 
+import copy
 import importlib.util
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import random_model
-from devices import DEVICE, SMALL_CONFIGS, OnDevice, signal_of, snapshot
-from generating import condition, cut, generate_in_chunks, noise, pick
-from tolerances import ENGINE_PARAMETERS, ENGINE_STATE, assert_close
+from devices import DEVICE, SMALL_CONFIGS, OnDevice, moved, signal_of, snapshot
+from generating import condition, covered, cut, generate_in_chunks, noise, pick
+from tolerances import ENGINE_PARAMETERS, ENGINE_STATE, GATES, STEP_AGAINST_PARALLEL, assert_close
 
+from vocoder.config import PRESETS
 from vocoder.generation.cuda import engine as triton_engine
+from vocoder.generation.cuda import packing
 from vocoder.generation.cuda.engine import TritonEngine
+from vocoder.generation.noise import uniforms
+from vocoder.generation.projection import project, window
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.generation.state import GenerationState
-from vocoder.wavenet.model import WaveNet
+from vocoder.wavenet.conditioning import Conditioning
+from vocoder.wavenet.model import Signal, WaveNet
+
+pytest.importorskip("triton")
 
 SAMPLES, ROWS, FRAMES = 21, 3, 3
 ONE_STEP = 1 / 32768 + 1e-6
@@ -32,6 +40,20 @@ def mu_law() -> WaveNet:
 
 def triton(model: WaveNet, weights: str = "fp32", **settings: float) -> OnDevice:
     return OnDevice(TritonEngine, model, weights=weights, **settings)
+
+
+def test_gates_equal_the_reference(model: WaveNet) -> None:
+    conditioning, start = condition(model, ROWS, FRAMES), torch.tensor([7, 0, 3])
+    engine = triton(model).engine
+    given = window(conditioning, start, model.config.hold, SAMPLES)
+    with torch.inference_mode():
+        expected = project(model, conditioning, start, SAMPLES).gates
+        bias = torch.cat([block.dilated.linear.bias for block in model.stack.blocks])
+        found = engine._project_gates(moved(given, DEVICE)).cpu()
+    assert_close(found, expected + bias, GATES)
+    for row in range(ROWS):
+        alone = window(pick(conditioning, row), start[row : row + 1], model.config.hold, SAMPLES)
+        assert torch.equal(engine._project_gates(moved(alone, DEVICE)).cpu()[0], found[row])
 
 
 def assert_same_state(
@@ -107,6 +129,18 @@ def test_same_bytes_in_chunks_and_launches(model: WaveNet, monkeypatch: pytest.M
     assert torch.equal(generate_in_chunks(engine, conditioning, 3, 1), whole[:, :3])
     monkeypatch.setattr(triton_engine, "GATE_BYTES", 1)
     assert torch.equal(generate_in_chunks(engine, conditioning, SAMPLES, SAMPLES), whole)
+
+
+@pytest.mark.parametrize("name", ["mu_law", "odd_linear_prediction"])
+def test_weights_fetched_ahead_or_not_give_the_same_audio(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = random_model(SMALL_CONFIGS[name])
+    conditioning, found = condition(model, 2, 1), []
+    for most in (packing.LARGEST_PREFETCH_BYTES, 0):
+        monkeypatch.setattr(packing, "LARGEST_PREFETCH_BYTES", most)
+        found.append(generate_in_chunks(triton(model), conditioning, 6, 6))
+    assert torch.equal(*found)
 
 
 def test_what_it_speaks_by_itself_is_what_the_reference_speaks(model: WaveNet) -> None:
@@ -193,12 +227,49 @@ def test_temperature_narrows_what_is_drawn() -> None:
     assert spreads[0] < spreads[1] * 0.7
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE.type != "cuda", reason="too slow for the interpreter: there is no GPU")
+@pytest.mark.parametrize("weights", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_equal_the_reference_in_float64(preset: str, weights: str) -> None:
+    """On fresh noise, longer than the longest dilation, in two tiles, in memory that held NaN."""
+    model, rows = random_model(PRESETS[preset]), 17
+    conditioning = condition(model, rows, frames=6)
+    steps = covered(model, conditioning)
+    signal, seed = signal_of(model, conditioning, steps), torch.seed() % 2**32
+    engine = triton(model, weights)
+    torch.full((1 << 28,), float("nan"), device=DEVICE)
+    state = engine.start(rows)
+    draws = uniforms(torch.arange(rows) + seed, torch.zeros(rows, dtype=torch.int64), steps)
+    found = engine.trace(state, conditioning, signal, draws)
+    expected = in_float64(model, signal, conditioning)
+    assert_close(found.parameters, expected, ENGINE_PARAMETERS[weights])
+
+
+@torch.inference_mode()
+def in_float64(model: WaveNet, signal: Signal, conditioning: Conditioning) -> torch.Tensor:
+    """Parameters of the parallel forward (B, T, P)."""
+    exact, inputs = copy.deepcopy(model).double(), model.inputs(signal).double()
+    gates = exact.stack.project(conditioning.local.double(), conditioning.speaker.double())
+    skips = exact.stack(exact.input(inputs), gates)
+    return exact.output(exact.head(skips.relu()).relu())
+
+
+def test_the_forward_in_float64_is_the_reference(mu_law: WaveNet) -> None:
+    conditioning = condition(mu_law, 2, FRAMES)
+    steps = covered(mu_law, conditioning)
+    signal, engine = signal_of(mu_law, conditioning, steps), ReferenceEngine(mu_law)
+    trace = engine.trace(engine.start(2), conditioning, signal, noise(2, steps))
+    expected = in_float64(mu_law, signal, conditioning)
+    assert_close(trace.parameters, expected, STEP_AGAINST_PARALLEL)
+
+
 FAULTS = {
     "ring read one late": ("t + tap * dilation,", "t + 1 + tap * dilation,"),
     "ring written one late": ("wrap(phase + t, length", "wrap(phase + t + 1, length"),
     "queue of inputs": ("+ t + tap) % PAST * CH", "+ t + 1 + tap) % PAST * CH"),
     "history": ("(history_phase + t) % ORDER", "(history_phase + t + 1) % ORDER"),
-    "conditioning": ("(held + t) // HOLD", "(held + t + 1) // HOLD"),
+    "conditioning": ("(into_block + t) // HOLD", "(into_block + t + 1) // HOLD"),
     "padded channels": ("[None, :] < RESIDUAL\n", "[None, :] < RESIDUAL_\n"),
 }
 

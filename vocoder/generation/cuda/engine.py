@@ -12,7 +12,7 @@ from vocoder.config import LogisticsConfig, ModelConfig
 from vocoder.errors import EngineError
 from vocoder.generation.cuda import packing
 from vocoder.generation.cuda.failures import explained
-from vocoder.generation.projection import check_covered, project, steps_within
+from vocoder.generation.projection import check_covered, steps_within, window
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
@@ -27,6 +27,9 @@ TILE_ROWS = 16
 
 GATE_BYTES = 1 << 30
 """Most that the projected conditioning of one launch may take."""
+
+GATE_COLUMNS, GATE_DEPTH = 64, 32
+"""Gates that a program projects, and channels that it takes at a time."""
 
 OLDEST = (8, 0)
 """Least compute capability: bfloat16 products of tensor cores."""
@@ -68,15 +71,19 @@ class TritonEngine:
         if obstacle:
             raise EngineError(f"the triton engine cannot run this model: {obstacle}")
         # Triton is large, and many machines lack it: only who runs it loads it.
-        from vocoder.generation.cuda import kernels
+        from vocoder.generation.cuda import gates, kernels
 
         self.model = model
         self.config: ModelConfig = model.config
         self.temperature = temperature
         self.packed = packing.pack(model, self.weights)
-        self._dilated_bias = packing.dilated_bias(model)
+        self._gates = packing.pack_gates(model)
+        self._project = gates.project
         self._kernel = kernels.generate
-        self._constants = packing.shape(model.config)
+        self._constants = {
+            **packing.shape(model.config),
+            "PREFETCH": packing.prefetches(model.config, self.weights),
+        }
 
     @staticmethod
     def supports(config: ModelConfig, device: torch.device) -> tuple[bool, str]:
@@ -174,11 +181,11 @@ class TritonEngine:
         forced: tuple[Tensor | None, ...],
     ) -> Trace:
         (n, steps), device = noise.shape[:2], noise.device
-        projection = project(self.model, conditioning, state.position[rows], steps)
-        gates = projection.gates + self._dilated_bias
+        needed = window(conditioning, state.position[rows], self.config.hold, steps)
+        gates = self._project_gates(needed)
         prediction: list[Tensor | None] = [None, None, None]
-        if projection.prediction is not None:
-            prediction = [part.contiguous() for part in projection.prediction]
+        if needed.prediction is not None:
+            prediction = [part.contiguous() for part in needed.prediction]
         traced = forced[0] is not None
         parameters = self.config.distribution.parameters if traced else 0
         trace = Trace(
@@ -198,7 +205,7 @@ class TritonEngine:
             state.excitation,
             state.output,
             rows.contiguous(),
-            projection.first,
+            needed.first,
             gates,
             *prediction,
             noise.contiguous(),
@@ -221,6 +228,27 @@ class TritonEngine:
         if codes is not None:
             state.inputs[rows] = _one_hot(codes)
         return trace
+
+    def _project_gates(self, needed: Conditioning) -> Tensor:
+        """What conditioning adds before every gate (n, N, L * G)."""
+        weights, bias = self._gates
+        speaker = needed.speaker.unsqueeze(1).expand(-1, needed.blocks, -1)
+        inputs = torch.cat((needed.local, speaker), dim=-1).flatten(0, 1).contiguous()
+        gates = torch.empty(len(inputs), len(bias), device=inputs.device)
+        grid = (-(-len(inputs) // TILE_ROWS), -(-len(bias) // GATE_COLUMNS))
+        self._project[grid](
+            inputs,
+            weights,
+            bias,
+            gates,
+            len(inputs),
+            CHANNELS=inputs.shape[1],
+            GATES=len(bias),
+            ROWS=TILE_ROWS,
+            COLUMNS=GATE_COLUMNS,
+            DEPTH=GATE_DEPTH,
+        )
+        return gates.unflatten(0, needed.local.shape[:2])
 
     def _queued_codes(self, state: GenerationState, rows: Tensor) -> Tensor | None:
         """The input convolution's queue as codes (n, k - 1), int32, -1 where it holds nothing."""

@@ -97,6 +97,18 @@ class GraphEngine(ReferenceEngine):
         n, steps = noise.shape[:2]
         # Refused before anything has moved.
         check_covered(conditioning, state.position[rows], self.config.hold, steps)
+        with explained(self.model.device, f"{steps} samples of {n} streams"):
+            return self._replay(state, conditioning, noise, rows, signal)
+
+    def _replay(
+        self,
+        state: GenerationState,
+        conditioning: Conditioning,
+        noise: Tensor,
+        rows: Tensor,
+        signal: Signal | None,
+    ) -> Trace:
+        n, steps = noise.shape[:2]
         loop = self._loop(n, signal is not None)
         # Rows that only fill the graph up do as the first one does.
         members = torch.arange(loop.rows, device=rows.device)

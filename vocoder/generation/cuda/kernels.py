@@ -23,8 +23,13 @@ perhaps others, and only a barrier orders those. There are two kinds:
       input convolution's queue and the history likewise.
     - Written before read: what is written at sample t is read at sample t + 1 at the earliest. A
       barrier ends every sample.
-No other memory is both written and read. Rows belong to one program each, so that programs need no
-order among them; two rows of a launch must not name the same row of the state.
+The rest of the state is read before the first sample and written after the last; no other memory is
+both written and read. Rows belong to one program each, so that programs need no order among them;
+two rows of a launch must not name the same row of the state.
+
+Weights are read only, so they are fetched without regard to barriers: PREFETCH holds the matrices
+of the next layer in registers from before this layer's first product on. Those of wider layers are
+fetched where they are used.
 
 The kernel changes the state that it reads. It must not be autotuned: each trial would move the
 rows on.
@@ -33,15 +38,26 @@ rows on.
 import triton
 import triton.language as tl
 
-from vocoder.generation.cuda.operations import matrix, pick, product, relu, tanh, to_16_bit, wrap
+from vocoder.generation.cuda.operations import (
+    draw_logistic,
+    layer_matrices,
+    layer_product,
+    matrix,
+    pick,
+    product,
+    relu,
+    tanh,
+    to_16_bit,
+    wrap,
+)
 
 # Specialised for a number of rows or samples, or for where a slice happens to begin, the code would
 # be compiled again in the middle of a stream, and might round differently.
-_ANY = ["n", "steps", "blocks"]
-_ANYWHERE = ["rows", "first_block", "noise", "forced_samples", "forced_codes"]
+UNSPECIALISED = ["n", "steps", "blocks"]
+UNALIGNED = ["rows", "first_block", "noise", "forced_samples", "forced_codes"]
 
 
-@triton.jit(do_not_specialize=_ANY, do_not_specialize_on_alignment=_ANYWHERE)
+@triton.jit(do_not_specialize=UNSPECIALISED, do_not_specialize_on_alignment=UNALIGNED)
 def generate(
     # The model.
     weights,
@@ -97,6 +113,7 @@ def generate(
     HOLD: tl.constexpr,
     ORDER: tl.constexpr,
     ORDER_: tl.constexpr,
+    PREFETCH: tl.constexpr,
     TRACE: tl.constexpr,
     WIDEN: tl.constexpr,
     ROWS: tl.constexpr,
@@ -104,8 +121,8 @@ def generate(
     """Advance n rows by ``steps`` samples."""
     PAST: tl.constexpr = TAPS - 1
     POWER_OF_TWO: tl.constexpr = (PAST & (PAST - 1)) == 0
-    DILATED: tl.constexpr = TAPS * 2 * RESIDUAL_ * HALF_
-    LAYER: tl.constexpr = DILATED + HALF_ * RESIDUAL_ + HALF_ * SKIP_
+    SIZES: tl.constexpr = (TAPS, RESIDUAL_, HALF_, SKIP_)
+    LAYER: tl.constexpr = TAPS * 2 * RESIDUAL_ * HALF_ + HALF_ * RESIDUAL_ + HALF_ * SKIP_
     GROUPS: tl.constexpr = 1 if MU_LAW else 3
 
     residual_channel = tl.arange(0, RESIDUAL_)
@@ -127,7 +144,7 @@ def generate(
     start = tl.load(position + row, mask=active, other=0)
     phase = (start % PERIOD).to(tl.int32)
     input_phase = (start % PAST).to(tl.int32)
-    held = (start % HOLD).to(tl.int32)
+    into_block = (start % HOLD).to(tl.int32)
     block_0 = (start // HOLD - tl.load(first_block + member, mask=active, other=0)).to(tl.int32)
     last_sample = tl.load(sample + row, mask=active, other=0.0)
     last_code = tl.load(code + row, mask=active, other=0).to(tl.int32)
@@ -141,8 +158,11 @@ def generate(
         history_phase = (start % ORDER).to(tl.int32)
         lag_there = active[:, None] & (lag < ORDER)
 
+    ahead = ()
+    if PREFETCH:
+        ahead = layer_matrices(weights, SIZES)
     for t in range(steps):
-        block = member * blocks + block_0 + (held + t) // HOLD
+        block = member * blocks + block_0 + (into_block + t) // HOLD
         if ORDER:
             lagged = (history_phase[:, None] + t + ORDER - 1 - lag) % ORDER
             samples = tl.load(history_rows[:, None] + lagged, mask=lag_there, other=0.0)
@@ -191,7 +211,7 @@ def generate(
         # The residual layers.
         skip = tl.zeros((ROWS, SKIP_), tl.float32) + skip_bias
         for layer in range(LAYERS):
-            dilated = weights + layer * LAYER
+            here = weights + layer * LAYER
             dilation = tl.load(dilations + layer)
             length = PAST * dilation
             ring = ring_rows[:, None] + tl.load(ring_offsets + layer) + residual_channel[None, :]
@@ -200,6 +220,7 @@ def generate(
             gate_start += half_channel[None, :]
             filter_ = tl.load(gate_start, mask=gate_there, other=0.0)
             gate = tl.load(gate_start + HALF, mask=gate_there, other=0.0)
+            pasts = ()
             for tap in tl.static_range(PAST):
                 slot = wrap(phase + t + tap * dilation, length, POWER_OF_TWO)
                 past = tl.load(
@@ -207,23 +228,24 @@ def generate(
                     mask=active[:, None] & residual_there,
                     other=0.0,
                 )
-                tap_weights = dilated + tap * 2 * RESIDUAL_ * HALF_
-                filter_ += product(past, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN)
-                tap_weights += RESIDUAL_ * HALF_
-                gate += product(past, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN)
-            tap_weights = dilated + PAST * 2 * RESIDUAL_ * HALF_
-            filter_ += product(x, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN)
-            tap_weights += RESIDUAL_ * HALF_
-            gate += product(x, matrix(tap_weights, half_channel, RESIDUAL_, HALF_), WIDEN)
+                pasts = pasts + (past,)  # noqa: RUF005
+            # After the loads that this layer waits for, before the first of its products.
+            held = ahead
+            if PREFETCH:
+                following = weights + (layer + 1) % LAYERS * LAYER
+                ahead = layer_matrices(following, SIZES)
+            for tap in tl.static_range(PAST):
+                filter_ += layer_product(pasts[tap], held, here, 2 * tap, SIZES, PREFETCH, WIDEN)
+                gate += layer_product(pasts[tap], held, here, 2 * tap + 1, SIZES, PREFETCH, WIDEN)
+            filter_ += layer_product(x, held, here, 2 * PAST, SIZES, PREFETCH, WIDEN)
+            gate += layer_product(x, held, here, 2 * PAST + 1, SIZES, PREFETCH, WIDEN)
             # Every past input is read before the oldest is overwritten.
             tl.debug_barrier()
             slot = wrap(phase + t, length, POWER_OF_TWO)
             tl.store(ring + slot[:, None] * RESIDUAL, x, mask=active[:, None] & residual_there)
             gated = tanh(filter_) * tl.sigmoid(gate)
-            residual_weights = matrix(dilated + DILATED, residual_channel, HALF_, RESIDUAL_)
-            skip_weights = dilated + DILATED + HALF_ * RESIDUAL_
-            skip += product(gated, matrix(skip_weights, skip_channel, HALF_, SKIP_), WIDEN)
-            x += product(gated, residual_weights, WIDEN)
+            skip += layer_product(gated, held, here, 2 * TAPS + 1, SIZES, PREFETCH, WIDEN)
+            x += layer_product(gated, held, here, 2 * TAPS, SIZES, PREFETCH, WIDEN)
             x += tl.load(biases + layer * RESIDUAL_ + residual_channel)[None, :]
         # The head, some of its channels at a time, each straight on to the output.
         skip = relu(skip)
@@ -259,13 +281,18 @@ def generate(
             next_sample = tl.load(decode + next_code)
         else:
             next_code = last_code
-            component = value[None, :] == pick(first, uniform, VALUES, VALUES_)[:, None]
-            location = tl.sum(tl.where(component, locations, 0.0), axis=1)
-            log_scale = tl.sum(tl.where(component, log_scales, 0.0), axis=1)
-            log_scale = tl.where(log_scale < log_scale_min, log_scale_min, log_scale)
-            uniform = tl.load(noise + moment * 2 + 1, mask=active, other=0.5)
-            logistic = tl.log(uniform) - tl.log(1.0 - uniform)
-            drawn = location + temperature * tl.exp(log_scale) * logistic
+            uniform_1 = tl.load(noise + moment * 2 + 1, mask=active, other=0.5)
+            drawn = draw_logistic(
+                first,
+                locations,
+                log_scales,
+                uniform,
+                uniform_1,
+                log_scale_min,
+                temperature,
+                VALUES,
+                VALUES_,
+            )
             next_sample = to_16_bit(shift + scale * drawn)
         tl.store(audio + moment, next_sample + pre_emphasis * last_output, mask=active)
         if TRACE:

@@ -25,6 +25,58 @@ def matrix(start, column, INPUTS: tl.constexpr, OUTPUTS: tl.constexpr):
 
 
 @triton.jit
+def layer_matrix(
+    start,
+    index: tl.constexpr,
+    SIZES: tl.constexpr,
+):
+    """One of a layer's 2 * TAPS + 2 matrices: each tap's filter and gate, residual, skip.
+
+    ``SIZES`` are TAPS and the padded widths of residual path, half the gate, and skip path.
+    """
+    TAPS: tl.constexpr = SIZES[0]
+    RESIDUAL_: tl.constexpr = SIZES[1]
+    HALF_: tl.constexpr = SIZES[2]
+    SKIP_: tl.constexpr = SIZES[3]
+    residual = start + 2 * TAPS * RESIDUAL_ * HALF_
+    if index < 2 * TAPS:
+        here = start + index * RESIDUAL_ * HALF_
+        found = matrix(here, tl.arange(0, HALF_), RESIDUAL_, HALF_)
+    elif index == 2 * TAPS:
+        found = matrix(residual, tl.arange(0, RESIDUAL_), HALF_, RESIDUAL_)
+    else:
+        found = matrix(residual + HALF_ * RESIDUAL_, tl.arange(0, SKIP_), HALF_, SKIP_)
+    return found
+
+
+@triton.jit
+def layer_matrices(
+    start,
+    SIZES: tl.constexpr,
+):
+    """All matrices of a layer."""
+    found = ()
+    for index in tl.static_range(2 * SIZES[0] + 2):
+        found = found + (layer_matrix(start, index, SIZES),)  # noqa: RUF005
+    return found
+
+
+@triton.jit
+def layer_product(
+    x,
+    held,
+    start,
+    index: tl.constexpr,
+    SIZES: tl.constexpr,
+    PREFETCH: tl.constexpr,
+    WIDEN: tl.constexpr,
+):
+    """``x`` times one of a layer's matrices: of those held where they were fetched ahead."""
+    weight = held[index] if PREFETCH else layer_matrix(start, index, SIZES)
+    return product(x, weight, WIDEN)
+
+
+@triton.jit
 def wrap(slot, length, POWER_OF_TWO: tl.constexpr):
     """``slot`` modulo the ring's length; not negative."""
     return slot & (length - 1) if POWER_OF_TWO else slot % length
@@ -52,6 +104,28 @@ def pick(logits, uniform, VALUES: tl.constexpr, VALUES_: tl.constexpr):
     total = tl.sum(tl.where(column == VALUES - 1, cumulative, 0.0), axis=1)
     below = cumulative < (uniform * total)[:, None]
     return tl.minimum(tl.sum(below.to(tl.int32), axis=1), VALUES - 1)
+
+
+@triton.jit
+def draw_logistic(
+    weights,
+    locations,
+    log_scales,
+    uniform_0,
+    uniform_1,
+    log_scale_min,
+    temperature,
+    VALUES: tl.constexpr,
+    VALUES_: tl.constexpr,
+):
+    """A draw (ROWS,) from a mixture of logistics, in units of the excitation's scale."""
+    chosen = pick(weights, uniform_0, VALUES, VALUES_)
+    component = tl.arange(0, VALUES_)[None, :] == chosen[:, None]
+    location = tl.sum(tl.where(component, locations, 0.0), axis=1)
+    log_scale = tl.sum(tl.where(component, log_scales, 0.0), axis=1)
+    log_scale = tl.where(log_scale < log_scale_min, log_scale_min, log_scale)
+    logistic = tl.log(uniform_1) - tl.log(1.0 - uniform_1)
+    return location + temperature * tl.exp(log_scale) * logistic
 
 
 @triton.jit

@@ -21,6 +21,10 @@ LEAST_WIDTH = 16
 LARGEST_MATRIX_BYTES = 128 * 1024
 """Largest matrix of one product: it passes through a multiprocessor's shared memory."""
 
+LARGEST_PREFETCH_BYTES = 60 * 1024
+"""Most of a layer's matrices that are fetched while the layer before is computed: a quarter of a
+multiprocessor's registers."""
+
 HEAD_BLOCK = 32
 """Channels of the head that are taken on to the output at a time."""
 
@@ -74,6 +78,14 @@ def shape(config: ModelConfig) -> dict[str, Any]:
         "ORDER": order,
         "ORDER_": padded(order) if order else 0,
     }
+
+
+def prefetches(config: ModelConfig, weights: str) -> bool:
+    """Whether a layer's matrices fit into registers while another layer's are in use."""
+    constants = shape(config)
+    residual, half, skip = (constants[name] for name in ("RESIDUAL_", "HALF_", "SKIP_"))
+    elements = half * (constants["TAPS"] * 2 * residual + residual + skip)
+    return bool(elements * FORMATS[weights].itemsize <= LARGEST_PREFETCH_BYTES)
 
 
 def too_wide(config: ModelConfig, weights: str) -> str | None:
@@ -133,13 +145,29 @@ def pack(model: WaveNet, weights: str) -> Packed:
     )
 
 
-def dilated_bias(model: WaveNet) -> Tensor:
-    """Biases of all dilated convolutions side by side (L * G), float32: constant in every gate."""
-    biases = []
-    for block in model.stack.blocks:
+class PackedGates(NamedTuple):
+    """What turns conditioning into gates, float32.
+
+    Attributes:
+        weights: of local conditioning, then of the speaker (C + S, L * G).
+        bias: of the dilated convolutions, constant in every gate (L * G).
+    """
+
+    weights: Tensor
+    bias: Tensor
+
+
+def pack_gates(model: WaveNet) -> PackedGates:
+    """The projections of the conditioning, all layers side by side."""
+    stack = model.stack
+    biases: list[Tensor] = []
+    for block in stack.blocks:
         assert isinstance(block, ResidualBlock)
-        biases.append(block.dilated.linear.bias.detach().float())
-    return torch.cat(biases)
+        biases.append(block.dilated.linear.bias)
+    projections = [_transposed(stack.local_projection), _transposed(stack.global_projection)]
+    return PackedGates(
+        torch.cat(projections).detach().float().contiguous(), torch.cat(biases).detach().float()
+    )
 
 
 def _transposed(linear: nn.Linear) -> Tensor:

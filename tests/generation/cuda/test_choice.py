@@ -1,0 +1,117 @@
+"""Which engine a GPU gets, what is said where one cannot run, and what failures become."""
+
+import pytest
+import torch
+from conftest import CONFIGS, random_model
+from devices import DEVICE
+
+from vocoder.config import PRESETS, StackConfig
+from vocoder.errors import EngineError
+from vocoder.generation import dispatch
+from vocoder.generation.cuda import engine as triton_engine
+from vocoder.generation.cuda import packing
+from vocoder.generation.cuda.engine import TritonEngine
+from vocoder.generation.cuda.failures import explained
+from vocoder.generation.cuda.graph import GraphEngine
+
+GPU, CPU = torch.device("cuda"), torch.device("cpu")
+WIDE = PRESETS["large"].model_copy(
+    update={"stack": StackConfig(residual_channels=512, gate_channels=1024)}
+)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked of a device before anything runs there, as of an H200."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_gets_the_kernel(preset: str, gpu: None) -> None:
+    choice = dispatch.choose(PRESETS[preset], GPU)
+    assert choice.engine is TritonEngine
+    assert choice.reason == "engine triton on cuda: a Triton kernel on NVIDIA H200"
+
+
+def test_a_model_too_wide_for_it_gets_the_graph_and_the_log_says_why(gpu: None) -> None:
+    choice = dispatch.choose(WIDE, GPU)
+    assert choice.engine is GraphEngine
+    assert (
+        "triton passed over: too wide: a matrix of 512 x 512 (residual_channels, in bf16) has"
+        in choice.reason
+    )
+    with pytest.raises(EngineError, match="512 KiB, more than 128 KiB of shared memory"):
+        dispatch.choose(WIDE, GPU, "triton")
+
+
+def test_an_old_gpu_gets_the_graph(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    choice = dispatch.choose(PRESETS["tiny"], GPU)
+    assert choice.engine is GraphEngine
+    assert "compute capability 7.5: 8.0 is the least" in choice.reason
+
+
+def test_without_triton_a_gpu_gets_the_graph(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_engine.importlib.util, "find_spec", lambda name: None)
+    choice = dispatch.choose(PRESETS["tiny"], GPU)
+    assert choice.engine is GraphEngine
+    assert "Triton is not there: install torch with CUDA, which brings it" in choice.reason
+
+
+def test_the_cpu_never_gets_them_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    choice = dispatch.choose(PRESETS["tiny"], CPU)
+    assert choice.engine.name == "cpu"
+    assert "triton passed over: the model is on cpu" in choice.reason
+    assert dispatch.choose(PRESETS["tiny"], CPU, "triton").engine is TritonEngine
+    monkeypatch.delenv("TRITON_INTERPRET")
+    for name in ("triton", "cuda-graph"):
+        with pytest.raises(EngineError, match=f"{name} passed over: the model is on cpu"):
+            dispatch.choose(PRESETS["tiny"], CPU, name)
+
+
+def test_an_unknown_format_is_refused() -> None:
+    model = random_model(CONFIGS["mu_law"]).to(DEVICE)
+    with pytest.raises(EngineError, match="'int8' are unknown: choose one of bf16, fp16, fp32"):
+        TritonEngine(model, weights="int8")
+    with pytest.raises(EngineError, match="keeps its weights in fp32, not bf16"):
+        GraphEngine(model, weights="bf16")
+
+
+def test_a_model_too_wide_in_a_format_is_refused() -> None:
+    stack = StackConfig(
+        cycles=1, layers_per_cycle=1, residual_channels=16, gate_channels=512, skip_channels=256
+    )
+    config = CONFIGS["mu_law"].model_copy(update={"stack": stack})
+    assert packing.too_wide(config, "bf16") is None
+    with pytest.raises(EngineError, match=r"256 x 256 \(skip_channels, in fp32\) has 256 KiB"):
+        TritonEngine(random_model(config).to(DEVICE), weights="fp32")
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (
+            torch.cuda.OutOfMemoryError("out"),
+            "cuda has too little memory for 8 samples: take fewer",
+        ),
+        (
+            torch.AcceleratorError("CUDA error: unspecified\nmore"),
+            r"cuda failed at 8 samples \(CUDA error: unspecified\)",
+        ),
+        (
+            type("OutOfResources", (Exception,), {})("shared memory"),
+            "too wide for cuda: shared memory",
+        ),
+    ],
+)
+def test_what_fails_on_the_device_is_one_line(failure: Exception, said: str) -> None:
+    with pytest.raises(EngineError, match=said) as caught, explained(GPU, "8 samples"):
+        raise failure
+    assert "\n" not in str(caught.value)
+
+
+def test_other_mistakes_are_not_hidden() -> None:
+    with pytest.raises(ValueError, match="blocks"), explained(GPU, "8 samples"):
+        raise ValueError("blocks")
