@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vocoder.features import Features
 from vocoder.feeding import Feed
+from vocoder.generation.dispatch import Engine
 from vocoder.generation.pieces import Piece
 from vocoder.generation.scheduler import Load, Scheduler
 from vocoder.generation.streams import Chunk, End, Sink, Stream
@@ -204,11 +205,15 @@ class LiveSynthesizer:
                     hop_length=features.hop_length,
                     hold=voice.config.hold,
                     rate_hz=features.sample_rate_hz,
-                    rows=ROWS * self._threads * runner.batch_rows,
+                    rows=ROWS * self._at_once(runner),
                     threads=self._threads,
                     released=self._released,
                 )
             return self._schedulers[key]
+
+    def _at_once(self, engine: Engine) -> int:
+        """Rows that are advanced at once."""
+        return engine.batch_rows * (self._threads if engine.concurrent else 1)
 
     def _close_idle(self) -> None:
         with self._lock:
@@ -218,7 +223,7 @@ class LiveSynthesizer:
             scheduler.close()
 
     def _measured(self, voice: Voice, engine: str | None) -> float:
-        rows = self._threads * self.synthesizer.engine(voice, engine).batch_rows
+        rows = self._at_once(self.synthesizer.engine(voice, engine))
         ended, samples = threading.Semaphore(0), [0] * rows
 
         def sink_of(row: int) -> Sink:
