@@ -124,6 +124,19 @@ def test_an_acoustic_model_is_kept_with_its_voice(tmp_path: Path) -> None:
     assert not (tmp_path / voice.ACOUSTIC_WEIGHTS).exists()
 
 
+def test_a_voice_is_put_on_a_device_but_for_its_acoustic_model(tmp_path: Path) -> None:
+    model, acoustic = random_model(TINY), random_acoustic_model()
+    manifest = voice.VoiceManifest(id="x", model=model.config, weights={})
+    voice.save(tmp_path / "x", model, manifest, acoustic)
+    for loaded in (
+        voice.load(tmp_path / "x", torch.device("meta")),
+        VoiceRegistry(tmp_path, torch.device("meta")).get(),
+    ):
+        assert loaded.acoustic is not None
+        assert {part.device.type for part in loaded.model.parameters()} == {"meta"}
+        assert {part.device.type for part in loaded.acoustic.parameters()} == {"cpu"}
+
+
 def test_an_acoustic_model_of_other_symbols_is_refused(tmp_path: Path) -> None:
     model = random_model(TINY)
     manifest = voice.VoiceManifest(id="x", model=model.config, weights={})
