@@ -53,7 +53,7 @@ class ServerSettings(BaseSettings):
     reload_voices_s: float = Field(
         2.0, ge=0, description="seconds between looks for changed voices; 0 never looks"
     )
-    device: str = Field("auto", description="where voices run: auto, cpu or cuda")
+    device: str = Field("cpu", description="where voices run: cpu, cuda, or auto")
     engine: str = Field("auto", min_length=1, description="engine for requests that name none")
     weights: Literal["fp32", "bf16", "int8"] | None = Field(
         None, description="number format of the weights; the engine's own choice if not given"

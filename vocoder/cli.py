@@ -72,7 +72,7 @@ def generate(
     seed: SeedOption = 0,
     engine: EngineOption = "auto",
     weights: WeightsOption = None,
-    device: DeviceOption = "auto",
+    device: DeviceOption = "cpu",
     voices_dir: VoicesOption = DEFAULT_VOICES,
 ) -> None:
     """Speech from a feature file."""
@@ -127,7 +127,7 @@ def speak(
     ] = False,
     engine: EngineOption = "auto",
     weights: WeightsOption = None,
-    device: DeviceOption = "auto",
+    device: DeviceOption = "cpu",
     voices_dir: VoicesOption = DEFAULT_VOICES,
 ) -> None:
     """Speech from text."""
@@ -315,7 +315,7 @@ def bench(
     ] = None,
     engine: EngineOption = "auto",
     weights: WeightsOption = None,
-    device: DeviceOption = "auto",
+    device: DeviceOption = "cpu",
     streams: Annotated[int, typer.Option(min=1, help="Rows at once.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads to run with.")] = 1,
     seconds: Annotated[float, typer.Option(min=0.01, help="Least time of a measurement.")] = 3.0,
