@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import random_acoustic_model, random_model
 from serving import CONFIG, FEATURES
 
@@ -222,12 +223,12 @@ def test_a_voice_altered_while_it_is_read_is_not_judged(
     save(folder / "cat", "cat")
     load = voice.load
 
-    def disturbed(path: Path) -> Voice:
+    def disturbed(path: Path, device: torch.device) -> Voice:
         weights = path / VOCODER_WEIGHTS
         sound = weights.read_bytes()
         weights.write_bytes(sound[:-1])
         try:
-            return load(path)
+            return load(path, device)
         finally:
             weights.write_bytes(sound)
 
