@@ -1,17 +1,25 @@
 """Whether the engine on a GPU is right, at the presets' real shapes."""
 
 import copy
+import operator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vocoder.bench.subject import Subject, device_of, on, random_conditioning
+from vocoder.bench.subject import (
+    Subject,
+    changed,
+    device_of,
+    noise_of,
+    on,
+    random_conditioning,
+    traced,
+)
 from vocoder.errors import UserError
 from vocoder.generation import dispatch
 from vocoder.generation.dispatch import Engine
-from vocoder.generation.noise import uniforms
 from vocoder.wavenet.model import Signal
 
 ENGINE = "triton"
@@ -37,7 +45,7 @@ def equality(names: tuple[str, ...], device: torch.device, formats: tuple[str, .
             except UserError as refusal:
                 rows.append({"preset": name, "weights": weights, "refused": str(refusal)})
                 continue
-            found = _traced(subject, engine)
+            found = traced(engine, subject.conditioning, subject.signal)
             error = float((found - exact).abs().max())
             alone = _rows_differ(subject, engine)
             rows.append(
@@ -56,10 +64,9 @@ def equality(names: tuple[str, ...], device: torch.device, formats: tuple[str, .
 def _exact(subject: Subject) -> Tensor:
     """Parameters of the parallel forward in float64."""
     model = copy.deepcopy(subject.model).double()
-    local, speaker, prediction, first = subject.conditioning
-    if prediction is not None:
-        prediction = type(prediction)(*(part.double() for part in prediction))
-    conditioning = type(subject.conditioning)(local.double(), speaker.double(), prediction, first)
+    conditioning = changed(
+        subject.conditioning, lambda part: part.double() if part.is_floating_point() else part
+    )
     samples, codes, *rest = subject.signal
     # Whole blocks, as the network wants them; what follows a sample does not change it.
     more = (0, conditioning.blocks * model.config.hold - samples.shape[1])
@@ -77,21 +84,6 @@ def engine_on(subject: Subject, device: torch.device, weights: str | None) -> En
     return dispatch.create(model, ENGINE, weights=weights)
 
 
-def _traced(subject: Subject, engine: Engine) -> Tensor:
-    device = device_of(engine)
-    codes = None if subject.signal.codes is None else subject.signal.codes.to(device)
-    samples, _, *rest = subject.signal
-    signal = Signal(samples.to(device), codes, *(part.to(device) for part in rest))
-    noise = noise_of(1, samples.shape[1]).to(device)
-    conditioning = on(device, subject.conditioning)
-    return engine.trace(engine.start(1), conditioning, signal, noise).parameters.cpu()
-
-
-def noise_of(rows: int, steps: int) -> Tensor:
-    """Uniforms (rows, steps, 2) of rows that begin."""
-    return uniforms(torch.arange(rows), torch.zeros(rows, dtype=torch.int64), steps)
-
-
 @torch.no_grad()
 def _rows_differ(subject: Subject, engine: Engine, rows: int = 19) -> float:
     """Largest difference between rows that join one after another and the same rows alone."""
@@ -104,12 +96,7 @@ def _rows_differ(subject: Subject, engine: Engine, rows: int = 19) -> float:
     def advance(members: Tensor) -> None:
         start = together.position[members]
         index = start[:, None] + torch.arange(steps, device=device)
-        window = type(conditioning)(
-            conditioning.local[members],
-            conditioning.speaker[members],
-            _rows_of(conditioning.prediction, members),
-            conditioning.first[members],
-        )
+        window = changed(conditioning, operator.itemgetter(members))
         draws = noise[members[:, None], index]
         audio[members[:, None], index] = engine.generate(together, window, draws, members)
 
@@ -120,16 +107,7 @@ def _rows_differ(subject: Subject, engine: Engine, rows: int = 19) -> float:
     worst = 0.0
     for row in (0, 1, rows - 1):
         member = everyone[row : row + 1]
-        window = type(conditioning)(
-            conditioning.local[member],
-            conditioning.speaker[member],
-            _rows_of(conditioning.prediction, member),
-            conditioning.first[member],
-        )
+        window = changed(conditioning, operator.itemgetter(member))
         alone = engine.generate(engine.start(1), window, noise[member])
         worst = max(worst, float((alone - audio[member]).abs().max()))
     return worst
-
-
-def _rows_of(prediction: Any, members: Tensor) -> Any:
-    return None if prediction is None else type(prediction)(*(part[members] for part in prediction))

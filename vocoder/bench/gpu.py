@@ -27,8 +27,8 @@ from typing import Any
 import torch
 
 from vocoder.bench import machine
-from vocoder.bench.equality import Row, engine_on, equality, noise_of
-from vocoder.bench.subject import Subject, device_of, on, random_conditioning
+from vocoder.bench.equality import Row, engine_on, equality
+from vocoder.bench.subject import Subject, device_of, noise_of, on, random_conditioning
 from vocoder.config import ModelConfig, preset
 from vocoder.device import resolve
 from vocoder.errors import EngineError, UserError

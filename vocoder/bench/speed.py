@@ -11,13 +11,12 @@ from typing import NamedTuple
 import torch
 from pydantic import Field
 
-from vocoder.bench.subject import Subject, device_of, on, random_conditioning
+from vocoder.bench.subject import Subject, device_of, noise_of, on, random_conditioning
 from vocoder.config import Settings
 from vocoder.device import CPU
 from vocoder.generation import dispatch
 from vocoder.generation.cpu.engine import CpuEngine
 from vocoder.generation.dispatch import Engine
-from vocoder.generation.noise import uniforms
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.synthesizer import CHUNK_FRAMES
 from vocoder.voice import Voice
@@ -95,8 +94,7 @@ def engine_run(model: WaveNet, engine: Engine, streams: int) -> Run:
     frames = 1 if engine.name == ReferenceEngine.name else CHUNK_FRAMES
     steps, device = frames * model.config.features.hop_length, device_of(engine)
     conditioning = on(device, random_conditioning(model, streams, steps))
-    noise = uniforms(torch.arange(streams), torch.zeros(streams, dtype=torch.int64), steps)
-    noise = noise.to(device)
+    noise = noise_of(streams, steps).to(device)
     state, hold = engine.start(streams), model.config.hold
 
     def advance() -> None:

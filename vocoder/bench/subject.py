@@ -1,5 +1,6 @@
 """What a benchmark runs: a model, and what the reference engine makes of a signal under it."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Self
 
 import torch
@@ -52,7 +53,7 @@ class Subject(NamedTuple):
         audio = (torch.randn(1, CHECKED_SAMPLES, generator=generator) * 0.2).clamp(-1, 0.999)
         conditioning = random_conditioning(model, 1, CHECKED_SAMPLES)
         signal = model.signal(audio, conditioning.prediction)
-        parameters = _trace(ReferenceEngine(model), conditioning, signal)
+        parameters = traced(ReferenceEngine(model), conditioning, signal)
         return cls(name, model, audio, signal, conditioning, parameters)
 
     @torch.no_grad()
@@ -64,7 +65,7 @@ class Subject(NamedTuple):
         if engine.name == ReferenceEngine.name and device_of(engine).type == "cpu":
             found = self.model(self.audio, self.conditioning)
         else:
-            found = _trace(engine, self.conditioning, self.signal)
+            found = traced(engine, self.conditioning, self.signal)
         return float((found - self.parameters).abs().max())
 
 
@@ -73,22 +74,32 @@ def device_of(engine: Engine) -> torch.device:
     return engine.start(1).position.device
 
 
-def on(device: torch.device, conditioning: Conditioning) -> Conditioning:
-    """Conditioning on a device."""
+def changed(conditioning: Conditioning, change: Callable[[Tensor], Tensor]) -> Conditioning:
+    """Conditioning with each of its tensors changed; all have the rows as their first dimension."""
     local, speaker, prediction, first = conditioning
     if prediction is not None:
-        prediction = LinearPrediction(*(part.to(device) for part in prediction))
-    return Conditioning(local.to(device), speaker.to(device), prediction, first.to(device))
+        prediction = LinearPrediction(*map(change, prediction))
+    return Conditioning(change(local), change(speaker), prediction, change(first))
 
 
-def _trace(engine: Engine, conditioning: Conditioning, signal: Signal) -> Tensor:
-    device, seeds = device_of(engine), torch.zeros(1, dtype=torch.int64)
-    noise = uniforms(seeds, seeds, signal.samples.shape[1]).to(device)
+def on(device: torch.device, conditioning: Conditioning) -> Conditioning:
+    """Conditioning on a device."""
+    return changed(conditioning, lambda part: part.to(device))
+
+
+def noise_of(rows: int, steps: int) -> Tensor:
+    """Uniforms (rows, steps, 2) of rows that begin, each with a seed of its own."""
+    return uniforms(torch.arange(rows), torch.zeros(rows, dtype=torch.int64), steps)
+
+
+def traced(engine: Engine, conditioning: Conditioning, signal: Signal) -> Tensor:
+    """Parameters (1, T, P) that an engine gives along a signal, on the CPU."""
+    device = device_of(engine)
     codes = None if signal.codes is None else signal.codes.to(device)
     samples, _, *rest = signal
-    signal = Signal(samples.to(device), codes, *(part.to(device) for part in rest))
-    state = engine.start(1)
-    return engine.trace(state, on(device, conditioning), signal, noise).parameters.cpu()
+    moved = Signal(samples.to(device), codes, *(part.to(device) for part in rest))
+    noise = noise_of(1, moved.samples.shape[1]).to(device)
+    return engine.trace(engine.start(1), on(device, conditioning), moved, noise).parameters.cpu()
 
 
 def random_model(config: ModelConfig, seed: int = 0) -> WaveNet:

@@ -73,9 +73,6 @@ class Engine(Protocol):
 ENGINES: tuple[type[Engine], ...] = (TritonEngine, GraphEngine, CpuEngine, ReferenceEngine)
 """Every engine, the fastest first."""
 
-BY_NAME_ON_CPU = (TritonEngine.name, GraphEngine.name)
-"""Engines that run on the CPU for tests alone: ``auto`` never takes them there."""
-
 AUTO = "auto"
 
 
@@ -111,7 +108,8 @@ def choose(config: ModelConfig, device: torch.device, name: str = AUTO) -> Choic
         if name not in (AUTO, engine.name):
             continue
         able, reason = engine.supports(config, device)
-        if name == AUTO and device.type == "cpu" and engine.name in BY_NAME_ON_CPU:
+        if name == AUTO and device.type == "cpu" and engine is TritonEngine:
+            # There it runs in Triton's interpreter, for tests alone.
             able, reason = False, f"the model is on {device.type}"
         if able:
             text = f"engine {engine.name} on {device}: {reason}"

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vocoder import quantization
 from vocoder.config import LogisticsConfig, ModelConfig
+from vocoder.device import OLDEST
 from vocoder.errors import EngineError
 from vocoder.generation.cuda import packing
 from vocoder.generation.cuda.failures import explained
@@ -30,9 +31,6 @@ GATE_BYTES = 1 << 30
 
 GATE_COLUMNS, GATE_DEPTH = 64, 32
 """Gates that a program projects, and channels that it takes at a time."""
-
-OLDEST = (8, 0)
-"""Least compute capability: bfloat16 products of tensor cores."""
 
 
 class TritonEngine:
