@@ -117,15 +117,16 @@ def test_a_corpus_that_does_not_fit_is_refused(
         loop.train(config(toy, tmp_path / "x", tmp_path / "o"))
 
 
-def test_batches_depend_on_seed_step_and_rank_alone(
+def test_batches_depend_on_seed_step_and_row_alone(
     toy: Toy, vocoder_folder: Path, tmp_path: Path
 ) -> None:
     settings = config(toy, vocoder_folder, tmp_path)
     one, other = (AcousticTask(settings, toy.corpus, torch.device("cpu")) for _ in range(2))
-    one.batch(0, 4, 0)
-    for first, second in zip(one.batch(5, 4, 0), other.batch(5, 4, 0), strict=True):
+    one.batch(0, range(4))
+    for first, second in zip(one.batch(5, range(4)), other.batch(5, range(4)), strict=True):
         assert torch.equal(first, second)
-    assert not torch.equal(one.batch(5, 4, 0).noise, one.batch(5, 4, 1).noise)
+    assert not torch.equal(one.batch(5, range(4)).noise, one.batch(6, range(4)).noise)
+    assert torch.equal(one.batch(5, range(4)).time[2:], one.batch(5, range(2, 4)).time)
 
 
 def test_the_loss_of_a_padded_row_is_that_of_the_row_alone(
@@ -135,8 +136,8 @@ def test_the_loss_of_a_padded_row_is_that_of_the_row_alone(
     task.model.eval()
     short, long = task.rows[0], task.rows[-1]
     assert long.mel.shape[1] > short.mel.shape[1]
-    alone = collate([short], np.random.default_rng(0))
-    together = collate([short, long], np.random.default_rng(0))
+    alone = collate([short], [np.random.default_rng(0)])
+    together = collate([short, long], [np.random.default_rng(0), np.random.default_rng(1)])
     with torch.no_grad():
         wanted = task.model.log_durations(task.model.encode(alone.phones), alone.phones)
         found = task.model.log_durations(task.model.encode(together.phones), together.phones)

@@ -88,13 +88,19 @@ class AcousticBatch(NamedTuple):
         return Prosody(self.log_f0, self.voiced, energy_of(self.mel))
 
 
-def collate(rows: list[Row], generator: np.random.Generator) -> AcousticBatch:
-    """Rows as a batch, with noise from the generator."""
+def collate(rows: list[Row], generators: list[np.random.Generator]) -> AcousticBatch:
+    """Rows as a batch, each with noise from its own generator."""
 
     def padded(parts: list[Tensor]) -> Tensor:
         return pad_sequence(parts, batch_first=True)
 
     mel = padded([row.mel.T for row in rows]).transpose(1, 2)
+    drawn = list(zip(rows, generators, strict=False))
+    noise = [
+        torch.from_numpy(generator.standard_normal(row.mel.T.shape, dtype=np.float32))
+        for row, generator in drawn
+    ]
+    time = [generator.random(dtype=np.float32) for _, generator in drawn]
     return AcousticBatch(
         padded([row.symbols for row in rows]),
         padded([row.context for row in rows]),
@@ -105,8 +111,8 @@ def collate(rows: list[Row], generator: np.random.Generator) -> AcousticBatch:
         padded([row.voiced for row in rows]),
         mel,
         padded([torch.ones(len(row.voiced)) for row in rows]),
-        torch.from_numpy(generator.standard_normal(mel.shape, dtype=np.float32)),
-        torch.from_numpy(generator.random(len(rows), dtype=np.float32)),
+        padded(noise).transpose(1, 2),
+        torch.tensor(time),
     )
 
 
@@ -232,13 +238,15 @@ class AcousticTask:
             spreads.append(values.std().clamp_min(0.02) if enough else torch.tensor(0.2))
         return torch.stack(means), torch.stack(spreads)
 
-    def batch(self, step: int, size: int, rank: int) -> AcousticBatch:
+    def batch(self, step: int, rows: range) -> AcousticBatch:
         """Utterances of like lengths."""
-        generator = np.random.default_rng((self.config.seed, step, rank))
+        size = self.config.batch_size
+        generator = np.random.default_rng((self.config.seed, step))
         bucket = min(len(self.rows), BUCKET * size)
         first = int(generator.integers(0, len(self.rows) - bucket + 1))
-        chosen = generator.choice(bucket, min(size, bucket), replace=False)
-        return collate([self.rows[first + int(index)] for index in chosen], generator)
+        chosen = generator.choice(bucket, min(size, bucket), replace=False)[rows.start : rows.stop]
+        generators = [np.random.default_rng((self.config.seed, step, row)) for row in rows]
+        return collate([self.rows[first + int(index)] for index in chosen], generators)
 
     def seconds(self, batch: AcousticBatch) -> float:
         """Audio in a batch."""
@@ -257,7 +265,7 @@ class AcousticTask:
         assert isinstance(model, AcousticModel)
         objective = Objective(model, bf16=False)
         rows = self.held_out[: self.config.validation_clips]
-        batch = collate(rows, np.random.default_rng(0))
+        batch = collate(rows, [np.random.default_rng((0, row)) for row in range(len(rows))])
         batch = AcousticBatch(*(part.to(self.device) for part in batch))
         figures = {name: float(part) for name, part in objective(batch).parts.items()}
         predicted = model.log_durations(model.encode(batch.phones), batch.phones).exp()

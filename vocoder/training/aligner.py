@@ -68,11 +68,18 @@ class AlignerTask:
         self.model = self.fresh()
         self.objective: nn.Module = Objective(self.model, bf16=config.precision == "bf16")
 
-    def batch(self, step: int, size: int, rank: int) -> AlignerBatch:
+    def batch(self, step: int, rows: range) -> AlignerBatch:
         """Recordings of like lengths."""
-        generator = np.random.default_rng((self.config.seed, step, rank))
+        return self._collate(
+            self._alike(step, self.config.batch_size)[rows.start : rows.stop], step
+        )
+
+    def _alike(self, step: int, size: int) -> list[Spoken]:
+        generator = np.random.default_rng((self.config.seed, step))
         first = int(generator.integers(0, max(1, len(self.data) - size + 1)))
-        rows = self.data[first : first + size]
+        return self.data[first : first + size]
+
+    def _collate(self, rows: list[Spoken], step: int) -> AlignerBatch:
         return AlignerBatch(
             pad_sequence([row.mel.T for row in rows], batch_first=True).transpose(1, 2),
             torch.tensor([row.mel.shape[1] for row in rows]),
@@ -97,7 +104,7 @@ class AlignerTask:
         for.
         """
         assert isinstance(model, Aligner)
-        chosen = self.batch(0, self.config.validation_clips, 0)
+        chosen = self._collate(self._alike(0, self.config.validation_clips), 0)
         return {"nats": float(model.full_sum_loss(*chosen[:-1]))}
 
     def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:

@@ -33,7 +33,7 @@ class TrainingConfig(Settings):
     corpus: str = Field(description="folder that `vocoder prepare` wrote")
     output: str = Field(description="folder for checkpoints, logs and samples")
     steps: int = Field(ge=1, description="optimiser steps in all")
-    batch_size: int = Field(2, ge=1, description="rows a step and process")
+    batch_size: int = Field(2, ge=1, description="rows a step, of all processes together")
     learning_rate: float = Field(1e-3, gt=0.0, description="after warm-up, before decay")
     warm_up_steps: int = Field(200, ge=0, description="steps of linear rise from 0")
     decay_steps: int = Field(0, ge=0, description="last steps, over which the rate falls")

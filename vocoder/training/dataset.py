@@ -63,11 +63,10 @@ class Segments:
         """Frames of a row, warm-up included."""
         return self.warm_up_frames + self.segment_frames
 
-    def batch(self, step: int, size: int, rank: int = 0) -> Batch:
-        """The batch of ``size`` rows for a step and process."""
-        generator = np.random.default_rng((self.seed, step, rank))
-        rows = [self._draw(generator) for _ in range(size)]
-        return Batch(*(torch.stack(parts) for parts in zip(*rows, strict=True)))
+    def batch(self, step: int, rows: range) -> Batch:
+        """Some rows of a step's batch; each is a function of the step and its own number."""
+        drawn = [self._draw(np.random.default_rng((self.seed, step, row))) for row in rows]
+        return Batch(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
 
     def _draw(self, generator: np.random.Generator) -> Batch:
         index = int(np.searchsorted(self._cumulative, generator.random(), side="right"))

@@ -42,6 +42,10 @@ class Process(NamedTuple):
         """Whether this process writes files and logs."""
         return self.rank == 0
 
+    def share(self, rows: int) -> range:
+        """The rows of a batch that are this process's."""
+        return range(rows * self.rank // self.processes, rows * (self.rank + 1) // self.processes)
+
 
 @contextlib.contextmanager
 def joined() -> Iterator[Process]:
@@ -116,7 +120,7 @@ class Run:
 
     def _step(self, step: int) -> None:
         began = time.perf_counter()
-        batch = self.task.batch(step, self.config.batch_size, self.process.rank)
+        batch = self.task.batch(step, self.process.share(self.config.batch_size))
         batch = type(batch)(*(part.to(self.process.device, non_blocking=True) for part in batch))
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.rate(step)

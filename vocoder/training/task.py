@@ -34,8 +34,8 @@ class Task(Protocol):
         """A module that holds the model and maps a batch to its :class:`Loss`."""
         ...
 
-    def batch(self, step: int, size: int, rank: int) -> Any:
-        """The batch (a named tuple of tensors) of a step and process; a function of these alone."""
+    def batch(self, step: int, rows: range) -> Any:
+        """Some rows of a step's batch (a named tuple of tensors); a function of these alone."""
         ...
 
     def seconds(self, batch: Any) -> float:

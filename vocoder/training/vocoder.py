@@ -77,9 +77,9 @@ class VocoderTask:
         self.model.load_state_dict(given)
         logger.info("starting from voice %s, %s", start.id, start.digest[:16])
 
-    def batch(self, step: int, size: int, rank: int) -> Batch:
+    def batch(self, step: int, rows: range) -> Batch:
         """Segments of recordings."""
-        return self.segments.batch(step, size, rank)
+        return self.segments.batch(step, rows)
 
     def seconds(self, batch: Batch) -> float:
         """Audio in a batch, warm-up included."""
