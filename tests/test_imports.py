@@ -20,6 +20,7 @@ LAYERS = [
     {"corpus", "training", "evaluation", "bench"},
     {"speaking"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -3,19 +3,18 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from buzzing import make_corpus, run_config
 from conftest import CONFIGS
 from safetensors.torch import load_file
+from torch import Tensor
 
-from vocoder import audio, voice
+from vocoder import voice
 from vocoder.config import GenerationConfig
 from vocoder.corpus.manifest import Corpus
-from vocoder.corpus.prepare import PreparationConfig, prepare
 from vocoder.errors import ConfigError, TrainingError
 from vocoder.training import checkpoint, config, loop, vocoder
-from vocoder.training.config import VocoderTraining
 from vocoder.training.dataset import Batch, Segments
 from vocoder.training.task import Loss
 from vocoder.wavenet.model import WaveNet
@@ -23,38 +22,7 @@ from vocoder.wavenet.model import WaveNet
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two speakers, eight short buzzes each, prepared as any corpus is."""
-    root = tmp_path_factory.mktemp("speech")
-    generator = np.random.default_rng(0)
-    for speaker, f0 in (("ann", 200.0), ("ben", 110.0)):
-        for i in range(8):
-            t = np.arange(16000 + 800 * i) / 16000
-            buzz = sum(np.sin(2 * np.pi * f0 * (1 + i / 50) * h * t) / h for h in range(1, 12))
-            sound = 0.1 * buzz * np.sin(np.pi * t / t[-1]) + 1e-3 * generator.standard_normal(
-                len(t)
-            )
-            (root / "in" / speaker).mkdir(parents=True, exist_ok=True)
-            audio.write(root / "in" / speaker / f"u{i}.wav", sound.astype(np.float32), 16000)
-    settings = PreparationConfig(validation_fraction=0.2, test_fraction=0.2)
-    prepare([root / "in"], root / "out", settings, jobs=1)
-    return root / "out"
-
-
-def run_config(corpus: Path, output: Path, **changes: object) -> VocoderTraining:
-    settings = {
-        "name": "buzz",
-        "model": CONFIGS["linear_prediction"].model_copy(update={"speakers": ("default",)}),
-        "corpus": str(corpus),
-        "output": str(output),
-        "steps": 6,
-        "segment_frames": 4,
-        "warm_up_steps": 2,
-        "log_every": 2,
-        "checkpoint_every": 3,
-        "validate_every": 3,
-        "validation_clips": 2,
-    }
-    return VocoderTraining(**(settings | changes))
+    return make_corpus(tmp_path_factory.mktemp("speech"))
 
 
 def test_resumed_equals_unbroken_bit_for_bit(corpus: Path, tmp_path: Path) -> None:
@@ -157,8 +125,8 @@ def test_nan_stops_with_a_report_and_leaves_the_checkpoint(
     before = (tmp_path / checkpoint.NAME).read_bytes()
     forward = vocoder.Objective.forward
 
-    def broken(self: vocoder.Objective, batch: Batch) -> Loss:
-        loss = forward(self, batch)
+    def broken(self: vocoder.Objective, batch: Batch, counts: Tensor) -> Loss:
+        loss = forward(self, batch, counts)
         return loss._replace(total=loss.total * float("nan"))
 
     monkeypatch.setattr(vocoder.Objective, "forward", broken)

@@ -28,7 +28,8 @@ from vocoder.text.linguistic import phones
 from vocoder.text.utterance import Sentence
 from vocoder.training.aligner import AlignerTask, Spoken
 from vocoder.training.config import AlignerTraining
-from vocoder.training.loop import Run, joined
+from vocoder.training.loop import Run
+from vocoder.training.process import joined
 
 RUN_FOLDER = "aligner"
 BATCH_SIZE = 16

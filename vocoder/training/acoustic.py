@@ -21,6 +21,7 @@ from vocoder.features import check_fingerprint
 from vocoder.synthesizer import Synthesizer
 from vocoder.training.config import AcousticTraining
 from vocoder.training.log import RunLog
+from vocoder.training.process import Process
 from vocoder.training.task import Loss
 from vocoder.voice import AcousticProvenance
 
@@ -145,48 +146,61 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.bf16 = model, bf16
 
-    def forward(self, batch: AcousticBatch) -> Loss:
-        """The loss. The decoder is given the recording's durations and prosody."""
-        with torch.autocast(batch.mel.device.type, torch.bfloat16, enabled=self.bf16):
-            return self._loss(batch)
+    def forward(self, batch: AcousticBatch, counts: Tensor | None = None) -> Loss:
+        """The loss; of a part of a batch, given its ``counts``.
 
-    def _loss(self, batch: AcousticBatch) -> Loss:
+        The decoder is given the recording's durations and prosody.
+        """
+        with torch.autocast(batch.mel.device.type, torch.bfloat16, enabled=self.bf16):
+            return self._loss(batch, counts_of(batch) if counts is None else counts)
+
+    def _loss(self, batch: AcousticBatch, counts: Tensor) -> Loss:
         phones, prosody, mask = batch.phones, batch.prosody, batch.mask
+        phone_count, frame_count, voiced_count = counts.clamp_min(1.0)
         encoded = self.model.encode(phones)
         log_durations = self.model.log_durations(encoded, phones)
         wanted = batch.durations.clamp_min(1).log()
-        duration = _mean((log_durations - wanted).abs(), batch.phone_mask)
+        duration = _mean((log_durations - wanted).abs(), batch.phone_mask, phone_count)
         found, logit = self.model.predict_prosody(encoded, phones, batch.durations, mask)
         spread = self.model.f0_spread[batch.speaker][:, None]
-        f0 = _mean((found.log_f0 - prosody.log_f0).abs() / spread, mask * prosody.voiced)
+        errors = (found.log_f0 - prosody.log_f0).abs() / spread
+        f0 = _mean(errors, mask * prosody.voiced, voiced_count)
         voicing = F.binary_cross_entropy_with_logits(logit, prosody.voiced, reduction="none")
-        energy = _mean((found.energy - prosody.energy).abs(), mask)
+        energy = _mean((found.energy - prosody.energy).abs(), mask, frame_count)
         mel, condition = self.model.decode(encoded, phones, batch.durations, prosody, mask)
-        mel_error = _mean((mel - batch.mel).abs().mean(1), mask)
+        mel_error = _mean((mel - batch.mel).abs().mean(1), mask, frame_count)
         residual = (batch.mel - mel).detach()
         flow = self.model.refiner.loss(residual, batch.noise, batch.time, condition.detach(), mask)
+        flow = _mean(flow, mask, frame_count)
+        voicing = _mean(voicing, mask, frame_count)
         total = (
             mel_error
-            + FLOW_WEIGHT * _mean(flow, mask)
+            + FLOW_WEIGHT * flow
             + DURATION_WEIGHT * duration
             + PROSODY_WEIGHT * (f0 + energy)
-            + VOICING_WEIGHT * _mean(voicing, mask)
+            + VOICING_WEIGHT * voicing
         )
         return Loss(
             total,
             {
                 "mel": mel_error,
-                "flow": _mean(flow, mask),
+                "flow": flow,
                 "duration": duration,
                 "f0": f0,
                 "energy": energy,
-                "voicing": _mean(voicing, mask),
+                "voicing": voicing,
             },
         )
 
 
-def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    return (values * mask).sum() / mask.sum().clamp_min(1.0)
+def _mean(values: Tensor, mask: Tensor, count: Tensor) -> Tensor:
+    return (values * mask).sum() / count
+
+
+def counts_of(batch: AcousticBatch) -> Tensor:
+    """Phones, frames and voiced frames (3,)."""
+    voiced = (batch.mask * batch.voiced).sum()
+    return torch.stack([batch.phone_mask.sum(), batch.mask.sum(), voiced])
 
 
 class AcousticTask:
@@ -245,8 +259,17 @@ class AcousticTask:
         bucket = min(len(self.rows), BUCKET * size)
         first = int(generator.integers(0, len(self.rows) - bucket + 1))
         chosen = generator.choice(bucket, min(size, bucket), replace=False)[rows.start : rows.stop]
+        if not len(chosen):
+            raise TrainingError(
+                f"{self.corpus.folder}: {bucket} aligned utterances to train on do not fill "
+                f"batch_size {size} of several processes or pieces: make it at most {bucket}"
+            )
         generators = [np.random.default_rng((self.config.seed, step, row)) for row in rows]
         return collate([self.rows[first + int(index)] for index in chosen], generators)
+
+    def counts(self, batch: AcousticBatch) -> Tensor:
+        """See :func:`counts_of`."""
+        return counts_of(batch)
 
     def seconds(self, batch: AcousticBatch) -> float:
         """Audio in a batch."""
@@ -260,7 +283,7 @@ class AcousticTask:
         model.learn_symbols(self.symbols)
         return model
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: nn.Module, process: Process) -> dict[str, float]:
         """Errors on held-out utterances, and the duration's in ms a phone."""
         assert isinstance(model, AcousticModel)
         objective = Objective(model, bf16=False)
@@ -269,7 +292,8 @@ class AcousticTask:
         batch = AcousticBatch(*(part.to(self.device) for part in batch))
         figures = {name: float(part) for name, part in objective(batch).parts.items()}
         predicted = model.log_durations(model.encode(batch.phones), batch.phones).exp()
-        error = _mean((predicted - batch.durations).abs(), batch.phone_mask)
+        count = counts_of(batch)[0].clamp_min(1.0)
+        error = _mean((predicted - batch.durations).abs(), batch.phone_mask, count)
         return figures | {"duration_ms": 1000 * float(error) / self.corpus.features.frame_rate_hz}
 
     def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:

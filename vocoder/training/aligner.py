@@ -14,6 +14,7 @@ from vocoder.acoustic.aligner import LABELS, Aligner
 from vocoder.config import FeatureConfig
 from vocoder.training.config import AlignerTraining
 from vocoder.training.log import RunLog
+from vocoder.training.process import Process
 from vocoder.training.task import Loss
 
 WEIGHTS = "aligner.safetensors"
@@ -48,11 +49,13 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.bf16 = model, bf16
 
-    def forward(self, batch: AlignerBatch) -> Loss:
-        """The loss in nats a frame."""
+    def forward(self, batch: AlignerBatch, counts: Tensor | None = None) -> Loss:
+        """The loss in nats a frame; of a part of a batch, given its ``counts``."""
         with torch.autocast(batch.mel.device.type, torch.bfloat16, enabled=self.bf16):
             loss = self.model.loss if batch.open else self.model.full_sum_loss
             total = loss(batch.mel, batch.frames, batch.labels, batch.counts)
+        if counts is not None:
+            total = total * (batch.frames.sum() / counts[0])
         return Loss(total, {"nats": total})
 
 
@@ -88,6 +91,10 @@ class AlignerTask:
             torch.tensor(step < self.config.ctc_steps),
         )
 
+    def counts(self, batch: AlignerBatch) -> Tensor:
+        """Frames (1,)."""
+        return batch.frames.sum()[None]
+
     def seconds(self, batch: AlignerBatch) -> float:
         """Audio in a batch."""
         return float(batch.frames.sum()) / self.features.frame_rate_hz
@@ -99,7 +106,7 @@ class AlignerTask:
         model.set_prior(torch.bincount(labels, minlength=LABELS).float())
         return model
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: nn.Module, process: Process) -> dict[str, float]:
         """The full-sum loss of a few recordings, of those it was trained on: they are what it is
         for.
         """

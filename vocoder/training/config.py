@@ -34,6 +34,12 @@ class TrainingConfig(Settings):
     output: str = Field(description="folder for checkpoints, logs and samples")
     steps: int = Field(ge=1, description="optimiser steps in all")
     batch_size: int = Field(2, ge=1, description="rows a step, of all processes together")
+    accumulate: int = Field(
+        1, ge=1, description="pieces in which each process takes its rows, one after another"
+    )
+    loader_threads: int = Field(
+        1, ge=0, le=64, description="threads that draw coming batches; 0 draws each when it is due"
+    )
     learning_rate: float = Field(1e-3, gt=0.0, description="after warm-up, before decay")
     warm_up_steps: int = Field(200, ge=0, description="steps of linear rise from 0")
     decay_steps: int = Field(0, ge=0, description="last steps, over which the rate falls")
@@ -80,6 +86,9 @@ class VocoderTraining(TrainingConfig):
         default_factory=GenerationConfig, description="how the voice's audio is drawn and finished"
     )
     initial_voice: str | None = Field(None, description="folder of a voice to start from")
+    checkpoint_activations: bool = Field(
+        False, description="compute each layer again in the backward pass instead of keeping it"
+    )
     segment_frames: int = Field(80, ge=1, description="frames of a segment that the loss counts")
 
 

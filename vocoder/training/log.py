@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from vocoder.training.config import TrainingConfig
 
-PACE = ("gradient_norm", "learning_rate", "audio_rate")
+PACE = ("gradient_norm", "learning_rate", "audio_rate", "loader_share")
 """Values of a step that say how it went, not what was learned."""
 
 
@@ -84,6 +84,8 @@ class RunLog:
 
     def validation(self, done: int, figures: dict[str, float]) -> None:
         """Record figures on held-out speech."""
+        if not self.leads:
+            return
         self._values("validation", done, figures)
         text = f"step {done}: held-out {_line(figures)}"
         print(text, flush=True) if self._bar is None else self._bar.console.print(text)

@@ -1,20 +1,18 @@
 """The training loop, one for every kind of model: step, log, validate, checkpoint, export.
 
-Run alone or under torchrun; each process then takes its own batches (DDP).
+Run alone or under torchrun (DDP). A step's loss is that of its whole batch, over all processes and
+all pieces that the batch is taken in, so that neither changes what is learned.
 """
 
 import contextlib
 import json
 import logging
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import torch
-import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from vocoder import files
 from vocoder.corpus.manifest import Corpus
@@ -24,43 +22,13 @@ from vocoder.training.acoustic import AcousticTask
 from vocoder.training.config import AcousticTraining, AnyTraining, VocoderTraining
 from vocoder.training.log import RunLog
 from vocoder.training.optimisation import MovingAverage, clip_gradients
+from vocoder.training.prefetch import Prefetch
+from vocoder.training.process import Process, joined, restarts
+from vocoder.training.stages import Stages
 from vocoder.training.task import Loss, Task
 from vocoder.training.vocoder import VocoderTask
 
 logger = logging.getLogger(__name__)
-
-
-class Process(NamedTuple):
-    """This process among those that torchrun started."""
-
-    rank: int
-    processes: int
-    device: torch.device
-
-    @property
-    def leads(self) -> bool:
-        """Whether this process writes files and logs."""
-        return self.rank == 0
-
-    def share(self, rows: int) -> range:
-        """The rows of a batch that are this process's."""
-        return range(rows * self.rank // self.processes, rows * (self.rank + 1) // self.processes)
-
-
-@contextlib.contextmanager
-def joined() -> Iterator[Process]:
-    """Join torchrun's processes, if any."""
-    count, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda", local) if cuda else torch.device("cpu")
-    if count == 1:
-        yield Process(0, 1, device)
-        return
-    dist.init_process_group("nccl" if cuda else "gloo")
-    try:
-        yield Process(dist.get_rank(), count, device)
-    finally:
-        dist.destroy_process_group()
 
 
 def train(config: VocoderTraining | AcousticTraining, *, resume: bool = False) -> Path:
@@ -68,7 +36,8 @@ def train(config: VocoderTraining | AcousticTraining, *, resume: bool = False) -
 
     Args:
         config: the run.
-        resume: go on from the checkpoint in the output folder, as if never stopped.
+        resume: go on from the checkpoint in the output folder, as if never stopped. Under torchrun,
+            which may restart a run before its first checkpoint, start anew where there is none.
 
     Returns:
         The folder of the voice.
@@ -89,58 +58,125 @@ class Run:
     """One run of one task."""
 
     def __init__(self, config: AnyTraining, task: Task, process: Process) -> None:
+        """Prepare a run.
+
+        Raises:
+            TrainingError: the batch cannot be shared among the processes.
+        """
         self.config, self.task, self.process = config, task, process
         self.folder = Path(config.output)
+        self.pieces = process.pieces(config.batch_size, config.accumulate)
         self.average = MovingAverage(task.model, config.ema_decay)
         self.optimiser = torch.optim.Adam(task.model.parameters(), lr=config.learning_rate)
         self.objective: nn.Module = task.objective
+        self.stages = Stages(process.device)
         if process.processes > 1:
-            self.objective = nn.parallel.DistributedDataParallel(task.objective)
+            self.objective = nn.parallel.DistributedDataParallel(
+                task.objective, broadcast_buffers=False
+            )
 
     def run(self, *, resume: bool) -> Path:
         """Train to the end; returns the folder of what the task exports."""
+        start = self._restore() if resume else 0
         if not resume and (self.folder / checkpoint.NAME).exists():
             raise TrainingError(f"{self.folder}: holds a checkpoint; add --resume to go on from it")
-        start = 0
-        if resume:
-            start, changes = checkpoint.restore(
-                self.folder, self.config, self.task.model, self.average, self.optimiser
-            )
-            for change in changes:
-                logger.info("resumed with a changed setting: %s", change)
+        self._agree(start)
         with contextlib.ExitStack() as stack:
             self.log = stack.enter_context(RunLog(self.folder, self.process.leads))
             self.log.start(self.config, start)
+            batches = stack.enter_context(self.batches(start))
             for step in range(start, self.config.steps):
-                self._step(step)
+                self.step(step, batches)
                 self._after(step + 1)
             if start == self.config.steps:
                 self._after(start)  # nothing to train: write the voice with the settings of now
         return self.folder / "voice"
 
-    def _step(self, step: int) -> None:
+    def _restore(self) -> int:
+        """Take over the checkpoint; returns the steps done."""
+        if restarts() and not (self.folder / checkpoint.NAME).exists():
+            return 0
+        start, changes = checkpoint.restore(
+            self.folder, self.config, self.task.model, self.average, self.optimiser
+        )
+        for change in changes if self.process.leads else ():
+            logger.info("resumed with a changed setting: %s", change)
+        return start
+
+    def _agree(self, start: int) -> None:
+        """Refuse to start where processes read different checkpoints."""
+        starts = torch.zeros(self.process.processes, device=self.process.device)
+        starts[self.process.rank] = start
+        starts = self.process.sum(starts)
+        if len(set(starts.tolist())) > 1:
+            raise TrainingError(
+                f"{self.folder}: the processes found checkpoints of different steps "
+                f"({', '.join(f'{int(step)}' for step in starts)}); "
+                "output must be a folder that all machines share"
+            )
+
+    def batches(self, start: int) -> Prefetch[list[Any]]:
+        """This process's pieces of each step's batch, from ``start`` on."""
+        return Prefetch(
+            lambda step: [self.task.batch(step, rows) for rows in self.pieces],
+            start,
+            self.config.steps,
+            threads=self.config.loader_threads,
+        )
+
+    def step(self, step: int, batches: Prefetch[list[Any]]) -> None:
+        """Advance the weights by one step."""
         began = time.perf_counter()
-        batch = self.task.batch(step, self.process.share(self.config.batch_size))
-        batch = type(batch)(*(part.to(self.process.device, non_blocking=True) for part in batch))
+        device, waited = self.process.device, self.stages.seconds["data"]
+        with self.stages("data"):
+            pieces = [
+                type(piece)(*(part.to(device, non_blocking=True) for part in piece))
+                for piece in batches.take()
+            ]
+        waited = self.stages.seconds["data"] - waited
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.rate(step)
         # Dropout too is a function of the step, so that a resumed run equals an unbroken one.
-        torch.manual_seed(hash((self.config.seed, step, self.process.rank)))
+        torch.manual_seed(hash((self.config.seed, step, self.pieces[0].start)))
         self.optimiser.zero_grad(set_to_none=True)
-        loss: Loss = self.objective(batch)
-        loss.total.backward()
-        norm = clip_gradients(self.task.model, self.config.gradient_clip)
-        self._guard(step, float(loss.total.detach()), float(norm))
-        self.optimiser.step()
-        self.average.update(self.task.model, step)
-        seconds = self.task.seconds(batch) * self.process.processes
+        figures = self._backward(pieces)
+        with self.stages("optimiser"):
+            norm = clip_gradients(self.task.model, self.config.gradient_clip)
+            total = figures.pop("total")
+            self._guard(step, total, float(norm))
+            self.optimiser.step()
+            self.average.update(self.task.model, step)
+        seconds = sum(self.task.seconds(piece) for piece in pieces) * self.process.processes
+        spent = time.perf_counter() - began
         self.log.step(
             step,
-            **{name: float(part.detach()) for name, part in loss.parts.items()},
+            **figures,
             gradient_norm=float(norm),
             learning_rate=self.config.rate(step),
-            audio_rate=seconds / (time.perf_counter() - began),
+            audio_rate=seconds / spent,
+            loader_share=waited / spent,
         )
+
+    def _backward(self, pieces: list[Any]) -> dict[str, float]:
+        """Add up the gradients of the whole batch; returns its loss, ``total``, and its parts."""
+        counts = self.process.sum(torch.stack([self.task.counts(p) for p in pieces]).sum(0))
+        names: list[str] = []
+        sums: list[Tensor] = []
+        for number, piece in enumerate(pieces, start=1):
+            with contextlib.ExitStack() as stack:
+                parallel = self.objective
+                last = number == len(pieces)
+                if isinstance(parallel, nn.parallel.DistributedDataParallel) and not last:
+                    stack.enter_context(parallel.no_sync())
+                with self.stages("forward"):
+                    loss: Loss = self.objective(piece, counts)
+                with self.stages("backward"):
+                    # DDP takes the mean over the processes; what is wanted is the sum.
+                    (loss.total * self.process.processes).backward()
+            names = ["total", *loss.parts]
+            sums.append(torch.stack([loss.total, *loss.parts.values()]).detach())
+        figures = self.process.sum(torch.stack(sums).sum(0))
+        return dict(zip(names, figures.tolist(), strict=True))
 
     def _guard(self, step: int, loss: float, norm: float) -> None:
         """Stop before a loss or gradient that is not finite reaches the weights."""
@@ -169,11 +205,13 @@ class Run:
 
     def _after(self, done: int) -> None:
         last = done == self.config.steps
-        if not self.process.leads:
-            return
         if done % self.config.validate_every == 0 or last:
             with torch.no_grad():
-                self.log.validation(done, self.task.validate(self.averaged()))
+                figures = self.task.validate(self.averaged(), self.process)
+            self.log.validation(done, figures)
+        # From here on the others go ahead, and wait in their next step.
+        if not self.process.leads:
+            return
         if done % self.config.checkpoint_every == 0 or last:
             checkpoint.save(
                 self.folder, done, self.config, self.task.model, self.average, self.optimiser

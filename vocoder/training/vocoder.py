@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vocoder import voice
 from vocoder.audio import PCM_16_LEVELS
@@ -18,6 +18,7 @@ from vocoder.training import samples
 from vocoder.training.config import VocoderTraining
 from vocoder.training.dataset import Batch, Segments
 from vocoder.training.log import RunLog
+from vocoder.training.process import Process
 from vocoder.training.task import Loss
 from vocoder.wavenet.distributions import bits
 from vocoder.wavenet.model import WaveNet
@@ -32,12 +33,18 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.bf16 = model, bf16
 
-    def forward(self, batch: Batch) -> Loss:
-        """The loss, and the same in bits a sample."""
+    def forward(self, batch: Batch, counts: Tensor | None = None) -> Loss:
+        """The loss, and the same in bits a sample; of a part of a batch, given its ``counts``."""
         conditioning = self.model.condition_margined(batch.features, batch.speaker)
         nats = self.model.nll(batch.audio, conditioning, bf16=self.bf16)
-        total = (nats * batch.mask).sum() / batch.mask.sum().clamp_min(1.0)
+        counts = counts_of(batch) if counts is None else counts
+        total = (nats * batch.mask).sum() / counts[0].clamp_min(1.0)
         return Loss(total, {"bits": total / math.log(2)})
+
+
+def counts_of(batch: Batch) -> Tensor:
+    """Samples that count (1,)."""
+    return batch.mask.sum()[None]
 
 
 class VocoderTask:
@@ -55,6 +62,7 @@ class VocoderTask:
         self.config = config.model_copy(update={"model": model_config})
         self.corpus, self.device = corpus, device
         self.model = WaveNet(model_config).to(device)
+        self.model.stack.checkpointed = config.checkpoint_activations
         if config.initial_voice:
             self._start_from(Path(config.initial_voice))
         self.segments = Segments(corpus, "train", model_config, config.segment_frames, config.seed)
@@ -81,6 +89,10 @@ class VocoderTask:
         """Segments of recordings."""
         return self.segments.batch(step, rows)
 
+    def counts(self, batch: Batch) -> Tensor:
+        """See :func:`counts_of`."""
+        return counts_of(batch)
+
     def seconds(self, batch: Batch) -> float:
         """Audio in a batch, warm-up included."""
         return batch.mask.numel() / self.config.model.features.sample_rate_hz
@@ -89,13 +101,14 @@ class VocoderTask:
         """Another WaveNet of the same shape."""
         return WaveNet(self.config.model)
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Bits a sample of whole held-out clips."""
+    def validate(self, model: nn.Module, process: Process) -> dict[str, float]:
+        """Bits a sample of whole held-out clips, which the processes share."""
         assert isinstance(model, WaveNet)
-        nats, count = 0.0, 0
+        nats, count = 0.0, 0.0
         utterances = self.held_out.utterances
         stride = max(1, len(utterances) // self.config.validation_clips)
-        for utterance in utterances[::stride][: self.config.validation_clips]:
+        chosen = utterances[::stride][: self.config.validation_clips]
+        for utterance in chosen[process.rank :: process.processes]:
             pcm, features = self.held_out.read(utterance)
             speaker = torch.zeros(1, len(self.config.model.speakers))
             speaker[0, self.config.model.speakers.index(utterance.speaker)] = 1.0
@@ -103,6 +116,8 @@ class VocoderTask:
             audio = (pcm.float() / PCM_16_LEVELS)[None].to(self.device)
             nats += float(model.nll(audio, conditioning).double().sum())
             count += audio.numel()
+        sums = torch.tensor([nats, count], dtype=torch.float64, device=self.device)
+        nats, count = process.sum(sums).tolist()
         return {"bits": bits(nats / count)}
 
     def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:

@@ -6,6 +6,7 @@ Sequences are (B, T, C), channels last, so that every convolution is one matrix 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from vocoder.config import StackConfig
 
@@ -89,6 +90,8 @@ class ResidualStack(nn.Module):
             global_channels, layers * config.gate_channels, bias=False
         )
         self.skip = nn.Linear(layers * config.gate_channels // 2, config.skip_channels)
+        self.checkpointed = False
+        """Whether the backward pass computes each layer again instead of keeping what is in it."""
 
     def project(self, local: Tensor, speaker: Tensor) -> Tensor:
         """What conditioning adds before every gate: ``V * y + V^T h`` (eq. 3 and 4).
@@ -107,7 +110,10 @@ class ResidualStack(nn.Module):
         gated = []
         layers = conditioning.chunk(self.config.layers, dim=-1)
         for block, layer_conditioning in zip(self.blocks, layers, strict=True):
-            x, output = block(x, layer_conditioning)
+            if self.checkpointed and torch.is_grad_enabled():
+                x, output = checkpoint(block, x, layer_conditioning, use_reentrant=False)
+            else:
+                x, output = block(x, layer_conditioning)
             gated.append(output)
         skips: Tensor = self.skip(torch.cat(gated, dim=-1))
         return skips
