@@ -65,6 +65,20 @@ def test_resumed_equals_unbroken_bit_for_bit(
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
+def test_pieces_of_a_batch_add_up(toy: Toy, vocoder_folder: Path, tmp_path: Path) -> None:
+    """Rows differ in length, so that pieces differ in what counts; dropout would too."""
+    model = TINY_ACOUSTIC.model_copy(update={"dropout": 0.0})
+    losses = []
+    for pieces in (1, 4):
+        folder = tmp_path / str(pieces)
+        settings = {"model": model, "accumulate": pieces, "steps": 20, "log_every": 1}
+        loop.train(config(toy, vocoder_folder, folder, **settings))
+        lines = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+        losses.append([line["mel"] for line in lines if line["event"] == "training"])
+    assert len(losses[0]) == 20
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
 def test_training_makes_a_voice_that_reads_and_keeps_the_vocoder(
     toy: Toy, vocoder_folder: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import time
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import NamedTuple
@@ -9,11 +11,15 @@ from typing import NamedTuple
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
 from vocoder.errors import TrainingError
 
 PATIENCE = timedelta(hours=2)
 """How long processes wait for the leader's samples. One that died torchrun notices at once."""
+
+JOINING = timedelta(minutes=10)
+"""How long processes wait for each other at the start."""
 
 
 class Process(NamedTuple):
@@ -69,8 +75,43 @@ def joined() -> Iterator[Process]:
         return
     if cuda:
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
+    store = _store(count) if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" else None
+    rank = int(os.environ["RANK"])
+    dist.init_process_group(
+        "nccl" if cuda else "gloo", timeout=PATIENCE, store=store, rank=rank, world_size=count
+    )
     try:
         yield Process(dist.get_rank(), count, device)
     finally:
         dist.destroy_process_group()
+
+
+def _store(count: int) -> Store:
+    """Where the processes exchange addresses, empty of those of an earlier attempt.
+
+    torchrun's agent keeps one store over all restarts, in which new processes would find the
+    addresses of dead ones (pytorch issue 135712); its count of restarts differs between machines.
+    So the leader names the attempt, and tells each of the others in answer to a word it just made
+    up.
+    """
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    shared = TCPStore(address, port, count, is_master=False, timeout=JOINING)
+    rank = int(os.environ["RANK"])
+    if rank:
+        word = uuid.uuid4().hex
+        shared.set(f"word/{rank}", word)
+        attempt = shared.get(f"answer/{word}").decode()
+        shared.set(f"{attempt}/{rank}", "heard")
+        return PrefixStore(attempt, shared)
+    attempt, deadline = uuid.uuid4().hex, time.monotonic() + JOINING.total_seconds()
+    missing = set(range(1, count))
+    while missing:
+        if time.monotonic() > deadline:
+            raise TrainingError(f"process {min(missing)} of {count} did not come")
+        for other in sorted(missing):
+            if shared.check([f"word/{other}"]):  # perhaps still that of an earlier attempt
+                shared.set(f"answer/{shared.get(f'word/{other}').decode()}", attempt)
+            if shared.check([f"{attempt}/{other}"]):
+                missing.discard(other)
+        time.sleep(0.02)
+    return PrefixStore(attempt, shared)

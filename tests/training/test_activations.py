@@ -1,0 +1,34 @@
+"""Layers computed again in the backward pass: the same gradients from less memory."""
+
+import pytest
+import torch
+from conftest import CONFIGS, random_mel, random_model
+from torch import Tensor
+
+from vocoder.training.dataset import Batch
+from vocoder.training.memory import Activations
+from vocoder.training.vocoder import Objective
+
+
+def gradients(*, checkpointed: bool, bf16: bool) -> tuple[list[Tensor], int]:
+    """Gradients of every weight, and the bytes that the forward pass kept."""
+    model = random_model(CONFIGS["linear_prediction"])
+    model.stack.checkpointed = checkpointed
+    features = random_mel(model.config, rows=2, frames=8 + 2 * model.config.conditioning.margin)
+    hop = model.config.features.hop_length
+    audio = torch.randn(2, 8 * hop, generator=torch.Generator().manual_seed(1)) * 0.1
+    batch = Batch(audio, features, torch.eye(3)[:2], torch.ones_like(audio))
+    kept = Activations(list(model.parameters()))
+    with kept.counted():
+        loss = Objective(model, bf16=bf16)(batch)
+    loss.total.backward()
+    return [p.grad for p in model.parameters() if p.grad is not None], kept.bytes
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_same_gradients_from_less_memory(bf16: bool) -> None:
+    whole, much = gradients(checkpointed=False, bf16=bf16)
+    again, little = gradients(checkpointed=True, bf16=bf16)
+    assert len(whole) == len(again)
+    assert all(torch.equal(one, other) for one, other in zip(whole, again, strict=True))
+    assert little < 0.7 * much
