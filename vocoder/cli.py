@@ -210,6 +210,19 @@ def prepare(
 
 
 @app.command()
+def shard(
+    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Prepared corpus.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR")],
+    megabytes: Annotated[int, typer.Option("--mb", min=1, help="Size of a shard.")] = 256,
+) -> None:
+    """Write a prepared corpus as tar files, to be read from anywhere."""
+    from vocoder.corpus.manifest import Corpus
+    from vocoder.corpus.sharding import shard as run
+
+    print(run(Corpus.load(corpus), output, megabytes=megabytes))
+
+
+@app.command()
 def align(
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Prepared corpus.")],
     steps: Annotated[int, typer.Option(min=8, help="Training steps of the aligner.")] = 3000,

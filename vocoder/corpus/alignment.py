@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from vocoder.config import Settings
-from vocoder.corpus.manifest import Corpus, Utterance, read_lines
+from vocoder.corpus.manifest import Corpus, Readable, Utterance, read_lines
 from vocoder.errors import CorpusError
 from vocoder.text.linguistic import Phones, frame_features, phones
 from vocoder.text.pronunciation import parse_ipa
@@ -84,7 +84,7 @@ class Unaligned(Settings):
     detail: str = Field(description="what was found")
 
 
-def read_linguistic(corpus: Corpus, utterance: Utterance, aligned: AlignedUtterance) -> Tensor:
+def read_linguistic(corpus: Readable, utterance: Utterance, aligned: AlignedUtterance) -> Tensor:
     """Linguistic features (C, F) of a recording, with its own durations and melody.
 
     Raises:

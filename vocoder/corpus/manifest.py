@@ -6,7 +6,8 @@ log-mel (n_mels, F), where T = F * hop.
 """
 
 import json
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
@@ -125,8 +126,66 @@ class _CorpusFile(Settings):
     hours: dict[str, dict[str, float]]
 
 
+class Readable(ABC):
+    """A corpus whose utterances can be read, wherever they lie.
+
+    Attributes:
+        folder: where, for messages.
+        features: what its mels were made with.
+    """
+
+    folder: Path | str
+    features: FeatureConfig
+
+    @abstractmethod
+    def tensors(self, utterance: Utterance) -> dict[str, Tensor]:
+        """Audio, mel and, where prepared, F0 of an utterance.
+
+        Raises:
+            CorpusError: they are missing or damaged.
+        """
+
+    def read(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
+        """Audio and log-mel of an utterance.
+
+        Returns:
+            Audio int16 (T,) and mel float32 (n_mels, F).
+
+        Raises:
+            CorpusError: the file is missing, damaged, or made with other settings.
+        """
+        tensors = self.tensors(utterance)
+        audio, mel = tensors["audio"], tensors["mel"]
+        if audio.shape != (utterance.samples,) or mel.shape[1:] != (utterance.frames,):
+            where = f"{self.folder}/{utterance.file}"
+            raise _damaged(where, "differs in length from the manifest")
+        return audio, mel
+
+    def read_f0(self, utterance: Utterance) -> Tensor | None:
+        """F0 in Hz float32 (F,), 0 where unvoiced; None where it was not prepared."""
+        return self.tensors(utterance).get("f0")
+
+    def read_melody(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
+        """Log F0, linear between voiced frames, and voicing as 0 or 1, both float32 (F,).
+
+        Raises:
+            CorpusError: the corpus was prepared without F0.
+        """
+        f0 = self.read_f0(utterance)
+        if f0 is None:
+            raise CorpusError(
+                f"{self.folder}: prepared without F0; prepare it again with: vocoder prepare --f0"
+            )
+        voiced = (f0 > 0).numpy()
+        if not voiced.any():
+            return torch.full_like(f0, USUAL_LOG_F0), torch.zeros_like(f0)
+        at = np.arange(len(voiced))
+        filled = np.interp(at, at[voiced], np.log(f0.numpy()[voiced]))
+        return torch.from_numpy(filled.astype(np.float32)), torch.from_numpy(voiced).float()
+
+
 @dataclass(frozen=True)
-class Corpus:
+class Corpus(Readable):
     """A prepared corpus.
 
     Attributes:
@@ -182,43 +241,26 @@ class Corpus:
         """The utterances of one split."""
         return tuple(u for u in self.utterances if u.split == name)
 
-    def read(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
-        """Audio and log-mel of an utterance.
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.folder.name
 
-        Returns:
-            Audio int16 (T,) and mel float32 (n_mels, F).
+    def hours(self, split: Split) -> dict[str, float]:
+        """Hours of each speaker."""
+        found: dict[str, float] = {}
+        for utterance in self.split(split):
+            seconds = utterance.samples / self.features.sample_rate_hz
+            found[utterance.speaker] = found.get(utterance.speaker, 0.0) + seconds / 3600
+        return found
+
+    def tensors(self, utterance: Utterance) -> dict[str, Tensor]:
+        """Audio, mel and, where prepared, F0 of an utterance.
 
         Raises:
             CorpusError: the file is missing, damaged, or made with other settings.
         """
-        path = self.folder / utterance.file
-        tensors = read_utterance_file(path, self.features)
-        audio, mel = tensors["audio"], tensors["mel"]
-        if audio.shape != (utterance.samples,) or mel.shape[1:] != (utterance.frames,):
-            raise _damaged(path, "differs in length from the manifest")
-        return audio, mel
-
-    def read_f0(self, utterance: Utterance) -> Tensor | None:
-        """F0 in Hz float32 (F,), 0 where unvoiced; None where it was not prepared."""
-        return read_utterance_file(self.folder / utterance.file, self.features).get("f0")
-
-    def read_melody(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
-        """Log F0, linear between voiced frames, and voicing as 0 or 1, both float32 (F,).
-
-        Raises:
-            CorpusError: the corpus was prepared without F0.
-        """
-        f0 = self.read_f0(utterance)
-        if f0 is None:
-            raise CorpusError(
-                f"{self.folder}: prepared without F0; prepare it again with: vocoder prepare --f0"
-            )
-        voiced = (f0 > 0).numpy()
-        if not voiced.any():
-            return torch.full_like(f0, USUAL_LOG_F0), torch.zeros_like(f0)
-        at = np.arange(len(voiced))
-        filled = np.interp(at, at[voiced], np.log(f0.numpy()[voiced]))
-        return torch.from_numpy(filled.astype(np.float32)), torch.from_numpy(voiced).float()
+        return read_utterance_file(self.folder / utterance.file, self.features)
 
 
 def read_utterance_file(path: Path, features: FeatureConfig) -> dict[str, Tensor]:
@@ -236,6 +278,16 @@ def read_utterance_file(path: Path, features: FeatureConfig) -> dict[str, Tensor
         raise _damaged(path, "is missing") from None
     except (safetensors.SafetensorError, OSError, FeatureError) as error:
         raise _damaged(path, f"is unusable ({error})") from None
+    check_tensors(tensors, features, path)
+    return tensors
+
+
+def check_tensors(tensors: dict[str, Tensor], features: FeatureConfig, path: Path | str) -> None:
+    """Check an utterance's tensors against the feature settings.
+
+    Raises:
+        CorpusError: one is missing or of another shape.
+    """
     audio, mel = tensors.get("audio"), tensors.get("mel")
     if audio is None or audio.dtype != torch.int16 or audio.ndim != 1:
         raise _damaged(path, "lacks audio as int16 (T,)")
@@ -243,33 +295,33 @@ def read_utterance_file(path: Path, features: FeatureConfig) -> dict[str, Tensor
         raise _damaged(path, "lacks mel as float32 (n_mels, F)")
     if mel.shape[0] != features.n_mels or mel.shape[1] * features.hop_length != audio.shape[0]:
         raise _damaged(path, f"has mel {tuple(mel.shape)} for {audio.shape[0]} samples")
-    return tensors
 
 
-def read_lines(path: Path) -> list[tuple[dict[str, Any], str]]:
-    """Objects of a JSON-lines file, each with its place for error messages.
+def read_lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """Objects of a JSON-lines file, each with its place for error messages, one at a time.
 
     Raises:
         CorpusError: missing, cut short, or not JSON objects.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        # Not every line separator: a transcript may hold others than the newline.
+        with open(path, encoding="utf-8", newline="\n") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.endswith("\n"):
+                    raise _damaged(path, "is cut short")
+                yield _object(line, f"{path}, line {number}"), f"{path}, line {number}"
     except (OSError, UnicodeDecodeError) as error:
         raise _damaged(path, f"is unreadable ({error})") from None
-    if text and not text.endswith("\n"):
-        raise _damaged(path, "is cut short")
-    objects = []
-    # Not splitlines: a transcript may hold other line separators than the newline.
-    for number, line in enumerate(text.split("\n")[:-1], start=1):
-        where = f"{path}, line {number}"
-        try:
-            data = json.loads(line)
-        except ValueError as error:
-            raise CorpusError(f"{where}: not JSON ({error}); run vocoder prepare again") from None
-        if not isinstance(data, dict):
-            raise CorpusError(f"{where}: not a JSON object; run vocoder prepare again")
-        objects.append((data, where))
-    return objects
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise CorpusError(f"{where}: not JSON ({error}); run vocoder prepare again") from None
+    if not isinstance(data, dict):
+        raise CorpusError(f"{where}: not a JSON object; run vocoder prepare again")
+    return data
 
 
 def write_lines(path: Path, items: Iterable[Settings]) -> None:
@@ -292,5 +344,5 @@ def _read_head(path: Path) -> _CorpusFile:
         raise CorpusError(f"{error}; run vocoder prepare again") from None
 
 
-def _damaged(path: Path, what: str) -> CorpusError:
+def _damaged(path: Path | str, what: str) -> CorpusError:
     return CorpusError(f"{path}: {what}; run vocoder prepare again")

@@ -5,6 +5,7 @@ run is not processed, and what vanished from the sources is removed.
 """
 
 import json
+import os
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -153,6 +154,8 @@ def prepare(
     sources = [_source(one) for one in found]
     _write_head(output, settings, sources, hours)
     page = report.write(output, rows, rejections, sources, settings)
+    if hasattr(os, "sync"):
+        os.sync()  # the utterance files have not been waited for
     (output / UNFINISHED_FILE).unlink()
     return Summary(
         folder=output,

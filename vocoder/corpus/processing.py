@@ -144,7 +144,10 @@ def process(task: Task, settings: PreparationConfig) -> Outcome:
     metadata = settings.features.fingerprint()
     metadata |= {"digest": digest, "measures": measures.model_dump_json()}
     try:
-        files.write_bytes(task.target, save_safetensors(tensors, metadata=metadata))
+        # The disk is waited for once, at the end: for each of many short files it takes longer than
+        # all else. A file that a power failure cut short is no safetensors, and made again.
+        written = save_safetensors(tensors, metadata=metadata)
+        files.write_bytes(task.target, written, durable=False)
     except OSError as error:
         raise CorpusError(f"{task.target}: cannot be written ({error.strerror})") from None
     return Outcome(digest, len(pcm), measures, redone=True)

@@ -11,9 +11,12 @@ from torch import Tensor
 
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.config import ModelConfig
-from vocoder.corpus.alignment import AlignedUtterance, read_alignment, read_linguistic
+from vocoder.corpus.alignment import AlignedUtterance, read_linguistic
 from vocoder.corpus.manifest import Corpus, Split, Utterance
+from vocoder.corpus.sharding import PackedUtterance
+from vocoder.corpus.shards import ShardedCorpus, alignment_of
 from vocoder.errors import TrainingError
+from vocoder.training.streaming import StreamOrder
 
 
 class Batch(NamedTuple):
@@ -39,24 +42,31 @@ class Segments:
     """
 
     def __init__(
-        self, corpus: Corpus, split: Split, model: ModelConfig, segment_frames: int, seed: int
+        self,
+        corpus: Corpus | ShardedCorpus,
+        split: Split,
+        model: ModelConfig,
+        segment_frames: int,
+        seed: int,
+        order: StreamOrder | None = None,
     ) -> None:
-        self.corpus, self.model, self.seed = corpus, model, seed
-        self.utterances = corpus.split(split)
+        """Take a split; with ``order``, the shards that it names, of which none is read yet."""
+        self.corpus, self.model, self.seed, self._order = corpus, model, seed, order
+        self.utterances: tuple[Utterance, ...] = () if order else corpus.split(split)
         self._aligned: dict[tuple[str, str], AlignedUtterance] = {}
         if model.conditioning.kind == "linguistic":
-            self._aligned = read_alignment(corpus)
+            self._aligned = {} if order else alignment_of(corpus, self.utterances)
             self.utterances = tuple(
                 u for u in self.utterances if (u.speaker, u.id) in self._aligned
             )
-        if not self.utterances:
+        if not self.utterances and not order:
             raise TrainingError(f"{corpus.folder}: no utterance in the {split} split")
         self.segment_frames = segment_frames
         hop = model.features.hop_length
         # Context that fills the receptive field, so that no counted sample sees a cold start.
         self.warm_up_frames = -(-model.receptive_field // hop)
         frames = np.array([u.frames for u in self.utterances], dtype=np.float64)
-        self._cumulative = np.cumsum(frames) / frames.sum()
+        self._cumulative = np.cumsum(frames) / max(1.0, frames.sum())
 
     @property
     def total_frames(self) -> int:
@@ -65,23 +75,31 @@ class Segments:
 
     def batch(self, step: int, rows: range) -> Batch:
         """Some rows of a step's batch; each is a function of the step and its own number."""
-        drawn = [self._draw(np.random.default_rng((self.seed, step, row))) for row in rows]
+        drawn = [self._draw(step, row) for row in rows]
         return Batch(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
 
-    def _draw(self, generator: np.random.Generator) -> Batch:
-        index = int(np.searchsorted(self._cumulative, generator.random(), side="right"))
-        utterance = self.utterances[min(index, len(self.utterances) - 1)]
+    def _draw(self, step: int, row: int) -> Batch:
+        generator = np.random.default_rng((self.seed, step, row))
+        utterance = self._pick(step, row, generator.random())
         # Starts before the file count as its start, so that beginnings are learned as well.
         latest = max(0, utterance.frames - self.total_frames)
         first = max(0, int(generator.integers(-self.warm_up_frames, latest + 1)))
         return self.segment(utterance, first)
+
+    def _pick(self, step: int, row: int, uniform: float) -> Utterance:
+        """An utterance; long ones as much more often as they are longer."""
+        if self._order:
+            return self._order.pick(step, row, uniform)
+        index = int(np.searchsorted(self._cumulative, uniform, side="right"))
+        return self.utterances[min(index, len(self.utterances) - 1)]
 
     def read(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
         """Audio, int16 (T,), and the features that condition the model (C, F)."""
         pcm, mel = self.corpus.read(utterance)
         if self.model.conditioning.kind == "mel":
             return pcm, mel
-        found = self._aligned[utterance.speaker, utterance.id]
+        found = utterance.aligned if isinstance(utterance, PackedUtterance) else None
+        found = found or self._aligned[utterance.speaker, utterance.id]
         return pcm, read_linguistic(self.corpus, utterance, found)
 
     def segment(self, utterance: Utterance, first: int) -> Batch:

@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from vocoder.training.config import TrainingConfig
 
-PACE = ("gradient_norm", "learning_rate", "audio_rate", "loader_share")
+PACE = ("gradient_norm", "learning_rate", "audio_rate", "step_ms", "loader_share")
 """Values of a step that say how it went, not what was learned."""
 
 

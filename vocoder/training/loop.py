@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vocoder import files
 from vocoder.corpus.manifest import Corpus
+from vocoder.corpus.shards import ShardSettings, open_corpus
 from vocoder.errors import TrainingError
 from vocoder.training import checkpoint
 from vocoder.training.acoustic import AcousticTask
@@ -45,13 +46,27 @@ def train(config: VocoderTraining | AcousticTraining, *, resume: bool = False) -
     Raises:
         TrainingError: corpus, checkpoint or output folder do not fit, or the loss is not finite.
     """
-    corpus = Corpus.load(Path(config.corpus))
     with joined() as process:
-        torch.manual_seed(config.seed)
-        if isinstance(config, VocoderTraining):
-            task = VocoderTask(config, corpus, process.device)
-            return Run(task.config, task, process).run(resume=resume)
-        return Run(config, AcousticTask(config, corpus, process.device), process).run(resume=resume)
+        return prepared(config, process).run(resume=resume)
+
+
+def prepared(config: VocoderTraining | AcousticTraining, process: Process) -> "Run":
+    """A run that is ready to start.
+
+    Raises:
+        TrainingError: as :func:`train`.
+    """
+    torch.manual_seed(config.seed)
+    if isinstance(config, VocoderTraining):
+        task = VocoderTask(config, open_corpus(config.corpus, config.shards), process.device)
+        return Run(task.config, task, process)
+    corpus = open_corpus(config.corpus, ShardSettings())
+    if not isinstance(corpus, Corpus):
+        raise TrainingError(
+            f"{config.corpus}: an acoustic model reads a corpus as a folder, not as shards; name "
+            "the folder that vocoder prepare wrote"
+        )
+    return Run(config, AcousticTask(config, corpus, process.device), process)
 
 
 class Run:
@@ -154,6 +169,7 @@ class Run:
             gradient_norm=float(norm),
             learning_rate=self.config.rate(step),
             audio_rate=seconds / spent,
+            step_ms=1000 * spent,
             loader_share=waited / spent,
         )
 

@@ -7,6 +7,7 @@ import torch
 import vocoder
 from vocoder import audio, voice
 from vocoder.corpus.manifest import Corpus
+from vocoder.corpus.shards import ShardedCorpus
 from vocoder.evaluation import plots
 from vocoder.generation import dispatch
 from vocoder.generation.noise import uniforms
@@ -19,18 +20,19 @@ LONGEST_S = 3.0
 
 
 def export(
-    folder: Path, model: WaveNet, config: VocoderTraining, corpus: Corpus, step: int, log: RunLog
+    folder: Path,
+    model: WaveNet,
+    config: VocoderTraining,
+    corpus: Corpus | ShardedCorpus,
+    step: int,
+    log: RunLog,
 ) -> None:
     """Write ``model`` as a voice that names its corpus, settings and latest figures."""
-    hours: dict[str, float] = {}
-    for utterance in corpus.split("train"):
-        seconds = utterance.samples / corpus.features.sample_rate_hz
-        hours[utterance.speaker] = hours.get(utterance.speaker, 0.0) + seconds / 3600
     described = {source.speaker: source for source in config.voice.sources}
     sources = []
-    for speaker, value in hours.items():
+    for speaker, value in corpus.hours("train").items():
         source = described.get(speaker) or voice.Source(
-            speaker=speaker, name=corpus.folder.name, licence=""
+            speaker=speaker, name=corpus.name, licence=""
         )
         sources.append(source.model_copy(update={"hours": round(value, 3)}))
     settings = {"kind", "model", "voice", "generation", "corpus", "output"}

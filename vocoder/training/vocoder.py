@@ -11,6 +11,7 @@ from vocoder import voice
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.config import ModelConfig
 from vocoder.corpus.manifest import Corpus, Split
+from vocoder.corpus.shards import ShardedCorpus
 from vocoder.errors import FeatureError, TrainingError
 from vocoder.features import check_fingerprint
 from vocoder.text.linguistic import CHANNELS
@@ -19,6 +20,7 @@ from vocoder.training.config import VocoderTraining
 from vocoder.training.dataset import Batch, Segments
 from vocoder.training.log import RunLog
 from vocoder.training.process import Process
+from vocoder.training.streaming import StreamOrder
 from vocoder.training.task import Loss
 from vocoder.wavenet.distributions import bits
 from vocoder.wavenet.model import WaveNet
@@ -50,7 +52,9 @@ def counts_of(batch: Batch) -> Tensor:
 class VocoderTask:
     """See :class:`vocoder.training.task.Task`."""
 
-    def __init__(self, config: VocoderTraining, corpus: Corpus, device: torch.device) -> None:
+    def __init__(
+        self, config: VocoderTraining, corpus: Corpus | ShardedCorpus, device: torch.device
+    ) -> None:
         """Prepare a run; the model's speakers are the corpus's.
 
         Raises:
@@ -65,12 +69,25 @@ class VocoderTask:
         self.model.stack.checkpointed = config.checkpoint_activations
         if config.initial_voice:
             self._start_from(Path(config.initial_voice))
-        self.segments = Segments(corpus, "train", model_config, config.segment_frames, config.seed)
+        order = self._order(corpus) if isinstance(corpus, ShardedCorpus) else None
+        self.segments = Segments(
+            corpus, "train", model_config, config.segment_frames, config.seed, order
+        )
         split: Split = "validation" if corpus.split("validation") else "train"
         self.held_out = Segments(corpus, split, model_config, config.segment_frames, config.seed)
         if config.compile:
             self.model.stack.compile(dynamic=False)
         self.objective: nn.Module = Objective(self.model, bf16=config.precision == "bf16")
+
+    def _order(self, corpus: ShardedCorpus) -> StreamOrder:
+        return StreamOrder(
+            corpus,
+            "train",
+            segment_frames=self.config.segment_frames,
+            batch_size=self.config.batch_size,
+            seed=self.config.seed,
+            aligned=self.config.model.conditioning.kind == "linguistic",
+        )
 
     def _start_from(self, folder: Path) -> None:
         """Take a voice's weights: fine-tuning."""
@@ -131,7 +148,7 @@ class VocoderTask:
         samples.generate(log, step, model, self.held_out, self.config.sample_clips)
 
 
-def _with_speakers(config: ModelConfig, corpus: Corpus) -> ModelConfig:
+def _with_speakers(config: ModelConfig, corpus: Corpus | ShardedCorpus) -> ModelConfig:
     try:
         check_fingerprint(corpus.features.fingerprint(), config.features)
     except FeatureError as error:

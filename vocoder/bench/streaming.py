@@ -1,0 +1,154 @@
+"""Memory and time of preparing, packing and streaming a corpus, by the number of its files.
+
+``python -m vocoder.bench.streaming --files 1000 --files 100000 --folder DIR --results OUT.json``
+writes short files of speech-like sound below the folder and takes them through ``vocoder prepare``,
+``vocoder shard`` and ``vocoder train``. Files that are there from an earlier call are used again.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import soundfile
+import typer
+from pydantic import Field
+
+from vocoder import files
+from vocoder.config import Settings
+
+RATE_HZ, SECONDS, SPEAKERS, VARIANTS = 16000, 0.55, 10, 64
+SKIPPED_STEPS = 10
+
+RUN = """name = "streaming"
+corpus = "{corpus}"
+output = "{output}"
+steps = {steps}
+batch_size = 8
+segment_frames = 40
+warm_up_steps = 0
+log_every = 1
+checkpoint_every = {steps}
+validate_every = {steps}
+validation_clips = 4
+
+[shards]
+shuffle = 4
+
+[model]
+preset = "tiny"
+"""
+
+
+class Stage(Settings):
+    """One command on one corpus."""
+
+    command: str = Field(description="prepare, shard or train")
+    files: int = Field(description="recordings in the corpus")
+    seconds: float = Field(description="from start to end")
+    peak_mb: float = Field(description="most memory that the process held, in 1,000,000 bytes")
+    step_ms: float | None = Field(None, description="median time of a training step")
+    loader_share: float | None = Field(None, description="mean share of it that waits for data")
+
+    def line(self) -> str:
+        """The measurement in one line for people."""
+        text = f"{self.command:<8} {self.files:>8,} files {self.seconds:>8.1f} s"
+        text += f" {self.peak_mb:>8.0f} MB"
+        if self.step_ms is not None and self.loader_share is not None:
+            text += f"  {self.step_ms:.1f} ms a step, {self.loader_share:.1%} waiting for data"
+        return text
+
+
+def measure(folder: Path, count: int, *, steps: int, megabytes: int = 64) -> list[Stage]:
+    """Take a corpus of ``count`` files through all stages; each works in a process of its own."""
+    home = folder / str(count)
+    recordings, prepared, shards, run = (home / n for n in ("wav", "corpus", "shards", "run"))
+    write_recordings(recordings, count)
+    shutil.rmtree(run, ignore_errors=True)
+    config = home / "run.toml"
+    files.write_text(config, RUN.format(corpus=shards, output=run, steps=steps))
+    stages = [
+        _stage("prepare", count, [str(recordings), "-o", str(prepared), "--jobs", "1"]),
+        _stage("shard", count, [str(prepared), "-o", str(shards), "--mb", str(megabytes)]),
+    ]
+    trained = _stage("train", count, [str(config)])
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    steady = [line for line in lines if line["event"] == "training"][SKIPPED_STEPS:]
+    trained = trained.model_copy(
+        update={
+            "step_ms": statistics.median(line["step_ms"] for line in steady),
+            "loader_share": statistics.fmean(line["loader_share"] for line in steady),
+        }
+    )
+    return [*stages, trained]
+
+
+def write_recordings(folder: Path, count: int) -> None:
+    """Write ``count`` files of harmonics in syllables, spread over some speakers."""
+    generator = np.random.default_rng(0)
+    at = np.arange(round(RATE_HZ * SECONDS)) / RATE_HZ
+    sounds = []
+    for variant in range(VARIANTS):
+        phases = generator.uniform(0, 2 * np.pi, 12)
+        voice = sum(
+            np.sin(2 * np.pi * (90 + 3 * variant) * k * at + phases[k]) / k for k in range(1, 12)
+        )
+        sounds.append(0.1 * voice * (0.4 + 0.6 * np.abs(np.sin(5 * np.pi * at + variant))))
+    for number in range(count):
+        path = folder / f"s{number % SPEAKERS}" / f"u{number:06d}.wav"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            noise = 1e-3 * np.random.default_rng(number).standard_normal(len(at))
+            sound = np.roll(sounds[number % VARIANTS], number * 37) + noise
+            soundfile.write(path, sound.astype(np.float32), RATE_HZ, subtype="PCM_16")
+
+
+def _stage(command: str, count: int, arguments: list[str]) -> Stage:
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vocoder", command, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stdout.close()
+    if process.returncode:
+        raise RuntimeError(f"vocoder {command} ended with {process.returncode}:\n{output}")
+    seconds = time.perf_counter() - began
+    return Stage(
+        command=command,
+        files=count,
+        seconds=round(seconds, 1),
+        peak_mb=round(usage.ru_maxrss * 1024 / 1e6, 1),
+    )
+
+
+def main(
+    folder: Annotated[Path, typer.Option(help="Where the corpora are made.")],
+    counts: Annotated[list[int], typer.Option("--files", help="Files of a corpus; repeat it.")],
+    results: Annotated[Path | None, typer.Option(metavar="OUT.json")] = None,
+    steps: Annotated[int, typer.Option(min=SKIPPED_STEPS + 1)] = 200,
+) -> None:
+    """Measure each corpus in turn."""
+    stages: list[Stage] = []
+    for count in counts:
+        for stage in measure(folder, count, steps=steps):
+            print(stage.line(), flush=True)
+            stages.append(stage)
+    if results:
+        dump = [stage.model_dump() for stage in stages]
+        files.write_text(results, json.dumps(dump, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)
