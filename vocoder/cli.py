@@ -240,14 +240,43 @@ def align(
 def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file.")],
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint.")
+        bool,
+        typer.Option("--resume", help="Go on from the last checkpoint; under torchrun, if any."),
+    ] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Instead of the file's; may be repeated."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check corpus, memory and speed; train nothing.")
+    ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="With --dry-run: where a step's time goes.")
     ] = False,
 ) -> None:
     """Train a voice."""
     from vocoder.training import config as configs
-    from vocoder.training import loop
+    from vocoder.training import doctor, loop
 
-    print(f"voice: {loop.train(configs.load(config), resume=resume)}")
+    settings = configs.load(config, changes or ())
+    if profile and not dry_run:
+        raise UserError("--profile shows a few steps that train nothing: add --dry-run")
+    if dry_run:
+        for line in doctor.examine(settings, profile=profile):
+            print(line, flush=True)
+        return
+    print(f"voice: {loop.train(settings, resume=resume)}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR")],
+) -> None:
+    """Curves and a table of training runs."""
+    from vocoder.training.compare import compare as run
+
+    print(run(runs, output))
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 ``python -m vocoder.bench.streaming --files 1000 --files 100000 --folder DIR --results OUT.json``
 writes short files of speech-like sound below the folder and takes them through ``vocoder prepare``,
-``vocoder shard`` and ``vocoder train``. Files that are there from an earlier call are used again.
+``vocoder shard``, one epoch of streaming, and ``vocoder train``. Files that are there from an earlier call are used again.
 """
 
 import json
@@ -21,17 +21,21 @@ import typer
 from pydantic import Field
 
 from vocoder import files
-from vocoder.config import Settings
+from vocoder.config import Settings, preset
+from vocoder.corpus.shards import ShardedCorpus, ShardSettings
+from vocoder.training.dataset import Segments
+from vocoder.training.streaming import StreamOrder
 
 RATE_HZ, SECONDS, SPEAKERS, VARIANTS = 16000, 0.55, 10, 64
-SKIPPED_STEPS = 10
+SKIPPED_STEPS, BATCH_SIZE, SEGMENT_FRAMES, SHUFFLE = 10, 4, 20, 4
+DRAIN = "from vocoder.bench.streaming import drain; drain({!r})"
 
 RUN = """name = "streaming"
 corpus = "{corpus}"
 output = "{output}"
 steps = {steps}
-batch_size = 8
-segment_frames = 40
+batch_size = {batch_size}
+segment_frames = {segment_frames}
 warm_up_steps = 0
 log_every = 1
 checkpoint_every = {steps}
@@ -39,7 +43,7 @@ validate_every = {steps}
 validation_clips = 4
 
 [shards]
-shuffle = 4
+shuffle = {shuffle}
 
 [model]
 preset = "tiny"
@@ -49,7 +53,7 @@ preset = "tiny"
 class Stage(Settings):
     """One command on one corpus."""
 
-    command: str = Field(description="prepare, shard or train")
+    command: str = Field(description="prepare, shard, stream (one epoch) or train")
     files: int = Field(description="recordings in the corpus")
     seconds: float = Field(description="from start to end")
     peak_mb: float = Field(description="most memory that the process held, in 1,000,000 bytes")
@@ -72,12 +76,16 @@ def measure(folder: Path, count: int, *, steps: int, megabytes: int = 64) -> lis
     write_recordings(recordings, count)
     shutil.rmtree(run, ignore_errors=True)
     config = home / "run.toml"
-    files.write_text(config, RUN.format(corpus=shards, output=run, steps=steps))
+    settings = {"steps": steps, "batch_size": BATCH_SIZE, "segment_frames": SEGMENT_FRAMES}
+    files.write_text(config, RUN.format(corpus=shards, output=run, shuffle=SHUFFLE, **settings))
+    command = ["-m", "vocoder"]
+    packing = ["shard", str(prepared), "-o", str(shards), "--mb", str(megabytes)]
     stages = [
-        _stage("prepare", count, [str(recordings), "-o", str(prepared), "--jobs", "1"]),
-        _stage("shard", count, [str(prepared), "-o", str(shards), "--mb", str(megabytes)]),
+        _stage(count, [*command, "prepare", str(recordings), "-o", str(prepared), "--jobs", "1"]),
+        _stage(count, [*command, *packing]),
+        _stage(count, ["-c", DRAIN.format(str(shards)), "stream"]),
     ]
-    trained = _stage("train", count, [str(config)])
+    trained = _stage(count, [*command, "train", str(config)])
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     steady = [line for line in lines if line["event"] == "training"][SKIPPED_STEPS:]
     trained = trained.model_copy(
@@ -86,6 +94,7 @@ def measure(folder: Path, count: int, *, steps: int, megabytes: int = 64) -> lis
             "loader_share": statistics.fmean(line["loader_share"] for line in steady),
         }
     )
+    print(trained.line(), flush=True)
     return [*stages, trained]
 
 
@@ -109,10 +118,29 @@ def write_recordings(folder: Path, count: int) -> None:
             soundfile.write(path, sound.astype(np.float32), RATE_HZ, subtype="PCM_16")
 
 
-def _stage(command: str, count: int, arguments: list[str]) -> Stage:
+def drain(shards: str) -> None:
+    """Draw every row of one epoch, without a model."""
+    corpus = ShardedCorpus(shards, ShardSettings(shuffle=SHUFFLE))
+    order = StreamOrder(
+        corpus,
+        "train",
+        segment_frames=SEGMENT_FRAMES,
+        batch_size=BATCH_SIZE,
+        seed=0,
+        aligned=False,
+    )
+    model = preset("tiny").model_copy(update={"speakers": corpus.speakers})
+    segments = Segments(corpus, "train", model, SEGMENT_FRAMES, 0, order)
+    for step in range(order.rows // BATCH_SIZE):
+        segments.batch(step, range(BATCH_SIZE))
+
+
+def _stage(count: int, arguments: list[str]) -> Stage:
+    """Run a Python process; it is named by its third argument."""
+    command = arguments[2]
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "vocoder", command, *arguments],
+        [sys.executable, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -123,28 +151,26 @@ def _stage(command: str, count: int, arguments: list[str]) -> Stage:
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stdout.close()
     if process.returncode:
-        raise RuntimeError(f"vocoder {command} ended with {process.returncode}:\n{output}")
+        raise RuntimeError(f"{command} ended with {process.returncode}:\n{output}")
     seconds = time.perf_counter() - began
-    return Stage(
+    stage = Stage(
         command=command,
         files=count,
         seconds=round(seconds, 1),
         peak_mb=round(usage.ru_maxrss * 1024 / 1e6, 1),
     )
+    print(stage.line(), flush=True)
+    return stage
 
 
 def main(
     folder: Annotated[Path, typer.Option(help="Where the corpora are made.")],
     counts: Annotated[list[int], typer.Option("--files", help="Files of a corpus; repeat it.")],
     results: Annotated[Path | None, typer.Option(metavar="OUT.json")] = None,
-    steps: Annotated[int, typer.Option(min=SKIPPED_STEPS + 1)] = 200,
+    steps: Annotated[int, typer.Option(min=SKIPPED_STEPS + 1)] = 60,
 ) -> None:
     """Measure each corpus in turn."""
-    stages: list[Stage] = []
-    for count in counts:
-        for stage in measure(folder, count, steps=steps):
-            print(stage.line(), flush=True)
-            stages.append(stage)
+    stages = [stage for count in counts for stage in measure(folder, count, steps=steps)]
     if results:
         dump = [stage.model_dump() for stage in stages]
         files.write_text(results, json.dumps(dump, indent=1) + "\n")

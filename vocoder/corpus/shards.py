@@ -84,6 +84,8 @@ class ShardedCorpus(Readable):
         skipped: names of shards that were passed over as damaged.
     """
 
+    folder: str
+
     def __init__(self, location: str, settings: ShardSettings) -> None:
         """Read the index of the shards at ``location``.
 

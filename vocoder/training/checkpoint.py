@@ -40,6 +40,15 @@ def save(
         save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata)
 
 
+def steps_done(folder: Path) -> int:
+    """Steps that the checkpoint holds; 0 where there is none that can be read."""
+    try:
+        with safe_open(folder / NAME, framework="pt") as file:
+            return int((file.metadata() or {})["step"])
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return 0
+
+
 def restore(
     folder: Path,
     config: AnyTraining,

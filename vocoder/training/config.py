@@ -1,6 +1,7 @@
 """Settings of a training run, read from a TOML file."""
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -119,20 +120,22 @@ _KINDS: dict[str, type[VocoderTraining] | type[AcousticTraining]] = {
 }
 
 
-def load(path: Path) -> VocoderTraining | AcousticTraining:
+def load(path: Path, changes: Sequence[str] = ()) -> VocoderTraining | AcousticTraining:
     """Read a training configuration; its ``kind`` is ``vocoder`` where it names none.
 
+    ``extends = "base.toml"`` names a file, beside this one, over which this one is laid key by key.
     The table ``[model]`` may name a ``preset``, whose fields the others then override.
+
+    Args:
+        path: a TOML file.
+        changes: settings that go before the file's, as ``model.pre_emphasis=0.85``.
 
     Raises:
         ConfigError: no such file, not TOML, an unknown key or a value out of range.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
+    data = _read(path, ())
+    for change in changes:
+        data = _merge(data, _change(change))
     kind = data.get("kind", "vocoder")
     if kind not in _KINDS:
         known = ", ".join(_KINDS)
@@ -142,6 +145,40 @@ def load(path: Path) -> VocoderTraining | AcousticTraining:
         base = preset(str(model.pop("preset"))).model_dump(mode="json")
         data["model"] = _merge(base, model)
     return _KINDS[kind].parse(data, path.name)
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """A file laid over the one that it extends."""
+    if path.resolve() in above:
+        raise ConfigError(f"{path}: extends itself, by way of {above[-1].name}")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        named = f", which {above[-1].name} extends" if above else ""
+        raise ConfigError(f"{path}: {error.strerror or error}{named}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    base = data.pop("extends", None)
+    if base is None:
+        return data
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: extends {base!r}: give the name of a TOML file")
+    return _merge(_read(path.parent / base, (*above, path.resolve())), data)
+
+
+def _change(text: str) -> dict[str, Any]:
+    """``a.b=VALUE`` as nested tables; what is no TOML value is a string."""
+    key, sign, value = text.partition("=")
+    names = [name.strip() for name in key.split(".")]
+    if not sign or not all(names):
+        raise ConfigError(f"--set {text!r}: expected KEY=VALUE, as in model.pre_emphasis=0.85")
+    try:
+        parsed: Any = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    for name in reversed(names):
+        parsed = {name: parsed}
+    return dict(parsed)
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,8 +12,10 @@ from typing import Self
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from vocoder import files
 from vocoder.training.config import TrainingConfig
 
+LOG_FILE, RUN_FILE = "log.jsonl", "run.json"
 PACE = ("gradient_norm", "learning_rate", "audio_rate", "step_ms", "loader_share")
 """Values of a step that say how it went, not what was learned."""
 
@@ -27,6 +30,8 @@ class RunLog:
     def __init__(self, folder: Path, leads: bool) -> None:
         self.folder, self.leads = folder, leads
         self.latest: dict[str, float] = {}
+        self.pace: dict[str, float] = {}
+        """How the last step went."""
         self._sums: dict[str, float] = {}
         self._count = 0
 
@@ -35,7 +40,7 @@ class RunLog:
         if self.leads:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.board = self._stack.enter_context(SummaryWriter(str(self.folder / "tensorboard")))
-            self._lines = self._stack.enter_context(open(self.folder / "log.jsonl", "a"))
+            self._lines = self._stack.enter_context(open(self.folder / LOG_FILE, "a"))
         return self
 
     def __exit__(
@@ -46,12 +51,16 @@ class RunLog:
     ) -> None:
         self._stack.close()
 
-    def start(self, config: TrainingConfig, step: int) -> None:
-        """Begin at ``step`` of a run."""
+    def start(
+        self, config: TrainingConfig, step: int, environment: Mapping[str, str | int]
+    ) -> None:
+        """Begin at ``step`` of a run; ``run.json`` then holds the settings of now."""
         self._config = config
         if not self.leads:
             return
-        self._record({"event": "start", "step": step, "config": config.model_dump(mode="json")})
+        record = {"config": config.model_dump(mode="json"), "environment": dict(environment)}
+        self._record({"event": "start", "step": step, **record})
+        files.write_text(self.folder / RUN_FILE, json.dumps(record, indent=2) + "\n")
         self._bar: Progress | None = None
         if sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
@@ -60,6 +69,7 @@ class RunLog:
 
     def step(self, step: int, **values: float) -> None:
         """Add one step's values; a line goes out every ``log_every`` steps, with their means."""
+        self.pace = {key: values[key] for key in PACE}
         if not self.leads:
             return
         for key, value in values.items():

@@ -18,7 +18,7 @@ from vocoder import files
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.shards import ShardSettings, open_corpus
 from vocoder.errors import TrainingError
-from vocoder.training import checkpoint
+from vocoder.training import checkpoint, environment
 from vocoder.training.acoustic import AcousticTask
 from vocoder.training.config import AcousticTraining, AnyTraining, VocoderTraining
 from vocoder.training.log import RunLog
@@ -98,7 +98,7 @@ class Run:
         self._agree(start)
         with contextlib.ExitStack() as stack:
             self.log = stack.enter_context(RunLog(self.folder, self.process.leads))
-            self.log.start(self.config, start)
+            self.log.start(self.config, start, environment.describe(self.process))
             batches = stack.enter_context(self.batches(start))
             for step in range(start, self.config.steps):
                 self.step(step, batches)

@@ -1,0 +1,29 @@
+"""What a run ran with: versions and machine, for its record."""
+
+import os
+import platform
+
+import numpy as np
+import torch
+
+import vocoder
+from vocoder.bench import machine
+from vocoder.training.process import Process
+
+
+def describe(process: Process) -> dict[str, str | int]:
+    """Versions of code and libraries, the machine, and how much of it is used."""
+    found: dict[str, str | int] = {
+        "vocoder": vocoder.__version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "processor": machine.processor(),
+        "cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "processes": process.processes,
+    }
+    if process.device.type == "cuda":
+        found["gpu"] = torch.cuda.get_device_name(process.device)
+    return found
