@@ -11,7 +11,7 @@ def test_memory_and_steps_do_not_grow_with_the_corpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    few, many = (measure(tmp_path, count, steps=30, megabytes=2) for count in (50, 1000))
+    few, many = (list(measure(tmp_path, count, steps=30, megabytes=2)) for count in (50, 1000))
     trained = few[-1], many[-1]
     assert [stage.command for stage in many] == ["prepare", "shard", "stream", "train"]
     grown = [b.peak_mb - a.peak_mb for a, b in zip(few, many, strict=True)]

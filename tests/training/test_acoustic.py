@@ -17,7 +17,8 @@ from vocoder.speech import Speech
 from vocoder.synthesizer import Synthesizer
 from vocoder.text.linguistic import CHANNELS
 from vocoder.training import checkpoint, loop
-from vocoder.training.acoustic import AcousticTask, collate
+from vocoder.training.acoustic import AcousticTask
+from vocoder.training.acoustic_dataset import collate
 from vocoder.training.config import AcousticTraining, VocoderTraining
 from vocoder.voice import VoiceRegistry
 

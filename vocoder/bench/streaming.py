@@ -2,7 +2,8 @@
 
 ``python -m vocoder.bench.streaming --files 1000 --files 100000 --folder DIR --results OUT.json``
 writes short files of speech-like sound below the folder and takes them through ``vocoder prepare``,
-``vocoder shard``, one epoch of streaming, and ``vocoder train``. Files that are there from an earlier call are used again.
+``vocoder shard``, one epoch of streaming, and ``vocoder train``. Files of an earlier call are used
+again.
 """
 
 import json
@@ -12,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -69,7 +71,7 @@ class Stage(Settings):
         return text
 
 
-def measure(folder: Path, count: int, *, steps: int, megabytes: int = 64) -> list[Stage]:
+def measure(folder: Path, count: int, *, steps: int, megabytes: int = 64) -> Iterator[Stage]:
     """Take a corpus of ``count`` files through all stages; each works in a process of its own."""
     home = folder / str(count)
     recordings, prepared, shards, run = (home / n for n in ("wav", "corpus", "shards", "run"))
@@ -80,22 +82,18 @@ def measure(folder: Path, count: int, *, steps: int, megabytes: int = 64) -> lis
     files.write_text(config, RUN.format(corpus=shards, output=run, shuffle=SHUFFLE, **settings))
     command = ["-m", "vocoder"]
     packing = ["shard", str(prepared), "-o", str(shards), "--mb", str(megabytes)]
-    stages = [
-        _stage(count, [*command, "prepare", str(recordings), "-o", str(prepared), "--jobs", "1"]),
-        _stage(count, [*command, *packing]),
-        _stage(count, ["-c", DRAIN.format(str(shards)), "stream"]),
-    ]
+    yield _stage(count, [*command, "prepare", str(recordings), "-o", str(prepared), "--jobs", "1"])
+    yield _stage(count, [*command, *packing])
+    yield _stage(count, ["-c", DRAIN.format(str(shards)), "stream"])
     trained = _stage(count, [*command, "train", str(config)])
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     steady = [line for line in lines if line["event"] == "training"][SKIPPED_STEPS:]
-    trained = trained.model_copy(
+    yield trained.model_copy(
         update={
             "step_ms": statistics.median(line["step_ms"] for line in steady),
             "loader_share": statistics.fmean(line["loader_share"] for line in steady),
         }
     )
-    print(trained.line(), flush=True)
-    return [*stages, trained]
 
 
 def write_recordings(folder: Path, count: int) -> None:
@@ -153,14 +151,12 @@ def _stage(count: int, arguments: list[str]) -> Stage:
     if process.returncode:
         raise RuntimeError(f"{command} ended with {process.returncode}:\n{output}")
     seconds = time.perf_counter() - began
-    stage = Stage(
+    return Stage(
         command=command,
         files=count,
         seconds=round(seconds, 1),
         peak_mb=round(usage.ru_maxrss * 1024 / 1e6, 1),
     )
-    print(stage.line(), flush=True)
-    return stage
 
 
 def main(
@@ -170,7 +166,11 @@ def main(
     steps: Annotated[int, typer.Option(min=SKIPPED_STEPS + 1)] = 60,
 ) -> None:
     """Measure each corpus in turn."""
-    stages = [stage for count in counts for stage in measure(folder, count, steps=steps)]
+    stages = []
+    for count in counts:
+        for stage in measure(folder, count, steps=steps):
+            print(stage.line(), flush=True)
+            stages.append(stage)
     if results:
         dump = [stage.model_dump() for stage in stages]
         files.write_text(results, json.dumps(dump, indent=1) + "\n")

@@ -8,7 +8,6 @@ resume anywhere; the webdataset library reads the same files, but only as a sequ
 import hashlib
 import logging
 import os
-import shutil
 import tempfile
 import threading
 import weakref
@@ -34,7 +33,6 @@ from vocoder.corpus.sharding import INDEX_FILE, MEGABYTE, PackedUtterance, Shard
 from vocoder.errors import CorpusError
 
 logger = logging.getLogger(__name__)
-CHUNK = 1 << 20
 ATTEMPTS = 3
 
 
@@ -106,6 +104,7 @@ class ShardedCorpus(Readable):
         self.speakers, self.sources = self.index.speakers, self.index.sources
         self.name = self.index.name
         self.skipped: set[str] = set()
+        self._checked: set[str] = set()
         self._shards = {shard.name: shard for shard in self.index.shards}
         self._open: OrderedDict[str, Future[OpenShard]] = OrderedDict()
         self._lock = threading.Lock()
@@ -170,7 +169,9 @@ class ShardedCorpus(Readable):
         lines = self._list(shard)
         if self._local:
             tar = self._local / f"{shard.name}.tar"
-            _check(tar, shard)
+            if shard.name not in self._checked:
+                _check(tar, shard)
+                self._checked.add(shard.name)
             return OpenShard(shard, tar, lines)
         tar = self._cache / f"{shard.name}.tar"
         for attempt in range(1, ATTEMPTS + 1):
@@ -181,20 +182,16 @@ class ShardedCorpus(Readable):
                     _check(tar, shard)
                 os.utime(tar)
                 return OpenShard(shard, tar, lines)
-            except (OSError, CorpusError) as error:  # the network's; or another process made room
+            except Exception as error:  # clients raise what they like; or another made room
                 tar.unlink(missing_ok=True)
-                if attempt == ATTEMPTS or isinstance(error, FileNotFoundError):
+                if attempt == ATTEMPTS:
                     raise CorpusError(f"{self.folder}/{shard.name}.tar: {error}") from None
         raise AssertionError
 
     def _download(self, shard: Shard, tar: Path) -> None:
-        url = f"{self.folder}/{shard.name}.tar"
-        with (
-            files.replacing(tar) as temporary,
-            fsspec.open(url, "rb") as source,
-            open(temporary, "wb") as target,
-        ):
-            shutil.copyfileobj(source, target, CHUNK)
+        system, path = fsspec.core.url_to_fs(f"{self.folder}/{shard.name}.tar")
+        with files.replacing(tar) as temporary:
+            system.get_file(path, str(temporary))
 
     def _make_room(self, shard: Shard) -> None:
         """Delete the least recently opened shards of the cache, so that one more fits."""
@@ -230,8 +227,10 @@ class ShardedCorpus(Readable):
         try:
             with fsspec.open(f"{self.folder}/{name}", "rb") as source:
                 content: bytes = source.read()
-        except (ImportError, ValueError) as error:  # no client for this kind of URL
-            raise CorpusError(f"{self.folder}: {error}", param="corpus") from None
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # no client for this kind of URL; or what it raises
+            raise CorpusError(f"{self.folder}/{name}: {error}", param="corpus") from None
         return content
 
 

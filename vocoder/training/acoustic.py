@@ -2,23 +2,22 @@
 
 import logging
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 import vocoder
 from vocoder import audio, voice
-from vocoder.acoustic.model import AcousticModel, PhoneBatch, Prosody, energy_of
+from vocoder.acoustic.model import AcousticModel
 from vocoder.acoustic.synthesis import render
-from vocoder.corpus.alignment import AlignedUtterance, aligned_of
-from vocoder.corpus.manifest import Corpus, Split, Utterance
+from vocoder.corpus.alignment import aligned_of
+from vocoder.corpus.manifest import Corpus, Split
 from vocoder.errors import FeatureError, TrainingError
 from vocoder.features import check_fingerprint
 from vocoder.synthesizer import Synthesizer
+from vocoder.training.acoustic_dataset import AcousticBatch, Row, collate, counts_of, read_row
 from vocoder.training.config import AcousticTraining
 from vocoder.training.log import RunLog
 from vocoder.training.process import Process
@@ -30,112 +29,6 @@ logger = logging.getLogger(__name__)
 VOICING_WEIGHT, PROSODY_WEIGHT, DURATION_WEIGHT, FLOW_WEIGHT = 0.2, 0.5, 0.5, 0.25
 BUCKET = 4
 """A batch is drawn from so many times its rows of like length."""
-
-
-class Row(NamedTuple):
-    """One aligned utterance.
-
-    Attributes:
-        symbols: (N,), int64.
-        context: (N, CONTEXT).
-        durations: frames (N,), int64.
-        log_f0: (F,), interpolated where unvoiced.
-        voiced: 0 or 1 (F,).
-        mel: (n_mels, F).
-        speaker: index (), int64.
-    """
-
-    symbols: Tensor
-    context: Tensor
-    durations: Tensor
-    log_f0: Tensor
-    voiced: Tensor
-    mel: Tensor
-    speaker: Tensor
-
-
-class AcousticBatch(NamedTuple):
-    """Aligned utterances of B rows, padded.
-
-    Attributes:
-        symbols, context, speaker, phone_mask: as in :class:`PhoneBatch`.
-        durations: (B, N), int64; 0 in the padding.
-        log_f0, voiced, mel: as in :class:`Row`, (B, F) and (B, n_mels, F).
-        mask: 1 for frames, 0 for padding (B, F).
-        noise: for the refiner, standard normal (B, n_mels, F).
-        time: for the refiner, 0 to 1 (B,).
-    """
-
-    symbols: Tensor
-    context: Tensor
-    speaker: Tensor
-    phone_mask: Tensor
-    durations: Tensor
-    log_f0: Tensor
-    voiced: Tensor
-    mel: Tensor
-    mask: Tensor
-    noise: Tensor
-    time: Tensor
-
-    @property
-    def phones(self) -> PhoneBatch:
-        """What is spoken and by whom."""
-        return PhoneBatch(self.symbols, self.context, self.speaker, self.phone_mask)
-
-    @property
-    def prosody(self) -> Prosody:
-        """How it is spoken in the recordings."""
-        return Prosody(self.log_f0, self.voiced, energy_of(self.mel))
-
-
-def collate(rows: list[Row], generators: list[np.random.Generator]) -> AcousticBatch:
-    """Rows as a batch, each with noise from its own generator."""
-
-    def padded(parts: list[Tensor]) -> Tensor:
-        return pad_sequence(parts, batch_first=True)
-
-    mel = padded([row.mel.T for row in rows]).transpose(1, 2)
-    drawn = list(zip(rows, generators, strict=False))
-    noise = [
-        torch.from_numpy(generator.standard_normal(row.mel.T.shape, dtype=np.float32))
-        for row, generator in drawn
-    ]
-    time = [generator.random(dtype=np.float32) for _, generator in drawn]
-    return AcousticBatch(
-        padded([row.symbols for row in rows]),
-        padded([row.context for row in rows]),
-        torch.stack([row.speaker for row in rows]),
-        padded([torch.ones(len(row.symbols)) for row in rows]),
-        padded([row.durations for row in rows]),
-        padded([row.log_f0 for row in rows]),
-        padded([row.voiced for row in rows]),
-        mel,
-        padded([torch.ones(len(row.voiced)) for row in rows]),
-        padded(noise).transpose(1, 2),
-        torch.tensor(time),
-    )
-
-
-def read_row(
-    corpus: Corpus, utterance: Utterance, aligned: AlignedUtterance, speakers: tuple[str, ...]
-) -> Row:
-    """One aligned utterance of a corpus.
-
-    Raises:
-        CorpusError: the corpus was prepared without F0.
-    """
-    log_f0, voiced = corpus.read_melody(utterance)
-    phones = aligned.phones
-    return Row(
-        phones.symbols,
-        phones.context,
-        torch.tensor(aligned.durations),
-        log_f0,
-        voiced,
-        corpus.read(utterance)[1],
-        torch.tensor(speakers.index(utterance.speaker)),
-    )
 
 
 class Objective(nn.Module):
@@ -195,12 +88,6 @@ class Objective(nn.Module):
 
 def _mean(values: Tensor, mask: Tensor, count: Tensor) -> Tensor:
     return (values * mask).sum() / count
-
-
-def counts_of(batch: AcousticBatch) -> Tensor:
-    """Phones, frames and voiced frames (3,)."""
-    voiced = (batch.mask * batch.voiced).sum()
-    return torch.stack([batch.phone_mask.sum(), batch.mask.sum(), voiced])
 
 
 class AcousticTask:

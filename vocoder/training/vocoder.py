@@ -73,13 +73,17 @@ class VocoderTask:
         self.segments = Segments(
             corpus, "train", model_config, config.segment_frames, config.seed, order
         )
-        split: Split = "validation" if corpus.split("validation") else "train"
+        split: Split = "validation" if corpus.hours("validation") else "train"
         self.held_out = Segments(corpus, split, model_config, config.segment_frames, config.seed)
         if config.compile:
             self.model.stack.compile(dynamic=False)
         self.objective: nn.Module = Objective(self.model, bf16=config.precision == "bf16")
 
     def _order(self, corpus: ShardedCorpus) -> StreamOrder:
+        if not corpus.hours("validation"):
+            raise TrainingError(
+                f"{corpus.folder}: has no validation split; prepare it with a validation_fraction"
+            )
         return StreamOrder(
             corpus,
             "train",
