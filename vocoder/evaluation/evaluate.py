@@ -65,7 +65,7 @@ class Evaluation(Settings):
     voice: str = Field(description="id of the voice")
     digest: str = Field(description="SHA-256 of the vocoder's weights")
     generation: GenerationConfig = Field(description="how audio was drawn and finished")
-    distribution: Literal["mu_law", "logistics"] = Field(
+    distribution: Literal["mu_law", "logistics", "gaussian"] = Field(
         description="what the bits describe: 8-bit mu-law codes or 16-bit samples"
     )
     engine: str = Field(description="what generated")

@@ -20,7 +20,7 @@ from vocoder.training.dataset import Batch, Segments
 from vocoder.training.log import RunLog
 from vocoder.training.task import Loss
 from vocoder.wavenet.distributions import bits
-from vocoder.wavenet.model import WaveNet
+from vocoder.wavenet.model import Past, WaveNet
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,8 @@ class Objective(nn.Module):
     def forward(self, batch: Batch) -> Loss:
         """The loss, and the same in bits a sample."""
         conditioning = self.model.condition_margined(batch.features, batch.speaker)
-        nats = self.model.nll(batch.audio, conditioning, bf16=self.bf16)
+        past = Past(batch.past, batch.known)
+        nats = self.model.nll(batch.audio, conditioning, past, bf16=self.bf16)
         total = (nats * batch.mask).sum() / batch.mask.sum().clamp_min(1.0)
         return Loss(total, {"bits": total / math.log(2)})
 
@@ -97,9 +98,8 @@ class VocoderTask:
         stride = max(1, len(utterances) // self.config.validation_clips)
         for utterance in utterances[::stride][: self.config.validation_clips]:
             pcm, features = self.held_out.read(utterance)
-            speaker = torch.zeros(1, len(self.config.model.speakers))
-            speaker[0, self.config.model.speakers.index(utterance.speaker)] = 1.0
-            conditioning = model.condition(features[None].to(self.device), speaker.to(self.device))
+            given = features[None], self.held_out.global_conditioning(utterance)[None]
+            conditioning = model.condition(*(part.to(self.device) for part in given))
             audio = (pcm.float() / PCM_16_LEVELS)[None].to(self.device)
             nats += float(model.nll(audio, conditioning).double().sum())
             count += audio.numel()
@@ -124,4 +124,6 @@ def _with_speakers(config: ModelConfig, corpus: Corpus) -> ModelConfig:
     conditioning = config.conditioning
     if conditioning.kind == "linguistic":
         conditioning = conditioning.model_copy(update={"linguistic_channels": CHANNELS})
-    return config.model_copy(update={"speakers": corpus.speakers, "conditioning": conditioning})
+    return config.model_copy(
+        update={"speakers": corpus.speakers, "tags": corpus.tags, "conditioning": conditioning}
+    )

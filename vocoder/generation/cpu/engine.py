@@ -77,6 +77,8 @@ class CpuEngine:
             instructions = native.instruction_set(native.load())
         except EngineError as error:
             return False, str(error)
+        if config.contexts or config.distribution.kind == "gaussian":
+            return False, "context stacks and Gaussian output are not native yet"
         return True, f"native code for {instructions}"
 
     @property
