@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -105,6 +105,7 @@ class LiveSynthesizer:
         voice: Voice,
         speaker: str | None = None,
         seed: int = 0,
+        tags: Sequence[str] = (),
         engine: str | None = None,
         offline: bool = False,
         ahead_s: float = 0.0,
@@ -114,7 +115,7 @@ class LiveSynthesizer:
         Raises:
             UserError: as :meth:`Synthesizer.vocode` does.
         """
-        pieces = feature_pieces(features, voice, speaker, seed)
+        pieces = feature_pieces(features, voice, speaker, seed, tags)
         feed = features if isinstance(features, Feed) else None
         return self._add(pieces, sink, voice, engine, feed, offline, ahead_s)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vocoder.audio import Samples
-from vocoder.features import Features
+from vocoder.features import Features, joined
 from vocoder.feeding import Feed
 from vocoder.generation import dispatch
 from vocoder.generation.correction import CorrectionChain
@@ -108,6 +108,7 @@ class Synthesizer:
         voice: Voice,
         speaker: str | None = None,
         seed: int = 0,
+        tags: Sequence[str] = (),
         engine: str | None = None,
     ) -> Iterator[Samples]:
         """Audio of features, in chunks as it is generated.
@@ -117,6 +118,7 @@ class Synthesizer:
             voice: who speaks.
             speaker: one of the voice's; its first where None.
             seed: of the noise; the same seed gives the same audio.
+            tags: of the voice's.
             engine: by name; the synthesizer's own where None.
 
         Returns:
@@ -125,7 +127,7 @@ class Synthesizer:
         Raises:
             UserError: before the first chunk, for features, speaker, seed or engine that don't fit.
         """
-        pieces = feature_pieces(features, voice, speaker, seed)
+        pieces = feature_pieces(features, voice, speaker, seed, tags)
         runner = self.engine(voice, engine)
         return (spoken.samples for spoken in self._alone(runner, pieces, voice))
 
@@ -159,6 +161,16 @@ class Synthesizer:
         if feed is None:
             return spoken_pieces(speech, renderings(speech, voice, self._front_end), voice)
         return spoken_pieces(speech, fed_renderings(speech, feed, voice, self._front_end), voice)
+
+    def features(self, speech: Speech, *, voice: Voice) -> Features:
+        """What :meth:`speak` vocodes, all sentences one after another.
+
+        Raises:
+            UserError: as :meth:`speak` does.
+        """
+        config = voice.config.features
+        made = [r.features(config) for r in renderings(speech, voice, self._front_end)]
+        return joined(made)
 
     def plan(self, speech: Speech, *, voice: Voice) -> Iterator[PlannedSentence]:
         """What :meth:`speak` would say, without any audio.

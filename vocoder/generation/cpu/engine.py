@@ -181,7 +181,7 @@ def _shape(model: WaveNet, temperature: float) -> dict[str, Any]:
         "parameters": distribution.parameters,
         "input_channels": model.input_channels,
         "local_channels": config.conditioning.channels,
-        "speakers": len(config.speakers),
+        "speakers": config.global_channels,
         "mu_law": distribution.kind == "mu_law",
         "log_scale_min": (
             distribution.log_scale_min if isinstance(distribution, LogisticsConfig) else 0.0
