@@ -3,6 +3,7 @@
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -14,6 +15,7 @@ import vocoder
 from vocoder import audio
 from vocoder.audio import PCM_16_LEVELS, Samples
 from vocoder.config import GenerationConfig, Settings
+from vocoder.corpus.alignment import aligned_of, read_alignment, read_linguistic
 from vocoder.corpus.manifest import Corpus, Split, Utterance
 from vocoder.errors import CorpusError, FeatureError, NotFoundError, UserError
 from vocoder.evaluation import pitch
@@ -24,6 +26,7 @@ from vocoder.generation.dispatch import Engine
 from vocoder.generation.noise import DRAWS, MAX_SEED
 from vocoder.progress import track
 from vocoder.synthesizer import Request, Synthesizer, condition
+from vocoder.text.linguistic import LAYOUT
 from vocoder.voice import VOCODER_WEIGHTS, Voice, VoiceRegistry
 from vocoder.wavenet.distributions import bits
 
@@ -169,9 +172,12 @@ def _choose(voice: Voice, corpus: Corpus, split: Split, per_speaker: int) -> lis
             voice.speaker_index(speaker)
     except (FeatureError, NotFoundError) as error:
         raise type(error)(f"{corpus.folder}: {error}", param=error.param) from None
+    usable = corpus.split(split)
+    if voice.config.conditioning.kind == "linguistic":
+        usable = tuple(utterance for utterance, _ in aligned_of(corpus, split))
     chosen = []
     for speaker in corpus.speakers:
-        own = [utterance for utterance in corpus.split(split) if utterance.speaker == speaker]
+        own = [utterance for utterance in usable if utterance.speaker == speaker]
         if not own:
             raise CorpusError(
                 f"{corpus.folder}: speaker {speaker} has no utterance in the {split} split"
@@ -183,10 +189,16 @@ def _choose(voice: Voice, corpus: Corpus, split: Split, per_speaker: int) -> lis
 
 def _read(voice: Voice, corpus: Corpus, utterances: Iterable[Utterance]) -> list[_Recording]:
     recordings = []
+    reads_linguistic = voice.config.conditioning.kind == "linguistic"
+    aligned = read_alignment(corpus) if reads_linguistic else {}
     for utterance in utterances:
         pcm, mel = corpus.read(utterance)
         samples = np.asarray(pcm.numpy() / np.float32(PCM_16_LEVELS), dtype=np.float32)
-        recordings.append(_Recording(utterance, samples, Features(mel, voice.config.features)))
+        features = Features(mel, voice.config.features)
+        if reads_linguistic:
+            own = read_linguistic(corpus, utterance, aligned[utterance.speaker, utterance.id])
+            features = replace(features, linguistic=own, layout=LAYOUT)
+        recordings.append(_Recording(utterance, samples, features))
     return recordings
 
 
