@@ -283,6 +283,9 @@ def evaluate(
     recognise: Annotated[
         bool, typer.Option("--recognise", help="With --text: word errors of a recogniser.")
     ] = False,
+    speakers: Annotated[
+        bool, typer.Option("--speakers", help="Speak as every speaker: does one hear whom?")
+    ] = False,
     correction_passes: Annotated[
         int | None, typer.Option(min=0, max=8, help="Instead of the voice's own; 0 for none.")
     ] = None,
@@ -294,7 +297,7 @@ def evaluate(
     """Held-out likelihood and copy synthesis beside Griffin-Lim; or speech from text."""
     from vocoder import voice as voice_files
     from vocoder.corpus.manifest import Corpus
-    from vocoder.evaluation import speech, speech_report
+    from vocoder.evaluation import identity, speech, speech_report
     from vocoder.evaluation.evaluate import evaluate as run
     from vocoder.evaluation.report import summary, write_json, write_report
     from vocoder.voice import VoiceRegistry
@@ -305,6 +308,21 @@ def evaluate(
         loaded = loaded.with_generation(correction_passes=correction_passes)
     if recognise and not text:
         raise UserError("--recognise hears speech from text: add --text", param="recognise")
+    if speakers:
+        if text or report:
+            raise UserError("--speakers goes with --json alone", param="speakers")
+        heard = identity.evaluate_identity(
+            loaded,
+            Corpus.load(corpus),
+            per_speaker=clips,
+            seed=seed,
+            engine=engine,
+            weights=weights,
+        )
+        print(identity.summary(heard))
+        if json_output:
+            write_json(json_output, heard)
+        return
     if text:
         spoken = speech.evaluate_speech(
             loaded,

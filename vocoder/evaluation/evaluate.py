@@ -81,7 +81,9 @@ class Evaluation(Settings):
     clips: tuple[Clip, ...] = Field(description="every clip")
 
 
-class _Recording(NamedTuple):
+class Recording(NamedTuple):
+    """A clip of a corpus: its samples (T,), and the features that a voice is to speak it from."""
+
     utterance: Utterance
     samples: Samples
     features: Features
@@ -113,7 +115,7 @@ def evaluate(
     Raises:
         UserError: the corpus or an argument does not fit the voice; nothing is written.
     """
-    recordings = _read(voice, corpus, _choose(voice, corpus, split, per_speaker))
+    recordings = read(voice, corpus, choose(voice, corpus, split, per_speaker))
     if not 0 <= seed <= MAX_SEED - len(recordings):
         raise UserError(f"seed {seed} is not in 0 to {MAX_SEED - len(recordings)}", param="seed")
     requests = [
@@ -163,7 +165,12 @@ def evaluate(
     )
 
 
-def _choose(voice: Voice, corpus: Corpus, split: Split, per_speaker: int) -> list[Utterance]:
+def choose(voice: Voice, corpus: Corpus, split: Split, per_speaker: int) -> list[Utterance]:
+    """Clips of each speaker, evenly spread over a split.
+
+    Raises:
+        UserError: the corpus does not fit the voice.
+    """
     if per_speaker < 1:
         raise UserError(f"{per_speaker} clips a speaker: take at least 1", param="per_speaker")
     try:
@@ -187,7 +194,8 @@ def _choose(voice: Voice, corpus: Corpus, split: Split, per_speaker: int) -> lis
     return chosen
 
 
-def _read(voice: Voice, corpus: Corpus, utterances: Iterable[Utterance]) -> list[_Recording]:
+def read(voice: Voice, corpus: Corpus, utterances: Iterable[Utterance]) -> list[Recording]:
+    """Clips with what conditions the voice."""
     recordings = []
     reads_linguistic = voice.config.conditioning.kind == "linguistic"
     aligned = read_alignment(corpus) if reads_linguistic else {}
@@ -198,7 +206,7 @@ def _read(voice: Voice, corpus: Corpus, utterances: Iterable[Utterance]) -> list
         if reads_linguistic:
             own = read_linguistic(corpus, utterance, aligned[utterance.speaker, utterance.id])
             features = replace(features, linguistic=own, layout=LAYOUT)
-        recordings.append(_Recording(utterance, samples, features))
+        recordings.append(Recording(utterance, samples, features))
     return recordings
 
 
@@ -214,7 +222,7 @@ def _nats(voice: Voice, engine: Engine, request: Request, samples: Samples) -> f
 
 
 def _measure(
-    recording: _Recording, wavenet: Samples, nats: float, seed: int, audio_dir: Path | None
+    recording: Recording, wavenet: Samples, nats: float, seed: int, audio_dir: Path | None
 ) -> Clip:
     samples, features = recording.samples, recording.features
     rate = features.config.sample_rate_hz
@@ -236,7 +244,7 @@ def _measure(
     )
 
 
-def _write(folder: Path, recording: _Recording, copies: dict[System, Samples]) -> dict[Sound, str]:
+def _write(folder: Path, recording: Recording, copies: dict[System, Samples]) -> dict[Sound, str]:
     """Write a recording and its copies; returns the files' names below ``folder``."""
     rate = recording.features.config.sample_rate_hz
     sounds: dict[Sound, Samples] = {"recording": recording.samples}
