@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vocoder.features import Features
 from vocoder.feeding import Feed
+from vocoder.generation import dispatch
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.pieces import Piece
 from vocoder.generation.scheduler import Load, Scheduler
@@ -213,7 +214,7 @@ class LiveSynthesizer:
 
     def _at_once(self, engine: Engine) -> int:
         """Rows that are advanced at once."""
-        return engine.batch_rows * (self._threads if engine.concurrent else 1)
+        return engine.batch_rows * dispatch.lanes(engine, self._threads)
 
     def _close_idle(self) -> None:
         with self._lock:

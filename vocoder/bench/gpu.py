@@ -74,7 +74,7 @@ def speeds(
 def _step_s(subject: Subject, engine: Engine, streams: int, steps: int) -> float:
     """Time of a sample of all streams: the median of chunks that end on the host."""
     conditioning = on(device_of(engine), random_conditioning(subject.model, streams, MOST_STEPS))
-    noise = noise_of(streams, steps).to(device_of(engine))
+    noise = noise_of(streams, steps, device_of(engine))
     state, hold = engine.start(streams), subject.model.config.hold
 
     def once() -> float:
@@ -105,12 +105,12 @@ def first_audio(name: str, device: torch.device, steps: int) -> Row:
     margin = config.conditioning.margin
     mel = torch.randn(1, config.features.n_mels, FIRST_FRAMES + 2 * margin) - 13
     speaker = torch.eye(len(config.speakers))[:1]
-    noise = noise_of(1, steps)
+    noise = noise_of(1, steps, device)
 
     def once() -> float:
         began = time.perf_counter()
         conditioning = model.condition_margined(mel.to(device), speaker.to(device))
-        engine.generate(engine.start(1), conditioning, noise.to(device)).cpu()
+        engine.generate(engine.start(1), conditioning, noise).cpu()
         return time.perf_counter() - began
 
     once()
