@@ -24,6 +24,7 @@ class Engine(Protocol):
     """What advances rows of a generation state. See :class:`ReferenceEngine` for the contract."""
 
     name: str
+
     def __init__(
         self,
         model: WaveNet,
@@ -76,6 +77,7 @@ class Engine(Protocol):
 
 ENGINES: tuple[type[Engine], ...] = (TritonEngine, GraphEngine, CpuEngine, ReferenceEngine)
 """Every engine, the fastest first."""
+
 
 def lanes(engine: Engine, threads: int) -> int:
     """Of so many threads those that may advance rows of one state at a time."""

@@ -77,9 +77,7 @@ class TritonEngine(ChunkEngine):
         self.temperature = temperature
         self.packed = packing.pack(model, self.weights)
         self._gates = packing.pack_gates(model)
-        self._classes = torch.arange(
-            quantization.CLASSES, dtype=torch.int32, device=model.device
-        )
+        self._classes = torch.arange(quantization.CLASSES, dtype=torch.int32, device=model.device)
         self._project = gates.project
         self._kernel = kernels.generate
         self._constants = {
@@ -169,14 +167,14 @@ class TritonEngine(ChunkEngine):
         prediction: list[Tensor | None] = [None, None, None]
         if needed.prediction is not None:
             prediction = [part.contiguous() for part in needed.prediction]
-        # Nothing more is allocated from here on: where memory is short, the rows have not moved.
-        codes, queue = self._queued_codes(state, rows)
+        queued = self._queued_codes(state, rows)
         distribution = self.config.distribution
+        # From here on nothing takes memory: where there was too little, the rows have not moved.
         grid = (-(-n // TILE_ROWS),)
         self._kernel[grid](
             *self.packed,
             state.stacks[0].storage,
-            state.inputs if codes is None else codes,
+            state.inputs if queued is None else queued[0],
             state.history,
             state.position,
             state.sample,
@@ -205,7 +203,8 @@ class TritonEngine(ChunkEngine):
             ROWS=TILE_ROWS,
             **LAUNCH,
         )
-        if codes is not None:
+        if queued is not None:
+            codes, queue = queued
             torch.eq(codes.unsqueeze(-1), self._classes, out=queue)
             state.inputs.index_copy_(0, rows, queue)
 
@@ -232,12 +231,12 @@ class TritonEngine(ChunkEngine):
 
     def _queued_codes(
         self, state: GenerationState, rows: Tensor
-    ) -> tuple[Tensor | None, Tensor | None]:
+    ) -> tuple[Tensor, Tensor] | None:
         """The input convolution's queue as codes (n, k - 1), int32, -1 where it holds nothing; and
         as the state keeps it (n, k - 1, C). None where there are no codes.
         """
         if not self._constants["MU_LAW"]:
-            return None, None
+            return None
         queue = state.inputs[rows]
         value, code = queue.max(dim=-1)
         return torch.where(value > 0, code, -1).int(), queue

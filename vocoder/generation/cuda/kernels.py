@@ -238,9 +238,7 @@ def generate(
             skip += layer_product(gated, held, here, 2 * TAPS + 1, SIZES, PREFETCH, WIDEN)
             x += layer_product(gated, held, here, 2 * TAPS, SIZES, PREFETCH, WIDEN)
             x += tl.load(biases + layer * RESIDUAL_ + residual_channel)[None, :]
-        found = head(
-            skip, head_weights, head_biases, SKIP_, SKIP_BLOCK, VALUES_, GROUPS, WIDEN
-        )
+        found = head(skip, head_weights, head_biases, SKIP_, SKIP_BLOCK, VALUES_, GROUPS, WIDEN)
         moment = member * steps + t
         if TRACE:
             traced = parameters + moment[:, None] * (GROUPS * VALUES) + value[None, :]
