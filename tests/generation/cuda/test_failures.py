@@ -1,6 +1,6 @@
 """What a failure on the device leaves behind: one line for people, and rows that can go on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -41,10 +41,10 @@ def model() -> WaveNet:
 
 
 @pytest.fixture(params=[TritonEngine, GraphEngine])
-def engine(request: pytest.FixtureRequest, model: WaveNet) -> Iterator[OnDevice]:
+def engine(request: pytest.FixtureRequest, model: WaveNet) -> OnDevice:
     if request.param is TritonEngine:
         pytest.importorskip("triton")
-    yield OnDevice(request.param, model, weights="fp32")
+    return OnDevice(request.param, model, weights="fp32")
 
 
 def fail(
@@ -126,9 +126,7 @@ def test_a_lost_device_and_a_model_too_wide_are_one_line(
     assert state.position.tolist() == [0, 0, 0]
 
 
-def test_too_many_streams_are_one_line(
-    engine: OnDevice, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_streams_are_one_line(engine: OnDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OUT_OF_MEMORY
 
@@ -147,5 +145,5 @@ def test_what_fails_while_audio_is_read_is_one_line(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: None)
     lanes = Lanes(torch.device("cuda"), 1)
     monkeypatch.setattr(torch, "empty", lost)
-    with pytest.raises(EngineError, match="cuda failed at generating audio .*illegal memory"):
+    with pytest.raises(EngineError, match=r"cuda failed at generating audio .*illegal memory"):
         lanes.to_host(torch.ones(1))

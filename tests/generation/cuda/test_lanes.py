@@ -1,7 +1,7 @@
 """Chunks in flight: what waits for what, and that nobody hears it."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -201,26 +201,29 @@ class Stub:
 
 
 @pytest.fixture
-def watched() -> Iterator[tuple[WaveNet, TritonEngine, Watch]]:
+def watched() -> tuple[TritonEngine, Watch]:
     pytest.importorskip("triton")
     model = random_model(SMALL_CONFIGS["mu_law"]).to(DEVICE)
     engine, watch = TritonEngine(model), Watch()
     engine._kernel, engine._project = Stub(watch, "kernel"), Stub(watch, "gates")
-    yield model, engine, watch
+    return engine, watch
 
 
 def test_nothing_is_read_from_the_device_before_a_launch(
-    watched: tuple[WaveNet, TritonEngine, Watch], monkeypatch: pytest.MonkeyPatch
+    watched: tuple[TritonEngine, Watch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, engine, watch = watched
-    for name in ("__int__", "__bool__", "__float__", "__index__", "item", "tolist", "cpu"):
+    engine, watch = watched
 
-        def read(self: torch.Tensor, kept: Any = getattr(torch.Tensor, name)) -> object:
+    def seen(read: Callable[[torch.Tensor], object]) -> Callable[[torch.Tensor], object]:
+        def seen_read(self: torch.Tensor) -> object:
             watch.names.append("read")
-            return kept(self)
+            return read(self)
 
-        monkeypatch.setattr(torch.Tensor, name, read)
-    batch, rows = Batch(engine, 3, model.config.hold), [2, 0]
+        return seen_read
+
+    for name in ("__int__", "__bool__", "__float__", "__index__", "item", "tolist", "cpu"):
+        monkeypatch.setattr(torch.Tensor, name, seen(getattr(torch.Tensor, name)))
+    batch, rows = Batch(engine, 3, engine.config.hold), [2, 0]
     given = [taken(random_model(SMALL_CONFIGS["mu_law"]), seed, 3, 0) for seed in (1, 2)]
     with watch:
         batch.advance(rows, [Beginning(3, None), None], given, 3)  # type: ignore[arg-type]
@@ -233,9 +236,9 @@ def test_nothing_is_read_from_the_device_before_a_launch(
 
 
 def test_nothing_takes_memory_once_rows_move(
-    watched: tuple[WaveNet, TritonEngine, Watch],
+    watched: tuple[TritonEngine, Watch],
 ) -> None:
-    model, engine, watch = watched
+    engine, watch = watched
     conditioning = moved(condition(random_model(SMALL_CONFIGS["mu_law"]), 2), DEVICE)
     state, noise = engine.start(2), Noise(torch.tensor([1, 2], device=DEVICE), 5)
     with watch:

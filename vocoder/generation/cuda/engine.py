@@ -229,9 +229,7 @@ class TritonEngine(ChunkEngine):
         )
         return gates.unflatten(0, needed.local.shape[:2])
 
-    def _queued_codes(
-        self, state: GenerationState, rows: Tensor
-    ) -> tuple[Tensor, Tensor] | None:
+    def _queued_codes(self, state: GenerationState, rows: Tensor) -> tuple[Tensor, Tensor] | None:
         """The input convolution's queue as codes (n, k - 1), int32, -1 where it holds nothing; and
         as the state keeps it (n, k - 1, C). None where there are no codes.
         """
