@@ -129,7 +129,8 @@ class GraphEngine(ChunkEngine, ReferenceEngine):
             loop.rewind()
         torch.cuda.current_stream(device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Other threads prepare conditioning meanwhile, and may take memory for it.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             step()
         return graph.replay
 
