@@ -65,35 +65,25 @@ class Batch:
         Raises:
             Exception: whatever the engine raises; each of the rows has to begin anew then.
         """
-        with self._lanes.enter():
-            return self._advance(rows, beginnings, taken, blocks)
-
-    def _advance(
-        self,
-        rows: Sequence[int],
-        beginnings: Sequence[Beginning | None],
-        taken: Sequence[Taken],
-        blocks: int,
-    ) -> Tensor:
-        beginning_rows = []
+        begun = []
         for row, beginning in zip(rows, beginnings, strict=True):
             if beginning is not None:
                 self._seeds[row], self._positions[row] = beginning.seed, 0
-                beginning_rows.append(row)
-        to_device, steps = self._lanes.to_device, blocks * self._hold
-        if beginning_rows:
-            first = to_device(torch.zeros(len(beginning_rows), dtype=torch.int64))
-            self._state.copy_rows(to_device(torch.tensor(beginning_rows)), self._silence, first)
-        index = torch.tensor(rows)
-        position = self._positions[index]
-        audio = self._engine.generate(
-            self._state,
-            _gathered(taken, blocks, to_device(position // self._hold)),
-            Noise(to_device(self._seeds[index]), steps),
-            to_device(index),
-            covered=True,
-        )
-        found = self._lanes.to_host(audio)
+                begun.append(row)
+        index, steps = torch.tensor(rows), blocks * self._hold
+        position, to_device = self._positions[index], self._lanes.to_device
+        with self._lanes.enter():
+            if begun:
+                silence = to_device(torch.zeros(len(begun), dtype=torch.int64))
+                self._state.copy_rows(to_device(torch.tensor(begun)), self._silence, silence)
+            audio = self._engine.generate(
+                self._state,
+                _gathered(taken, blocks, to_device(position // self._hold)),
+                Noise(to_device(self._seeds[index]), steps),
+                to_device(index),
+                covered=True,
+            )
+            found = self._lanes.to_host(audio)
         self._positions[index] = position + steps
         return found
 
