@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vocoder.features import Features
 from vocoder.feeding import Feed
+from vocoder.generation import dispatch
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.pieces import Piece
 from vocoder.generation.scheduler import Load, Scheduler
@@ -206,15 +207,20 @@ class LiveSynthesizer:
                     hop_length=features.hop_length,
                     hold=voice.config.hold,
                     rate_hz=features.sample_rate_hz,
-                    rows=ROWS * self._at_once(runner),
-                    threads=self._threads,
+                    rows=ROWS * self._at_once(voice, runner),
+                    threads=self._threads_of(voice, runner),
                     released=self._released,
                 )
             return self._schedulers[key]
 
-    def _at_once(self, engine: Engine) -> int:
+    def _at_once(self, voice: Voice, engine: Engine) -> int:
         """Rows that are advanced at once."""
-        return engine.batch_rows * (self._threads if engine.concurrent else 1)
+        return engine.batch_rows * dispatch.lanes(engine, self._threads_of(voice, engine))
+
+    def _threads_of(self, voice: Voice, engine: Engine) -> int:
+        """Threads of a batch: those that only wait for a GPU leave the processors to others."""
+        waiting = 0 if voice.model.device.type == "cpu" else engine.lanes or 0
+        return self._threads + waiting
 
     def _close_idle(self) -> None:
         with self._lock:
@@ -224,7 +230,7 @@ class LiveSynthesizer:
             scheduler.close()
 
     def _measured(self, voice: Voice, engine: str | None) -> float:
-        rows = self._at_once(self.synthesizer.engine(voice, engine))
+        rows = self._at_once(voice, self.synthesizer.engine(voice, engine))
         ended, samples = threading.Semaphore(0), [0] * rows
 
         def sink_of(row: int) -> Sink:

@@ -14,7 +14,7 @@ from vocoder.feeding import Feed
 from vocoder.generation import dispatch
 from vocoder.generation.correction import CorrectionChain
 from vocoder.generation.dispatch import Engine
-from vocoder.generation.noise import uniforms
+from vocoder.generation.noise import Noise
 from vocoder.generation.pieces import Finisher, Piece
 from vocoder.preparation import Said, correction, feature_pieces, spoken_pieces
 from vocoder.speech import PlannedSentence, Speech, Spoken, fed_renderings, planned, renderings
@@ -190,7 +190,8 @@ class Synthesizer:
             assert piece is not None, "nothing more will come to wait for"
             if piece.beginning is not None:
                 finisher, label = piece.beginning.finisher, piece.beginning.label
-                state, seeds = engine.start(1), torch.tensor([piece.beginning.seed])
+                state = engine.start(1)
+                seeds = torch.tensor([piece.beginning.seed], device=state.position.device)
                 # Just as much at first as the first audio needs.
                 count = CorrectionChain.samples_before_audio(features, passes)
             assert finisher is not None, "an utterance without a beginning"
@@ -198,7 +199,7 @@ class Synthesizer:
             left = piece.conditioning.blocks * voice.config.hold
             while left:
                 count = min(count, left)
-                noise = uniforms(seeds, state.position.cpu(), count).to(state.position.device)
+                noise = Noise(seeds, count)
                 bare = engine.generate(state, piece.conditioning, noise)[0].cpu().numpy()
                 left, count = left - count, CHUNK_FRAMES * features.hop_length
                 samples = finisher.push(bare)
@@ -217,17 +218,18 @@ class Synthesizer:
         hop = voice.config.features.hop_length
         frames = [request.features.frames for request in requests]
         batch = _stack([condition(voice, request) for request in requests])
-        seeds = torch.tensor([request.seed for request in requests])
         state = runner.start(len(requests))
+        device = state.position.device
+        seeds = torch.tensor([request.seed for request in requests], device=device)
         audio = np.zeros((len(requests), max(frames) * hop), dtype=np.float32)
         for first in range(0, max(frames), CHUNK_FRAMES):
             # Rows that are done leave the batch; one that ends within the chunk overruns into
             # padding, which is cut off below.
             rows = torch.tensor([row for row, count in enumerate(frames) if count > first])
             steps = min(CHUNK_FRAMES, max(frames) - first) * hop
-            noise = uniforms(seeds[rows], torch.full((len(rows),), first * hop), steps)
-            device = state.position.device
-            chunk = runner.generate(state, _rows(batch, rows), noise.to(device), rows.to(device))
+            index = rows.to(device)
+            noise = Noise(seeds[index], steps)
+            chunk = runner.generate(state, _rows(batch, rows), noise, index)
             audio[rows.numpy(), first * hop : first * hop + steps] = chunk.cpu().numpy()
         finished = []
         for row, request in enumerate(requests):

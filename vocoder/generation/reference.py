@@ -15,7 +15,14 @@ from torch import Tensor
 from vocoder import quantization
 from vocoder.config import GaussianConfig, ModelConfig, MuLawConfig
 from vocoder.errors import EngineError
-from vocoder.generation.projection import TILE, Projection, apply_in_tiles, project
+from vocoder.generation.noise import Noise
+from vocoder.generation.projection import (
+    TILE,
+    Projection,
+    apply_in_tiles,
+    check_covered,
+    project,
+)
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet import distributions
 from vocoder.wavenet.conditioning import Conditioning
@@ -28,7 +35,7 @@ class ReferenceEngine:
     """Runs any model on any device that PyTorch knows."""
 
     name = "reference"
-    concurrent = False
+    lanes = 1
 
     weights = "fp32"
 
@@ -81,17 +88,21 @@ class ReferenceEngine:
         self,
         state: GenerationState,
         conditioning: Conditioning,
-        noise: Tensor,
+        noise: Tensor | Noise,
         rows: Tensor | None = None,
+        *,
+        covered: bool = False,
     ) -> Tensor:
         """Advance rows by T samples.
 
         Args:
             state: updated in place.
             conditioning: of the n advancing rows; its blocks cover their next T samples.
-            noise: uniforms in (0, 1) (n, T, 2).
+            noise: uniforms in (0, 1) (n, T, 2), or what they are to be drawn from.
             rows: which rows of the state advance (n,), int64; all where None. They may be at
                 different positions.
+            covered: whether the caller has seen to it that the conditioning covers the samples. An
+                engine on a GPU then need not wait for the device to look.
 
         Returns:
             Audio (n, T), float32 in [-1, 1).
@@ -99,9 +110,11 @@ class ReferenceEngine:
         Raises:
             ValueError: the conditioning does not cover the samples.
         """
-        audio = torch.empty(noise.shape[:2], device=noise.device)
-        for t, step in enumerate(self._steps(state, conditioning, noise.shape[1], rows)):
-            sample, code = self._draw(step, noise[:, t])
+        rows = state.members(rows)
+        uniforms = state.uniforms(noise, rows)
+        audio = torch.empty(uniforms.shape[:2], device=uniforms.device)
+        for t, step in enumerate(self._steps(state, conditioning, uniforms.shape[1], rows)):
+            sample, code = self._draw(step, uniforms[:, t])
             self._push(state, step, sample, code)
             audio[:, t] = state.output[step.rows]
         return audio
@@ -112,7 +125,7 @@ class ReferenceEngine:
         state: GenerationState,
         conditioning: Conditioning,
         signal: Signal,
-        noise: Tensor,
+        noise: Tensor | Noise,
         rows: Tensor | None = None,
     ) -> Trace:
         """Advance rows along a known signal (teacher forcing), and draw beside it.
@@ -127,8 +140,10 @@ class ReferenceEngine:
             rows: as in :meth:`generate`.
         """
         parameters, audio = [], []
-        for t, step in enumerate(self._steps(state, conditioning, noise.shape[1], rows)):
-            sample, _ = self._draw(step, noise[:, t])
+        rows = state.members(rows)
+        uniforms = state.uniforms(noise, rows)
+        for t, step in enumerate(self._steps(state, conditioning, uniforms.shape[1], rows)):
+            sample, _ = self._draw(step, uniforms[:, t])
             audio.append(sample + self.config.pre_emphasis * state.output[step.rows])
             parameters.append(step.parameters)
             code = None if signal.codes is None else signal.codes[:, t]
@@ -136,11 +151,10 @@ class ReferenceEngine:
         return Trace(torch.stack(parameters, dim=1), torch.stack(audio, dim=1))
 
     def _steps(
-        self, state: GenerationState, conditioning: Conditioning, steps: int, rows: Tensor | None
+        self, state: GenerationState, conditioning: Conditioning, steps: int, rows: Tensor
     ) -> Iterator["_Step"]:
         """Run the network once a sample; the caller pushes that sample before the next."""
-        if rows is None:
-            rows = torch.arange(state.rows, device=state.position.device)
+        check_covered(conditioning, state.position[rows], self.config.hold, steps)
         projection = project(self.model, conditioning, state.position[rows], steps)
         for _ in range(steps):
             yield self._step(state, projection, rows)

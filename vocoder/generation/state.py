@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vocoder.config import ModelConfig, StackConfig
+from vocoder.generation.noise import Noise
 
 
 @dataclass
@@ -106,6 +107,16 @@ class GenerationState:
     def rows(self) -> int:
         """Number of rows."""
         return self.position.shape[0]
+
+    def members(self, rows: Tensor | None) -> Tensor:
+        """``rows``, or the index of every row (rows,) where None."""
+        return torch.arange(self.rows, device=self.position.device) if rows is None else rows
+
+    def uniforms(self, noise: Tensor | Noise, rows: Tensor | None) -> Tensor:
+        """The next uniforms (n, T, 2) of rows; given ones as they are."""
+        if isinstance(noise, Noise):
+            return noise.uniforms(self.position[self.members(rows)])
+        return noise
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor by name: what to save; a row is index 0 of each."""
