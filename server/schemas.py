@@ -38,6 +38,9 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED), BeforeValidator(_without_fractio
 Rate = Annotated[OutputRate, BeforeValidator(_without_fraction)]
 
 
+Tags = Annotated[tuple[Name, ...], Field(max_length=64)]
+
+
 class VocodeOptions(BaseModel):
     """How features become audio: the query of a feature file, the top level of a JSON body."""
 
@@ -45,6 +48,7 @@ class VocodeOptions(BaseModel):
 
     voice: Name | None = Field(None, description="voice id; the default voice where absent")
     speaker: Name | None = Field(None, description="one of the voice's; its first where absent")
+    tags: Tags = Field((), description="of the voice's: a style, an instrument")
     seed: Seed | None = Field(
         None,
         description="same seed, voice, engine and features: same audio; drawn where absent",
@@ -64,13 +68,22 @@ class VocodeOptions(BaseModel):
     )
 
 
+Rows = Annotated[list[Annotated[list[float], FailFast()]], FailFast()]
+
+
 class VocodeRequest(VocodeOptions):
-    """Features as JSON."""
+    """Features as JSON: whichever the voice is conditioned on."""
 
     model_config = ConfigDict(strict=True)
 
-    mel: Annotated[list[Annotated[list[float], FailFast()]], FailFast()] = Field(
-        description="natural log of mel power: a list a band, each of as many frames"
+    mel: Rows = Field(
+        [], description="natural log of mel power: a list a band, each of as many frames"
+    )
+    linguistic: Rows = Field(
+        [], description="linguistic features: a list a channel, each of as many frames"
+    )
+    seconds: float | None = Field(
+        None, gt=0, description="length, for a voice that is conditioned on no features"
     )
     features: dict[str, str | int | float] | None = Field(
         None, description="settings that `mel` was made with; each one given must be the voice's"
@@ -126,6 +139,7 @@ class SpeechRequest(BaseModel):
         "audio", description="the audio itself, or events that hold it"
     )
     speaker: Name | None = Field(None, description="goes before the one that `voice` means")
+    tags: Tags = Field((), description="of the voice's: a style")
     seed: Seed | None = Field(
         None,
         description="same seed, voice, engine and text: same audio; drawn where absent",
@@ -228,6 +242,10 @@ class VoiceInfo(BaseModel):
     id: str
     name: str
     speakers: list[str]
+    tags: list[str] = Field(description="what else it can be told of the recording to be made")
+    conditioning: Literal["mel", "linguistic", "none"] = Field(
+        description="which features it is vocoded from"
+    )
     reads_text: bool = Field(description="whether it speaks text; else features only")
     sample_rate_hz: int = Field(description="the voice's own rate")
     licence: str

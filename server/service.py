@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -134,6 +135,7 @@ class Service:
         place: Place,
         speaker: str | None = None,
         seed: int = 0,
+        tags: Sequence[str] = (),
         engine: str | None = None,
         offline: bool = False,
         ahead_s: float = 0.0,
@@ -148,6 +150,7 @@ class Service:
                 voice=voice,
                 speaker=speaker,
                 seed=seed,
+                tags=tags,
                 engine=engine,
                 offline=offline,
                 ahead_s=ahead_s,

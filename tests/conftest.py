@@ -16,7 +16,9 @@ from vocoder.acoustic.model import AcousticModel
 from vocoder.config import (
     AcousticConfig,
     ConditioningConfig,
+    ContextConfig,
     FeatureConfig,
+    GaussianConfig,
     GenerationConfig,
     LinearPredictionConfig,
     LogisticsConfig,
@@ -70,6 +72,24 @@ ODD = ModelConfig(
     ),
     speakers=SPEAKERS,
 )
+
+
+def context(pool: int, layers: int, kernel_size: int = 2) -> ContextConfig:
+    """A narrow context stack."""
+    stack = StackConfig(
+        cycles=1,
+        layers_per_cycle=layers,
+        kernel_size=kernel_size,
+        residual_channels=8,
+        gate_channels=14,
+        skip_channels=6,
+    )
+    return ContextConfig(pool=pool, stack=stack, channels=5)
+
+
+CONTEXTS = (context(40, layers=2), context(200, layers=2))
+"""Two stacks of different rates."""
+
 CONFIGS = {
     "mu_law": TINY,
     "mu_law_pre_emphasis": TINY.model_copy(update={"pre_emphasis": 0.85}),
@@ -86,6 +106,36 @@ CONFIGS = {
         }
     ),
     "odd": ODD,
+    "gaussian": TINY.model_copy(
+        update={
+            "distribution": GaussianConfig(),
+            "linear_prediction": LinearPredictionConfig(order=16),
+        }
+    ),
+    "contexts": TINY.model_copy(update={"contexts": CONTEXTS}),
+    "contexts_hold_1": TINY.model_copy(
+        update={
+            "contexts": (context(5, layers=3), context(8, layers=2, kernel_size=3)),
+            "distribution": GaussianConfig(),
+            "conditioning": ConditioningConfig(encoder_channels=8, channels=8, upsample=(10, 20)),
+            "pre_emphasis": 0.85,
+        }
+    ),
+    "linguistic_tags": TINY.model_copy(
+        update={
+            "conditioning": ConditioningConfig(
+                kind="linguistic", linguistic_channels=11, encoder_channels=8, channels=8
+            ),
+            "tags": ("bright", "soft"),
+        }
+    ),
+    "unconditional": TINY.model_copy(
+        update={
+            "conditioning": ConditioningConfig(kind="none", channels=4, upsample=(1,)),
+            "contexts": (context(200, layers=2),),
+            "distribution": LogisticsConfig(components=3),
+        }
+    ),
 }
 
 
@@ -128,9 +178,9 @@ def random_model(config: ModelConfig, seed: int = 0) -> WaveNet:
 
 
 def random_mel(config: ModelConfig, rows: int, frames: int, seed: int = 0) -> torch.Tensor:
-    """Log-mel (rows, n_mels, frames) of a plausible range."""
+    """Features (rows, channels, frames) that condition a model, of the range of log-mels."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(rows, config.features.n_mels, frames, generator=generator) * 1.5 - 9
+    return torch.randn(rows, config.feature_channels, frames, generator=generator) * 1.5 - 9
 
 
 @pytest.fixture(params=CONFIGS)

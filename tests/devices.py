@@ -20,6 +20,7 @@ from vocoder.config import (
     StackConfig,
 )
 from vocoder.generation.dispatch import Engine
+from vocoder.generation.noise import Noise
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
@@ -86,7 +87,7 @@ SMALL_CONFIGS = {
 class OnDevice:
     """An engine on :data:`DEVICE` that is given tensors of the CPU and gives such."""
 
-    concurrent = False
+    lanes = 1
 
     def __init__(
         self, engine: Callable[..., Engine], model: WaveNet, threads: int = 1, **settings: Any
@@ -101,18 +102,20 @@ class OnDevice:
         self,
         state: GenerationState,
         conditioning: Conditioning,
-        noise: Tensor,
+        noise: Tensor | Noise,
         rows: Tensor | None = None,
+        *,
+        covered: bool = False,
     ) -> Tensor:
         given = moved((conditioning, noise, rows), DEVICE)
-        return self.engine.generate(state, *given).cpu()
+        return self.engine.generate(state, *given, covered=covered).cpu()
 
     def trace(
         self,
         state: GenerationState,
         conditioning: Conditioning,
         signal: Signal,
-        noise: Tensor,
+        noise: Tensor | Noise,
         rows: Tensor | None = None,
     ) -> Trace:
         given = moved((conditioning, signal, noise, rows), DEVICE)

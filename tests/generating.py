@@ -13,8 +13,8 @@ FRAMES = 3
 
 
 def condition(model: WaveNet, rows: int, frames: int = FRAMES) -> Conditioning:
-    speakers = len(model.config.speakers)
-    one_hot = torch.eye(speakers)[torch.arange(rows) % speakers]
+    channels = model.config.global_channels
+    one_hot = torch.eye(channels)[torch.arange(rows) % channels]
     with torch.inference_mode():
         return model.condition(random_mel(model.config, rows, frames), one_hot)
 

@@ -243,3 +243,26 @@ def test_speech_that_cannot_be_is_refused_and_leaves_nothing(
     monkeypatch.chdir(tmp_path)
     assert_refused(vocoder("speak", *arguments), message)
     assert not list(tmp_path.iterdir())
+
+
+def test_speak_writes_the_features_that_generate_vocodes(vocoder: Run, tmp_path: Path) -> None:
+    made, wav = tmp_path / "f.safetensors", tmp_path / "f.wav"
+    result = vocoder("speak", "Ready. Go on.", "--features", made, "--speaker", "ben")
+    assert result.code == 0, result
+    assert "frames" in result.out
+    result = vocoder("generate", made, "-o", wav, "--speaker", "ben")
+    assert result.code == 0, result
+    frames = features.load(made, FeatureConfig()).frames
+    assert len(audio.read(wav, 16000)[0]) == frames * FeatureConfig().hop_length
+
+
+def test_generate_wants_features_or_seconds_as_the_voice_does(vocoder: Run, tmp_path: Path) -> None:
+    wav = tmp_path / "o.wav"
+    assert_refused(vocoder("generate", "-o", wav), "name a feature file, or give --seconds")
+    assert_refused(vocoder("generate", "-o", wav, "--seconds", 1), "mel has no frames")
+    assert_refused(vocoder("generate", "-o", wav, "--seconds", -1), "not a positive number")
+    good = tmp_path / "f.safetensors"
+    assert vocoder("speak", "Ready.", "--features", good).code == 0
+    tagged = vocoder("generate", good, "-o", wav, "--tag", "loud")
+    assert_refused(tagged, "tag 'loud' is unknown: voice tiny has none")
+    assert not wav.exists()

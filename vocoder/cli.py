@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
@@ -33,6 +33,10 @@ VoiceOption = Annotated[
 SpeakerOption = Annotated[
     str | None,
     typer.Option("--speaker", help="One of the voice's speakers; its first if left out."),
+]
+TagsOption = Annotated[
+    list[str] | None,
+    typer.Option("--tag", help="One of the voice's tags; may be given several times."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same audio.")]
 EngineOption = Annotated[str, typer.Option("--engine", help="Engine by name, or auto.")]
@@ -65,23 +69,31 @@ def analyze(
 
 @app.command()
 def generate(
-    features_file: Annotated[Path, typer.Argument(metavar="IN.safetensors", help="Feature file.")],
+    features_file: Annotated[
+        Path | None, typer.Argument(metavar="[IN.safetensors]", help="Feature file.")
+    ] = None,
+    *,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.wav")],
     voice: VoiceOption = None,
     speaker: SpeakerOption = None,
+    tags: TagsOption = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="Length, for a voice that takes no features.")
+    ] = None,
     seed: SeedOption = 0,
     engine: EngineOption = "auto",
     weights: WeightsOption = None,
     device: DeviceOption = "cpu",
     voices_dir: VoicesOption = DEFAULT_VOICES,
 ) -> None:
-    """Speech from a feature file."""
+    """Sound from a feature file, or of a length alone."""
     import time
 
     import numpy as np
 
     from vocoder import audio, features
     from vocoder.device import resolve
+    from vocoder.features import Features
     from vocoder.progress import track
     from vocoder.synthesizer import CHUNK_FRAMES, Synthesizer
     from vocoder.voice import VoiceRegistry
@@ -90,10 +102,16 @@ def generate(
     registry = VoiceRegistry(voices_dir, resolve(device))
     loaded = registry.get(voice)
     config = loaded.config.features
-    analysis = features.load(features_file, config)
+    if (features_file is None) == (seconds is None):
+        raise UserError("name a feature file, or give --seconds to a voice that takes none")
+    analysis = (
+        Features.lasting(seconds, config)
+        if features_file is None and seconds is not None
+        else features.load(cast("Path", features_file), config)
+    )
     synthesizer = Synthesizer(registry, engine, weights=weights)
     began = time.perf_counter()
-    chunks = synthesizer.vocode(analysis, voice=loaded, speaker=speaker, seed=seed)
+    chunks = synthesizer.vocode(analysis, voice=loaded, speaker=speaker, seed=seed, tags=tags or ())
     total = -(-analysis.frames // CHUNK_FRAMES)
     samples = np.concatenate(list(track(chunks, "generating", total)))
     audio.write(output, samples, config.sample_rate_hz)
@@ -112,6 +130,7 @@ def speak(
     ] = None,
     voice: VoiceOption = None,
     speaker: SpeakerOption = None,
+    tags: TagsOption = None,
     seed: SeedOption = 0,
     speed: Annotated[float, typer.Option("--speed", help="Factor, 0.25 to 4.")] = 1.0,
     pitch: Annotated[float, typer.Option("--pitch", help="Shift in semitones, -12 to 12.")] = 0.0,
@@ -121,6 +140,12 @@ def speak(
     ] = None,
     timings: Annotated[
         Path | None, typer.Option(metavar="OUT.json", help="Write times of words and phonemes.")
+    ] = None,
+    features_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--features", metavar="OUT.safetensors", help="Write what it is vocoded from."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show text, phonemes and duration; no audio.")
@@ -137,8 +162,11 @@ def speak(
     from vocoder.synthesizer import Synthesizer
     from vocoder.voice import VoiceRegistry
 
-    if output is None and not dry_run:
-        raise UserError("name an output with -o OUT.wav, or add --dry-run", param="output")
+    if output is None and features_to is None and not dry_run:
+        raise UserError(
+            "name an output with -o OUT.wav or --features OUT.safetensors, or add --dry-run",
+            param="output",
+        )
     registry = VoiceRegistry(voices_dir, resolve(device))
     loaded = registry.get(voice)
     content, is_ssml = speaking.read_text(text)
@@ -150,8 +178,13 @@ def speak(
         pitch=pitch,
         ssml=ssml or is_ssml,
         lexicon=speaking.read_lexicon(lexicon) if lexicon else {},
+        tags=tuple(tags or ()),
     )
     synthesizer = Synthesizer(registry, engine, weights=weights)
+    if features_to is not None and not dry_run:
+        print(speaking.write_features(synthesizer, speech, loaded, features_to))
+        if output is None:
+            return
     if output is None or dry_run:
         speaking.show_plan(synthesizer.plan(speech, voice=loaded), timings)
         return
@@ -292,6 +325,9 @@ def evaluate(
     recognise: Annotated[
         bool, typer.Option("--recognise", help="With --text: word errors of a recogniser.")
     ] = False,
+    speakers: Annotated[
+        bool, typer.Option("--speakers", help="Speak as every speaker: does one hear whom?")
+    ] = False,
     correction_passes: Annotated[
         int | None, typer.Option(min=0, max=8, help="Instead of the voice's own; 0 for none.")
     ] = None,
@@ -303,7 +339,7 @@ def evaluate(
     """Held-out likelihood and copy synthesis beside Griffin-Lim; or speech from text."""
     from vocoder import voice as voice_files
     from vocoder.corpus.manifest import Corpus
-    from vocoder.evaluation import speech, speech_report
+    from vocoder.evaluation import identity, speech, speech_report
     from vocoder.evaluation.evaluate import evaluate as run
     from vocoder.evaluation.report import summary, write_json, write_report
     from vocoder.voice import VoiceRegistry
@@ -314,6 +350,21 @@ def evaluate(
         loaded = loaded.with_generation(correction_passes=correction_passes)
     if recognise and not text:
         raise UserError("--recognise hears speech from text: add --text", param="recognise")
+    if speakers:
+        if text or report:
+            raise UserError("--speakers goes with --json alone", param="speakers")
+        heard = identity.evaluate_identity(
+            loaded,
+            Corpus.load(corpus),
+            per_speaker=clips,
+            seed=seed,
+            engine=engine,
+            weights=weights,
+        )
+        print(identity.summary(heard))
+        if json_output:
+            write_json(json_output, heard)
+        return
     if text:
         spoken = speech.evaluate_speech(
             loaded,

@@ -143,7 +143,38 @@ class LogisticsConfig(Settings):
         return 3 * self.components
 
 
-DistributionConfig = Annotated[MuLawConfig | LogisticsConfig, Field(discriminator="kind")]
+class GaussianConfig(Settings):
+    """One Gaussian over 16-bit samples (Ping et al. 2018, ClariNet, arXiv 1807.07281)."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    log_scale_min: float = Field(-7.0, le=0.0, description="floor of the log-scale")
+
+    @property
+    def parameters(self) -> int:
+        """Outputs of the network a sample: location and log-scale."""
+        return 2
+
+
+DistributionConfig = Annotated[
+    MuLawConfig | LogisticsConfig | GaussianConfig, Field(discriminator="kind")
+]
+
+
+class ContextConfig(Settings):
+    """A context stack: a smaller stack over a long past, at a lower rate.
+
+    van den Oord et al. 2016, section 2.6. Every ``pool`` samples it takes a step, and what it gives
+    conditions the main stack for the ``pool`` samples that follow.
+    """
+
+    pool: int = Field(ge=1, description="samples of one of its steps; divides hop_length")
+    stack: StackConfig = Field(description="its dilated layers")
+    channels: int = Field(32, ge=1, le=1024, description="width of what it gives the main stack")
+
+    @property
+    def receptive_field(self) -> int:
+        """Past samples that what it gives depends on."""
+        return self.pool * self.stack.receptive_field
 
 
 class LinearPredictionConfig(Settings):
@@ -159,7 +190,9 @@ class LinearPredictionConfig(Settings):
 class ConditioningConfig(Settings):
     """Local conditioning: a frame-rate encoder, transposed convolutions, then a hold."""
 
-    kind: Literal["mel", "linguistic"] = Field("mel", description="which features condition it")
+    kind: Literal["mel", "linguistic", "none"] = Field(
+        "mel", description="which features condition it"
+    )
     linguistic_channels: int = Field(
         0, ge=0, le=4096, description="channels of linguistic features; training fills it in"
     )
@@ -171,7 +204,7 @@ class ConditioningConfig(Settings):
     @property
     def margin(self) -> int:
         """Frames on each side of a frame that its conditioning depends on."""
-        return 2 + self.encoder_layers + len(self.upsample)
+        return 0 if self.kind == "none" else 2 + self.encoder_layers + len(self.upsample)
 
 
 class ModelConfig(Settings):
@@ -179,11 +212,13 @@ class ModelConfig(Settings):
 
     features: FeatureConfig = FeatureConfig()
     stack: StackConfig = StackConfig()
+    contexts: tuple[ContextConfig, ...] = Field((), max_length=8, description="context stacks")
     distribution: DistributionConfig = MuLawConfig()
     conditioning: ConditioningConfig = ConditioningConfig()
     speakers: tuple[str, ...] = Field(
         ("default",), min_length=1, description="names, one-hot order"
     )
+    tags: tuple[str, ...] = Field((), description="names of what may be said of a recording")
     pre_emphasis: float = Field(0.0, ge=0.0, lt=1.0, description="coefficient; 0 leaves it out")
     linear_prediction: LinearPredictionConfig | None = Field(None, description="off in the paper")
 
@@ -192,10 +227,17 @@ class ModelConfig(Settings):
         hop, upsample = self.features.hop_length, self.conditioning.upsample
         if any(scale < 1 for scale in upsample) or hop % math.prod(upsample):
             raise ValueError(f"upsample {list(upsample)} does not divide hop_length {hop}")
-        if len(set(self.speakers)) != len(self.speakers):
-            raise ValueError(f"speakers {list(self.speakers)} has a name twice")
-        if self.linear_prediction and self.distribution.kind != "logistics":
-            raise ValueError("linear_prediction needs distribution.kind = 'logistics'")
+        for name, names in (("speakers", self.speakers), ("tags", self.tags)):
+            if len(set(names)) != len(names):
+                raise ValueError(f"{name} {list(names)} has a name twice")
+        for context in self.contexts:
+            if hop % context.pool or context.pool % self.hold:
+                raise ValueError(
+                    f"contexts: pool {context.pool} must divide hop_length {hop} and be a multiple "
+                    f"of the hold, {self.hold} samples"
+                )
+        if self.linear_prediction and self.distribution.kind == "mu_law":
+            raise ValueError("linear_prediction needs distribution.kind 'logistics' or 'gaussian'")
         if self.linear_prediction and self.conditioning.kind != "mel":
             raise ValueError("linear_prediction needs conditioning.kind = 'mel'")
         if self.linear_prediction and self.pre_emphasis:
@@ -210,14 +252,32 @@ class ModelConfig(Settings):
     @property
     def feature_channels(self) -> int:
         """Channels of the features that condition the model."""
-        if self.conditioning.kind == "mel":
-            return self.features.n_mels
-        return self.conditioning.linguistic_channels
+        channels = {
+            "mel": self.features.n_mels,
+            "linguistic": self.conditioning.linguistic_channels,
+            "none": 0,
+        }
+        return channels[self.conditioning.kind]
+
+    @property
+    def global_channels(self) -> int:
+        """Channels of global conditioning: the speaker's one-hot, then the tags."""
+        return len(self.speakers) + len(self.tags)
+
+    @property
+    def context_channels(self) -> int:
+        """Channels that all context stacks together give the main stack."""
+        return sum(context.channels for context in self.contexts)
 
     @property
     def receptive_field(self) -> int:
-        """Past samples that one output depends on, the input convolution included."""
+        """Past samples that one output of the main stack depends on, input convolution included."""
         return self.stack.receptive_field + self.stack.kernel_size - 1
+
+    @property
+    def context_field(self) -> int:
+        """Past samples that the context stacks depend on; 0 without them."""
+        return max((context.receptive_field for context in self.contexts), default=0)
 
 
 class AcousticConfig(Settings):
@@ -278,6 +338,31 @@ PRESETS: dict[str, ModelConfig] = {
     ),
     "small": ModelConfig(),
     "standard": ModelConfig(stack=StackConfig(cycles=3, skip_channels=128)),
+    "standard-context": ModelConfig(
+        stack=StackConfig(cycles=3, skip_channels=128),
+        contexts=(
+            ContextConfig(
+                pool=40,
+                stack=StackConfig(
+                    cycles=1,
+                    layers_per_cycle=8,
+                    residual_channels=48,
+                    gate_channels=96,
+                    skip_channels=48,
+                ),
+            ),
+            ContextConfig(
+                pool=200,
+                stack=StackConfig(
+                    cycles=1,
+                    layers_per_cycle=8,
+                    residual_channels=32,
+                    gate_channels=64,
+                    skip_channels=32,
+                ),
+            ),
+        ),
+    ),
     "large": ModelConfig(
         features=_24_KHZ,
         stack=StackConfig(cycles=3, residual_channels=128, gate_channels=256, skip_channels=256),

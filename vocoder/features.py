@@ -6,7 +6,9 @@ zeros beyond the ends. So F frames stand for exactly F * hop samples.
 
 import functools
 import json
+import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,8 @@ perfectly alike that the tracker drops whole utterances: it put Griffin-Lim's vo
 male voice at 0.31, against 0.06 with this one.
 """
 LARGEST_LOG_MEL = 20.0
+LAYOUT_KEY = "linguistic"
+"""What a feature file's metadata calls the layout of linguistic features."""
 
 
 @dataclass(frozen=True)
@@ -41,21 +45,39 @@ class Features:
     """What a vocoder is conditioned on.
 
     Attributes:
-        mel: log-mel (n_mels, F), float32.
+        mel: log-mel (n_mels, F), float32; no frames where there is none.
         f0: fundamental frequency in Hz (F,), float32, 0 where unvoiced; None where not analysed.
         config: the settings they were made with.
         linguistic: linguistic features (C, F), float32; None where not made from text.
+        layout: of the linguistic features' channels; see :mod:`vocoder.text.linguistic`.
+        length: frames, where there is neither: a model without local conditioning takes no more.
     """
 
     mel: Tensor
     config: FeatureConfig
     f0: Tensor | None = None
     linguistic: Tensor | None = None
+    layout: str | None = None
+    length: int = 0
 
     @property
     def frames(self) -> int:
         """Number of frames F."""
-        return self.mel.shape[-1]
+        if self.linguistic is not None:
+            return self.linguistic.shape[-1]
+        return self.mel.shape[-1] or self.length
+
+    @classmethod
+    def lasting(cls, seconds: float, config: FeatureConfig) -> "Features":
+        """Nothing but a length, for a model without local conditioning.
+
+        Raises:
+            FeatureError: it is not a positive number.
+        """
+        if not (math.isfinite(seconds) and seconds > 0):
+            raise FeatureError(f"seconds {seconds:g} is not a positive number", param="seconds")
+        frames = config.frames(round(seconds * config.sample_rate_hz))
+        return cls(torch.empty(config.n_mels, 0), config, length=max(1, frames))
 
 
 @functools.lru_cache(maxsize=16)
@@ -149,6 +171,20 @@ def analyze(samples: Samples, config: FeatureConfig, *, with_f0: bool = True) ->
     return Features(mel=log_mel(torch.from_numpy(samples), config), config=config, f0=f0)
 
 
+def joined(parts: Sequence[Features]) -> Features:
+    """Features one after another; each part has the same kinds and settings."""
+    first = parts[0]
+    f0 = [part.f0 for part in parts if part.f0 is not None]
+    linguistic = [part.linguistic for part in parts if part.linguistic is not None]
+    return Features(
+        torch.cat([part.mel for part in parts], dim=1),
+        first.config,
+        torch.cat(f0) if f0 else None,
+        torch.cat(linguistic, dim=1) if linguistic else None,
+        first.layout,
+    )
+
+
 def validate_mel(mel: Tensor, config: FeatureConfig) -> Tensor:
     """Return ``mel`` as float32 (n_mels, F) if a vocoder with ``config`` can use it.
 
@@ -181,6 +217,23 @@ def validate_mel(mel: Tensor, config: FeatureConfig) -> Tensor:
     return mel
 
 
+def validate_linguistic(linguistic: Tensor, channels: int) -> Tensor:
+    """Return linguistic features as float32 (C, F) if a vocoder can use them.
+
+    Raises:
+        FeatureError: wrong rank or number of channels, no frames, or values not finite.
+    """
+    if linguistic.ndim != 2 or linguistic.shape[0] != channels or not linguistic.shape[1]:
+        raise FeatureError(
+            f"linguistic has shape {tuple(linguistic.shape)}, expected ({channels}, frames)",
+            param="linguistic",
+        )
+    linguistic = linguistic.float()
+    if not torch.isfinite(linguistic).all():
+        raise FeatureError("linguistic: every value must be finite", param="linguistic")
+    return linguistic
+
+
 def check_fingerprint(found: dict[str, str], config: FeatureConfig) -> None:
     """Compare a feature file's settings with those a voice was trained on.
 
@@ -197,28 +250,35 @@ def check_fingerprint(found: dict[str, str], config: FeatureConfig) -> None:
 
 
 def serialize(features: Features) -> bytes:
-    """A feature file: safetensors with ``mel``, ``f0`` if any, and the fingerprint as metadata."""
-    tensors = {"mel": features.mel.contiguous()}
-    if features.f0 is not None:
-        tensors["f0"] = features.f0.contiguous()
-    return save_safetensors(tensors, metadata=features.config.fingerprint())
+    """A feature file: safetensors, and the fingerprint as metadata.
+
+    Its tensors are ``mel``, ``f0`` and ``linguistic``, those that there are.
+    """
+    mel = features.mel if features.mel.shape[-1] else None
+    given = {"mel": mel, "f0": features.f0, "linguistic": features.linguistic}
+    tensors = {name: tensor.contiguous() for name, tensor in given.items() if tensor is not None}
+    layout = {} if features.layout is None else {LAYOUT_KEY: features.layout}
+    return save_safetensors(tensors, metadata=features.config.fingerprint() | layout)
 
 
 def deserialize(data: bytes, config: FeatureConfig) -> Features:
     """Read a feature file's bytes for a voice with ``config``.
 
     Raises:
-        FeatureError: not safetensors, no ``mel``, another fingerprint, or unusable values.
+        FeatureError: not safetensors, neither ``mel`` nor ``linguistic``, another fingerprint, or
+            unusable values.
     """
     try:
         metadata = _metadata(data)
         tensors = load_safetensors(data)
     except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:
         raise FeatureError(f"not a feature file: {error}", param="mel") from None
-    if "mel" not in tensors:
-        raise FeatureError("feature file has no tensor named mel", param="mel")
+    mel, linguistic = tensors.get("mel"), tensors.get("linguistic")
+    if mel is None and linguistic is None:
+        raise FeatureError("feature file has no tensor named mel or linguistic", param="mel")
     check_fingerprint(metadata, config)
-    return Features(mel=validate_mel(tensors["mel"], config), config=config, f0=tensors.get("f0"))
+    mel = torch.empty(config.n_mels, 0) if mel is None else validate_mel(mel, config)
+    return Features(mel, config, tensors.get("f0"), linguistic, metadata.get(LAYOUT_KEY))
 
 
 def _metadata(data: bytes) -> dict[str, str]:

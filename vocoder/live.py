@@ -3,13 +3,14 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from vocoder.features import Features
 from vocoder.feeding import Feed
+from vocoder.generation import dispatch
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.pieces import Piece
 from vocoder.generation.scheduler import Load, Scheduler
@@ -105,6 +106,7 @@ class LiveSynthesizer:
         voice: Voice,
         speaker: str | None = None,
         seed: int = 0,
+        tags: Sequence[str] = (),
         engine: str | None = None,
         offline: bool = False,
         ahead_s: float = 0.0,
@@ -114,7 +116,7 @@ class LiveSynthesizer:
         Raises:
             UserError: as :meth:`Synthesizer.vocode` does.
         """
-        pieces = feature_pieces(features, voice, speaker, seed)
+        pieces = feature_pieces(features, voice, speaker, seed, tags)
         feed = features if isinstance(features, Feed) else None
         return self._add(pieces, sink, voice, engine, feed, offline, ahead_s)
 
@@ -205,15 +207,20 @@ class LiveSynthesizer:
                     hop_length=features.hop_length,
                     hold=voice.config.hold,
                     rate_hz=features.sample_rate_hz,
-                    rows=ROWS * self._at_once(runner),
-                    threads=self._threads,
+                    rows=ROWS * self._at_once(voice, runner),
+                    threads=self._threads_of(voice, runner),
                     released=self._released,
                 )
             return self._schedulers[key]
 
-    def _at_once(self, engine: Engine) -> int:
+    def _at_once(self, voice: Voice, engine: Engine) -> int:
         """Rows that are advanced at once."""
-        return engine.batch_rows * (self._threads if engine.concurrent else 1)
+        return engine.batch_rows * dispatch.lanes(engine, self._threads_of(voice, engine))
+
+    def _threads_of(self, voice: Voice, engine: Engine) -> int:
+        """Threads of a batch: those that only wait for a GPU leave the processors to others."""
+        waiting = 0 if voice.model.device.type == "cpu" else engine.lanes or 0
+        return self._threads + waiting
 
     def _close_idle(self) -> None:
         with self._lock:
@@ -223,7 +230,7 @@ class LiveSynthesizer:
             scheduler.close()
 
     def _measured(self, voice: Voice, engine: str | None) -> float:
-        rows = self._at_once(self.synthesizer.engine(voice, engine))
+        rows = self._at_once(voice, self.synthesizer.engine(voice, engine))
         ended, samples = threading.Semaphore(0), [0] * rows
 
         def sink_of(row: int) -> Sink:

@@ -5,23 +5,24 @@ Each function checks what it can at once and then gives an iterator of pieces. N
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vocoder.acoustic.synthesis import Rendering, TimedWord
 from vocoder.audio import Samples
 from vocoder.errors import FeatureError, UserError
-from vocoder.features import Features, check_fingerprint, validate_mel
+from vocoder.features import Features, check_fingerprint, validate_linguistic, validate_mel
 from vocoder.feeding import Ended, Feed
 from vocoder.generation.correction import CorrectionChain
 from vocoder.generation.noise import MAX_SEED
 from vocoder.generation.pieces import Beginning, Finisher, Mel, Piece
 from vocoder.speech import Speech, next_seed
+from vocoder.text.linguistic import LAYOUT
 from vocoder.voice import Voice
 
 FADE_S = 0.005
@@ -50,24 +51,29 @@ class _Frames(NamedTuple):
 
 
 def feature_pieces(
-    features: Features | Feed[Tensor], voice: Voice, speaker: str | None = None, seed: int = 0
+    features: Features | Feed[Tensor],
+    voice: Voice,
+    speaker: str | None = None,
+    seed: int = 0,
+    tags: Sequence[str] = (),
 ) -> Iterator[Piece | None]:
     """Pieces of one utterance.
 
     Args:
-        features: made with the voice's settings; or a feed of log-mel frames (n_mels, F).
+        features: made with the voice's settings; or a feed of frames of what conditions it (C, F).
         voice: who speaks.
         speaker: one of the voice's; its first where None.
         seed: of the noise.
+        tags: of the voice's.
 
     Raises:
         UserError: at once, for features of other settings or with unusable values, an unknown
-            speaker, a bad seed; for frames that arrive, when they do.
+            speaker or tag, a bad seed; for frames that arrive, when they do.
     """
     check_seed(seed)
-    index, beginning = voice.speaker_index(speaker), Beginning(seed, correction(voice))
+    identity, beginning = voice.identity(speaker, tags), Beginning(seed, correction(voice))
     arriving = _arriving(features, voice) if isinstance(features, Feed) else _whole(features, voice)
-    return _pieces(voice, index, beginning, arriving, FEATURE_STRETCHES)
+    return _pieces(voice, identity, beginning, arriving, FEATURE_STRETCHES)
 
 
 def spoken_pieces(
@@ -81,10 +87,10 @@ def spoken_pieces(
         voice: who speaks.
 
     Raises:
-        UserError: at once, for an unknown speaker or a bad seed.
+        UserError: at once, for an unknown speaker or tag, or a bad seed.
     """
     check_seed(speech.seed)
-    index = voice.speaker_index(speech.speaker)
+    identity = voice.identity(speech.speaker, speech.tags)
 
     def pieces() -> Iterator[Piece | None]:
         config, samples, seed = voice.config.features, 0, speech.seed
@@ -97,7 +103,8 @@ def spoken_pieces(
             length = features.frames * config.hop_length
             finisher = Fading(correction(voice), length, config.sample_rate_hz)
             beginning = Beginning(seed, finisher, Said(rendering.sentence.text, words))
-            yield from _pieces(voice, index, beginning, _whole(features, voice), TEXT_STRETCHES)
+            frames = _whole(features, voice)
+            yield from _pieces(voice, identity, beginning, frames, TEXT_STRETCHES)
             samples, seed = samples + length, next_seed(seed)
 
     return pieces()
@@ -154,43 +161,89 @@ class Fading:
 
 def _whole(features: Features, voice: Voice) -> Iterator[_Frames]:
     check_fingerprint(features.config.fingerprint(), voice.config.features)
-    mel = validate_mel(features.mel, voice.config.features)
-    if voice.config.conditioning.kind == "mel":
-        return iter([_Frames(mel, mel)])
+    return iter([_frames(features, voice)])
+
+
+def _frames(features: Features, voice: Voice) -> _Frames:
+    """Of features what conditions a voice.
+
+    Raises:
+        FeatureError: it is not there, or its values are not usable.
+    """
+    config = voice.config
+    if config.conditioning.kind == "mel":
+        mel = validate_mel(features.mel, config.features)
+        return _Frames(mel, mel)
+    if config.conditioning.kind == "none":
+        if not features.length:
+            raise FeatureError(
+                f"voice {voice.id} is conditioned on nothing: give seconds, no features",
+                param="seconds",
+            )
+        silence = _silence(voice, features.length)
+        return _Frames(silence[:0], silence)
     if features.linguistic is None:
-        raise _needs_text(voice)
-    return iter([_Frames(features.linguistic, mel)])
+        raise FeatureError(
+            f"voice {voice.id} is conditioned on linguistic features: give those, or text",
+            param="linguistic",
+        )
+    if features.layout not in (None, LAYOUT):
+        raise FeatureError(
+            f"linguistic features of layout {features.layout[:64]}, the voice needs {LAYOUT}: "
+            "make them anew",
+            param="linguistic",
+        )
+    local = validate_linguistic(features.linguistic, config.feature_channels)
+    if not features.mel.shape[-1]:
+        return _Frames(local, _silence(voice, local.shape[1]))
+    mel = validate_mel(features.mel, config.features)
+    if mel.shape[1] != local.shape[1]:
+        raise FeatureError(
+            f"mel has {mel.shape[1]} frames, linguistic {local.shape[1]}: give as many of both",
+            param="mel",
+        )
+    return _Frames(local, mel)
+
+
+def _silence(voice: Voice, frames: int) -> Tensor:
+    """The mel (n_mels, F) of a voice that does without one.
+
+    Raises:
+        FeatureError: it does not: its spectrum is corrected towards the mel.
+    """
+    if voice.manifest.generation.correction_passes:
+        raise FeatureError(
+            f"voice {voice.id} corrects the spectrum towards a mel: give mel too", param="mel"
+        )
+    config = voice.config.features
+    return torch.full((config.n_mels, 1), math.log(config.log_floor)).expand(-1, frames)
 
 
 def _arriving(feed: Feed[Tensor], voice: Voice) -> Iterator[_Frames | None]:
-    if voice.config.conditioning.kind != "mel":
-        raise _needs_text(voice)
+    kind, config = voice.config.conditioning.kind, voice.config.features
+    if kind == "linguistic":
+        _silence(voice, 1)  # Refused at once where a mel is needed.
 
     def frames() -> Iterator[_Frames | None]:
         while True:
             try:
-                mel = feed.take()
+                given = feed.take()
             except Ended:
                 return
-            if mel is None:
+            if given is None:
                 yield None
+            elif kind == "mel":
+                yield _frames(Features(given, config), voice)
             else:
-                mel = validate_mel(mel, voice.config.features)
-                yield _Frames(mel, mel)
+                nothing = given.new_empty(config.n_mels, 0)
+                yield _frames(Features(nothing, config, linguistic=given), voice)
 
     return frames()
 
 
-def _needs_text(voice: Voice) -> FeatureError:
-    return FeatureError(
-        f"voice {voice.id} is conditioned on linguistic features, not on mel: give it text",
-        param="mel",
-    )
-
-
 def _pieces(
     voice: Voice,
-    speaker: int,
+    identity: Tensor,
     beginning: Beginning,
     arriving: Iterator[_Frames | None],
     stretches: Sequence[int],
@@ -198,7 +251,7 @@ def _pieces(
     """Pieces of one utterance, each as soon as the frames after it that it depends on are there."""
     config, device = voice.config, voice.model.device
     margin, per_frame = config.conditioning.margin, config.features.hop_length // config.hold
-    one_hot = F.one_hot(torch.tensor([speaker]), len(config.speakers)).float().to(device)
+    identity = identity[None].to(device)
     window = _Window(margin)
     first, ended = 0, False
     for length in itertools.chain(stretches, itertools.repeat(stretches[-1])):
@@ -217,7 +270,7 @@ def _pieces(
         last = ended and window.frames <= length
         local, mel = window.take(min(length, window.frames))
         with torch.inference_mode():
-            conditioning = voice.model.condition_margined(local[None].to(device), one_hot)
+            conditioning = voice.model.condition_margined(local[None].to(device), identity)
         conditioning = conditioning._replace(first=conditioning.first + first * per_frame)
         yield Piece(conditioning, mel.numpy(), beginning if not first else None, last)
         if last:

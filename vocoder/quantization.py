@@ -13,14 +13,18 @@ CLASSES = MU + 1
 SILENCE = 128
 
 
+def mu_law_compand(audio: Tensor) -> Tensor:
+    """Samples in [-1, 1] on the curve, not quantised: quiet ones spread out."""
+    return audio.sign() * torch.log1p(MU * audio.abs()) / math.log1p(MU)
+
+
 def mu_law_encode(audio: Tensor) -> Tensor:
     """Codes 0 to 255 (int64) of samples in [-1, 1]; samples beyond are clipped.
 
     >>> mu_law_encode(torch.tensor([-1.0, 0.0, 1.0])).tolist()
     [0, 128, 255]
     """
-    audio = audio.clamp(-1.0, 1.0)
-    companded = audio.sign() * torch.log1p(MU * audio.abs()) / math.log1p(MU)
+    companded = mu_law_compand(audio.clamp(-1.0, 1.0))
     return ((companded + 1) / 2 * MU + 0.5).floor().long()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import soundfile
 from rich.console import Console
 
-from vocoder import audio, files
+from vocoder import audio, features, files
 from vocoder.acoustic.synthesis import TimedWord
 from vocoder.errors import TextError
 from vocoder.speech import PlannedSentence, Speech
@@ -88,6 +88,13 @@ def write(
         f"{path}: {seconds:.2f} s in {spent:.2f} s with the {name} engine, first audio after "
         f"{1000 * first:.0f} ms"
     )
+
+
+def write_features(synthesizer: Synthesizer, speech: Speech, voice: Voice, path: Path) -> str:
+    """Write what a speech is vocoded from as a feature file; returns a line about it."""
+    made = synthesizer.features(speech, voice=voice)
+    features.save(path, made)
+    return f"{path}: {made.frames} frames, {made.frames / made.config.frame_rate_hz:.2f} s"
 
 
 def show_plan(sentences: Iterable[PlannedSentence], timings: Path | None) -> None:

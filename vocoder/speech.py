@@ -37,6 +37,7 @@ class Speech:
         pitch: shift in semitones, -12 to 12.
         ssml: whether the text is SSML.
         lexicon: words and their IPA, which come before the voice's own.
+        tags: of the voice's: what else is to be said of the recording.
     """
 
     text: str
@@ -46,6 +47,7 @@ class Speech:
     pitch: float = 0.0
     ssml: bool = False
     lexicon: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from vocoder.audio import Samples
-from vocoder.features import Features
+from vocoder.features import Features, joined
 from vocoder.feeding import Feed
 from vocoder.generation import dispatch
 from vocoder.generation.correction import CorrectionChain
 from vocoder.generation.dispatch import Engine
-from vocoder.generation.noise import uniforms
+from vocoder.generation.noise import Noise
 from vocoder.generation.pieces import Finisher, Piece
 from vocoder.preparation import Said, correction, feature_pieces, spoken_pieces
 from vocoder.speech import PlannedSentence, Speech, Spoken, fed_renderings, planned, renderings
@@ -108,6 +108,7 @@ class Synthesizer:
         voice: Voice,
         speaker: str | None = None,
         seed: int = 0,
+        tags: Sequence[str] = (),
         engine: str | None = None,
     ) -> Iterator[Samples]:
         """Audio of features, in chunks as it is generated.
@@ -117,6 +118,7 @@ class Synthesizer:
             voice: who speaks.
             speaker: one of the voice's; its first where None.
             seed: of the noise; the same seed gives the same audio.
+            tags: of the voice's.
             engine: by name; the synthesizer's own where None.
 
         Returns:
@@ -125,7 +127,7 @@ class Synthesizer:
         Raises:
             UserError: before the first chunk, for features, speaker, seed or engine that don't fit.
         """
-        pieces = feature_pieces(features, voice, speaker, seed)
+        pieces = feature_pieces(features, voice, speaker, seed, tags)
         runner = self.engine(voice, engine)
         return (spoken.samples for spoken in self._alone(runner, pieces, voice))
 
@@ -160,6 +162,16 @@ class Synthesizer:
             return spoken_pieces(speech, renderings(speech, voice, self._front_end), voice)
         return spoken_pieces(speech, fed_renderings(speech, feed, voice, self._front_end), voice)
 
+    def features(self, speech: Speech, *, voice: Voice) -> Features:
+        """What :meth:`speak` vocodes, all sentences one after another.
+
+        Raises:
+            UserError: as :meth:`speak` does.
+        """
+        config = voice.config.features
+        made = [r.features(config) for r in renderings(speech, voice, self._front_end)]
+        return joined(made)
+
     def plan(self, speech: Speech, *, voice: Voice) -> Iterator[PlannedSentence]:
         """What :meth:`speak` would say, without any audio.
 
@@ -178,7 +190,8 @@ class Synthesizer:
             assert piece is not None, "nothing more will come to wait for"
             if piece.beginning is not None:
                 finisher, label = piece.beginning.finisher, piece.beginning.label
-                state, seeds = engine.start(1), torch.tensor([piece.beginning.seed])
+                state = engine.start(1)
+                seeds = torch.tensor([piece.beginning.seed], device=state.position.device)
                 # Just as much at first as the first audio needs.
                 count = CorrectionChain.samples_before_audio(features, passes)
             assert finisher is not None, "an utterance without a beginning"
@@ -186,7 +199,7 @@ class Synthesizer:
             left = piece.conditioning.blocks * voice.config.hold
             while left:
                 count = min(count, left)
-                noise = uniforms(seeds, state.position.cpu(), count).to(state.position.device)
+                noise = Noise(seeds, count)
                 bare = engine.generate(state, piece.conditioning, noise)[0].cpu().numpy()
                 left, count = left - count, CHUNK_FRAMES * features.hop_length
                 samples = finisher.push(bare)
@@ -205,17 +218,18 @@ class Synthesizer:
         hop = voice.config.features.hop_length
         frames = [request.features.frames for request in requests]
         batch = _stack([condition(voice, request) for request in requests])
-        seeds = torch.tensor([request.seed for request in requests])
         state = runner.start(len(requests))
+        device = state.position.device
+        seeds = torch.tensor([request.seed for request in requests], device=device)
         audio = np.zeros((len(requests), max(frames) * hop), dtype=np.float32)
         for first in range(0, max(frames), CHUNK_FRAMES):
             # Rows that are done leave the batch; one that ends within the chunk overruns into
             # padding, which is cut off below.
             rows = torch.tensor([row for row, count in enumerate(frames) if count > first])
             steps = min(CHUNK_FRAMES, max(frames) - first) * hop
-            noise = uniforms(seeds[rows], torch.full((len(rows),), first * hop), steps)
-            device = state.position.device
-            chunk = runner.generate(state, _rows(batch, rows), noise.to(device), rows.to(device))
+            index = rows.to(device)
+            noise = Noise(seeds[index], steps)
+            chunk = runner.generate(state, _rows(batch, rows), noise, index)
             audio[rows.numpy(), first * hop : first * hop + steps] = chunk.cpu().numpy()
         finished = []
         for row, request in enumerate(requests):

@@ -7,7 +7,7 @@ folders that were found: it never becomes a path.
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,7 @@ from vocoder.manifest import VoiceManifest as VoiceManifest
 from vocoder.manifest import read_manifest as read_manifest
 from vocoder.text.linguistic import SYMBOLS
 from vocoder.watching import FolderWatch
+from vocoder.wavenet.conditioning import global_conditioning
 from vocoder.wavenet.model import WaveNet
 
 
@@ -87,6 +88,21 @@ class Voice:
                 f"speaker {name!r} is unknown: voice {self.id} has {', '.join(self.speakers)}",
                 param="speaker",
             ) from None
+
+    def identity(self, speaker: str | None, tags: Sequence[str] = ()) -> Tensor:
+        """Global conditioning (S,) of a speaker and tags.
+
+        Raises:
+            NotFoundError: the voice has no such speaker or tag; the message lists those it has.
+        """
+        index, known = self.speaker_index(speaker), self.config.tags
+        for tag in tags:
+            if tag not in known:
+                has = f"has {', '.join(known)}" if known else "has none"
+                raise NotFoundError(
+                    f"tag {tag[:64]!r} is unknown: voice {self.id} {has}", param="tags"
+                )
+        return global_conditioning(self.config, index, tags)
 
     def with_generation(self, **changes: float) -> "Voice":
         """The same voice, drawn and finished with other settings of :class:`GenerationConfig`."""

@@ -167,6 +167,7 @@ def _wanted(options: SpeechRequest, speaker: str, seed: int) -> Speech:
         pitch=options.pitch,
         ssml=options.ssml,
         lexicon=options.lexicon or {},
+        tags=options.tags,
     )
 
 

@@ -24,9 +24,10 @@ speak on one connection:
     The same, and the context is over. Answered by ``Cancelled``.
 ``{"type":"Start","input":"features"}``
     Features follow: binary messages of whole frames, each of ``n_mels`` float32 values,
-    little-endian; or ``{"type":"Features","mel":[[...],...]}``, a list a frame. Audio begins before
-    the last frame is there. ``features`` may hold settings that they were made with. ``Flush`` ends
-    the utterance.
+    little-endian; or ``{"type":"Features","mel":[[...],...]}``, a list a frame (``linguistic`` for
+    a voice that is conditioned on linguistic features, frames of as many values as it has). Audio
+    begins before the last frame is there. ``features`` may hold settings that they were made with.
+    ``Flush`` ends the utterance.
 ``{"type":"Close"}``
     Speak all that is there, then close with 1000.
 

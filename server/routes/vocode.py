@@ -6,6 +6,7 @@ from typing import Annotated
 
 import torch
 from fastapi import APIRouter, Query, Request, Response
+from torch import Tensor
 
 from server.bodies import JSON_TYPE, UNTYPED, content_type, read_json
 from server.caching import Kept
@@ -38,12 +39,13 @@ async def vocode(
 ) -> Response:
     """Post a feature file, with the options in the query; or JSON, with the options in it.
 
-    A feature file is what `vocoder analyze` writes: safetensors with the tensor `mel`
-    (n_mels, frames) and, as metadata, the settings it was made with. They must be the voice's
+    A feature file is what `vocoder analyze` and `vocoder speak --features` write: safetensors with
+    the tensor `mel` (n_mels, frames), or `linguistic` (channels, frames) for a voice that is
+    conditioned on it, and, as metadata, the settings they were made with. They must be the voice's
     own, which `GET /v1/audio/voices` lists.
     """
     options, voice, wanted = await _read(request, query, service)
-    voice.speaker_index(options.speaker)
+    voice.identity(options.speaker, options.tags)
     _check_length(wanted, service.settings.max_audio_s)
     delivery = await prepare(
         request,
@@ -58,7 +60,8 @@ async def vocode(
     )
 
     media_type = audio.MEDIA_TYPES[options.response_format]
-    kept = Kept.of(service, delivery, {"mel": await asyncio.to_thread(_digest, wanted)})
+    asked = {"features": await asyncio.to_thread(_digest, wanted), "tags": options.tags}
+    kept = Kept.of(service, delivery, asked)
     if (known := await kept.answer(media_type)) is not None:
         return known
     place = await admitted(request, service, delivery, options.engine)
@@ -67,6 +70,7 @@ async def vocode(
         voice=voice,
         speaker=delivery.speaker,
         seed=delivery.seed,
+        tags=options.tags,
         engine=options.engine,
         place=place,
         offline=delivery.whole,
@@ -104,20 +108,42 @@ async def _read(
 
 def _json_features(request: VocodeRequest, config: FeatureConfig) -> Features:
     check_settings(request.features or {}, config)
-    frames = len(request.mel[0]) if request.mel else 0
-    for band, values in enumerate(request.mel):
+    given = request.model_fields_set & {"mel", "linguistic", "seconds"}
+    if not given or ("seconds" in given and len(given) > 1):
+        raise FeatureError(
+            "give mel, linguistic or both, or seconds alone, as the voice needs it", param="mel"
+        )
+    if request.seconds is not None:
+        return Features.lasting(request.seconds, config)
+    mel = torch.empty(config.n_mels, 0)
+    if "mel" in given:
+        mel = features.validate_mel(_matrix(request.mel, "mel", "band"), config)
+    linguistic = None
+    if "linguistic" in given:
+        linguistic = _matrix(request.linguistic, "linguistic", "channel")
+    return Features(mel, config, linguistic=linguistic)
+
+
+def _matrix(rows: list[list[float]], name: str, kind: str) -> Tensor:
+    """Rows of as many frames each, float32 (R, F)."""
+    frames = len(rows[0]) if rows else 0
+    for row, values in enumerate(rows):
         if len(values) != frames:
             raise FeatureError(
-                f"mel has {len(values)} frames in band {band} and {frames} in band 0: "
-                "every band needs as many",
-                param="mel",
+                f"{name} has {len(values)} frames in {kind} {row} and {frames} in {kind} 0: "
+                f"every {kind} needs as many",
+                param=name,
             )
-    mel = torch.tensor(request.mel, dtype=torch.float32).reshape(len(request.mel), frames)
-    return Features(mel=features.validate_mel(mel, config), config=config)
+    return torch.tensor(rows, dtype=torch.float32).reshape(len(rows), frames)
 
 
 def _digest(wanted: Features) -> str:
-    return hashlib.sha256(wanted.mel.contiguous().numpy().tobytes()).hexdigest()
+    digest = hashlib.sha256(repr((wanted.frames, wanted.layout)).encode())
+    for tensor in (wanted.mel, wanted.linguistic):
+        if tensor is not None:
+            digest.update(repr(tuple(tensor.shape)).encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _check_length(wanted: Features, max_audio_s: float) -> None:

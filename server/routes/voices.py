@@ -44,6 +44,8 @@ def _info(voice: Voice) -> VoiceInfo:
         id=voice.id,
         name=voice.manifest.name or voice.id,
         speakers=list(voice.speakers),
+        tags=list(voice.config.tags),
+        conditioning=voice.config.conditioning.kind,
         reads_text=voice.acoustic is not None,
         sample_rate_hz=features.sample_rate_hz,
         licence=voice.manifest.licence,

@@ -12,6 +12,7 @@ from server.service import Service
 from server.websocket.context import Context
 from server.websocket.features import (
     NothingStarted,
+    check_kind,
     check_settings,
     frames_of_bytes,
     frames_of_lists,
@@ -90,9 +91,10 @@ class Contexts:
                 context = self._by_id.get(message.context_id)
                 if context is None or not context.reads_features:
                     raise NothingStarted
-                config = context.voicing.voice.config.features
-                mel = await asyncio.to_thread(frames_of_lists, message.mel, config)
-                self._add_frames(context, mel)
+                config = context.voicing.voice.config
+                check_kind(message.kind, config)
+                frames = await asyncio.to_thread(frames_of_lists, message.frames, config)
+                self._add_frames(context, frames)
             case Flush():
                 await self._flush(message.context_id)
             case Clear():
@@ -118,12 +120,12 @@ class Contexts:
         context = self._frames_to
         if context is None:
             raise NothingStarted
-        config = context.voicing.voice.config.features
+        config = context.voicing.voice.config
         if len(data) < LARGE_BYTES:
-            mel = frames_of_bytes(data, config)
+            frames = frames_of_bytes(data, config)
         else:
-            mel = await asyncio.to_thread(frames_of_bytes, data, config)
-        self._add_frames(context, mel)
+            frames = await asyncio.to_thread(frames_of_bytes, data, config)
+        self._add_frames(context, frames)
 
     async def finish(self) -> None:
         """Speak all that is there to its end."""

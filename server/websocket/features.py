@@ -8,7 +8,7 @@ from torch import Tensor
 
 from server.errors import Refusal
 from vocoder import features
-from vocoder.config import FeatureConfig
+from vocoder.config import FeatureConfig, ModelConfig
 from vocoder.errors import FeatureError
 
 BYTES_A_VALUE = 4
@@ -25,41 +25,72 @@ class NothingStarted(Refusal):
         )
 
 
-def frames_of_bytes(data: bytes, config: FeatureConfig) -> Tensor:
-    """Log-mel (n_mels, F) of whole frames, each of n_mels float32 numbers, little-endian.
+def check_kind(kind: str, config: ModelConfig) -> None:
+    """Refuse features of another kind than a voice is conditioned on.
 
     Raises:
-        Refusal: 422, it is no whole number of frames.
+        FeatureError: they are.
+    """
+    wanted = config.conditioning.kind
+    if kind != wanted:
+        raise FeatureError(f"the voice is conditioned on {wanted}, not on {kind}", param=kind)
+
+
+def frames_of_bytes(data: bytes, config: ModelConfig) -> Tensor:
+    """What conditions a voice (C, F): whole frames, each of C float32 numbers, little-endian.
+
+    Raises:
+        Refusal: 422, it is no whole number of frames, or the voice is conditioned on nothing.
         FeatureError: a value is not usable.
     """
-    size = BYTES_A_VALUE * config.n_mels
+    channels = _channels(config)
+    size = BYTES_A_VALUE * channels
     if len(data) % size:
         raise Refusal(
             422,
             f"the binary message has {len(data)} bytes: send whole frames, each of "
-            f"{config.n_mels} float32 values, which are {size} bytes",
+            f"{channels} float32 values, which are {size} bytes",
             code="invalid_features",
-            param="mel",
+            param=config.conditioning.kind,
         )
-    values = np.frombuffer(data, dtype="<f4").reshape(-1, config.n_mels).astype(np.float32)
-    return features.validate_mel(torch.from_numpy(values).T, config)
+    values = np.frombuffer(data, dtype="<f4").reshape(-1, channels).astype(np.float32)
+    return _validated(torch.from_numpy(values).T, config)
 
 
-def frames_of_lists(mel: Sequence[Sequence[float]], config: FeatureConfig) -> Tensor:
-    """Log-mel (n_mels, F) of lists, one a frame.
+def frames_of_lists(frames: Sequence[Sequence[float]], config: ModelConfig) -> Tensor:
+    """What conditions a voice (C, F), of lists, one a frame.
 
     Raises:
-        FeatureError: a frame has not n_mels values, or a value is not usable.
+        Refusal: 422, the voice is conditioned on nothing.
+        FeatureError: a frame has not C values, or a value is not usable.
     """
-    for frame, values in enumerate(mel):
-        if len(values) != config.n_mels:
+    channels, kind = _channels(config), config.conditioning.kind
+    for frame, values in enumerate(frames):
+        if len(values) != channels:
             raise FeatureError(
-                f"mel has {len(values)} values in frame {frame}: give a list for each frame, "
-                f"of {config.n_mels} values",
-                param="mel",
+                f"{kind} has {len(values)} values in frame {frame}: give a list for each frame, "
+                f"of {channels} values",
+                param=kind,
             )
-    values_of_frames = torch.tensor(mel, dtype=torch.float32).reshape(len(mel), config.n_mels)
-    return features.validate_mel(values_of_frames.T, config)
+    values_of_frames = torch.tensor(frames, dtype=torch.float32).reshape(len(frames), channels)
+    return _validated(values_of_frames.T, config)
+
+
+def _channels(config: ModelConfig) -> int:
+    if config.conditioning.kind == "none":
+        raise Refusal(
+            422,
+            "this voice is conditioned on no features: ask for seconds of it with "
+            "POST /v1/audio/vocode",
+            code="invalid_features",
+        )
+    return config.feature_channels
+
+
+def _validated(frames: Tensor, config: ModelConfig) -> Tensor:
+    if config.conditioning.kind == "mel":
+        return features.validate_mel(frames, config.features)
+    return features.validate_linguistic(frames, config.feature_channels)
 
 
 def check_settings(given: Mapping[str, str | int | float], config: FeatureConfig) -> None:

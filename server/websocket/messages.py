@@ -1,8 +1,16 @@
 """What clients send over a WebSocket: JSON messages, each of one type, unknown keys refused."""
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from server.errors import Refusal
 from server.schemas import Ipa, Name, Rate, Seed, Word
@@ -79,11 +87,32 @@ class Start(Opening):
     features: dict[str, str | int | float] | None = None
 
 
+Frames = Annotated[list[Annotated[list[float], FailFast()]], FailFast()]
+
+
 class FeatureFrames(ToContext):
-    """Frames of features, each of as many values as there are bands."""
+    """Frames of features, each of as many values as the voice's have channels: mel for a voice
+    that is conditioned on log-mels, linguistic for one on linguistic features."""
 
     type: Literal["Features"]
-    mel: Annotated[list[Annotated[list[float], FailFast()]], FailFast()]
+    mel: Frames = []
+    linguistic: Frames = []
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.model_fields_set & {"mel", "linguistic"}) != 1:
+            raise ValueError("give either mel or linguistic")
+        return self
+
+    @property
+    def kind(self) -> Literal["mel", "linguistic"]:
+        """Which features they are."""
+        return "mel" if "mel" in self.model_fields_set else "linguistic"
+
+    @property
+    def frames(self) -> list[list[float]]:
+        """A list for each frame."""
+        return self.mel or self.linguistic
 
 
 class Flush(ToContext):

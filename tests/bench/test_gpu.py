@@ -4,12 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from torch import Tensor
 
-from vocoder.bench import gpu
+from vocoder.bench import equality, flight, gpu
 from vocoder.config import preset
+from vocoder.device import CPU
+from vocoder.generation.batch import Batch
+from vocoder.generation.cpu.engine import CpuEngine
 
 pytest.importorskip("triton")
 
@@ -37,9 +43,31 @@ def test_everything_is_measured_and_right(tmp_path: Path) -> None:
     assert row["right"]
     assert 0 < row["error"] < 0.1
     assert found["speed"][0]["floor_us"] > 0
+    assert found["in flight"][0]["one_after_another_us"] > 0
     assert found["first audio"][0]["first_audio_ms"] > 0
     assert found["machine"]
     assert "share_of_floor" in done.stdout
+
+
+def test_streams_are_dealt_among_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an engine of the CPU that says that it has two; one stream alone cannot be dealt."""
+    shares: list[list[int]] = []
+    advance = Batch.advance
+
+    def watched(self: Batch, rows: Sequence[int], *given: Any) -> Tensor:
+        shares.append(list(rows))
+        return advance(self, rows, *given)
+
+    monkeypatch.setattr(Batch, "advance", watched)
+    monkeypatch.setattr(CpuEngine, "lanes", 2)
+    monkeypatch.setattr(equality, "ENGINE", "cpu")
+    one, five = flight.in_flight("tiny", CPU, "bf16", (1, 5), steps=90, chunks=2)
+    assert one["one_after_another_us"] > 0
+    assert "gain" not in one
+    assert five["in_flight"] == 2
+    assert five["gain"] == pytest.approx(five["one_after_another_us"] / five["in_flight_us"])
+    assert shares[:6] == [[0]] * 3 + [[0, 1, 2, 3, 4]] * 3
+    assert sorted(shares[6:]) == [[0, 2, 4]] * 3 + [[1, 3]] * 3
 
 
 def test_the_peer_is_asked_for_the_same_shape_in_its_best_mode(tmp_path: Path) -> None:

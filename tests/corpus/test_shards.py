@@ -97,6 +97,7 @@ def test_utterances_read_the_same_from_everywhere(
     opened = shards.open_corpus(place, settings)
     assert isinstance(opened, ShardedCorpus)
     assert (opened.speakers, opened.name) == (corpus.speakers, "out")
+    assert opened.tags == corpus.tags
     assert opened.hours("train") == pytest.approx(corpus.hours("train"))
     by_name = {(u.speaker, u.id): u for u in corpus.utterances}
     for name in ("train", "validation", "test"):

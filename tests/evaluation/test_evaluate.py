@@ -5,17 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ODD, random_model
+from conftest import ODD, Toy, random_model
 
 from vocoder import audio, voice
 from vocoder.audio import Samples
-from vocoder.config import ModelConfig
+from vocoder.config import ConditioningConfig, ModelConfig
+from vocoder.corpus.alignment import aligned_of
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import prepare
 from vocoder.corpus.processing import PreparationConfig
 from vocoder.errors import CorpusError, EngineError, FeatureError, NotFoundError, UserError
 from vocoder.evaluation.evaluate import SYSTEMS, Evaluation, evaluate
 from vocoder.evaluation.report import PAGE_FILE, summary, write_json, write_report
+from vocoder.text.linguistic import CHANNELS
 from vocoder.voice import Voice
 
 SMALL = ODD.stack.model_copy(update={"cycles": 1, "layers_per_cycle": 2})
@@ -175,3 +177,22 @@ def test_what_does_not_fit_is_refused_and_nothing_written(
     with pytest.raises(CorpusError, match="no utterance in the test split"):
         evaluate(odd, untested, audio_dir=report)
     assert not report.exists()
+
+
+def test_a_voice_on_linguistic_features_is_measured_on_aligned_clips(
+    toy: Toy, tmp_path: Path
+) -> None:
+    linguistic = ConditioningConfig(
+        kind="linguistic", linguistic_channels=CHANNELS, encoder_channels=6, channels=6
+    )
+    config = ModelConfig(
+        features=toy.corpus.features,
+        stack=SMALL,
+        conditioning=linguistic,
+        speakers=toy.corpus.speakers,
+    )
+    speaks = save_voice(tmp_path / "l", config)
+    result = evaluate(speaks, toy.corpus, per_speaker=1)
+    aligned = {(u.speaker, u.id) for u, _ in aligned_of(toy.corpus, "test")}
+    assert {(clip.speaker, clip.id) for clip in result.clips} <= aligned
+    assert 0 < result.overall.bits_per_sample < 20

@@ -10,6 +10,7 @@ from generating import condition, covered, generate_in_chunks, noise, pick
 from vocoder import native
 from vocoder.generation.cpu.engine import CpuEngine
 from vocoder.generation.dispatch import Engine
+from vocoder.generation.noise import Noise
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.wavenet.model import WaveNet
 
@@ -67,6 +68,25 @@ def test_rows_at_different_positions_join_and_leave(make: Make, model: WaveNet) 
     assert torch.equal(torch.cat((first[0], rest[1])), alone[0])
     assert torch.equal(rest[0], alone[1, :steps])
     assert state.position.tolist() == [alone.shape[1], steps]
+
+
+def test_seeds_are_as_good_as_their_uniforms(make: Make, model: WaveNet) -> None:
+    """Of rows at different positions, and in another order than the state's."""
+    conditioning, engine = condition(model, rows=3), make(model)
+    seeds, late, steps = torch.tensor([2**63 - 1, -5, 7]), 11, 40
+    states, found = [engine.start(3), engine.start(3)], []
+    rows, zero = torch.tensor([2, 0]), torch.zeros(1, dtype=torch.int64)
+    for state, drawn in zip(states, (False, True), strict=True):
+        early = Noise(seeds[2:], late)
+        both = Noise(seeds[rows], steps)
+        first, second = early, both
+        if drawn:
+            first = early.uniforms(zero)
+            second = both.uniforms(torch.tensor([late, 0]))
+        engine.generate(state, pick(conditioning, 2), first, rows[:1])
+        found.append(engine.generate(state, pick(conditioning, 2, 0), second, rows, covered=True))
+    assert torch.equal(*found)
+    assert states[0].position.tolist() == [steps, 0, late + steps]
 
 
 def test_saved_and_restored_state_goes_on_with_the_same_bytes(make: Make, model: WaveNet) -> None:

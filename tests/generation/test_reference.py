@@ -5,6 +5,7 @@ from generating import FRAMES, condition, covered, cut, generate_in_chunks, nois
 from tolerances import STATE_AGAINST_PARALLEL, STEP_AGAINST_PARALLEL, assert_close
 
 from vocoder.generation.reference import ReferenceEngine
+from vocoder.quantization import mu_law_compand
 from vocoder.wavenet.model import WaveNet
 
 
@@ -48,7 +49,8 @@ def test_queues_hold_the_parallel_activations(model: WaveNet) -> None:
     audio = engine.generate(state, conditioning, noise(2, samples))
     with torch.inference_mode():
         x = model.input(model.inputs(model.signal(audio, conditioning.prediction)))
-        gates = model.stack.project(conditioning.local, conditioning.speaker)
+        context = model.context(audio)
+        gates = model.stack.project(conditioning.local, conditioning.speaker, context)
         layers = gates.chunk(model.config.stack.layers, dim=-1)
         for block, ring, gate in zip(
             model.stack.blocks, state.stacks[0].buffers, layers, strict=True
@@ -75,3 +77,26 @@ def test_the_comparison_catches_an_off_by_one_queue() -> None:
         expected = model(audio, conditioning)[:, 50:]
     with pytest.raises(AssertionError, match="differs"):
         assert_close(found, expected, STEP_AGAINST_PARALLEL)
+
+
+def test_queues_of_the_context_stacks_hold_their_parallel_activations() -> None:
+    model = random_model(CONFIGS["contexts"])
+    conditioning, engine = condition(model, rows=2), ReferenceEngine(model)
+    samples = covered(model, conditioning)
+    state = engine.start(2)
+    audio = engine.generate(state, conditioning, noise(2, samples))
+    companded = mu_law_compand(model.signal(audio, None).samples)
+    for stack, queues, window, given in zip(
+        model.contexts, state.stacks[1:], state.windows, state.contexts, strict=True
+    ):
+        pool = window.shape[1]
+        assert_close(window, companded[:, samples - pool :], STATE_AGAINST_PARALLEL)
+        with torch.inference_mode():
+            assert_close(given, stack(companded)[:, -1], STATE_AGAINST_PARALLEL)
+            windows = torch.nn.functional.pad(companded, (pool, -pool)).unflatten(1, (-1, pool))
+            x = stack.input(windows)
+            for block, ring in zip(stack.blocks, queues.buffers, strict=True):
+                steps, length = windows.shape[1], min(ring.shape[1], windows.shape[1])
+                slots = torch.arange(steps - length, steps) % ring.shape[1]
+                assert_close(ring[:, slots], x[:, steps - length :], STATE_AGAINST_PARALLEL)
+                x, _ = block(x, torch.zeros(2, 1, stack.config.stack.gate_channels))

@@ -301,10 +301,10 @@ def test_batches_stay_full_where_all_are_in_haste(
     engine, sizes = CpuEngine(tiny), []
     generate = engine.generate
 
-    def slow(state: GenerationState, *given: Tensor) -> Tensor:
+    def slow(state: GenerationState, *given: Tensor, **known: bool) -> Tensor:
         sizes.append(len(given[-1]))
         time.sleep(0.2)  # Too slow for so many, however full the batches are.
-        return generate(state, *given)
+        return generate(state, *given, **known)
 
     monkeypatch.setattr(engine, "generate", slow)
     scheduler = scheduler_of(engine, tiny.config, rows=64, threads=threads)
@@ -319,13 +319,45 @@ def test_batches_stay_full_where_all_are_in_haste(
     assert sum(middle) > 0.8 * engine.batch_rows * len(middle), sizes
 
 
+@pytest.mark.parametrize(("lanes", "expected"), [(1, 1), (2, 2), (None, 3)])
+def test_as_many_threads_generate_as_the_engine_has_lanes(
+    tiny: WaveNet, monkeypatch: pytest.MonkeyPatch, lanes: int | None, expected: int
+) -> None:
+    engine = CpuEngine(tiny)
+    monkeypatch.setattr(CpuEngine, "lanes", lanes)
+    monkeypatch.setattr(CpuEngine, "batch_rows", 2)
+    generate, lock, running, most = engine.generate, threading.Lock(), [0], [0]
+
+    def counted(state: GenerationState, *given: Tensor, **known: bool) -> Tensor:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.02)
+        audio = generate(state, *given, **known)
+        with lock:
+            running[0] -= 1
+        return audio
+
+    monkeypatch.setattr(engine, "generate", counted)
+    scheduler = scheduler_of(engine, tiny.config, threads=3)
+    ears = [Ear() for _ in range(12)]
+    for seed, ear in enumerate(ears):
+        scheduler.add(pieces(tiny, 24, seed), ear)
+    heard = [ear.wait() for ear in ears]
+    scheduler.close()
+    assert most == [expected]
+    monkeypatch.undo()
+    for seed, audio in enumerate(heard):
+        assert np.array_equal(audio, alone(engine, tiny, 24, seed))
+
+
 def test_an_engine_that_fails_breaks_off_its_streams_and_no_more(
     tiny: WaveNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = CpuEngine(tiny)
     scheduler, ear, after = scheduler_of(engine, tiny.config), Ear(), Ear()
 
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise MemoryError("none left")
 
     with monkeypatch.context() as patch:

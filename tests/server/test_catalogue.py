@@ -23,6 +23,8 @@ def test_voices_are_listed_with_what_their_features_need(
         "id": "arctic",
         "name": "Arctic",
         "speakers": ["slt", "花子"],
+        "tags": [],
+        "conditioning": "mel",
         "reads_text": True,
         "sample_rate_hz": 8000,
         "licence": "MIT",
@@ -129,7 +131,7 @@ def test_openapi_documents_bodies_headers_and_errors(client: TestClient) -> None
     vocode = document["paths"]["/v1/audio/vocode"]["post"]
     names = {parameter["name"] for parameter in vocode["parameters"]}
     assert names == {
-        *("voice", "speaker", "seed", "response_format", "sample_rate", "engine", "stream")
+        *("voice", "speaker", "tags", "seed", "response_format", "sample_rate", "engine", "stream")
     }
     bodies = vocode["requestBody"]["content"]
     assert set(bodies) >= {"application/octet-stream", "application/json"}

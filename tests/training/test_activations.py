@@ -17,7 +17,9 @@ def gradients(*, checkpointed: bool, bf16: bool) -> tuple[list[Tensor], int]:
     features = random_mel(model.config, rows=2, frames=8 + 2 * model.config.conditioning.margin)
     hop = model.config.features.hop_length
     audio = torch.randn(2, 8 * hop, generator=torch.Generator().manual_seed(1)) * 0.1
-    batch = Batch(audio, features, torch.eye(3)[:2], torch.ones_like(audio))
+    speaker, past = torch.eye(3)[:2], torch.zeros(2, 0)
+    known = torch.zeros(2, dtype=torch.int64)
+    batch = Batch(audio, features, speaker, torch.ones_like(audio), past, known)
     kept = Activations(list(model.parameters()))
     with kept.counted():
         loss = Objective(model, bf16=bf16)(batch)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from buzzing import make_corpus, run_config
-from conftest import CONFIGS
+from conftest import CONFIGS, random_model
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -17,7 +17,7 @@ from vocoder.errors import ConfigError, TrainingError
 from vocoder.training import checkpoint, config, loop, vocoder
 from vocoder.training.dataset import Batch, Segments
 from vocoder.training.task import Loss
-from vocoder.wavenet.model import WaveNet
+from vocoder.wavenet.model import Past, WaveNet
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +179,31 @@ def test_the_masked_loss_is_the_loss_of_the_whole_file(corpus: Path) -> None:
     expected = whole[0, first : first + len(row.mask)][counted]
     # The first predicted samples of a cut lack the excitation before it; the warm-up hides that.
     assert torch.allclose(part[0][counted], expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["contexts", "contexts_hold_1"])
+def test_a_segment_brings_the_past_that_its_context_stacks_need(corpus: Path, name: str) -> None:
+    loaded = Corpus.load(corpus)
+    model_config = CONFIGS[name].model_copy(update={"speakers": loaded.speakers})
+    model = random_model(model_config)
+    segments = Segments(loaded, "train", model_config, segment_frames=6, seed=0)
+    utterance, hop = segments.utterances[0], model_config.features.hop_length
+    assert (segments.past_frames > 0) == (name == "contexts")
+    pcm, mel = loaded.read(utterance)
+    for first in (0, 2, segments.past_frames + 3):
+        row = segments.segment(utterance, first)
+        assert int(row.known) == min(first, segments.past_frames) * hop
+        with torch.inference_mode():
+            speaker = row.speaker[None]
+            whole = model.nll(pcm.float()[None] / 32768, model.condition(mel[None], speaker))[0]
+            part = model.nll(
+                row.audio[None],
+                model.condition_margined(row.features[None], speaker),
+                Past(row.past[None], row.known[None]),
+            )[0]
+        counted = row.mask.bool()
+        expected = whole[first * hop : first * hop + len(row.mask)][counted]
+        assert torch.allclose(part[counted], expected, atol=2e-3)
 
 
 def test_batches_depend_on_seed_step_and_row_alone(corpus: Path) -> None:

@@ -18,36 +18,72 @@ def mixture(rows: int, components: int = 3) -> torch.Tensor:
     return torch.cat((weights, locations, log_scales), dim=-1)
 
 
-@pytest.mark.parametrize(("shift", "gain"), [(0.0, 1.0), (0.02, 0.1), (-0.9, 2.0)])
-def test_the_mixture_s_mass_over_all_samples_is_one(shift: float, gain: float) -> None:
-    parameters = mixture(1).expand(len(GRID), -1)
+def gaussian(rows: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    location = torch.randn(rows, 1, generator=generator) * 0.1
+    return torch.cat((location, torch.randn(rows, 1, generator=generator) * 0.3 - 2), dim=-1)
+
+
+KINDS = {
+    "logistics": (mixture, d.logistics_nll, d.logistics_sample),
+    "gaussian": (gaussian, d.gaussian_nll, d.gaussian_sample),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("shift", "gain"), [(0.0, 1.0), (0.02, 0.1), (-0.9, 2.0), (0.1, 1e-4), (0.1, 1e-3)]
+)
+def test_the_mass_over_all_samples_is_one(kind: str, shift: float, gain: float) -> None:
+    make, nll, _ = KINDS[kind]
+    parameters = make(1).expand(len(GRID), -1)
     target = GRID.float()
-    nats = d.logistics_nll(
+    nats = nll(
         parameters, target, -7.0, torch.full_like(target, shift), torch.full_like(target, gain)
     )
     assert math.isclose((-nats.double()).exp().sum().item(), 1.0, abs_tol=1e-3)
 
 
-def test_far_tails_keep_finite_gradients() -> None:
-    parameters = mixture(2).requires_grad_()
-    target = torch.tensor([0.999, -1.0])
-    nats = d.logistics_nll(parameters, target, -7.0, torch.zeros(2), torch.ones(2) * 1e-4)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("gain", [1e-4, 1e-2, 1.0])
+def test_far_tails_keep_finite_gradients(kind: str, gain: float) -> None:
+    make, nll, _ = KINDS[kind]
+    parameters = make(4).requires_grad_()
+    target = torch.tensor([0.999, -1.0, 32767 / 32768, 0.0])
+    nats = nll(parameters, target, -7.0, torch.zeros(4), torch.ones(4) * gain)
     nats.sum().backward()
     assert nats.isfinite().all()
     assert parameters.grad is not None
     assert parameters.grad.isfinite().all()
 
 
-def test_sampled_frequencies_are_the_mixture_s_probabilities() -> None:
-    parameters = mixture(1)
+def test_a_gaussian_s_mass_is_what_double_precision_says() -> None:
+    location, log_scale = torch.tensor(0.05), torch.tensor([-7.0, -5.0, -2.0])
+    parameters = torch.stack((location.expand(3), log_scale), dim=-1)
+    for gain in (1e-3, 0.03, 1.0):
+        scale = gain * log_scale.double().exp()
+        for away in (0.0, 0.7, 3.0, 6.0):
+            target = (gain * 0.05 + away * scale).float()
+            found = d.gaussian_nll(parameters, target, -7.0, torch.zeros(3), torch.full((3,), gain))
+            centred = (target.double() - gain * 0.05) / scale
+            half = d.HALF_STEP / scale
+            mass = torch.special.ndtr(-centred.abs() + half)
+            mass -= torch.special.ndtr(-centred.abs() - half)
+            assert torch.allclose(found.double(), -mass.log(), rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sampled_frequencies_are_the_probabilities(kind: str) -> None:
+    make, nll, sample = KINDS[kind]
+    parameters = make(1)
     count = 200_000
     uniforms = torch.rand(count, 2, generator=torch.Generator().manual_seed(1))
     zero, one = torch.zeros(count), torch.ones(count)
-    drawn = d.logistics_sample(parameters.expand(count, -1), uniforms, -7.0, zero, one)
+    drawn = sample(parameters.expand(count, -1), uniforms, -7.0, zero, one)
     edges = torch.linspace(-0.6, 0.6, 13, dtype=torch.float64)
     target = GRID.float()
     wide = parameters.expand(len(GRID), -1)
-    nats = d.logistics_nll(wide, target, -7.0, torch.zeros_like(target), torch.ones_like(target))
+    nats = nll(wide, target, -7.0, torch.zeros_like(target), torch.ones_like(target))
     mass = (-nats.double()).exp()
     for low, high in itertools.pairwise(edges.tolist()):
         expected = mass[(low <= GRID) & (high > GRID)].sum().item()
@@ -55,12 +91,14 @@ def test_sampled_frequencies_are_the_mixture_s_probabilities() -> None:
         assert abs(found - expected) < 5 * math.sqrt(expected * (1 - expected) / count) + 1e-4
 
 
-def test_shift_and_gain_move_and_stretch_what_is_drawn() -> None:
-    parameters = mixture(1).expand(1000, -1)
+@pytest.mark.parametrize("kind", KINDS)
+def test_shift_and_gain_move_and_stretch_what_is_drawn(kind: str) -> None:
+    make, _, sample = KINDS[kind]
+    parameters = make(1).expand(1000, -1)
     uniforms = torch.rand(1000, 2, generator=torch.Generator().manual_seed(2))
-    plain = d.logistics_sample(parameters, uniforms, -7.0, torch.zeros(1000), torch.ones(1000))
+    plain = sample(parameters, uniforms, -7.0, torch.zeros(1000), torch.ones(1000))
     half, shift = torch.full((1000,), 0.5), torch.full((1000,), 0.25)
-    moved = d.logistics_sample(parameters, uniforms, -7.0, shift, half)
+    moved = sample(parameters, uniforms, -7.0, shift, half)
     inside = plain.abs() < 0.9
     assert torch.allclose(moved[inside], (0.25 + 0.5 * plain)[inside], atol=2 / PCM_16_LEVELS)
 

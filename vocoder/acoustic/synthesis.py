@@ -11,7 +11,7 @@ from vocoder.acoustic.packed import packed
 from vocoder.config import FeatureConfig
 from vocoder.errors import TextError
 from vocoder.features import Features
-from vocoder.text.linguistic import SILENCES, Phones, frame_features, phones
+from vocoder.text.linguistic import LAYOUT, SILENCES, Phones, frame_features, phones
 from vocoder.text.utterance import Sentence
 
 LONGEST_PHONE_S = 1.0
@@ -84,7 +84,7 @@ class Rendering:
 
     def features(self, config: FeatureConfig) -> Features:
         """What a vocoder with ``config`` is conditioned on."""
-        return Features(self.mel, config, self.f0, self.linguistic)
+        return Features(self.mel, config, self.f0, self.linguistic, LAYOUT)
 
     def timings(self, offset_s: float = 0.0) -> tuple[TimedWord, ...]:
         """Words with their phonemes, ``offset_s`` later than in this sentence."""

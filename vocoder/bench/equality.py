@@ -20,6 +20,7 @@ from vocoder.bench.subject import (
 from vocoder.errors import UserError
 from vocoder.generation import dispatch
 from vocoder.generation.dispatch import Engine
+from vocoder.generation.noise import Noise
 from vocoder.wavenet.model import Signal
 
 ENGINE = "triton"
@@ -90,14 +91,14 @@ def _rows_differ(subject: Subject, engine: Engine, rows: int = 19) -> float:
     steps = JOINED_STEPS
     device, hop_length = device_of(engine), subject.model.config.features.hop_length
     conditioning = on(device, random_conditioning(subject.model, rows, hop_length))
-    noise = noise_of(rows, 2 * steps).to(device)
+    noise = noise_of(rows, steps, device)
     together, audio = engine.start(rows), torch.zeros(rows, 2 * steps, device=device)
 
     def advance(members: Tensor) -> None:
         start = together.position[members]
         index = start[:, None] + torch.arange(steps, device=device)
         window = changed(conditioning, operator.itemgetter(members))
-        draws = noise[members[:, None], index]
+        draws = noise._replace(seeds=noise.seeds[members])
         audio[members[:, None], index] = engine.generate(together, window, draws, members)
 
     everyone = torch.arange(rows, device=device)
@@ -108,6 +109,7 @@ def _rows_differ(subject: Subject, engine: Engine, rows: int = 19) -> float:
     for row in (0, 1, rows - 1):
         member = everyone[row : row + 1]
         window = changed(conditioning, operator.itemgetter(member))
-        alone = engine.generate(engine.start(1), window, noise[member])
+        whole = Noise(noise.seeds[member], 2 * steps)
+        alone = engine.generate(engine.start(1), window, whole)
         worst = max(worst, float((alone - audio[member]).abs().max()))
     return worst

@@ -6,7 +6,8 @@
 First what is right: distribution parameters at the presets' real shapes beside the parallel forward
 in float64, with memory that nobody wrote filled with NaN; rows that join and leave beside rows that
 stand alone. Then how fast: streams together, the time of the first audio from features, and the
-share of a floor, which is the time in which as many programs read as many weights and do no more.
+share of a floor, which is the time in which as many programs read as many weights and do no more;
+and a running batch with one chunk after another beside two in flight.
 
 With ``TRITON_INTERPRET=1 --device cpu --quick`` it goes through everything on a small shape without
 a GPU; its times then mean nothing.
@@ -28,6 +29,7 @@ import torch
 
 from vocoder.bench import machine
 from vocoder.bench.equality import Row, engine_on, equality
+from vocoder.bench.flight import in_flight
 from vocoder.bench.subject import Subject, device_of, noise_of, on, random_conditioning
 from vocoder.config import ModelConfig, preset
 from vocoder.device import resolve
@@ -42,6 +44,9 @@ FIRST_FRAMES = 16
 
 MOST_STEPS = 800
 """Samples of a chunk that is timed."""
+
+CHUNKS = 6
+"""Chunks that a running batch is timed over."""
 
 
 def speeds(
@@ -74,7 +79,7 @@ def speeds(
 def _step_s(subject: Subject, engine: Engine, streams: int, steps: int) -> float:
     """Time of a sample of all streams: the median of chunks that end on the host."""
     conditioning = on(device_of(engine), random_conditioning(subject.model, streams, MOST_STEPS))
-    noise = noise_of(streams, steps).to(device_of(engine))
+    noise = noise_of(streams, steps, device_of(engine))
     state, hold = engine.start(streams), subject.model.config.hold
 
     def once() -> float:
@@ -105,12 +110,12 @@ def first_audio(name: str, device: torch.device, steps: int) -> Row:
     margin = config.conditioning.margin
     mel = torch.randn(1, config.features.n_mels, FIRST_FRAMES + 2 * margin) - 13
     speaker = torch.eye(len(config.speakers))[:1]
-    noise = noise_of(1, steps)
+    noise = noise_of(1, steps, device)
 
     def once() -> float:
         began = time.perf_counter()
         conditioning = model.condition_margined(mel.to(device), speaker.to(device))
-        engine.generate(engine.start(1), conditioning, noise.to(device)).cpu()
+        engine.generate(engine.start(1), conditioning, noise).cpu()
         return time.perf_counter() - began
 
     once()
@@ -165,8 +170,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     names, formats, streams, subject, steps = PRESETS, FORMATS, STREAMS, "standard", MOST_STEPS
+    chunks = CHUNKS
     if options.quick:
         names, formats, streams, subject, steps = ("tiny",), ("bf16",), (1,), "tiny", 4
+        chunks = 1
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
     fast = [weights for weights in formats if weights != "fp32"]
@@ -177,6 +184,12 @@ def main(arguments: list[str] | None = None) -> int:
         (
             "speed",
             lambda: [r for w in fast for r in speeds(subject, device, w, streams, steps)],
+        ),
+        (
+            "in flight",
+            lambda: [
+                r for w in fast for r in in_flight(subject, device, w, streams, steps, chunks)
+            ],
         ),
         ("first audio", lambda: [first_audio(subject, device, steps)]),
     ]

@@ -188,7 +188,7 @@ def _reading(seconds: float) -> str:
     return (
         f"Each row is at least {seconds:g} s of generation with random weights, in chunks of "
         f"{CHUNK_FRAMES} frames (the {REFERENCE} engine: one) after one that does not count; "
-        "conditioning and noise are made beforehand. A step is one sample of every stream. "
+        "conditioning is made beforehand, noise is drawn. A step is one sample of every stream. "
         "*Best* is the fastest chunk: what the engine does where nothing else runs. *Error* is the "
         f"largest difference of a distribution parameter from the {REFERENCE} engine's over the "
         f"same {CHECKED_SAMPLES} samples of one stream; the {REFERENCE}'s own is from the parallel "

@@ -89,12 +89,12 @@ def engine_run(model: WaveNet, engine: Engine, streams: int) -> Run:
     """Streams that go on for as long as they are asked to, a chunk a call.
 
     A chunk is as long as the synthesizer's; one frame with the reference engine, which is slow.
-    Every chunk has the same mel and noise.
+    Every chunk has the same mel.
     """
     frames = 1 if engine.name == ReferenceEngine.name else CHUNK_FRAMES
     steps, device = frames * model.config.features.hop_length, device_of(engine)
     conditioning = on(device, random_conditioning(model, streams, steps))
-    noise = noise_of(streams, steps).to(device)
+    noise = noise_of(streams, steps, device)
     state, hold = engine.start(streams), model.config.hold
 
     def advance() -> None:

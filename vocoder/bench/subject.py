@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vocoder.config import ModelConfig, preset
 from vocoder.generation.dispatch import Engine
-from vocoder.generation.noise import uniforms
+from vocoder.generation.noise import Noise
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.linear_prediction import LinearPrediction
@@ -87,9 +87,9 @@ def on(device: torch.device, conditioning: Conditioning) -> Conditioning:
     return changed(conditioning, lambda part: part.to(device))
 
 
-def noise_of(rows: int, steps: int) -> Tensor:
-    """Uniforms (rows, steps, 2) of rows that begin, each with a seed of its own."""
-    return uniforms(torch.arange(rows), torch.zeros(rows, dtype=torch.int64), steps)
+def noise_of(rows: int, steps: int, device: torch.device) -> Noise:
+    """Noise of rows on a device, each with a seed of its own."""
+    return Noise(torch.arange(rows, device=device), steps)
 
 
 def traced(engine: Engine, conditioning: Conditioning, signal: Signal) -> Tensor:
@@ -98,7 +98,7 @@ def traced(engine: Engine, conditioning: Conditioning, signal: Signal) -> Tensor
     codes = None if signal.codes is None else signal.codes.to(device)
     samples, _, *rest = signal
     moved = Signal(samples.to(device), codes, *(part.to(device) for part in rest))
-    noise = noise_of(1, moved.samples.shape[1]).to(device)
+    noise = noise_of(1, moved.samples.shape[1], device)
     return engine.trace(engine.start(1), on(device, conditioning), moved, noise).parameters.cpu()
 
 

@@ -17,6 +17,7 @@ from vocoder.config import ModelConfig, Settings, preset
 from vocoder.quantization import CLASSES, mu_law_encode
 from vocoder.training.dataset import Batch
 from vocoder.training.vocoder import Objective
+from vocoder.wavenet.conditioning import global_conditioning
 from vocoder.wavenet.model import WaveNet
 
 
@@ -87,9 +88,15 @@ def measure_training(
 
 def _batch(config: ModelConfig, rows: int, frames: int) -> Batch:
     margin, samples = config.conditioning.margin, frames * config.features.hop_length
-    mel = torch.randn(rows, config.features.n_mels, frames + 2 * margin) - 10
-    speaker = torch.eye(len(config.speakers))[torch.zeros(rows, dtype=torch.int64)]
-    return Batch(torch.randn(rows, samples) * 0.1, mel, speaker, torch.ones(rows, samples))
+    past = -(-config.context_field // config.features.hop_length) * config.features.hop_length
+    return Batch(
+        audio=torch.randn(rows, samples) * 0.1,
+        features=torch.randn(rows, config.feature_channels, frames + 2 * margin) - 10,
+        speaker=global_conditioning(config, 0).repeat(rows, 1),
+        mask=torch.ones(rows, samples),
+        past=torch.randn(rows, past) * 0.1,
+        known=torch.full((rows,), past),
+    )
 
 
 def _own_step(

@@ -79,6 +79,7 @@ class Utterance(Settings):
     prompt: str = Field(description="what was read: never on both sides of a split")
     split: Split = Field(description="part of the corpus it belongs to")
     text: str | None = Field(description="transcript, where there is one")
+    tags: tuple[str, ...] = Field((), description="what is said of it: style, instrument, ...")
     samples: int = Field(ge=1, description="samples T, a multiple of the hop")
     frames: int = Field(ge=1, description="frames F")
     file: str = Field(description="path below the corpus folder")
@@ -236,6 +237,11 @@ class Corpus(Readable):
         if {u.speaker for u in utterances} != set(head.speakers):
             raise _damaged(folder / MANIFEST_FILE, f"has other speakers than {CORPUS_FILE}")
         return cls(folder, head.features, head.speakers, utterances, head.sources)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Every tag that some utterance has, sorted."""
+        return tuple(sorted({tag for utterance in self.utterances for tag in utterance.tags}))
 
     def split(self, name: Split) -> tuple[Utterance, ...]:
         """The utterances of one split."""

@@ -63,6 +63,7 @@ class ShardIndex(Settings):
     name: str = Field(description="of the corpus")
     features: FeatureConfig
     speakers: tuple[str, ...] = Field(min_length=1)
+    tags: tuple[str, ...] = Field((), description="of its utterances, sorted")
     sources: tuple[Source, ...]
     hours: dict[str, dict[str, float]] = Field(description="by speaker and split")
     shards: tuple[Shard, ...] = Field(min_length=1)
@@ -107,6 +108,7 @@ def shard(corpus: Corpus, output: Path, *, megabytes: int = 256) -> str:
         name=corpus.name,
         features=corpus.features,
         speakers=corpus.speakers,
+        tags=corpus.tags,
         sources=corpus.sources,
         hours={s: {split: hours[split].get(s, 0.0) for split in SPLITS} for s in corpus.speakers},
         shards=tuple(shards),

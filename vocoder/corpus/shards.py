@@ -101,8 +101,8 @@ class ShardedCorpus(Readable):
             ) from None
         self.index = _parsed(data, f"{self.folder}/{INDEX_FILE}")
         self.features: FeatureConfig = self.index.features
-        self.speakers, self.sources = self.index.speakers, self.index.sources
-        self.name = self.index.name
+        self.speakers, self.tags = self.index.speakers, self.index.tags
+        self.sources, self.name = self.index.sources, self.index.name
         self.skipped: set[str] = set()
         self._checked: set[str] = set()
         self._shards = {shard.name: shard for shard in self.index.shards}

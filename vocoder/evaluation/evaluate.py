@@ -3,6 +3,7 @@
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -14,6 +15,7 @@ import vocoder
 from vocoder import audio
 from vocoder.audio import PCM_16_LEVELS, Samples
 from vocoder.config import GenerationConfig, Settings
+from vocoder.corpus.alignment import aligned_of, read_alignment, read_linguistic
 from vocoder.corpus.manifest import Corpus, Split, Utterance
 from vocoder.errors import CorpusError, FeatureError, NotFoundError, UserError
 from vocoder.evaluation import pitch
@@ -24,6 +26,7 @@ from vocoder.generation.dispatch import Engine
 from vocoder.generation.noise import DRAWS, MAX_SEED
 from vocoder.progress import track
 from vocoder.synthesizer import Request, Synthesizer, condition
+from vocoder.text.linguistic import LAYOUT
 from vocoder.voice import VOCODER_WEIGHTS, Voice, VoiceRegistry
 from vocoder.wavenet.distributions import bits
 
@@ -65,7 +68,7 @@ class Evaluation(Settings):
     voice: str = Field(description="id of the voice")
     digest: str = Field(description="SHA-256 of the vocoder's weights")
     generation: GenerationConfig = Field(description="how audio was drawn and finished")
-    distribution: Literal["mu_law", "logistics"] = Field(
+    distribution: Literal["mu_law", "logistics", "gaussian"] = Field(
         description="what the bits describe: 8-bit mu-law codes or 16-bit samples"
     )
     engine: str = Field(description="what generated")
@@ -78,7 +81,9 @@ class Evaluation(Settings):
     clips: tuple[Clip, ...] = Field(description="every clip")
 
 
-class _Recording(NamedTuple):
+class Recording(NamedTuple):
+    """A clip of a corpus: its samples (T,), and the features that a voice is to speak it from."""
+
     utterance: Utterance
     samples: Samples
     features: Features
@@ -110,7 +115,7 @@ def evaluate(
     Raises:
         UserError: the corpus or an argument does not fit the voice; nothing is written.
     """
-    recordings = _read(voice, corpus, _choose(voice, corpus, split, per_speaker))
+    recordings = read(voice, corpus, choose(voice, corpus, split, per_speaker))
     if not 0 <= seed <= MAX_SEED - len(recordings):
         raise UserError(f"seed {seed} is not in 0 to {MAX_SEED - len(recordings)}", param="seed")
     requests = [
@@ -160,7 +165,12 @@ def evaluate(
     )
 
 
-def _choose(voice: Voice, corpus: Corpus, split: Split, per_speaker: int) -> list[Utterance]:
+def choose(voice: Voice, corpus: Corpus, split: Split, per_speaker: int) -> list[Utterance]:
+    """Clips of each speaker, evenly spread over a split.
+
+    Raises:
+        UserError: the corpus does not fit the voice.
+    """
     if per_speaker < 1:
         raise UserError(f"{per_speaker} clips a speaker: take at least 1", param="per_speaker")
     try:
@@ -169,9 +179,12 @@ def _choose(voice: Voice, corpus: Corpus, split: Split, per_speaker: int) -> lis
             voice.speaker_index(speaker)
     except (FeatureError, NotFoundError) as error:
         raise type(error)(f"{corpus.folder}: {error}", param=error.param) from None
+    usable = corpus.split(split)
+    if voice.config.conditioning.kind == "linguistic":
+        usable = tuple(utterance for utterance, _ in aligned_of(corpus, split))
     chosen = []
     for speaker in corpus.speakers:
-        own = [utterance for utterance in corpus.split(split) if utterance.speaker == speaker]
+        own = [utterance for utterance in usable if utterance.speaker == speaker]
         if not own:
             raise CorpusError(
                 f"{corpus.folder}: speaker {speaker} has no utterance in the {split} split"
@@ -181,12 +194,19 @@ def _choose(voice: Voice, corpus: Corpus, split: Split, per_speaker: int) -> lis
     return chosen
 
 
-def _read(voice: Voice, corpus: Corpus, utterances: Iterable[Utterance]) -> list[_Recording]:
+def read(voice: Voice, corpus: Corpus, utterances: Iterable[Utterance]) -> list[Recording]:
+    """Clips with what conditions the voice."""
     recordings = []
+    reads_linguistic = voice.config.conditioning.kind == "linguistic"
+    aligned = read_alignment(corpus) if reads_linguistic else {}
     for utterance in utterances:
         pcm, mel = corpus.read(utterance)
         samples = np.asarray(pcm.numpy() / np.float32(PCM_16_LEVELS), dtype=np.float32)
-        recordings.append(_Recording(utterance, samples, Features(mel, voice.config.features)))
+        features = Features(mel, voice.config.features)
+        if reads_linguistic:
+            own = read_linguistic(corpus, utterance, aligned[utterance.speaker, utterance.id])
+            features = replace(features, linguistic=own, layout=LAYOUT)
+        recordings.append(Recording(utterance, samples, features))
     return recordings
 
 
@@ -202,7 +222,7 @@ def _nats(voice: Voice, engine: Engine, request: Request, samples: Samples) -> f
 
 
 def _measure(
-    recording: _Recording, wavenet: Samples, nats: float, seed: int, audio_dir: Path | None
+    recording: Recording, wavenet: Samples, nats: float, seed: int, audio_dir: Path | None
 ) -> Clip:
     samples, features = recording.samples, recording.features
     rate = features.config.sample_rate_hz
@@ -224,7 +244,7 @@ def _measure(
     )
 
 
-def _write(folder: Path, recording: _Recording, copies: dict[System, Samples]) -> dict[Sound, str]:
+def _write(folder: Path, recording: Recording, copies: dict[System, Samples]) -> dict[Sound, str]:
     """Write a recording and its copies; returns the files' names below ``folder``."""
     rate = recording.features.config.sample_rate_hz
     sounds: dict[Sound, Samples] = {"recording": recording.samples}

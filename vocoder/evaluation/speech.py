@@ -29,7 +29,7 @@ from vocoder.evaluation.recognition import Recogniser, word_errors, words_of
 from vocoder.features import Features
 from vocoder.progress import track
 from vocoder.synthesizer import Request, Synthesizer
-from vocoder.text.linguistic import SILENCES
+from vocoder.text.linguistic import LAYOUT, SILENCES
 from vocoder.voice import Voice, VoiceRegistry
 
 BATCH = 8
@@ -153,7 +153,7 @@ def _cases(
         )
         free = render(voice.acoustic, aligned.sentence, number, seed=seed)
         recording = np.asarray(pcm.numpy() / np.float32(PCM_16_LEVELS), dtype=np.float32)
-        read = Features(mel, corpus.features, corpus.read_f0(utterance), linguistic)
+        read = Features(mel, corpus.features, corpus.read_f0(utterance), linguistic, LAYOUT)
         cases.append(_Case(utterance, aligned, recording, read, timed, free))
     return cases
 

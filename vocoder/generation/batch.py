@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from vocoder.generation.cuda.lanes import Lanes
 from vocoder.generation.dispatch import Engine
-from vocoder.generation.noise import uniforms
+from vocoder.generation.noise import Noise
 from vocoder.generation.pieces import Beginning
 from vocoder.generation.streams import Taken
 from vocoder.wavenet.conditioning import Conditioning
@@ -15,13 +16,19 @@ from vocoder.wavenet.linear_prediction import LinearPrediction
 
 
 class Batch:
-    """So many rows, each free or held by a stream."""
+    """So many rows, each free or held by a stream.
+
+    As many threads as the engine has lanes may advance rows at a time, each other ones. Where each
+    row is the host knows too, so that it never waits for a device to begin a chunk.
+    """
 
     def __init__(self, engine: Engine, rows: int, hold: int) -> None:
         self._engine, self._hold = engine, hold
         self._state = engine.start(rows)
         self._silence = engine.start(1)
+        self._lanes = Lanes(self._state.position.device, engine.lanes or 1)
         self._seeds = torch.zeros(rows, dtype=torch.int64)
+        self._positions = torch.zeros(rows, dtype=torch.int64)
         self._free = list(reversed(range(rows)))
 
     @property
@@ -54,18 +61,31 @@ class Batch:
 
         Returns:
             Samples on the CPU (rows, blocks * hold).
+
+        Raises:
+            Exception: whatever the engine raises; each of the rows has to begin anew then.
         """
+        begun = []
         for row, beginning in zip(rows, beginnings, strict=True):
             if beginning is not None:
-                self._state.copy_rows(torch.tensor([row]), self._silence, torch.tensor([0]))
-                self._seeds[row] = beginning.seed
-        index = torch.tensor(rows)
-        device = self._state.position.device
-        position = self._state.position[index.to(device)].cpu()
-        noise = uniforms(self._seeds[index], position, blocks * self._hold)
-        conditioning = _gathered(taken, blocks, position // self._hold)
-        audio = self._engine.generate(self._state, conditioning, noise.to(device), index.to(device))
-        return audio.cpu()
+                self._seeds[row], self._positions[row] = beginning.seed, 0
+                begun.append(row)
+        index, steps = torch.tensor(rows), blocks * self._hold
+        position, to_device = self._positions[index], self._lanes.to_device
+        with self._lanes.enter():
+            if begun:
+                silence = to_device(torch.zeros(len(begun), dtype=torch.int64))
+                self._state.copy_rows(to_device(torch.tensor(begun)), self._silence, silence)
+            audio = self._engine.generate(
+                self._state,
+                _gathered(taken, blocks, to_device(position // self._hold)),
+                Noise(to_device(self._seeds[index]), steps),
+                to_device(index),
+                covered=True,
+            )
+            found = self._lanes.to_host(audio)
+        self._positions[index] = position + steps
+        return found
 
 
 def _gathered(taken: Sequence[Taken], blocks: int, first: Tensor) -> Conditioning:
@@ -88,4 +108,4 @@ def _gathered(taken: Sequence[Taken], blocks: int, first: Tensor) -> Conditionin
         prediction = LinearPrediction(*map(gathered, fields))
     local = gathered(operator.attrgetter("local"))
     speaker = torch.cat([row.parts[0][0].conditioning.speaker for row in taken])
-    return Conditioning(local, speaker, prediction, first.to(local.device))
+    return Conditioning(local, speaker, prediction, first)

@@ -11,6 +11,7 @@ from vocoder.errors import EngineError
 from vocoder.generation.cpu.engine import CpuEngine
 from vocoder.generation.cuda.engine import TritonEngine
 from vocoder.generation.cuda.graph import GraphEngine
+from vocoder.generation.noise import Noise
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet.conditioning import Conditioning
@@ -23,8 +24,6 @@ class Engine(Protocol):
     """What advances rows of a generation state. See :class:`ReferenceEngine` for the contract."""
 
     name: str
-    concurrent: bool
-    """Whether several threads may advance rows of one state at a time, each other ones."""
 
     def __init__(
         self,
@@ -38,6 +37,10 @@ class Engine(Protocol):
     @property
     def weights(self) -> str:
         """Number format of the weights."""
+
+    @property
+    def lanes(self) -> int | None:
+        """Threads that may advance rows of one state at a time, each other ones; None: any."""
 
     @property
     def batch_rows(self) -> int:
@@ -54,8 +57,10 @@ class Engine(Protocol):
         self,
         state: GenerationState,
         conditioning: Conditioning,
-        noise: Tensor,
+        noise: Tensor | Noise,
         rows: Tensor | None = None,
+        *,
+        covered: bool = False,
     ) -> Tensor:
         """Advance rows, updating the state in place; returns audio (n, T)."""
 
@@ -64,7 +69,7 @@ class Engine(Protocol):
         state: GenerationState,
         conditioning: Conditioning,
         signal: Signal,
-        noise: Tensor,
+        noise: Tensor | Noise,
         rows: Tensor | None = None,
     ) -> Trace:
         """Advance rows along a known signal; returns what the engine makes of it."""
@@ -72,6 +77,12 @@ class Engine(Protocol):
 
 ENGINES: tuple[type[Engine], ...] = (TritonEngine, GraphEngine, CpuEngine, ReferenceEngine)
 """Every engine, the fastest first."""
+
+
+def lanes(engine: Engine, threads: int) -> int:
+    """Of so many threads those that may advance rows of one state at a time."""
+    return threads if engine.lanes is None else min(threads, engine.lanes)
+
 
 AUTO = "auto"
 

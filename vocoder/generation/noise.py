@@ -2,8 +2,11 @@
 
 Philox4x32-10 (Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3"): the seed is the
 64-bit key, the sample's index the counter. Any stretch can be had without what came before it.
-What is written here is the definition; on the CPU native code does the same, to the bit.
+What is written here is the definition; native code on the CPU and the Triton kernel do the same, to
+the bit.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -63,15 +66,36 @@ def uniforms(seeds: Tensor, positions: Tensor, steps: int) -> Tensor:
     library = native.find() if seeds.device.type == positions.device.type == "cpu" else None
     if library is None:
         return reference_uniforms(seeds, positions, steps)
-    drawn = torch.empty(len(seeds), steps, DRAWS)
+    found = torch.empty(len(seeds), steps, DRAWS)
     # NumPy's arrays are handed over much faster than PyTorch's.
     library.uniforms(
         seeds=seeds.contiguous().numpy(),
         positions=positions.contiguous().numpy(),
-        uniforms=drawn.numpy(),
+        uniforms=found.numpy(),
         instructions=native.instruction_set(library),
     )
-    return drawn
+    return found
+
+
+class Noise(NamedTuple):
+    """Noise that whoever uses it draws: that of the next samples of n rows, wherever they are.
+
+    Attributes:
+        seeds: of each row, int64 (n,), on the rows' device.
+        steps: number of samples T.
+    """
+
+    seeds: Tensor
+    steps: int
+
+    def uniforms(self, positions: Tensor) -> Tensor:
+        """Uniforms (n, T, 2) from each row's position (n,), int64, on; see :func:`uniforms`."""
+        return uniforms(self.seeds, positions, self.steps)
+
+
+def steps_of(noise: Tensor | Noise) -> int:
+    """Number of samples T."""
+    return noise.steps if isinstance(noise, Noise) else noise.shape[1]
 
 
 def reference_uniforms(seeds: Tensor, positions: Tensor, steps: int) -> Tensor:

@@ -30,16 +30,13 @@ class Projection(NamedTuple):
 
 
 def project(model: WaveNet, conditioning: Conditioning, start: Tensor, steps: int) -> Projection:
-    """Project the blocks that rows need for ``steps`` samples.
+    """Project the blocks that rows need for ``steps`` samples; see :func:`window`.
 
     Args:
         model: whose stack is conditioned.
         conditioning: of n rows.
         start: position of each of them (n,), int64.
         steps: samples T that each advances.
-
-    Raises:
-        ValueError: the conditioning does not cover the samples.
     """
     local, speaker, prediction, first = window(conditioning, start, model.config.hold, steps)
     gates = apply_in_tiles(model.stack.local_projection, local.flatten(0, 1))
@@ -51,15 +48,13 @@ def project(model: WaveNet, conditioning: Conditioning, start: Tensor, steps: in
 def window(conditioning: Conditioning, start: Tensor, hold: int, steps: int) -> Conditioning:
     """The blocks that each row needs, from its own next one on; arguments as in :func:`project`.
 
-    Raises:
-        ValueError: the conditioning does not cover the samples.
+    What the conditioning does not have is not looked for: see :func:`check_covered`.
     """
-    check_covered(conditioning, start, hold, steps)
     first = start // hold
     blocks = torch.arange(blocks_spanned(steps, hold), device=start.device)
     blocks = (first - conditioning.first).unsqueeze(1) + blocks
     # What a row would find beyond the end it does not need.
-    blocks.clamp_(max=conditioning.blocks - 1)
+    blocks.clamp_(min=0, max=conditioning.blocks - 1)
     row = torch.arange(len(start), device=start.device).unsqueeze(1)
     prediction = conditioning.prediction
     if prediction is not None:

@@ -13,22 +13,29 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocoder import quantization
-from vocoder.config import LogisticsConfig, ModelConfig
+from vocoder.config import GaussianConfig, ModelConfig, MuLawConfig
 from vocoder.errors import EngineError
-from vocoder.generation.projection import TILE, Projection, apply_in_tiles, project
+from vocoder.generation.noise import Noise
+from vocoder.generation.projection import (
+    TILE,
+    Projection,
+    apply_in_tiles,
+    check_covered,
+    project,
+)
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet import distributions
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.linear_prediction import LinearPrediction
 from vocoder.wavenet.model import Signal, WaveNet
-from vocoder.wavenet.modules import CausalConv1d, ResidualBlock, gated_unit
+from vocoder.wavenet.modules import CausalConv1d, ContextStack, ResidualBlock, gated_unit
 
 
 class ReferenceEngine:
     """Runs any model on any device that PyTorch knows."""
 
     name = "reference"
-    concurrent = False
+    lanes = 1
 
     weights = "fp32"
 
@@ -81,17 +88,21 @@ class ReferenceEngine:
         self,
         state: GenerationState,
         conditioning: Conditioning,
-        noise: Tensor,
+        noise: Tensor | Noise,
         rows: Tensor | None = None,
+        *,
+        covered: bool = False,
     ) -> Tensor:
         """Advance rows by T samples.
 
         Args:
             state: updated in place.
             conditioning: of the n advancing rows; its blocks cover their next T samples.
-            noise: uniforms in (0, 1) (n, T, 2).
+            noise: uniforms in (0, 1) (n, T, 2), or what they are to be drawn from.
             rows: which rows of the state advance (n,), int64; all where None. They may be at
                 different positions.
+            covered: whether the caller has seen to it that the conditioning covers the samples. An
+                engine on a GPU then need not wait for the device to look.
 
         Returns:
             Audio (n, T), float32 in [-1, 1).
@@ -99,9 +110,11 @@ class ReferenceEngine:
         Raises:
             ValueError: the conditioning does not cover the samples.
         """
-        audio = torch.empty(noise.shape[:2], device=noise.device)
-        for t, step in enumerate(self._steps(state, conditioning, noise.shape[1], rows)):
-            sample, code = self._draw(step, noise[:, t])
+        rows = state.members(rows)
+        uniforms = state.uniforms(noise, rows)
+        audio = torch.empty(uniforms.shape[:2], device=uniforms.device)
+        for t, step in enumerate(self._steps(state, conditioning, uniforms.shape[1], rows)):
+            sample, code = self._draw(step, uniforms[:, t])
             self._push(state, step, sample, code)
             audio[:, t] = state.output[step.rows]
         return audio
@@ -112,7 +125,7 @@ class ReferenceEngine:
         state: GenerationState,
         conditioning: Conditioning,
         signal: Signal,
-        noise: Tensor,
+        noise: Tensor | Noise,
         rows: Tensor | None = None,
     ) -> Trace:
         """Advance rows along a known signal (teacher forcing), and draw beside it.
@@ -127,8 +140,10 @@ class ReferenceEngine:
             rows: as in :meth:`generate`.
         """
         parameters, audio = [], []
-        for t, step in enumerate(self._steps(state, conditioning, noise.shape[1], rows)):
-            sample, _ = self._draw(step, noise[:, t])
+        rows = state.members(rows)
+        uniforms = state.uniforms(noise, rows)
+        for t, step in enumerate(self._steps(state, conditioning, uniforms.shape[1], rows)):
+            sample, _ = self._draw(step, uniforms[:, t])
             audio.append(sample + self.config.pre_emphasis * state.output[step.rows])
             parameters.append(step.parameters)
             code = None if signal.codes is None else signal.codes[:, t]
@@ -136,11 +151,10 @@ class ReferenceEngine:
         return Trace(torch.stack(parameters, dim=1), torch.stack(audio, dim=1))
 
     def _steps(
-        self, state: GenerationState, conditioning: Conditioning, steps: int, rows: Tensor | None
+        self, state: GenerationState, conditioning: Conditioning, steps: int, rows: Tensor
     ) -> Iterator["_Step"]:
         """Run the network once a sample; the caller pushes that sample before the next."""
-        if rows is None:
-            rows = torch.arange(state.rows, device=state.position.device)
+        check_covered(conditioning, state.position[rows], self.config.hold, steps)
         projection = project(self.model, conditioning, state.position[rows], steps)
         for _ in range(steps):
             yield self._step(state, projection, rows)
@@ -152,8 +166,42 @@ class ReferenceEngine:
         block = position // self.config.hold - projection.first
         shift, gain, level = self._prediction(state, projection.prediction, index, block, rows)
         inputs = self._inputs(state, shift, level, rows)
-        parameters = self._network(state, inputs, projection.gates[index, block], position, rows)
+        gates = projection.gates[index, block]
+        if self.model.stack.context_projection is not None:
+            context = self._context(state, position, rows)
+            gates = gates + apply_in_tiles(self.model.stack.context_projection, context)
+        parameters = self._network(state, inputs, gates, position, rows)
         return _Step(rows, position, parameters, shift, gain)
+
+    def _context(self, state: GenerationState, position: Tensor, rows: Tensor) -> Tensor:
+        """What the context stacks give (n, context_channels).
+
+        Each takes its step at the first sample of a window. The step is computed for every row at
+        every sample, and kept where it is due: what is done does not depend on the data, so it can
+        be recorded as a graph.
+        """
+        given = []
+        layers = zip(
+            self.model.contexts, state.stacks[1:], state.windows, state.contexts, strict=True
+        )
+        for stack, queues, window, context in layers:
+            assert isinstance(stack, ContextStack)
+            pool = stack.config.pool
+            due = (position % pool == 0).unsqueeze(1)
+            step = position // pool
+            x = apply_in_tiles(stack.input, window[rows])
+            gated = []
+            for layer, ring in zip(stack.blocks, queues.buffers, strict=True):
+                assert isinstance(layer, ResidualBlock)
+                hidden = _convolve(layer.dilated, ring, x, step, rows, due)
+                gated.append(gated_unit(hidden))
+                if layer.residual is not None:
+                    x = x + apply_in_tiles(layer.residual, gated[-1])
+            hidden = F.relu(apply_in_tiles(stack.skip, torch.cat(gated, dim=-1)))
+            output = apply_in_tiles(stack.output, hidden)
+            context[rows] = torch.where(due, output, context[rows])
+            given.append(context[rows])
+        return torch.cat(given, dim=-1)
 
     def _prediction(
         self,
@@ -207,15 +255,14 @@ class ReferenceEngine:
     def _draw(self, step: "_Step", noise: Tensor) -> tuple[Tensor, Tensor | None]:
         """Draw the next sample (n,) and, where there are codes, its code."""
         distribution = self.config.distribution
-        if isinstance(distribution, LogisticsConfig):
-            sample = distributions.logistics_sample(
-                step.parameters,
-                noise,
-                distribution.log_scale_min,
-                step.shift,
-                step.gain,
-                self.temperature,
+        if not isinstance(distribution, MuLawConfig):
+            draw = (
+                distributions.gaussian_sample
+                if isinstance(distribution, GaussianConfig)
+                else distributions.logistics_sample
             )
+            floor = distribution.log_scale_min
+            sample = draw(step.parameters, noise, floor, step.shift, step.gain, self.temperature)
             return sample, None
         code = distributions.categorical_sample(step.parameters / self.temperature, noise)
         return quantization.mu_law_decode(code), code
@@ -229,6 +276,8 @@ class ReferenceEngine:
             state.code[rows] = code
         if state.history.shape[1]:
             state.history[rows, step.position % state.history.shape[1]] = sample
+        for window in state.windows:
+            window[rows, step.position % window.shape[1]] = quantization.mu_law_compand(sample)
         state.sample[rows] = sample
         state.excitation[rows] = (sample - step.shift) / step.gain
         state.output[rows] = sample + self.config.pre_emphasis * state.output[rows]
@@ -246,13 +295,22 @@ class _Step(NamedTuple):
 
 
 def _convolve(
-    convolution: CausalConv1d, ring: Tensor, x: Tensor, position: Tensor, rows: Tensor
+    convolution: CausalConv1d,
+    ring: Tensor,
+    x: Tensor,
+    position: Tensor,
+    rows: Tensor,
+    due: Tensor | None = None,
 ) -> Tensor:
-    """One output (n, C') of a causal convolution; ``x`` (n, C) replaces the oldest in the ring."""
+    """One output (n, C') of a causal convolution; ``x`` (n, C) replaces the oldest in the ring.
+
+    Where rows are not ``due`` (n, 1), the ring keeps the oldest.
+    """
     length = ring.shape[1]
     taps = []
     for j in range(convolution.kernel_size - 1):
         ago = (convolution.kernel_size - 1 - j) * convolution.dilation
         taps.append(ring[rows, (position - ago) % length])
-    ring[rows, position % length] = x
+    newest = position % length
+    ring[rows, newest] = x if due is None else torch.where(due, x, ring[rows, newest])
     return apply_in_tiles(convolution.linear, torch.cat((*taps, x), dim=-1))

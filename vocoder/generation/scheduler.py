@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from vocoder.generation import order
+from vocoder.generation import dispatch, order
 from vocoder.generation.batch import Batch
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.pieces import Beginning, Piece
@@ -98,7 +98,7 @@ class Scheduler:
             rate_hz: samples a second.
             rows: streams that may have a row at a time; others wait for one. Half of them are for
                 those that soon run out of audio.
-            threads: that work; only one of them generates with an engine that is not concurrent.
+            threads: that work; as many of them as the engine has lanes may generate at a time.
             released: told in how many seconds a cancelled stream's row was free.
             clock: in seconds.
         """
@@ -109,7 +109,7 @@ class Scheduler:
         self._long_blocks = LONG_STEP_FRAMES * hop_length // hold
         self._batch = Batch(engine, rows, hold)
         self._kept_rows = rows // 2
-        self._lanes = threads if engine.concurrent else 1  # that may generate at a time
+        self._lanes = dispatch.lanes(engine, threads)
         self._generating = 0
         self._owed_s = 0.0  # time that preparation may take before those in haste
         self._lock = threading.Lock()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vocoder.config import ModelConfig, StackConfig
+from vocoder.generation.noise import Noise
 
 
 @dataclass
@@ -57,7 +58,10 @@ class GenerationState:
     """Everything that the next sample of each row depends on, besides conditioning and noise.
 
     Attributes:
-        stacks: the residual stacks, the main one first.
+        stacks: the residual stacks: the main one, then the context stacks.
+        windows: of each context stack the companded samples of the window that is being filled
+            (rows, pool).
+        contexts: of each context stack what it gives for that window (rows, channels).
         inputs: ring of the input convolution's past inputs (rows, k - 1, C).
         history: ring of past samples for linear prediction (rows, order); order 0 without it.
         position: samples generated so far (rows,), int64.
@@ -68,6 +72,8 @@ class GenerationState:
     """
 
     stacks: list[StackState]
+    windows: list[Tensor]
+    contexts: list[Tensor]
     inputs: Tensor
     history: Tensor
     position: Tensor
@@ -83,8 +89,11 @@ class GenerationState:
         """Rows that have generated nothing yet."""
         order = config.linear_prediction.order if config.linear_prediction else 0
         past = config.stack.kernel_size - 1
+        stacks = [config.stack, *(context.stack for context in config.contexts)]
         return cls(
-            stacks=[StackState.start(config.stack, rows, device)],
+            stacks=[StackState.start(stack, rows, device) for stack in stacks],
+            windows=[torch.zeros(rows, c.pool, device=device) for c in config.contexts],
+            contexts=[torch.zeros(rows, c.channels, device=device) for c in config.contexts],
             inputs=torch.zeros(rows, past, input_channels, device=device),
             history=torch.zeros(rows, order, device=device),
             position=torch.zeros(rows, dtype=torch.int64, device=device),
@@ -99,13 +108,25 @@ class GenerationState:
         """Number of rows."""
         return self.position.shape[0]
 
+    def members(self, rows: Tensor | None) -> Tensor:
+        """``rows``, or the index of every row (rows,) where None."""
+        return torch.arange(self.rows, device=self.position.device) if rows is None else rows
+
+    def uniforms(self, noise: Tensor | Noise, rows: Tensor | None) -> Tensor:
+        """The next uniforms (n, T, 2) of rows; given ones as they are."""
+        if isinstance(noise, Noise):
+            return noise.uniforms(self.position[self.members(rows)])
+        return noise
+
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor by name: what to save; a row is index 0 of each."""
         named = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name != "stacks"
+            if field.name not in ("stacks", "windows", "contexts")
         }
+        for s, (window, context) in enumerate(zip(self.windows, self.contexts, strict=True)):
+            named |= {f"windows.{s}": window, f"contexts.{s}": context}
         for s, stack in enumerate(self.stacks):
             named |= {f"stacks.{s}.{layer}": ring for layer, ring in enumerate(stack.buffers)}
         return named

@@ -4,6 +4,7 @@ What van den Oord et al. 2016 (section 3.2) condition on: phone identity with ne
 position in phone, word and phrase, duration, log F0 and voicing.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,6 +31,9 @@ CONTEXT = STRESSES + POSITIONS
 NEIGHBOURS = (-1, 0, 1)
 CHANNELS = len(NEIGHBOURS) * len(SYMBOLS) + CONTEXT + 5
 """Channels of the features at the frame rate: see :func:`frame_features`."""
+
+LAYOUT = hashlib.sha256(repr((SYMBOLS, NEIGHBOURS, CONTEXT, CHANNELS)).encode()).hexdigest()[:16]
+"""Tells features of one table of symbols and channels from those of another."""
 
 _PHONES_IN_A_WORD, _WORDS_IN_A_PHRASE, _PHRASES = 8.0, 8.0, 4.0
 _LOG_F0_CENTRE = 5.0  # 148 Hz, between men's and women's

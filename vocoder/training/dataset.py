@@ -17,6 +17,7 @@ from vocoder.corpus.sharding import PackedUtterance
 from vocoder.corpus.shards import ShardedCorpus, alignment_of
 from vocoder.errors import TrainingError
 from vocoder.training.streaming import StreamOrder
+from vocoder.wavenet.conditioning import global_conditioning
 
 
 class Batch(NamedTuple):
@@ -27,12 +28,16 @@ class Batch(NamedTuple):
         features: with their margin (B, C, F + 2 margin), T = F * hop.
         speaker: one-hot (B, S).
         mask: 1 where the loss counts (B, T): not in the warm-up, not beyond the file's end.
+        past: what came before, which only context stacks see (B, P), float32.
+        known: of each row the last so many samples of it are there (B,), int64.
     """
 
     audio: Tensor
     features: Tensor
     speaker: Tensor
     mask: Tensor
+    past: Tensor
+    known: Tensor
 
 
 class Segments:
@@ -65,6 +70,7 @@ class Segments:
         hop = model.features.hop_length
         # Context that fills the receptive field, so that no counted sample sees a cold start.
         self.warm_up_frames = -(-model.receptive_field // hop)
+        self.past_frames = max(0, -(-model.context_field // hop) - self.warm_up_frames)
         frames = np.array([u.frames for u in self.utterances], dtype=np.float64)
         self._cumulative = np.cumsum(frames) / max(1.0, frames.sum())
 
@@ -96,11 +102,19 @@ class Segments:
     def read(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
         """Audio, int16 (T,), and the features that condition the model (C, F)."""
         pcm, mel = self.corpus.read(utterance)
+        if self.model.conditioning.kind == "none":
+            return pcm, mel[:0]
         if self.model.conditioning.kind == "mel":
             return pcm, mel
         found = utterance.aligned if isinstance(utterance, PackedUtterance) else None
         found = found or self._aligned[utterance.speaker, utterance.id]
         return pcm, read_linguistic(self.corpus, utterance, found)
+
+    def global_conditioning(self, utterance: Utterance) -> Tensor:
+        """The speaker's one-hot and the tags of an utterance (S,)."""
+        speaker = self.model.speakers.index(utterance.speaker)
+        tags = [tag for tag in utterance.tags if tag in self.model.tags]
+        return global_conditioning(self.model, speaker, tags)
 
     def segment(self, utterance: Utterance, first: int) -> Batch:
         """One row: frames [first, first + total_frames) of an utterance, padded with silence."""
@@ -113,6 +127,14 @@ class Segments:
         mask = torch.zeros(self.total_frames * hop)
         # A row that begins where its file does starts as generation starts: nothing to leave out.
         mask[(self.warm_up_frames * hop if first else 0) : count * hop] = 1.0
-        speaker = torch.zeros(len(self.model.speakers))
-        speaker[self.model.speakers.index(utterance.speaker)] = 1.0
-        return Batch(audio, features[:, frames.clamp(0, utterance.frames - 1)], speaker, mask)
+        past, known = torch.zeros(self.past_frames * hop), min(first, self.past_frames) * hop
+        before = pcm[first * hop - known : first * hop].float() / PCM_16_LEVELS
+        past[len(past) - known :] = before
+        return Batch(
+            audio,
+            features[:, frames.clamp(0, utterance.frames - 1)],
+            self.global_conditioning(utterance),
+            mask,
+            past,
+            torch.tensor(known),
+        )

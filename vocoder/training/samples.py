@@ -10,7 +10,7 @@ from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.shards import ShardedCorpus
 from vocoder.evaluation import plots
 from vocoder.generation import dispatch
-from vocoder.generation.noise import uniforms
+from vocoder.generation.noise import Noise
 from vocoder.training.config import VocoderTraining
 from vocoder.training.dataset import Segments
 from vocoder.training.log import RunLog
@@ -67,11 +67,10 @@ def generate(log: RunLog, step: int, model: WaveNet, held_out: Segments, count: 
     frames = min(min(u.frames for u in chosen), round(LONGEST_S * rate / hop))
     read = [held_out.read(utterance) for utterance in chosen]
     features = torch.stack([own[:, :frames] for _, own in read]).to(model.device)
-    speakers = [model.config.speakers.index(utterance.speaker) for utterance in chosen]
-    one_hot = torch.eye(len(model.config.speakers))[speakers].to(model.device)
-    engine, seeds = dispatch.create(model), torch.arange(len(chosen))
-    noise = uniforms(seeds, torch.zeros_like(seeds), frames * hop).to(model.device)
-    conditioning = model.condition(features, one_hot)
+    identity = torch.stack([held_out.global_conditioning(utterance) for utterance in chosen])
+    engine = dispatch.create(model)
+    noise = Noise(torch.arange(len(chosen), device=model.device), frames * hop)
+    conditioning = model.condition(features, identity.to(model.device))
     spoken = engine.generate(engine.start(len(chosen)), conditioning, noise).cpu()
     for utterance, (pcm, _), samples in zip(chosen, read, spoken, strict=True):
         name = f"{utterance.speaker}-{utterance.id}"

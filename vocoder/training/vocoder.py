@@ -23,7 +23,7 @@ from vocoder.training.process import Process
 from vocoder.training.streaming import StreamOrder
 from vocoder.training.task import Loss
 from vocoder.wavenet.distributions import bits
-from vocoder.wavenet.model import WaveNet
+from vocoder.wavenet.model import Past, WaveNet
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,8 @@ class Objective(nn.Module):
     def forward(self, batch: Batch, counts: Tensor | None = None) -> Loss:
         """The loss, and the same in bits a sample; of a part of a batch, given its ``counts``."""
         conditioning = self.model.condition_margined(batch.features, batch.speaker)
-        nats = self.model.nll(batch.audio, conditioning, bf16=self.bf16)
+        past = Past(batch.past, batch.known)
+        nats = self.model.nll(batch.audio, conditioning, past, bf16=self.bf16)
         counts = counts_of(batch) if counts is None else counts
         total = (nats * batch.mask).sum() / counts[0].clamp_min(1.0)
         return Loss(total, {"bits": total / math.log(2)})
@@ -131,9 +132,8 @@ class VocoderTask:
         chosen = utterances[::stride][: self.config.validation_clips]
         for utterance in chosen[process.rank :: process.processes]:
             pcm, features = self.held_out.read(utterance)
-            speaker = torch.zeros(1, len(self.config.model.speakers))
-            speaker[0, self.config.model.speakers.index(utterance.speaker)] = 1.0
-            conditioning = model.condition(features[None].to(self.device), speaker.to(self.device))
+            given = features[None], self.held_out.global_conditioning(utterance)[None]
+            conditioning = model.condition(*(part.to(self.device) for part in given))
             audio = (pcm.float() / PCM_16_LEVELS)[None].to(self.device)
             nats += float(model.nll(audio, conditioning).double().sum())
             count += audio.numel()
@@ -160,4 +160,6 @@ def _with_speakers(config: ModelConfig, corpus: Corpus | ShardedCorpus) -> Model
     conditioning = config.conditioning
     if conditioning.kind == "linguistic":
         conditioning = conditioning.model_copy(update={"linguistic_channels": CHANNELS})
-    return config.model_copy(update={"speakers": corpus.speakers, "conditioning": conditioning})
+    return config.model_copy(
+        update={"speakers": corpus.speakers, "tags": corpus.tags, "conditioning": conditioning}
+    )

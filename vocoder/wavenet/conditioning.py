@@ -1,6 +1,7 @@
 """From features to what the sample loop is conditioned on. All of it runs outside that loop."""
 
 import math
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ class Conditioning(NamedTuple):
 
     Attributes:
         local: local conditioning (B, N, C).
-        speaker: one-hot (B, S).
+        speaker: global conditioning (B, S): the speaker's one-hot, then the weights of the tags.
         prediction: linear prediction of each block, where the model uses it.
         first: index of each row's first block in its stream (B,), int64; 0 for whole utterances.
     """
@@ -32,6 +33,18 @@ class Conditioning(NamedTuple):
     def blocks(self) -> int:
         """Number of blocks N."""
         return self.local.shape[1]
+
+
+def global_conditioning(config: ModelConfig, speaker: int, tags: Sequence[str] = ()) -> Tensor:
+    """The speaker's one-hot, then 1 for each of the given tags (S,).
+
+    van den Oord et al. 2016, section 2.5; tags as in section 3.3.
+    """
+    vector = torch.zeros(config.global_channels)
+    vector[speaker] = 1.0
+    for tag in tags:
+        vector[len(config.speakers) + config.tags.index(tag)] = 1.0
+    return vector
 
 
 def pad_frames(features: Tensor, margin: int) -> Tensor:
@@ -58,6 +71,8 @@ class LocalConditioning(nn.Module):
         super().__init__()
         settings = config.conditioning
         self.config = config
+        if settings.kind == "none":
+            return
         width = settings.encoder_channels
         self.input = nn.Conv1d(config.feature_channels, width, 5)
         self.encoder = nn.ModuleList(
@@ -71,8 +86,15 @@ class LocalConditioning(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Margined features (B, C, F + 2 margin) -> local conditioning (B, N, channels)."""
-        if self.config.conditioning.kind == "mel":
+        """Margined features (B, C, F + 2 margin) -> local conditioning (B, N, channels).
+
+        Zeros for a model that is not locally conditioned.
+        """
+        settings = self.config.conditioning
+        if settings.kind == "none":
+            blocks = features.shape[-1] * math.prod(settings.upsample)
+            return features.new_zeros(len(features), blocks, settings.channels)
+        if settings.kind == "mel":
             features = (features - MEL_CENTRE) / MEL_SPREAD
         native = self._native(features)
         return self._layers(features) if native is None else self._run(native, features)

@@ -9,6 +9,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.special import log_ndtr
 
 from vocoder.audio import LARGEST_PCM_16, PCM_16_LEVELS
 
@@ -99,6 +100,68 @@ def logistics_sample(
     logistic = uniform.log() - (-uniform).log1p()
     sample = shift + gain * (location + temperature * log_scale.exp() * logistic)
     return to_16_bit(sample)
+
+
+def gaussian_nll(
+    parameters: Tensor, target: Tensor, log_scale_min: float, shift: Tensor, gain: Tensor
+) -> Tensor:
+    """Negative log-likelihood of 16-bit samples under a discretised Gaussian.
+
+    Arguments as in :func:`logistics_nll`; parameters are location and log-scale (..., 2).
+
+    Returns:
+        Nats (...).
+    """
+    location, log_scale = parameters.float().unbind(-1)
+    inverse_scale = (-log_scale.clamp_min(log_scale_min)).exp()
+    centred = ((target - shift) / gain - location) * inverse_scale
+    half = HALF_STEP / gain * inverse_scale
+    # Both ends on the left of the mean, where the tail's logarithm keeps its digits.
+    far = -centred.abs()
+    upper, lower = _log_normal_mass(far + half), _log_normal_mass(far - half)
+    inside = upper + torch.log(-torch.expm1((lower - upper).clamp_max(-1e-7)))
+    # A narrow step: the density at its middle, where the difference would lose its digits.
+    density = torch.log(2 * half) - centred.square() / 2 - math.log(2 * math.pi) / 2
+    inside = torch.where(half < NARROW, density, inside)
+    return -torch.where(
+        target >= LARGEST_PCM_16 - HALF_STEP,
+        _log_normal_mass(half - centred),
+        torch.where(target <= -1.0 + HALF_STEP, _log_normal_mass(centred + half), inside),
+    )
+
+
+def _log_normal_mass(x: Tensor) -> Tensor:
+    """Logarithm of a standard normal's mass below x, with gradients that stay finite."""
+    tail = x.clamp_max(-TAIL)
+    beyond = (1 - tail.square().reciprocal()).log() - tail.square() / 2
+    beyond = beyond - (-tail).log() - math.log(2 * math.pi) / 2
+    return torch.where(x < -TAIL, beyond, log_ndtr(x.clamp_min(-TAIL)))
+
+
+TAIL = 8.0
+"""Standard deviations beyond which the mass is its asymptote (Abramowitz and Stegun 26.2.12)."""
+
+
+NARROW = 0.02
+"""Half of a step, in standard deviations, below which a Gaussian is straight within it."""
+
+
+def gaussian_sample(
+    parameters: Tensor,
+    uniforms: Tensor,
+    log_scale_min: float,
+    shift: Tensor,
+    gain: Tensor,
+    temperature: float = 1.0,
+) -> Tensor:
+    """Draw samples on the 16-bit grid (...); arguments as in :func:`logistics_sample`.
+
+    A standard normal draw is Box and Muller's (1958): sqrt(-2 ln u_0) cos(2 pi u_1).
+    """
+    location, log_scale = parameters.unbind(-1)
+    normal = (-2 * uniforms[..., 0].log()).sqrt() * (2 * math.pi * uniforms[..., 1]).cos()
+    scale = temperature * log_scale.clamp_min(log_scale_min).exp()
+    return to_16_bit(shift + gain * (location + scale * normal))
 
 
 def to_16_bit(samples: Tensor) -> Tensor:

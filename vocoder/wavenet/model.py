@@ -3,6 +3,7 @@
 van den Oord et al. 2016, "WaveNet: A Generative Model for Raw Audio" (arXiv 1609.03499).
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -10,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder import quantization
-from vocoder.config import LogisticsConfig, ModelConfig
+from vocoder.config import GaussianConfig, LogisticsConfig, ModelConfig, MuLawConfig
 from vocoder.wavenet import distributions
 from vocoder.wavenet.conditioning import Conditioning, LocalConditioning, pad_frames
 from vocoder.wavenet.linear_prediction import LinearPrediction, predict
-from vocoder.wavenet.modules import CausalConv1d, ResidualStack
+from vocoder.wavenet.modules import CausalConv1d, ContextStack, ResidualStack
 
 
 class Signal(NamedTuple):
@@ -35,8 +36,25 @@ class Signal(NamedTuple):
     level: Tensor
 
 
+class Past(NamedTuple):
+    """What came before the audio of a forward: only the context stacks see it.
+
+    Attributes:
+        audio: (B, P), P a multiple of every context stack's ``pool``.
+        known: of each row the last so many samples are its own, those before are not there (B,),
+            int64, multiples of every ``pool``.
+    """
+
+    audio: Tensor
+    known: Tensor
+
+
+SPEECH_SPREAD = 0.06
+"""Standard deviation of speech at -24 dBFS."""
+
+
 class WaveNet(nn.Module):
-    """A conditional WaveNet over samples, one stack conditioned on features and speaker."""
+    """A conditional WaveNet: a stack over samples, conditioned on features, speaker, contexts."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -46,7 +64,10 @@ class WaveNet(nn.Module):
         self.input = CausalConv1d(
             self.input_channels, stack.residual_channels, stack.kernel_size, 1
         )
-        self.stack = ResidualStack(stack, config.conditioning.channels, len(config.speakers))
+        self.stack = ResidualStack(
+            stack, config.conditioning.channels, config.global_channels, config.context_channels
+        )
+        self.contexts = nn.ModuleList(ContextStack(context) for context in config.contexts)
         self.head = nn.Linear(stack.skip_channels, stack.skip_channels)
         self.output = nn.Linear(stack.skip_channels, outputs)
         self._initialise()
@@ -62,19 +83,29 @@ class WaveNet(nn.Module):
         # Start from the distribution's own prior: components spread out, weights and codes even.
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
+        # Linear prediction gives the network unit ranges; plain samples are much smaller.
+        plain = self.config.linear_prediction is None
+        spread, log_scale = (SPEECH_SPREAD, math.log(SPEECH_SPREAD) - 1) if plain else (1.0, -1.0)
         if isinstance(self.config.distribution, LogisticsConfig):
             count = self.config.distribution.components
-            spread = torch.linspace(-1.0, 1.0, count) if count > 1 else torch.zeros(1)
+            locations = torch.linspace(-spread, spread, count) if count > 1 else torch.zeros(1)
             with torch.no_grad():
-                self.output.bias[count : 2 * count] = spread
-                self.output.bias[2 * count :] = -1.0
+                self.output.bias[count : 2 * count] = locations
+                self.output.bias[2 * count :] = log_scale
+        elif isinstance(self.config.distribution, GaussianConfig):
+            with torch.no_grad():
+                self.output.bias[1] = log_scale
+        if plain and self.config.distribution.kind != "mu_law":
+            with torch.no_grad():
+                self.input.linear.weight /= SPEECH_SPREAD
 
     def condition(self, features: Tensor, speaker: Tensor) -> Conditioning:
         """Conditioning of whole utterances.
 
         Args:
-            features: log-mel (B, n_mels, F), or linguistic features (B, C, F).
-            speaker: one-hot (B, S).
+            features: log-mel (B, n_mels, F), linguistic features (B, C, F), or for a model without
+                local conditioning nothing (B, 0, F).
+            speaker: global conditioning (B, S): one-hot, then the weights of the tags.
         """
         return self.condition_margined(
             pad_frames(features, self.config.conditioning.margin), speaker
@@ -89,13 +120,7 @@ class WaveNet(nn.Module):
 
     def signal(self, audio: Tensor, prediction: LinearPrediction | None) -> Signal:
         """Audio (B, T) as the model sees it; T is N * hold where linear prediction is given."""
-        if self.config.pre_emphasis:
-            audio = audio - self.config.pre_emphasis * F.pad(audio, (1, 0))[:, :-1]
-        if self.config.distribution.kind == "mu_law":
-            codes = quantization.mu_law_encode(audio)
-            samples = quantization.mu_law_decode(codes)
-        else:
-            codes, samples = None, distributions.to_16_bit(audio)
+        samples, codes = self._on_grid(audio)
         if prediction is None:
             zero, one = torch.zeros_like(samples), torch.ones_like(samples)
             return Signal(samples, codes, zero, one, one)
@@ -105,6 +130,34 @@ class WaveNet(nn.Module):
             p.repeat_interleave(hold, dim=1) for p in (prediction.gain, prediction.level)
         )
         return Signal(samples, codes, shift, gain, level)
+
+    def _on_grid(self, audio: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Pre-emphasised samples on the distribution's grid, and their codes if it has codes."""
+        if self.config.pre_emphasis:
+            audio = audio - self.config.pre_emphasis * F.pad(audio, (1, 0))[:, :-1]
+        if self.config.distribution.kind == "mu_law":
+            codes = quantization.mu_law_encode(audio)
+            return quantization.mu_law_decode(codes), codes
+        return distributions.to_16_bit(audio), None
+
+    def context(self, audio: Tensor, past: Past | None = None) -> Tensor | None:
+        """What the context stacks give for each block of audio (B, T), from samples before it.
+
+        Returns:
+            (B, N, context_channels), N = T / hold; None for a model without context stacks.
+        """
+        if not self.contexts:
+            return None
+        whole = audio if past is None else torch.cat((past.audio, audio), dim=1)
+        known = None if past is None else past.known + audio.shape[1]
+        samples = quantization.mu_law_compand(self._on_grid(whole)[0])
+        given = []
+        for stack in self.contexts:
+            assert isinstance(stack, ContextStack)
+            pool = stack.config.pool
+            windows = stack(samples, known)[:, -(audio.shape[1] // pool) :]
+            given.append(windows.repeat_interleave(pool // self.config.hold, dim=1))
+        return torch.cat(given, dim=-1)
 
     def inputs(self, signal: Signal) -> Tensor:
         """What the network is fed at each time, all of it known before that sample (B, T, C).
@@ -122,51 +175,70 @@ class WaveNet(nn.Module):
         past_excitation = F.pad(excitation, (1, 0))[:, :-1]
         return torch.stack((past / signal.level, signal.shift / signal.level, past_excitation), -1)
 
-    def network(self, inputs: Tensor, conditioning: Conditioning) -> Tensor:
-        """Distribution parameters (B, T, P) from inputs (B, T, C), T = N * hold."""
+    def network(
+        self, inputs: Tensor, conditioning: Conditioning, context: Tensor | None = None
+    ) -> Tensor:
+        """Distribution parameters (B, T, P) from inputs (B, T, C), T = N * hold.
+
+        ``context`` is what :meth:`context` gives.
+        """
         x = self.input(inputs)
-        skips = self.stack(x, self.stack.project(conditioning.local, conditioning.speaker))
+        skips = self.stack(x, self.stack.project(conditioning.local, conditioning.speaker, context))
         hidden = F.relu(self.head(F.relu(skips)))
         with torch.autocast(hidden.device.type, enabled=False):
             parameters: Tensor = self.output(hidden.to(self.output.weight.dtype))
         return parameters
 
-    def forward(self, audio: Tensor, conditioning: Conditioning) -> Tensor:
+    def forward(
+        self, audio: Tensor, conditioning: Conditioning, past: Past | None = None
+    ) -> Tensor:
         """Parameters of each sample's distribution, given all the samples before it.
 
         Args:
             audio: samples in [-1, 1) (B, T), T at most N * hold.
             conditioning: of N blocks.
+            past: what came before, for the context stacks; nothing where None.
 
         Returns:
             (B, T, P): logits of the codes, or weights, locations and log-scales of the mixture.
         """
         padded = self._pad(audio, conditioning)
         signal = self.signal(padded, conditioning.prediction)
-        return self.network(self.inputs(signal), conditioning)[:, : audio.shape[1]]
+        context = self.context(padded, past)
+        return self.network(self.inputs(signal), conditioning, context)[:, : audio.shape[1]]
 
-    def nll(self, audio: Tensor, conditioning: Conditioning, *, bf16: bool = False) -> Tensor:
+    def nll(
+        self,
+        audio: Tensor,
+        conditioning: Conditioning,
+        past: Past | None = None,
+        *,
+        bf16: bool = False,
+    ) -> Tensor:
         """Negative log-likelihood of each sample in nats (B, T); arguments as in forward.
 
         ``bf16`` runs the network under autocast; the signal and the likelihood stay float32.
         """
-        signal = self.signal(self._pad(audio, conditioning), conditioning.prediction)
+        padded = self._pad(audio, conditioning)
+        signal = self.signal(padded, conditioning.prediction)
         with torch.autocast(audio.device.type, torch.bfloat16, enabled=bf16):
-            parameters = self.network(self.inputs(signal), conditioning)
+            context = self.context(padded, past)
+            parameters = self.network(self.inputs(signal), conditioning, context)
         return self.nll_of(parameters, signal)[:, : audio.shape[1]]
 
     def nll_of(self, parameters: Tensor, signal: Signal) -> Tensor:
         """Negative log-likelihood (B, T) in nats of a signal under given parameters (B, T, P)."""
         if signal.codes is not None:
             return distributions.categorical_nll(parameters, signal.codes)
-        assert isinstance(self.config.distribution, LogisticsConfig)
-        return distributions.logistics_nll(
-            parameters,
-            signal.samples,
-            self.config.distribution.log_scale_min,
-            signal.shift,
-            signal.gain,
+        distribution = self.config.distribution
+        assert not isinstance(distribution, MuLawConfig)
+        nll = (
+            distributions.gaussian_nll
+            if isinstance(distribution, GaussianConfig)
+            else distributions.logistics_nll
         )
+        floor = distribution.log_scale_min
+        return nll(parameters, signal.samples, floor, signal.shift, signal.gain)
 
     def _pad(self, audio: Tensor, conditioning: Conditioning) -> Tensor:
         surplus = conditioning.blocks * self.config.hold - audio.shape[1]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from vocoder.config import StackConfig
+from vocoder.config import ContextConfig, StackConfig
 
 
 class CausalConv1d(nn.Module):
@@ -77,7 +77,13 @@ class ResidualStack(nn.Module):
     which is the same sum in one product; likewise the conditioning's 1x1 of all layers.
     """
 
-    def __init__(self, config: StackConfig, local_channels: int, global_channels: int) -> None:
+    def __init__(
+        self,
+        config: StackConfig,
+        local_channels: int,
+        global_channels: int,
+        context_channels: int = 0,
+    ) -> None:
         super().__init__()
         self.config = config
         dilations, layers = config.dilations, config.layers
@@ -89,21 +95,30 @@ class ResidualStack(nn.Module):
         self.global_projection = nn.Linear(
             global_channels, layers * config.gate_channels, bias=False
         )
+        self.context_projection = (
+            nn.Linear(context_channels, layers * config.gate_channels, bias=False)
+            if context_channels
+            else None
+        )
         self.skip = nn.Linear(layers * config.gate_channels // 2, config.skip_channels)
         self.checkpointed = False
         """Whether the backward pass computes each layer again instead of keeping what is in it."""
 
-    def project(self, local: Tensor, speaker: Tensor) -> Tensor:
+    def project(self, local: Tensor, speaker: Tensor, context: Tensor | None = None) -> Tensor:
         """What conditioning adds before every gate: ``V * y + V^T h`` (eq. 3 and 4).
 
         Args:
             local: local conditioning (B, N, local_channels).
-            speaker: one-hot (B, global_channels).
+            speaker: global conditioning (B, global_channels).
+            context: what the context stacks give (B, N, context_channels).
 
         Returns:
             (B, N, layers * gate_channels).
         """
-        return self.local_projection(local) + self.global_projection(speaker).unsqueeze(1)
+        gates: Tensor = self.local_projection(local)
+        if self.context_projection is not None:
+            gates = gates + self.context_projection(context)
+        return gates + self.global_projection(speaker).unsqueeze(1)
 
     def forward(self, x: Tensor, conditioning: Tensor) -> Tensor:
         """(B, T, residual_channels) and :meth:`project`'s output -> skips (B, T, skip_channels)."""
@@ -117,3 +132,58 @@ class ResidualStack(nn.Module):
             gated.append(output)
         skips: Tensor = self.skip(torch.cat(gated, dim=-1))
         return skips
+
+
+class ContextStack(nn.Module):
+    """A stack over windows of past samples, which locally conditions a larger one.
+
+    van den Oord et al. 2016, section 2.6. A window of ``pool`` samples becomes one step by a
+    learned projection: audio has no mean that pooling by averages would keep.
+    """
+
+    def __init__(self, config: ContextConfig) -> None:
+        super().__init__()
+        self.config = config
+        stack = config.stack
+        self.input = nn.Linear(config.pool, stack.residual_channels)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(stack, dilation, last=i == stack.layers - 1)
+            for i, dilation in enumerate(stack.dilations)
+        )
+        self.skip = nn.Linear(stack.layers * stack.gate_channels // 2, stack.skip_channels)
+        self.output = nn.Linear(stack.skip_channels, config.channels)
+
+    def forward(self, samples: Tensor, known: Tensor | None = None) -> Tensor:
+        """What it gives for each window, from the windows before it.
+
+        Args:
+            samples: companded (B, M * pool).
+            known: of each row the last so many samples are its own, those before are not there
+                (B,), int64, multiples of ``pool``; all where None.
+
+        Returns:
+            (B, M, channels): of window m, from samples before ``m * pool``. The first window of a
+            row follows a window of silence.
+        """
+        pool = self.config.pool
+        windows = F.pad(samples, (pool, -pool)).unflatten(1, (-1, pool))
+        x = self.input(windows)
+        there = None
+        if known is not None:
+            index = torch.arange(windows.shape[1], device=samples.device)
+            there = (index >= windows.shape[1] - known.unsqueeze(1) // pool).unsqueeze(-1)
+            x = x * there
+        nothing = x.new_zeros(len(x), 1, self.config.stack.gate_channels)
+        gated = []
+        for block in self.blocks:
+            x, output = block(x, nothing)
+            if there is not None:
+                # What was before the start is zero in every layer, as in generation.
+                x = x * there
+            gated.append(output)
+        return self.outputs(torch.cat(gated, dim=-1))
+
+    def outputs(self, gated: Tensor) -> Tensor:
+        """Gated units of all layers side by side (..., L * G / 2) -> (..., channels)."""
+        given: Tensor = self.output(F.relu(self.skip(gated)))
+        return given

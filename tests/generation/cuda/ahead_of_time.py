@@ -39,6 +39,7 @@ class Case:
     capability: int
     weights: str = "bf16"
     traced: bool = False
+    seeded: bool = True
     without_barrier: int | None = None
 
     @property
@@ -98,6 +99,7 @@ def arguments(
     constants: dict[str, object] = {
         **packing.shape(config),
         "PREFETCH": packing.prefetches(config, case.weights),
+        "SEEDED": case.seeded,
         "TRACE": case.traced,
         "WIDEN": False,
         "ROWS": TILE_ROWS,
@@ -105,7 +107,8 @@ def arguments(
     }
     types = {"weights": f"*{case.weights}", "dilations": "*i32"}
     types |= {"inputs": "*i32"} if mu_law else {}
-    integers = ("ring_offsets", "position", "code", "rows", "first_block", "forced_codes")
+    integers = ["ring_offsets", "position", "code", "rows", "first_block", "forced_codes"]
+    integers += ["noise"] if case.seeded else []
     types |= dict.fromkeys(integers, "*i64")
     types |= dict.fromkeys(("n", "steps", "blocks", "ring_row"), "i32")
     types |= dict.fromkeys(("temperature", "log_scale_min", "pre_emphasis"), "fp32")

@@ -1,5 +1,7 @@
 """Which engine a GPU gets, what is said where one cannot run, and what failures become."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from conftest import CONFIGS, random_model
@@ -69,6 +71,19 @@ def test_the_cpu_never_gets_them_unasked(monkeypatch: pytest.MonkeyPatch) -> Non
     for name in ("triton", "cuda-graph"):
         with pytest.raises(EngineError, match=f"{name} passed over: the model is on cpu"):
             dispatch.choose(PRESETS["tiny"], CPU, name)
+
+
+@pytest.mark.parametrize(("multiprocessors", "rows"), [(132, 66 * 16), (1, 16)])
+def test_two_launches_fill_the_device(
+    monkeypatch: pytest.MonkeyPatch, multiprocessors: int, rows: int
+) -> None:
+    properties = SimpleNamespace(multi_processor_count=multiprocessors)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    engine = TritonEngine.__new__(TritonEngine)
+    engine.model = SimpleNamespace(device=GPU)
+    assert (engine.lanes, engine.batch_rows) == (2, rows)
+    engine.model.device = CPU
+    assert (engine.lanes, engine.batch_rows) == (1, 16)
 
 
 def test_an_unknown_format_is_refused() -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from vocoder import native, quantization
 from vocoder.config import LogisticsConfig, ModelConfig
 from vocoder.errors import EngineError
+from vocoder.generation.noise import Noise
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
@@ -28,7 +29,7 @@ class CpuEngine:
     """Runs every model shape on the CPU; shapes of the presets on a path compiled for them."""
 
     name = "cpu"
-    concurrent = True
+    lanes: int | None = None
 
     def __init__(
         self,
@@ -77,6 +78,8 @@ class CpuEngine:
             instructions = native.instruction_set(native.load())
         except EngineError as error:
             return False, str(error)
+        if config.contexts or config.distribution.kind == "gaussian":
+            return False, "context stacks and Gaussian output are not native yet"
         return True, f"native code for {instructions}"
 
     @property
@@ -100,8 +103,10 @@ class CpuEngine:
         self,
         state: GenerationState,
         conditioning: Conditioning,
-        noise: Tensor,
+        noise: Tensor | Noise,
         rows: Tensor | None = None,
+        *,
+        covered: bool = False,
     ) -> Tensor:
         """Advance rows by T samples; see :meth:`ReferenceEngine.generate`.
 
@@ -109,8 +114,9 @@ class CpuEngine:
             ValueError: an array of another shape or type, or conditioning that does not cover the
                 samples.
         """
-        audio = torch.empty(noise.shape[:2])
-        self._advance(state, conditioning, noise, rows, audio)
+        uniforms = state.uniforms(noise, rows)
+        audio = torch.empty(uniforms.shape[:2])
+        self._advance(state, conditioning, uniforms, rows, audio)
         return audio
 
     def trace(
@@ -118,16 +124,17 @@ class CpuEngine:
         state: GenerationState,
         conditioning: Conditioning,
         signal: Signal,
-        noise: Tensor,
+        noise: Tensor | Noise,
         rows: Tensor | None = None,
     ) -> Trace:
         """Advance rows along a known signal; see :meth:`ReferenceEngine.trace`."""
-        audio = torch.empty(noise.shape[:2])
-        parameters = torch.empty(*noise.shape[:2], self.config.distribution.parameters)
+        uniforms = state.uniforms(noise, rows)
+        audio = torch.empty(uniforms.shape[:2])
+        parameters = torch.empty(*uniforms.shape[:2], self.config.distribution.parameters)
         self._advance(
             state,
             conditioning,
-            noise,
+            uniforms,
             rows,
             audio,
             forced=signal.samples.contiguous(),
@@ -148,7 +155,7 @@ class CpuEngine:
         local, speaker, prediction, first = conditioning
         self._network.advance(
             state=state.tensors(),
-            rows=torch.arange(state.rows) if rows is None else rows,
+            rows=state.members(rows),
             local=local.contiguous(),
             speaker=speaker.contiguous(),
             first=first,
@@ -179,7 +186,7 @@ def _shape(model: WaveNet, temperature: float) -> dict[str, Any]:
         "parameters": distribution.parameters,
         "input_channels": model.input_channels,
         "local_channels": config.conditioning.channels,
-        "speakers": len(config.speakers),
+        "speakers": config.global_channels,
         "mu_law": distribution.kind == "mu_law",
         "log_scale_min": (
             distribution.log_scale_min if isinstance(distribution, LogisticsConfig) else 0.0

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import threading
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from vocoder.config import LogisticsConfig, ModelConfig
 from vocoder.device import OLDEST
 from vocoder.errors import EngineError
 from vocoder.generation.cuda import packing
-from vocoder.generation.cuda.failures import explained
-from vocoder.generation.projection import check_covered, steps_within, window
+from vocoder.generation.cuda.chunks import ChunkEngine
+from vocoder.generation.noise import Noise, steps_of
+from vocoder.generation.projection import steps_within, window
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
@@ -33,11 +35,10 @@ GATE_COLUMNS, GATE_DEPTH = 64, 32
 """Gates that a program projects, and channels that it takes at a time."""
 
 
-class TritonEngine:
+class TritonEngine(ChunkEngine):
     """Runs models of moderate width on an NVIDIA GPU, one launch a chunk."""
 
     name = "triton"
-    concurrent = False
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class TritonEngine:
         self.temperature = temperature
         self.packed = packing.pack(model, self.weights)
         self._gates = packing.pack_gates(model)
+        self._classes = torch.arange(quantization.CLASSES, dtype=torch.int32, device=model.device)
         self._project = gates.project
         self._kernel = kernels.generate
         self._constants = {
@@ -94,81 +96,56 @@ class TritonEngine:
         return True, f"a Triton kernel on {torch.cuda.get_device_name(device)}"
 
     @property
+    def lanes(self) -> int:
+        """Two, so that one chunk's audio is on its way while another is generated.
+
+        Triton's interpreter takes one launch at a time.
+        """
+        return 1 if self.model.device.type == "cpu" else 2
+
+    @property
     def batch_rows(self) -> int:
-        """Rows that are best advanced together: a tile for each multiprocessor."""
+        """Rows that are best advanced together: all lanes' tiles fill the multiprocessors."""
         if self.model.device.type == "cpu":
             return TILE_ROWS
         properties = torch.cuda.get_device_properties(self.model.device)
-        return TILE_ROWS * int(properties.multi_processor_count)
-
-    def start(self, rows: int) -> GenerationState:
-        """State of ``rows`` streams that have generated nothing yet.
-
-        Raises:
-            EngineError: the device has too little memory for so many.
-        """
-        with explained(self.model.device, f"the queues of {rows} streams"):
-            return GenerationState.start(
-                self.config,
-                self.model.input_channels,
-                quantization.SILENCE,
-                rows,
-                self.model.device,
-            )
-
-    @torch.inference_mode()
-    def generate(
-        self,
-        state: GenerationState,
-        conditioning: Conditioning,
-        noise: Tensor,
-        rows: Tensor | None = None,
-    ) -> Tensor:
-        """Advance rows by T samples; see :meth:`ReferenceEngine.generate`.
-
-        Raises:
-            ValueError: the conditioning does not cover the samples.
-            EngineError: the device failed; see :func:`explained`.
-        """
-        return self._advance(state, conditioning, noise, rows, None).audio
-
-    @torch.inference_mode()
-    def trace(
-        self,
-        state: GenerationState,
-        conditioning: Conditioning,
-        signal: Signal,
-        noise: Tensor,
-        rows: Tensor | None = None,
-    ) -> Trace:
-        """Advance rows along a known signal; see :meth:`ReferenceEngine.trace`."""
-        return self._advance(state, conditioning, noise, rows, signal)
+        return TILE_ROWS * max(1, int(properties.multi_processor_count) // self.lanes)
 
     def _advance(
         self,
         state: GenerationState,
         conditioning: Conditioning,
-        noise: Tensor,
-        rows: Tensor | None,
+        noise: Tensor | Noise,
+        rows: Tensor,
         signal: Signal | None,
     ) -> Trace:
         """In as many launches as keep the gates of each within their memory."""
-        if rows is None:
-            rows = torch.arange(state.rows, device=state.position.device)
-        steps = noise.shape[1]
-        length = steps_within(self.config, len(rows), GATE_BYTES)
-        if steps > length:
-            # Refused before anything has moved.
-            check_covered(conditioning, state.position[rows], self.config.hold, steps)
+        steps = steps_of(noise)
+        length = min(max(1, steps), steps_within(self.config, len(rows), GATE_BYTES))
+        whole = self._empty(len(rows), steps, signal)
         known = (None, None) if signal is None else (signal.samples, signal.codes)
-        pieces = []
         for begin in range(0, steps, length):
             piece = slice(begin, min(begin + length, steps))
+            count = piece.stop - begin
             forced = tuple(None if part is None else part[:, piece].contiguous() for part in known)
-            what = f"{piece.stop - begin} samples of {len(rows)} streams"
-            with explained(self.model.device, what), torch.cuda.device_of(noise):
-                pieces.append(self._launch(state, conditioning, noise[:, piece], rows, forced))
-        return Trace(*(torch.cat(part, dim=1) for part in zip(*pieces, strict=True)))
+            given = noise[:, piece].contiguous() if isinstance(noise, Tensor) else noise.seeds
+            # What a launch gives lies in one stretch of memory.
+            trace = whole if count == steps else self._empty(len(rows), count, signal)
+            with _LAUNCHING, torch.cuda.device_of(rows):
+                self._launch(state, conditioning, given, rows, forced, trace)
+            if trace is not whole:
+                whole.audio[:, piece] = trace.audio
+                whole.parameters[:, piece] = trace.parameters
+        return whole
+
+    def _empty(self, rows: int, steps: int, signal: Signal | None) -> Trace:
+        """Memory for what a launch gives."""
+        parameters = 0 if signal is None else self.config.distribution.parameters
+        device = self.model.device
+        return Trace(
+            torch.empty(rows, steps, parameters, device=device),
+            torch.empty(rows, steps, device=device),
+        )
 
     def _launch(
         self,
@@ -177,25 +154,27 @@ class TritonEngine:
         noise: Tensor,
         rows: Tensor,
         forced: tuple[Tensor | None, ...],
-    ) -> Trace:
-        (n, steps), device = noise.shape[:2], noise.device
+        trace: Trace,
+    ) -> None:
+        """Fill ``trace``, and advance rows by as many samples.
+
+        Args:
+            noise: uniforms, or seeds.
+        """
+        n, steps = trace.audio.shape
         needed = window(conditioning, state.position[rows], self.config.hold, steps)
         gates = self._project_gates(needed)
         prediction: list[Tensor | None] = [None, None, None]
         if needed.prediction is not None:
             prediction = [part.contiguous() for part in needed.prediction]
-        traced = forced[0] is not None
-        parameters = self.config.distribution.parameters if traced else 0
-        trace = Trace(
-            torch.empty(n, steps, parameters, device=device), torch.empty(n, steps, device=device)
-        )
-        codes = self._queued_codes(state, rows)
+        queued = self._queued_codes(state, rows)
         distribution = self.config.distribution
+        # From here on nothing takes memory: where there was too little, the rows have not moved.
         grid = (-(-n // TILE_ROWS),)
         self._kernel[grid](
             *self.packed,
             state.stacks[0].storage,
-            state.inputs if codes is None else codes,
+            state.inputs if queued is None else queued[0],
             state.history,
             state.position,
             state.sample,
@@ -218,14 +197,16 @@ class TritonEngine:
             distribution.log_scale_min if isinstance(distribution, LogisticsConfig) else 0.0,
             float(self.config.pre_emphasis),
             **self._constants,
-            TRACE=traced,
-            WIDEN=device.type == "cpu",
+            SEEDED=not noise.is_floating_point(),
+            TRACE=forced[0] is not None,
+            WIDEN=rows.device.type == "cpu",
             ROWS=TILE_ROWS,
             **LAUNCH,
         )
-        if codes is not None:
-            state.inputs[rows] = _one_hot(codes)
-        return trace
+        if queued is not None:
+            codes, queue = queued
+            torch.eq(codes.unsqueeze(-1), self._classes, out=queue)
+            state.inputs.index_copy_(0, rows, queue)
 
     def _project_gates(self, needed: Conditioning) -> Tensor:
         """What conditioning adds before every gate (n, N, L * G)."""
@@ -248,22 +229,23 @@ class TritonEngine:
         )
         return gates.unflatten(0, needed.local.shape[:2])
 
-    def _queued_codes(self, state: GenerationState, rows: Tensor) -> Tensor | None:
-        """The input convolution's queue as codes (n, k - 1), int32, -1 where it holds nothing."""
+    def _queued_codes(self, state: GenerationState, rows: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The input convolution's queue as codes (n, k - 1), int32, -1 where it holds nothing; and
+        as the state keeps it (n, k - 1, C). None where there are no codes.
+        """
         if not self._constants["MU_LAW"]:
             return None
-        value, code = state.inputs[rows].max(dim=-1)
-        return torch.where(value > 0, code, -1).int()
+        queue = state.inputs[rows]
+        value, code = queue.max(dim=-1)
+        return torch.where(value > 0, code, -1).int(), queue
 
 
 LAUNCH: dict[str, Any] = {"num_warps": 8, "num_stages": 1}
 """Threads of a program in warps of 32. The layers' barriers leave nothing to pipeline."""
 
 
-def _one_hot(codes: Tensor) -> Tensor:
-    """The queue of codes as the state keeps it: zeros where it holds nothing."""
-    classes = torch.arange(quantization.CLASSES, device=codes.device)
-    return (codes.unsqueeze(-1) == classes).float()
+_LAUNCHING = threading.Lock()
+"""Several lanes launch the kernels, which the first of them compiles."""
 
 
 def _obstacle(device: torch.device) -> str | None:

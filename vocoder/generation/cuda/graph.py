@@ -15,15 +15,10 @@ from torch import Tensor
 
 from vocoder import quantization
 from vocoder.config import ModelConfig
+from vocoder.generation.cuda.chunks import ChunkEngine
 from vocoder.generation.cuda.failures import explained
-from vocoder.generation.noise import DRAWS
-from vocoder.generation.projection import (
-    Projection,
-    blocks_spanned,
-    check_covered,
-    project,
-    steps_within,
-)
+from vocoder.generation.noise import DRAWS, Noise
+from vocoder.generation.projection import Projection, blocks_spanned, project, steps_within
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet.conditioning import Conditioning
@@ -37,7 +32,7 @@ GATE_BYTES = 1 << 28
 """Most that the projected conditioning between copies may take."""
 
 
-class GraphEngine(ReferenceEngine):
+class GraphEngine(ChunkEngine, ReferenceEngine):
     """Runs every model shape on any CUDA device, one graph launch a sample."""
 
     name = "cuda-graph"
@@ -61,53 +56,16 @@ class GraphEngine(ReferenceEngine):
             return False, f"the model is on {device.type}"
         return True, f"the reference as a CUDA graph on {torch.cuda.get_device_name(device)}"
 
-    @torch.inference_mode()
-    def generate(
-        self,
-        state: GenerationState,
-        conditioning: Conditioning,
-        noise: Tensor,
-        rows: Tensor | None = None,
-    ) -> Tensor:
-        """Advance rows by T samples; see :meth:`ReferenceEngine.generate`."""
-        return self._advance(state, conditioning, noise, rows, None).audio
-
-    @torch.inference_mode()
-    def trace(
-        self,
-        state: GenerationState,
-        conditioning: Conditioning,
-        signal: Signal,
-        noise: Tensor,
-        rows: Tensor | None = None,
-    ) -> Trace:
-        """Advance rows along a known signal; see :meth:`ReferenceEngine.trace`."""
-        return self._advance(state, conditioning, noise, rows, signal)
-
     def _advance(
         self,
         state: GenerationState,
         conditioning: Conditioning,
-        noise: Tensor,
-        rows: Tensor | None,
-        signal: Signal | None,
-    ) -> Trace:
-        if rows is None:
-            rows = torch.arange(state.rows, device=state.position.device)
-        n, steps = noise.shape[:2]
-        # Refused before anything has moved.
-        check_covered(conditioning, state.position[rows], self.config.hold, steps)
-        with explained(self.model.device, f"{steps} samples of {n} streams"):
-            return self._replay(state, conditioning, noise, rows, signal)
-
-    def _replay(
-        self,
-        state: GenerationState,
-        conditioning: Conditioning,
-        noise: Tensor,
+        noise: Tensor | Noise,
         rows: Tensor,
         signal: Signal | None,
     ) -> Trace:
+        """On copies: the state takes over what they have become when all is done."""
+        noise = state.uniforms(noise, rows)
         n, steps = noise.shape[:2]
         loop = self._loop(n, signal is not None)
         # Rows that only fill the graph up do as the first one does.
@@ -125,8 +83,12 @@ class GraphEngine(ReferenceEngine):
             for _ in range(piece.start, piece.stop):
                 loop.replay()
             pieces.append(loop.results(n, piece.stop - piece.start))
-        state.copy_rows(rows, loop.state, torch.arange(n, device=rows.device))
-        return Trace(*(torch.cat(part, dim=1) for part in zip(*pieces, strict=True)))
+        trace = Trace(*(torch.cat(part, dim=1) for part in zip(*pieces, strict=True)))
+        ours = loop.state.tensors()
+        for name, tensor in state.tensors().items():
+            # Without memory of its own, which might not be there.
+            tensor.index_copy_(0, rows, ours[name][:n])
+        return trace
 
     def _loop(self, rows: int, traced: bool) -> "_Loop":
         """The graph for that many rows: there is one for each power of two."""
@@ -167,7 +129,8 @@ class GraphEngine(ReferenceEngine):
             loop.rewind()
         torch.cuda.current_stream(device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Other threads prepare conditioning meanwhile, and may take memory for it.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             step()
         return graph.replay
 

@@ -38,18 +38,8 @@ rows on.
 import triton
 import triton.language as tl
 
-from vocoder.generation.cuda.operations import (
-    draw_logistic,
-    layer_matrices,
-    layer_product,
-    matrix,
-    pick,
-    product,
-    relu,
-    tanh,
-    to_16_bit,
-    wrap,
-)
+from vocoder.generation.cuda.draws import draw_logistic, drawn_or_given, pick, to_16_bit
+from vocoder.generation.cuda.operations import head, layer_matrices, layer_product, tanh, wrap
 
 # Specialised for a number of rows or samples, or for where a slice happens to begin, the code would
 # be compiled again in the middle of a stream, and might round differently.
@@ -77,7 +67,8 @@ def generate(
     excitation,
     output,
     # What n rows are given: gates (n, blocks, L, 2, H); coefficients (n, blocks, ORDER), gain and
-    # level (n, blocks); noise (n, steps, 2); in a trace, samples and codes (n, steps).
+    # level (n, blocks); noise (n, steps, 2) or, SEEDED, seeds (n); in a trace, samples and codes
+    # (n, steps).
     rows,
     first_block,
     gates,
@@ -114,6 +105,7 @@ def generate(
     ORDER: tl.constexpr,
     ORDER_: tl.constexpr,
     PREFETCH: tl.constexpr,
+    SEEDED: tl.constexpr,
     TRACE: tl.constexpr,
     WIDEN: tl.constexpr,
     ROWS: tl.constexpr,
@@ -133,10 +125,9 @@ def generate(
     half_there = half_channel[None, :] < HALF
     skip_bias = tl.load(biases + LAYERS * RESIDUAL_ + skip_channel)[None, :]
     head_biases = biases + LAYERS * RESIDUAL_ + SKIP_
-    output_biases = head_biases + SKIP_
-    input_bias = tl.load(output_biases + GROUPS * VALUES_ + residual_channel)[None, :]
+    input_biases = head_biases + SKIP_ + GROUPS * VALUES_
+    input_bias = tl.load(input_biases + residual_channel)[None, :]
     head_weights = weights + LAYERS * LAYER
-    output_weights = head_weights + SKIP_ * SKIP_
 
     member = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
     active = member < n
@@ -247,51 +238,22 @@ def generate(
             skip += layer_product(gated, held, here, 2 * TAPS + 1, SIZES, PREFETCH, WIDEN)
             x += layer_product(gated, held, here, 2 * TAPS, SIZES, PREFETCH, WIDEN)
             x += tl.load(biases + layer * RESIDUAL_ + residual_channel)[None, :]
-        # The head, some of its channels at a time, each straight on to the output.
-        skip = relu(skip)
-        first = tl.zeros((ROWS, VALUES_), tl.float32) + tl.load(output_biases + value)[None, :]
-        if not MU_LAW:
-            location_bias = tl.load(output_biases + VALUES_ + value)[None, :]
-            locations = tl.zeros((ROWS, VALUES_), tl.float32) + location_bias
-            log_scale_bias = tl.load(output_biases + 2 * VALUES_ + value)[None, :]
-            log_scales = tl.zeros((ROWS, VALUES_), tl.float32) + log_scale_bias
-        for part in range(SKIP_ // SKIP_BLOCK):
-            column = part * SKIP_BLOCK + tl.arange(0, SKIP_BLOCK)
-            hidden = product(skip, matrix(head_weights, column, SKIP_, SKIP_), WIDEN)
-            hidden = relu(hidden + tl.load(head_biases + column)[None, :])
-            onwards = output_weights + part * SKIP_BLOCK * VALUES_
-            first += product(hidden, matrix(onwards, value, SKIP_BLOCK, VALUES_), WIDEN)
-            if not MU_LAW:
-                onwards += SKIP_ * VALUES_
-                locations += product(hidden, matrix(onwards, value, SKIP_BLOCK, VALUES_), WIDEN)
-                onwards += SKIP_ * VALUES_
-                log_scales += product(hidden, matrix(onwards, value, SKIP_BLOCK, VALUES_), WIDEN)
+        found = head(skip, head_weights, head_biases, SKIP_, SKIP_BLOCK, VALUES_, GROUPS, WIDEN)
         moment = member * steps + t
         if TRACE:
             traced = parameters + moment[:, None] * (GROUPS * VALUES) + value[None, :]
-            there = active[:, None] & (value[None, :] < VALUES)
-            tl.store(traced, first, mask=there)
-            if not MU_LAW:
-                tl.store(traced + VALUES, locations, mask=there)
-                tl.store(traced + 2 * VALUES, log_scales, mask=there)
+            for group in tl.static_range(GROUPS):
+                there = active[:, None] & (value[None, :] < VALUES)
+                tl.store(traced + group * VALUES, found[group], mask=there)
         # The draw.
-        uniform = tl.load(noise + moment * 2, mask=active, other=0.5)
+        uniform_0, uniform_1 = drawn_or_given(noise, member, start + t, moment, active, SEEDED)
         if MU_LAW:
-            next_code = pick(first / temperature, uniform, VALUES, VALUES_)
+            next_code = pick(found[0] / temperature, uniform_0, VALUES, VALUES_)
             next_sample = tl.load(decode + next_code)
         else:
             next_code = last_code
-            uniform_1 = tl.load(noise + moment * 2 + 1, mask=active, other=0.5)
             drawn = draw_logistic(
-                first,
-                locations,
-                log_scales,
-                uniform,
-                uniform_1,
-                log_scale_min,
-                temperature,
-                VALUES,
-                VALUES_,
+                found, uniform_0, uniform_1, log_scale_min, temperature, VALUES, VALUES_
             )
             next_sample = to_16_bit(shift + scale * drawn)
         tl.store(audio + moment, next_sample + pre_emphasis * last_output, mask=active)

@@ -1,4 +1,4 @@
-"""What the sample loop's kernel is made of: products, activations and draws of a tile of rows."""
+"""What the sample loop's kernel is made of: products and activations of a tile of rows."""
 
 import triton
 import triton.language as tl
@@ -95,43 +95,36 @@ def tanh(x):
 
 
 @triton.jit
-def pick(logits, uniform, VALUES: tl.constexpr, VALUES_: tl.constexpr):
-    """Index (ROWS,) by inverting the cumulative distribution of ``logits`` (ROWS, VALUES_)."""
-    column = tl.arange(0, VALUES_)[None, :]
-    logits = tl.where(column < VALUES, logits, float("-inf"))
-    weight = tl.exp(logits - tl.max(logits, axis=1)[:, None])
-    cumulative = tl.cumsum(weight, axis=1)
-    total = tl.sum(tl.where(column == VALUES - 1, cumulative, 0.0), axis=1)
-    below = cumulative < (uniform * total)[:, None]
-    return tl.minimum(tl.sum(below.to(tl.int32), axis=1), VALUES - 1)
-
-
-@triton.jit
-def draw_logistic(
-    weights,
-    locations,
-    log_scales,
-    uniform_0,
-    uniform_1,
-    log_scale_min,
-    temperature,
-    VALUES: tl.constexpr,
+def head(
+    skip,
+    head_weights,
+    head_biases,
+    SKIP_: tl.constexpr,
+    SKIP_BLOCK: tl.constexpr,
     VALUES_: tl.constexpr,
+    GROUPS: tl.constexpr,
+    WIDEN: tl.constexpr,
 ):
-    """A draw (ROWS,) from a mixture of logistics, in units of the excitation's scale."""
-    chosen = pick(weights, uniform_0, VALUES, VALUES_)
-    component = tl.arange(0, VALUES_)[None, :] == chosen[:, None]
-    location = tl.sum(tl.where(component, locations, 0.0), axis=1)
-    log_scale = tl.sum(tl.where(component, log_scales, 0.0), axis=1)
-    log_scale = tl.where(log_scale < log_scale_min, log_scale_min, log_scale)
-    logistic = tl.log(uniform_1) - tl.log(1.0 - uniform_1)
-    return location + temperature * tl.exp(log_scale) * logistic
+    """The distribution's parameters: ``GROUPS`` tensors (ROWS, VALUES_) of the skip path's sum.
 
-
-@triton.jit
-def to_16_bit(x):
-    """Rounded to the 16-bit grid (ties to even) and clipped to what it holds. NaN stays."""
-    steps = x * 32768.0
-    steps = tl.where(steps > 32767.0, 32767.0, tl.where(steps < -32768.0, -32768.0, steps))
-    # Adding 1.5 * 2^23 leaves no room for a fraction: the sum is rounded to nearest even.
-    return ((steps + 12582912.0) - 12582912.0) / 32768.0
+    Some of the head's channels are computed at a time, each straight on to the output.
+    """
+    value = tl.arange(0, VALUES_)
+    output_weights, output_biases = head_weights + SKIP_ * SKIP_, head_biases + SKIP_
+    ROWS: tl.constexpr = skip.shape[0]
+    skip = relu(skip)
+    found = ()
+    for group in tl.static_range(GROUPS):
+        bias = tl.load(output_biases + group * VALUES_ + value)[None, :]
+        found = found + (tl.zeros((ROWS, VALUES_), tl.float32) + bias,)  # noqa: RUF005
+    for part in range(SKIP_ // SKIP_BLOCK):
+        column = part * SKIP_BLOCK + tl.arange(0, SKIP_BLOCK)
+        hidden = product(skip, matrix(head_weights, column, SKIP_, SKIP_), WIDEN)
+        hidden = relu(hidden + tl.load(head_biases + column)[None, :])
+        onwards = output_weights + part * SKIP_BLOCK * VALUES_
+        summed = ()
+        for group in tl.static_range(GROUPS):
+            weight = matrix(onwards + group * SKIP_ * VALUES_, value, SKIP_BLOCK, VALUES_)
+            summed = summed + (found[group] + product(hidden, weight, WIDEN),)  # noqa: RUF005
+        found = summed
+    return found

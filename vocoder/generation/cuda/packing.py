@@ -90,6 +90,8 @@ def prefetches(config: ModelConfig, weights: str) -> bool:
 
 def too_wide(config: ModelConfig, weights: str) -> str | None:
     """Why the kernel cannot take a model in a number format; None where it can."""
+    if config.contexts or config.distribution.kind == "gaussian":
+        return "context stacks and Gaussian output are not in the kernel yet"
     stack, size = config.stack, FORMATS[weights].itemsize
     half = padded(stack.gate_channels // 2)
     residual, skip = padded(stack.residual_channels), padded(stack.skip_channels)

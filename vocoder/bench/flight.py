@@ -1,0 +1,83 @@
+"""A running batch with one chunk after another, and with as many in flight as its engine has lanes.
+
+What is timed is what the scheduler does but for its own choices: conditioning is gathered row by
+row, the chunk is generated, and its audio copied to the host.
+"""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+
+from vocoder.bench.equality import Row, engine_on
+from vocoder.bench.subject import Subject, device_of, on, random_conditioning
+from vocoder.generation import dispatch
+from vocoder.generation.batch import Batch
+from vocoder.generation.dispatch import Engine
+from vocoder.generation.pieces import Piece
+from vocoder.generation.streams import Taken
+from vocoder.wavenet.model import WaveNet
+
+
+def in_flight(
+    name: str,
+    device: torch.device,
+    weights: str,
+    streams: tuple[int, ...],
+    steps: int,
+    chunks: int,
+) -> list[Row]:
+    """Time of a sample of so many streams: all in one chunk after another, and dealt among lanes.
+
+    Args:
+        name: of a preset.
+        device: where it runs.
+        weights: number format.
+        streams: how many; one stream alone cannot be dealt.
+        steps: samples of a chunk, cut to whole blocks.
+        chunks: that each lane is timed over.
+    """
+    subject = Subject.of(name)
+    engine = engine_on(subject, device, weights)
+    lanes = dispatch.lanes(engine, threads=max(streams))
+    rows: list[Row] = []
+    for count in streams:
+        row: dict[str, Any] = {"preset": name, "weights": weights, "streams": count}
+        one = step_s(subject.model, engine, count, steps, chunks, lanes=1)
+        row["one_after_another_us"] = 1e6 * one
+        if 1 < lanes <= count:
+            several = step_s(subject.model, engine, count, steps, chunks, lanes=lanes)
+            row |= {"in_flight": lanes, "in_flight_us": 1e6 * several, "gain": one / several}
+        rows.append(row)
+    return rows
+
+
+@torch.no_grad()
+def step_s(
+    model: WaveNet, engine: Engine, streams: int, steps: int, chunks: int, *, lanes: int
+) -> float:
+    """Time of a sample of all streams, the same number of them in each of so many lanes."""
+    hold, device = model.config.hold, device_of(engine)
+    blocks = max(1, steps // hold)
+    conditioning = on(device, random_conditioning(model, 1, blocks * hold))
+    piece = Piece(conditioning, np.zeros((model.config.features.n_mels, 0), dtype=np.float32))
+    taken = Taken([], [(piece, 0, blocks)], False)
+    batch = Batch(engine, streams, hold)
+    shares = [range(lane, streams, lanes) for lane in range(lanes)]
+
+    def advance(rows: range, chunks: int) -> None:
+        for _ in range(chunks):
+            batch.advance(rows, [None] * len(rows), [taken] * len(rows), blocks)
+
+    with ThreadPoolExecutor(lanes) as pool:
+
+        def together(chunks: int) -> float:
+            began = time.perf_counter()
+            for share in [pool.submit(advance, rows, chunks) for rows in shares]:
+                share.result()
+            return time.perf_counter() - began
+
+        together(1)  # The kernel is compiled, and memory taken.
+        return together(chunks) / (chunks * blocks * hold)

@@ -1,0 +1,79 @@
+"""How the kernel draws a sample for each row of a tile: counter-based noise, and what it picks."""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def words(seed, position):
+    """The first two 32-bit words of :func:`noise.philox` for int64 seeds and positions (ROWS,)."""
+    low, high = position.to(tl.uint32), (position >> 32).to(tl.uint32)
+    first, second, _, _ = tl.philox(seed, low, high, low * 0, low * 0)
+    return first, second
+
+
+@triton.jit
+def uniforms(seed, position):
+    """The two uniforms of :func:`noise.uniforms`, to the bit: all of it is exact in float32."""
+    first, second = words(seed, position)
+    return (
+        ((first >> 9).to(tl.float32) + 0.5) * (1.0 / 8388608.0),
+        ((second >> 9).to(tl.float32) + 0.5) * (1.0 / 8388608.0),
+    )
+
+
+@triton.jit
+def drawn_or_given(noise, member, position, moment, active, SEEDED: tl.constexpr):
+    """Two uniforms of each row's sample: drawn from seeds (n,), or given (n, steps, 2)."""
+    if SEEDED:
+        seed = tl.load(noise + member, mask=active, other=0)
+        first, second = uniforms(seed, position)
+    else:
+        first = tl.load(noise + moment * 2, mask=active, other=0.5)
+        second = tl.load(noise + moment * 2 + 1, mask=active, other=0.5)
+    return first, second
+
+
+@triton.jit
+def pick(logits, uniform, VALUES: tl.constexpr, VALUES_: tl.constexpr):
+    """Index (ROWS,) by inverting the cumulative distribution of ``logits`` (ROWS, VALUES_)."""
+    column = tl.arange(0, VALUES_)[None, :]
+    logits = tl.where(column < VALUES, logits, float("-inf"))
+    weight = tl.exp(logits - tl.max(logits, axis=1)[:, None])
+    cumulative = tl.cumsum(weight, axis=1)
+    total = tl.sum(tl.where(column == VALUES - 1, cumulative, 0.0), axis=1)
+    below = cumulative < (uniform * total)[:, None]
+    return tl.minimum(tl.sum(below.to(tl.int32), axis=1), VALUES - 1)
+
+
+@triton.jit
+def draw_logistic(
+    parameters,
+    uniform_0,
+    uniform_1,
+    log_scale_min,
+    temperature,
+    VALUES: tl.constexpr,
+    VALUES_: tl.constexpr,
+):
+    """A draw (ROWS,) from a mixture of logistics, in units of the excitation's scale.
+
+    Parameters: weights, locations and log-scales, each (ROWS, VALUES_).
+    """
+    weights, locations, log_scales = parameters
+    chosen = pick(weights, uniform_0, VALUES, VALUES_)
+    component = tl.arange(0, VALUES_)[None, :] == chosen[:, None]
+    location = tl.sum(tl.where(component, locations, 0.0), axis=1)
+    log_scale = tl.sum(tl.where(component, log_scales, 0.0), axis=1)
+    log_scale = tl.where(log_scale < log_scale_min, log_scale_min, log_scale)
+    logistic = tl.log(uniform_1) - tl.log(1.0 - uniform_1)
+    return location + temperature * tl.exp(log_scale) * logistic
+
+
+@triton.jit
+def to_16_bit(x):
+    """Rounded to the 16-bit grid (ties to even) and clipped to what it holds. NaN stays."""
+    steps = x * 32768.0
+    steps = tl.where(steps > 32767.0, 32767.0, tl.where(steps < -32768.0, -32768.0, steps))
+    # Adding 1.5 * 2^23 leaves no room for a fraction: the sum is rounded to nearest even.
+    return ((steps + 12582912.0) - 12582912.0) / 32768.0
