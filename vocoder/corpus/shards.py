@@ -20,9 +20,9 @@ from typing import Literal
 
 import fsspec
 import numpy as np
-import safetensors.torch
 from pydantic import Field
 from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor
 
 from vocoder import files
@@ -70,7 +70,7 @@ class OpenShard:
     def read(self, utterance: PackedUtterance) -> dict[str, Tensor]:
         """Tensors of one of its utterances."""
         content = os.pread(self._file, utterance.size, utterance.offset)
-        return safetensors.torch.load(content)
+        return load(content)
 
 
 class ShardedCorpus(Readable):
