@@ -82,10 +82,10 @@ def measure(folder: Path, count: int, *, steps: int, megabytes: int = 64) -> Ite
     files.write_text(config, RUN.format(corpus=shards, output=run, shuffle=SHUFFLE, **settings))
     command = ["-m", "vocoder"]
     packing = ["shard", str(prepared), "-o", str(shards), "--mb", str(megabytes)]
-    yield _stage(count, [*command, "prepare", str(recordings), "-o", str(prepared), "--jobs", "1"])
-    yield _stage(count, [*command, *packing])
-    yield _stage(count, ["-c", DRAIN.format(str(shards)), "stream"])
-    trained = _stage(count, [*command, "train", str(config)])
+    yield stage(count, [*command, "prepare", str(recordings), "-o", str(prepared), "--jobs", "1"])
+    yield stage(count, [*command, *packing])
+    yield stage(count, ["-c", DRAIN.format(str(shards)), "stream"])
+    trained = stage(count, [*command, "train", str(config)])
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     steady = [line for line in lines if line["event"] == "training"][SKIPPED_STEPS:]
     yield trained.model_copy(
@@ -116,8 +116,8 @@ def write_recordings(folder: Path, count: int) -> None:
             soundfile.write(path, sound.astype(np.float32), RATE_HZ, subtype="PCM_16")
 
 
-def drain(shards: str) -> None:
-    """Draw every row of one epoch, without a model."""
+def streamed(shards: str) -> tuple[Segments, int]:
+    """Segments as training draws them, and the steps of an epoch."""
     corpus = ShardedCorpus(shards, ShardSettings(shuffle=SHUFFLE))
     order = StreamOrder(
         corpus,
@@ -129,11 +129,17 @@ def drain(shards: str) -> None:
     )
     model = preset("tiny").model_copy(update={"speakers": corpus.speakers})
     segments = Segments(corpus, "train", model, SEGMENT_FRAMES, 0, order)
-    for step in range(order.rows // BATCH_SIZE):
+    return segments, order.rows // BATCH_SIZE
+
+
+def drain(shards: str) -> None:
+    """Draw every row of one epoch, without a model."""
+    segments, steps = streamed(shards)
+    for step in range(steps):
         segments.batch(step, range(BATCH_SIZE))
 
 
-def _stage(count: int, arguments: list[str]) -> Stage:
+def stage(count: int, arguments: list[str]) -> Stage:
     """Run a Python process; it is named by its third argument."""
     command = arguments[2]
     began = time.perf_counter()
@@ -168,11 +174,11 @@ def main(
     """Measure each corpus in turn."""
     stages = []
     for count in counts:
-        for stage in measure(folder, count, steps=steps):
-            print(stage.line(), flush=True)
-            stages.append(stage)
+        for measured in measure(folder, count, steps=steps):
+            print(measured.line(), flush=True)
+            stages.append(measured)
     if results:
-        dump = [stage.model_dump() for stage in stages]
+        dump = [measured.model_dump() for measured in stages]
         files.write_text(results, json.dumps(dump, indent=1) + "\n")
 
 
