@@ -267,3 +267,19 @@ def test_settings_file(tmp_path: Path, settings: PreparationConfig) -> None:
         load_settings(path)
     with pytest.raises(ConfigError, match="jobs 0"):
         prepare([tmp_path], tmp_path / "out", settings, jobs=0)
+
+
+def test_tags_go_into_the_manifest(
+    tmp_path: Path, ljspeech: Make, settings: PreparationConfig
+) -> None:
+    folder = ljspeech("ann", TEXTS)
+    (folder / "tags.json").write_text(json.dumps({"arctic_a0002": ["soft"], "arctic_a0003": []}))
+    prepare([folder], tmp_path / "out", settings, jobs=1)
+    corpus = Corpus.load(tmp_path / "out")
+    assert corpus.tags == ("soft",)
+    assert {u.id: u.tags for u in corpus.utterances if u.tags} == {"arctic_a0002": ("soft",)}
+    before = age(tmp_path / "out")
+    (folder / "tags.json").write_text(json.dumps({"arctic_a0001": ["loud"]}))
+    prepare([folder], tmp_path / "out", settings, jobs=1)
+    assert Corpus.load(tmp_path / "out").tags == ("loud",)
+    assert not changed(tmp_path / "out", before)

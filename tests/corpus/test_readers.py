@@ -127,3 +127,21 @@ def test_nothing_found_says_what_is_expected(tmp_path: Path) -> None:
         readers.find([tmp_path])
     with pytest.raises(CorpusError, match="at least one folder"):
         readers.find([])
+
+
+def test_tags_belong_to_their_recordings(ljspeech: Callable[..., Path]) -> None:
+    folder = ljspeech("ann", {"a1": "one", "a2": "two"})
+    (folder / "tags.json").write_text('{"a2": ["soft", "slow"], "a9": ["loud"]}')
+    (one,) = readers.find([folder])
+    assert {r.id: r.tags for r in one.recordings} == {"a1": (), "a2": ("soft", "slow")}
+    assert [(r.id, r.reason) for r in one.rejections] == [("a9", "missing")]
+
+
+@pytest.mark.parametrize("text", ['["soft"]', '{"a1": "soft"}', '{"a1": ["two words"]}', "{"])
+def test_a_file_of_tags_that_cannot_be_read_is_refused(
+    ljspeech: Callable[..., Path], text: str
+) -> None:
+    folder = ljspeech("ann", {"a1": "one"})
+    (folder / "tags.json").write_text(text)
+    with pytest.raises(CorpusError, match="expected an object such as"):
+        readers.find([folder])

@@ -179,6 +179,7 @@ def _row(
         prompt=prompt,
         split=split,
         text=recording.text,
+        tags=recording.tags,
         samples=outcome.samples,
         frames=settings.features.frames(outcome.samples),
         file=utterance_file(recording.speaker, recording.id),

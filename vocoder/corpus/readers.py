@@ -3,6 +3,7 @@
 LJSpeech: ``metadata.csv`` (``id|text|normalised text``) and ``wavs/ID.wav``; the folder is the
 speaker. VCTK (Yamagishi et al. 2019): ``txt/SPEAKER/ID.txt`` and ``wav48*/SPEAKER/ID_micN.flac``.
 Plain folder: audio anywhere, a sub-folder directly below is a speaker, ``ID.txt`` a transcript.
+Any of them may hold a ``tags.json``: of each id what else is said of it, ``{"ID": ["soft"]}``.
 """
 
 import re
@@ -10,13 +11,19 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from vocoder.corpus.manifest import Reason, Rejection, unsafe
 from vocoder.errors import CorpusError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
 Layout = Literal["ljspeech", "vctk", "folder"]
+
+TAGS_FILE = "tags.json"
+_Tag = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\s,]+$")]
+_TAGS = TypeAdapter(dict[str, tuple[_Tag, ...]])
 
 _MICROPHONE = re.compile(r"_mic(\d+)$")
 
@@ -29,6 +36,7 @@ class Recording:
     speaker: str
     path: Path
     text: str | None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass
@@ -38,6 +46,7 @@ class Found:
     path: Path
     layout: Layout
     licence: str | None = None
+    tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
     recordings: list[Recording] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
 
@@ -48,7 +57,8 @@ class Found:
                 self.reject(identifier, speaker, path, "unsafe_name", f"{what} {name!r} {why}")
                 return
         text = " ".join(text.split()) if text else None
-        self.recordings.append(Recording(identifier, speaker, path, text or None))
+        tags = self.tags.get(identifier, ())
+        self.recordings.append(Recording(identifier, speaker, path, text or None, tags))
 
     def reject(
         self, identifier: str, speaker: str, source: Path, reason: Reason, detail: str
@@ -110,9 +120,31 @@ def _corpora(folder: Path) -> list[Path]:
 
 def _read(folder: Path) -> Found:
     layout = detect(folder)
-    found = Found(folder, layout, _licence(folder))
+    found = Found(folder, layout, _licence(folder), _tags(folder / TAGS_FILE))
     {"ljspeech": _ljspeech, "vctk": _vctk, "folder": _plain}[layout](found)
+    for identifier in sorted(found.tags.keys() - {each.id for each in found.recordings}):
+        detail = f"{TAGS_FILE} names it, there is no such recording"
+        found.reject(identifier, folder.resolve().name, folder / TAGS_FILE, "missing", detail)
     return found
+
+
+def _tags(path: Path) -> dict[str, tuple[str, ...]]:
+    """What a file of tags says of each id.
+
+    Raises:
+        CorpusError: it is not an object of lists of names.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        return _TAGS.validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CorpusError(
+            f"{path}: {where or '(root)'}: {first['msg']}; expected an object such as "
+            '{"ID": ["soft", "slow"]}'
+        ) from None
 
 
 def _ljspeech(found: Found) -> None:
