@@ -59,6 +59,7 @@ class Stage(Settings):
     files: int = Field(description="recordings in the corpus")
     seconds: float = Field(description="from start to end")
     peak_mb: float = Field(description="most memory that the process held, in 1,000,000 bytes")
+    batch_ms: float | None = Field(None, description="median processor time to draw a batch")
     step_ms: float | None = Field(None, description="median time of a training step")
     loader_share: float | None = Field(None, description="mean share of it that waits for data")
 
@@ -66,6 +67,8 @@ class Stage(Settings):
         """The measurement in one line for people."""
         text = f"{self.command:<8} {self.files:>8,} files {self.seconds:>8.1f} s"
         text += f" {self.peak_mb:>8.0f} MB"
+        if self.batch_ms is not None:
+            text += f"  {self.batch_ms:.2f} ms a batch of {BATCH_SIZE}"
         if self.step_ms is not None and self.loader_share is not None:
             text += f"  {self.step_ms:.1f} ms a step, {self.loader_share:.1%} waiting for data"
         return text
@@ -133,10 +136,14 @@ def streamed(shards: str) -> tuple[Segments, int]:
 
 
 def drain(shards: str) -> None:
-    """Draw every row of one epoch, without a model."""
+    """Draw every row of one epoch, without a model; print the median time of a batch in ms."""
     segments, steps = streamed(shards)
+    times = []
     for step in range(steps):
+        began = time.process_time()
         segments.batch(step, range(BATCH_SIZE))
+        times.append(time.process_time() - began)
+    print(1000 * statistics.median(times))
 
 
 def stage(count: int, arguments: list[str]) -> Stage:
@@ -162,6 +169,7 @@ def stage(count: int, arguments: list[str]) -> Stage:
         files=count,
         seconds=round(seconds, 1),
         peak_mb=round(usage.ru_maxrss * 1024 / 1e6, 1),
+        batch_ms=float(output.split()[-1]) if command == "stream" else None,
     )
 
 
