@@ -123,9 +123,9 @@ BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations,
       }
       layers_.push_back(layer);
     }
-    net.skips = pack.matrix(take.take("stack.skip.weight", config.skip, layers * config.gated),
-                            weights, net.skip, net.skip_inputs, same,
-                            tap_of(config.gated, net.gated_inputs));
+    net.skips =
+        pack.matrix(take.take("stack.skip.weight", config.skip, layers * config.gated), weights,
+                    net.skip, net.skip_inputs, same, tap_of(config.gated, net.gated_inputs));
     net.skips_bias = pack.vector(take.take("stack.skip.bias", config.skip, 1), net.skip);
     const int skip_inputs = padded(net.skip, group);
     net.head = pack.matrix(take.take("head.weight", config.skip, config.skip), weights, net.skip,
@@ -155,10 +155,9 @@ BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations,
             global.data[o * global_channels + c];
     int context_channels = 0;
     for (const ContextShape& shape : contexts) context_channels += shape.channels;
-    const Dense projection =
-        contexts.empty() ? Dense{}
-                         : take.take("stack.context_projection.weight", layers * real_gates,
-                                     context_channels);
+    const Dense projection = contexts.empty() ? Dense{}
+                                              : take.take("stack.context_projection.weight",
+                                                          layers * real_gates, context_channels);
     const Weights small = weights == Weights::fp32 ? Weights::fp32 : Weights::bf16;
     for (int s = 0, first = 0; first < context_channels; first += contexts[s++].channels)
       contexts_.push_back(context(contexts[s], "contexts." + std::to_string(s), small, take, pack,
@@ -196,7 +195,8 @@ Context BuiltNetwork::context(const ContextShape& whole, const std::string& name
   const auto weight = [&](const std::string& of, int rows, int columns) {
     return take.take(name + "." + of + ".weight", rows, columns);
   };
-  const auto bias = [&](const std::string& of, int count, int padded_count, const Place& place = same) {
+  const auto bias = [&](const std::string& of, int count, int padded_count,
+                        const Place& place = same) {
     return pack.vector(take.take(name + "." + of + ".bias", count, 1), padded_count, place);
   };
   context.input = pack.matrix(weight("input", shape.residual, whole.pool), weights, residual,
@@ -227,9 +227,8 @@ Context BuiltNetwork::context(const ContextShape& whole, const std::string& name
                                padded(skip, group));
   context.output_bias = bias("output", whole.channels, outputs);
   context.project = pack.matrix(
-      projection, weights, static_cast<int>(gates()), padded(outputs, group), gate, [&](int i) {
-        return i >= first && i < first + whole.channels ? i - first : kNowhere;
-      });
+      projection, weights, static_cast<int>(gates()), padded(outputs, group), gate,
+      [&](int i) { return i >= first && i < first + whole.channels ? i - first : kNowhere; });
   return context;
 }
 

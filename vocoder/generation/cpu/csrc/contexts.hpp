@@ -6,7 +6,10 @@
 //    the rings, whose slot is the step's number modulo their length.
 //  - Rows whose windows end at the same sample take their step in one product; a row's result does
 //    not depend on which rows are beside it.
-//  - Scratch memory is shared by stacks of different widths, so whoever fills a row of elements also
+//  - A stack's part of the gates is kept for as long as its window lasts, unless that is one block:
+//    then it is added where it is made, and takes no memory.
+//  - Scratch memory is shared by stacks of different widths, so whoever fills a row of elements
+//  also
 //    writes the zeros behind it.
 #pragma once
 
@@ -15,9 +18,17 @@
 
 namespace vocoder::VOCODER_ISA {
 
+// Gates of blocks that follow each other, to which a row's contexts are to be added.
+struct GatesOfRow {
+  int row, blocks;
+  float* gates;
+};
+
 template <class Format>
 class ContextSteps {
   using Element = typename Format::Element;
+  using Session = typename Format::Session;
+  static constexpr int kPart = 4 * kTogether * kPanel;  // gates that are made at a time
 
  public:
   // `gates`: how many the network has, in all layers.
@@ -43,31 +54,44 @@ class ContextSteps {
     gated_ = arena.take<Element>(count * layers);
     due_ = arena.take<int>(count);
     phase_ = arena.take<int>(count * net.context_count);
-    added_ = arena.take<float>(added_stride() * count * net.context_count);
+    part_ = arena.take<float>(count * kPart);
+    kept_ = arena.take<float*>(net.context_count);
+    for (int s = 0; s < net.context_count; ++s) {
+      float* kept = arena.take<float>(lasts_a_block(s) ? 0 : kept_stride() * count);
+      if (kept_) kept_[s] = kept;
+    }
   }
 
   // Takes over from the caller's state: where a window is not finished, its stack's output holds.
-  void begin() {
+  void begin(Session& session) {
     for (int s = 0; s < net_.context_count; ++s) {
       int holding = 0;
       for (int r = 0; r < count_; ++r) {
         phase(s, r) = static_cast<int>(*rows_[r].position % net_.contexts[s].pool);
         if (phase(s, r)) due_[holding++] = r;
       }
-      project(s, holding);
+      if (!lasts_a_block(s)) keep(session, s, holding);
     }
+    session.rows(count_);
   }
 
   // Takes the step of every row and stack whose window begins.
-  void take_due() {
+  void take_due(Session& session) {
     int first_ring = 0;
+    bool any = false;
     for (int s = 0; s < net_.context_count; ++s) {
       int due = 0;
       for (int r = 0; r < count_; ++r)
         if (!phase(s, r)) due_[due++] = r;
-      if (due) step(s, first_ring, due);
+      if (due) {
+        session.rows(due);
+        step(s, first_ring, due);
+        if (!lasts_a_block(s)) keep(session, s, due);
+      }
+      any |= due > 0;
       first_ring += net_.contexts[s].layer_count;
     }
+    if (any) session.rows(count_);
   }
 
   // Samples until a row's next step.
@@ -80,13 +104,20 @@ class ContextSteps {
     return samples;
   }
 
-  // Adds to a row's gates what its stacks gave.
-  void add(int r, float* gates) const {
-    for (int i = 0; i < gates_; i += kLanes) {
-      Floats sum = load(added(0, r) + i);
-      for (int s = 1; s < net_.context_count; ++s) sum += load(added(s, r) + i);
-      store(gates + i, load(gates + i) + sum);
+  // Adds to the gates of `n` rows what their stacks gave.
+  void add(Session& session, const GatesOfRow* to, int n) {
+    for (int s = 0; s < net_.context_count; ++s) {
+      const auto add_part = [&](int i, const float* part, int first, int count) {
+        for (int b = 0; b < to[i].blocks; ++b)
+          add_to(to[i].gates + std::size_t(b) * gates_ + first, part, count);
+      };
+      if (lasts_a_block(s)) {
+        project(session, s, n, [&](int i) { return to[i].row; }, add_part);
+      } else {
+        for (int i = 0; i < n; ++i) add_part(i, kept(s, to[i].row), 0, gates_);
+      }
     }
+    session.rows(count_);
   }
 
   // Makes a sample a row's latest.
@@ -101,10 +132,11 @@ class ContextSteps {
   }
 
  private:
-  // Window -> projection -> layers -> skips -> ReLU -> 1x1 -> the gates, for the first `n` of due_.
+  // Window -> projection -> layers -> skips -> ReLU -> 1x1, for the first `n` of due_.
   void step(int s, int first_ring, int n) {
     const Context& context = net_.contexts[s];
     const int residual = context.residual, inputs = context.input.inputs;
+    for (int i = 0; i < n; ++i) prefetch_rings(context, rows_[due_[i]], first_ring);
     for (int i = 0; i < n; ++i)
       fill(elements_ + i * inputs, rows_[due_[i]].windows[s], context.pool, inputs);
     product(context.input, elements_, inputs, n, x_, inputs);
@@ -124,7 +156,6 @@ class ContextSteps {
       add_to(sums_ + i * outputs, context.output_bias, outputs);
       copy(sums_ + i * outputs, rows_[due_[i]].contexts[s], context.channels);
     }
-    project(s, n);
   }
 
   void layer(const Context& context, int l, int ring, int n) {
@@ -169,17 +200,45 @@ class ContextSteps {
     copy(x, ring + step % length * real, real);
   }
 
-  // What the outputs of the first `n` of due_ add to the gates.
-  void project(int s, int n) {
+  // What the outputs of the first `n` of due_ add to the gates, until their next step.
+  void keep(Session& session, int s, int n) {
+    project(
+        session, s, n, [&](int i) { return due_[i]; },
+        [&](int i, const float* part, int first, int count) {
+          copy(part, kept(s, due_[i]) + first, count);
+        });
+  }
+
+  // What the outputs of `n` rows add to the gates: `use(i, part, first, count)` takes it in parts.
+  template <class RowOf, class Use>
+  void project(Session& session, int s, int n, RowOf row_of, Use use) {
+    if (!n) return;
+    session.rows(n);
     const Context& context = net_.contexts[s];
     const int inputs = context.project.inputs;
     for (int i = 0; i < n; ++i)
-      fill(elements_ + i * inputs, rows_[due_[i]].contexts[s], context.channels, inputs);
-    for (int first = 0, end; first < n; first = end) {
-      // Rows that are neighbours in memory share a product.
-      for (end = first + 1; end < n && due_[end] == due_[end - 1] + 1;) ++end;
-      Format::product(context.project, {elements_ + first * inputs, inputs, nullptr}, end - first,
-                      added(s, due_[first]), static_cast<int>(added_stride()), gates_, inputs);
+      fill(elements_ + i * inputs, rows_[row_of(i)].contexts[s], context.channels, inputs);
+    for (int first = 0; first < gates_; first += kPart) {
+      const int count = gates_ - first < kPart ? gates_ - first : kPart;
+      Matrix part = context.project;
+      part.lines += std::size_t(first) * inputs * 4 / inputs_of_line(Format::kWeights);
+      part.outputs = count;
+      Format::product(part, {elements_, inputs, nullptr}, n, part_, kPart, count, inputs);
+      for (int i = 0; i < n; ++i) use(i, part_ + i * kPart, first, count);
+    }
+  }
+
+  // Rings are far away: many rows' steps lie between two of a row's.
+  static void prefetch_rings(const Context& context, const Row& row, int first_ring) {
+    const int past = context.kernel_size - 1;
+    const std::int64_t step = *row.position / context.pool;
+    for (int l = 0; l < context.layer_count; ++l) {
+      const std::int64_t dilation = context.layers[l].dilation, length = past * dilation;
+      for (int j = 0; j < past; ++j) {
+        const float* slot =
+            row.context_rings[first_ring + l] + (step + j * dilation) % length * context.real;
+        for (int i = 0; i < context.real; i += kPanel) __builtin_prefetch(slot + i);
+      }
     }
   }
 
@@ -198,15 +257,17 @@ class ContextSteps {
     Format::product(w, {in, stride, nullptr}, rows, out, w.outputs, w.outputs, inputs);
   }
 
+  bool lasts_a_block(int s) const { return net_.contexts[s].pool == net_.config.hold; }
   int& phase(int s, int r) const { return phase_[s * count_ + r]; }
-  float* added(int s, int r) const { return added_ + (s * count_ + r) * added_stride(); }
+  float* kept(int s, int r) const { return kept_[s] + r * kept_stride(); }
   // A few lines more than the gates, so that rows don't meet in the same cache sets.
-  std::size_t added_stride() const { return std::size_t(gates_) + 3 * kPanel; }
+  std::size_t kept_stride() const { return std::size_t(gates_) + 3 * kPanel; }
 
   const Network& net_;
   Row* rows_;
   int count_, gates_;
-  float *x_, *sums_, *added_;
+  float *x_, *sums_, *part_;
+  float** kept_;  // of each stack, what it adds to each row's gates
   Element *elements_, *gated_;
   int *due_, *phase_;  // phase: samples since a stack's last step
 };

@@ -65,8 +65,8 @@ VOCODER_INLINE float draw_logistic(const float* parameters, int components, floa
   return location + temperature * expf(log_scale) * quantile;
 }
 
-// In units of the excitation: a standard normal draw by Box and Muller's transform, of two uniforms.
-// `parameters` are location and log-scale.
+// In units of the excitation: a standard normal draw by Box and Muller's transform, of two
+// uniforms. `parameters` are location and log-scale.
 VOCODER_INLINE float draw_gaussian(const float* parameters, float log_scale_min, float temperature,
                                    const float* noise) {
   constexpr float kWholeTurn = 6.28318530717958648f;

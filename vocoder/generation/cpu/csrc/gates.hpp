@@ -1,6 +1,6 @@
-// What conditioning adds to the gates, projected ahead of the samples: once a block (`hold` samples)
-// and not once a sample. Local conditioning, speaker and biases are known for as long as the call
-// lasts; what the context stacks give only until their next step.
+// What conditioning adds to the gates, projected ahead of the samples: once a block (`hold`
+// samples) and not once a sample. Local conditioning, speaker and biases are known for as long as
+// the call lasts; what the context stacks give only until their next step.
 #pragma once
 
 #include "contexts.hpp"
@@ -10,6 +10,7 @@ namespace vocoder::VOCODER_ISA {
 // `Format` is that of the context stacks.
 template <class Format>
 class Gates {
+  using Session = typename Format::Session;
   static constexpr int kProjectedBlocks = 8;
 
  public:
@@ -25,25 +26,28 @@ class Gates {
     blocks_ = arena.take<int>(count);
     projected_ = arena.take<float>(row_gates() * count);
     local_ = arena.take<float>(kProjectedBlocks * net.local_inputs);
+    completed_ = arena.take<GatesOfRow>(count);
   }
 
-  void begin() {
+  void begin(Session& session) {
     for (int r = 0; r < count_; ++r) {
       left_[r] = net_.config.hold - *rows_[r].position % net_.config.hold;
       final_[r] = block_[r] = blocks_[r] = 0;
     }
-    contexts_.begin();
+    contexts_.begin(session);
   }
 
   // Makes the gates' conditioning ready; returns for how many of at most `steps` samples it then is
   // in every row. The next call comes after so many.
-  std::int64_t ready(std::int64_t steps) {
-    contexts_.take_due();
+  std::int64_t ready(Session& session, std::int64_t steps) {
+    contexts_.take_due(session);
     std::int64_t reach = steps;
+    int completed = 0;
     for (int r = 0; r < count_; ++r) {
-      if (!final_[r]) final_[r] = complete(r, steps);
+      if (!final_[r]) completed_[completed++] = complete(r, steps);
       reach = final_[r] < reach ? final_[r] : reach;
     }
+    if (net_.context_count) contexts_.add(session, completed_, completed);
     for (int r = 0; r < count_; ++r) final_[r] -= reach;
     return reach;
   }
@@ -72,18 +76,15 @@ class Gates {
   }
 
  private:
-  // Makes a row's next gates ready; returns for how many samples.
-  std::int64_t complete(int r, std::int64_t steps) {
+  // Makes a row's next gates ready, but for its contexts; returns which these are.
+  GatesOfRow complete(int r, std::int64_t steps) {
     if (block_[r] == blocks_[r]) project(r, steps);
-    const int hold = net_.config.hold;
-    std::int64_t reach = left_[r] + std::int64_t{blocks_[r] - block_[r] - 1} * hold;
-    if (!net_.context_count) return reach;
     // A window ends where a block does.
     const std::int64_t until = contexts_.until_due(r);
-    reach = until < reach ? until : reach;
-    for (int b = 0; b < blocks_within(r, reach); ++b)
-      contexts_.add(r, of_block(r, block_[r] + b));
-    return reach;
+    const std::int64_t reach =
+        left_[r] + std::int64_t{blocks_[r] - block_[r] - 1} * net_.config.hold;
+    final_[r] = until < reach ? until : reach;
+    return {r, static_cast<int>(blocks_within(r, final_[r])), of_block(r, block_[r])};
   }
 
   // Local conditioning, speaker and biases of the blocks that come next.
@@ -122,7 +123,8 @@ class Gates {
   int count_, width_;
   ContextSteps<Format> contexts_;
   float *projected_, *local_;
-  int *block_, *blocks_;          // of those projected: the one that samples are in, and how many
+  GatesOfRow* completed_;
+  int *block_, *blocks_;         // of those projected: the one that samples are in, and how many
   std::int64_t *left_, *final_;  // samples left in that block, and with gates that are ready
 };
 

@@ -154,7 +154,8 @@ class NativeNetwork {
                                     std::to_string(to_block));
       const std::int64_t at = i * blocks + from;
       to.local = features + at * config.local_channels;
-      built_->global_gates(speakers + i * built_->global_channels(), gates.data() + i * built_->gates());
+      built_->global_gates(speakers + i * built_->global_channels(),
+                           gates.data() + i * built_->gates());
       to.gate = gates.data() + i * built_->gates();
       to.prediction = coefficients ? coefficients + at * config.order : nullptr;
       to.gain = gain ? gain + at : nullptr;

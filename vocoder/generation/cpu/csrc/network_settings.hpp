@@ -45,10 +45,10 @@ inline ContextShape checked_context(const ContextSettings& settings, int hold) {
   if (pool % hold)
     throw std::invalid_argument("pool " + std::to_string(pool) + " is no multiple of the hold, " +
                                 std::to_string(hold));
-  return {pool, channels,
-          checked_stack(get("dilations", std::vector<int>{}), get("kernel_size", 0),
-                        get("residual_channels", 0), get("gate_channels", 0),
-                        get("skip_channels", 0))};
+  return {
+      pool, channels,
+      checked_stack(get("dilations", std::vector<int>{}), get("kernel_size", 0),
+                    get("residual_channels", 0), get("gate_channels", 0), get("skip_channels", 0))};
 }
 
 inline Distribution checked_distribution(const std::string& name, int parameters) {

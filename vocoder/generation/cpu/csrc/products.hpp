@@ -1,9 +1,10 @@
 // Matrix products of a few rows, in the vector types of the including file, for every format.
 //
 // A format says how activations are stored (`Element`), how vectors of floats become them (`put`
-// and `encode`), how they meet the weights (`product`), and in which format context stacks, which
-// are too small for int8 or whole tiles to pay, go with it (`ContextFormat`). Each output is summed in an order that
-// does not depend on the number of rows, and all of a matrix is read once for up to kMaxRows rows.
+// and `encode`), how they meet the weights (`product`), and which format of the same session
+// context stacks have beside it (`ContextFormat`): they are too small for int8 to pay. Each output
+// is summed in an order that does not depend on the number of rows, and all of a matrix is read
+// once for up to kMaxRows rows.
 #pragma once
 
 #include "lanes.hpp"

@@ -16,11 +16,11 @@ class Loop {
     Loop sizes(net, rows, count, nullptr);
     const Memory memory(sizes.bytes_);
     Loop loop(net, rows, count, memory.data());
-    typename Format::Session session(count);
-    loop.begin();
+    Session session(count);
+    loop.begin(session);
     // All rows go on together for as long as their gates are ready.
     for (std::int64_t t = 0; t < steps;) {
-      const std::int64_t ready = loop.gates_.ready(steps - t);
+      const std::int64_t ready = loop.gates_.ready(session, steps - t);
       for (const std::int64_t end = t + ready; t < end; ++t) loop.step(session, t, end - t);
     }
     loop.end();
@@ -76,7 +76,7 @@ class Loop {
   }
 
   // Takes the rows' state over from the caller's arrays, where it must lie in another form.
-  void begin() {
+  void begin(Session& session) {
     for (int r = 0; r < count_; ++r) {
       for (int l = 0; l < config_.layers; ++l) {
         const int length = (config_.kernel_size - 1) * config_.dilations[l];
@@ -86,7 +86,7 @@ class Loop {
       z_scale_[r] = 1.0f / 127.0f;
       samples_.begin(r);
     }
-    gates_.begin();
+    gates_.begin(session);
   }
 
   // Gives it back.
@@ -282,30 +282,5 @@ class Loop {
   Element *present_, *taps_, *gated_, *z_, *rectified_;
   Ring* rings_;
 };
-
-template <class Format>
-Advance path(const Network& net) {
-  using Narrow = PresetShape<16, 16, 16>;     // tiny
-  using Small = PresetShape<64, 64, 64>;      // small
-  using Standard = PresetShape<64, 64, 128>;  // standard
-  using Large = PresetShape<128, 128, 256>;   // large
-  if (Narrow::fits(net)) return Loop<Format, Narrow>::advance;
-  if (Small::fits(net)) return Loop<Format, Small>::advance;
-  if (Standard::fits(net)) return Loop<Format, Standard>::advance;
-  if (Large::fits(net)) return Loop<Format, Large>::advance;
-  return Loop<Format, AnyShape>::advance;
-}
-
-// The path of a network's format, for instruction sets without dot products.
-VOCODER_INLINE Advance path_of_format(const Network& net) {
-  switch (net.weights) {
-    case Weights::fp32:
-      return path<Fp32>(net);
-    case Weights::bf16:
-      return path<Bf16>(net);
-    default:
-      return path<Int8>(net);
-  }
-}
 
 }  // namespace vocoder::VOCODER_ISA
