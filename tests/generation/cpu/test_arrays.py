@@ -82,7 +82,7 @@ def test_shapes_that_cannot_be_are_refused(setting: str, value: Any, message: st
         ({"pool": 0}, "pool 0"),
         ({"pool": 41}, "pool 41 is no multiple of the hold, 40"),
         ({"pool": [40]}, "needs pool"),
-        ({"channels": 6}, r"\(5, 6\), the shape needs \(6, 6\)"),
+        ({"channels": 6}, r"\(192, 10\), the shape needs \(192, 11\)"),
         ({"dilations": [1]}, "weight contexts.0.skip.weight"),
         ({"gate_channels": 13}, "gate_channels must be even"),
     ],

@@ -8,8 +8,7 @@
 //    not depend on which rows are beside it.
 //  - A stack's part of the gates is kept for as long as its window lasts, unless that is one block:
 //    then it is added where it is made, and takes no memory.
-//  - Scratch memory is shared by stacks of different widths, so whoever fills a row of elements
-//  also
+//  - Scratch memory is shared by stacks of different widths: whoever fills a row of elements also
 //    writes the zeros behind it.
 #pragma once
 
