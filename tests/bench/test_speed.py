@@ -172,7 +172,7 @@ def test_the_full_page_covers_presets_instruction_sets_and_streams() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_multiply_adds_are_the_matrices_of_the_step(name: str) -> None:
     config = preset(name)
-    left_out = ["conditioning.", "stack.local", "stack.global"]
+    left_out = ["conditioning.", "contexts.", "stack.local", "stack.global", "stack.context"]
     if config.distribution.kind == "mu_law":
         left_out.append("input.")
     weights = {key: w for key, w in WaveNet(config).state_dict().items() if w.ndim == 2}

@@ -45,7 +45,7 @@ def synthesizer(tmp_path_factory: pytest.TempPathFactory) -> Synthesizer:
     folder = tmp_path_factory.mktemp("voices")
     save(folder, "reader", LINGUISTIC, reads=True)
     save(folder, "sea", CONFIGS["unconditional"], reads=False)
-    return Synthesizer(VoiceRegistry(folder), "reference")
+    return Synthesizer(VoiceRegistry(folder))
 
 
 @pytest.fixture(scope="module")

@@ -142,7 +142,8 @@ def write_page(
 def multiply_adds(config: ModelConfig) -> int:
     """Multiply-adds of one sample: every matrix of the step.
 
-    A one-hot input is looked up, and conditioning is projected once a hold: neither is counted.
+    A one-hot input is looked up, conditioning is projected once a hold, and context stacks take
+    their step once a window: none of it is counted.
     """
     stack, outputs = config.stack, config.distribution.parameters
     gated = stack.gate_channels // 2

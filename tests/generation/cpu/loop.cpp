@@ -5,11 +5,9 @@
 //
 // CHUNK is how many samples each call advances; 0: all. Whatever goes into the networks is made of
 // integers and exact or correctly rounded operations, so it is the same on every machine.
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <new>
 #include <string>
 #include <vector>
@@ -17,6 +15,7 @@
 #include "blocks.hpp"
 #include "build.hpp"
 #include "instruction_sets.hpp"
+#include "random_weights.hpp"
 
 namespace {
 long allocations = 0;
@@ -65,49 +64,38 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std
 namespace vocoder {
 namespace {
 
-constexpr int kRows = 3, kSpeakers = 3, kLocalChannels = 6;
+constexpr int kRows = 3, kLocalChannels = 6;
 constexpr std::int64_t kSamples = 300;
 
 struct Case {
   const char* name;
   int kernel_size, residual, gate, skip;
-  int components;  // of logistics; 0: mu-law
+  Distribution distribution;
+  int components;  // of logistics
   int order, hold;
+  bool contexts;
 };
 
 constexpr Case kCases[] = {
-    {"mu_law", 2, 16, 32, 16, 0, 0, 4},
-    {"odd", 3, 7, 10, 5, 4, 5, 5},
+    {"mu_law", 2, 16, 32, 16, Distribution::mu_law, 0, 0, 4, false},
+    {"odd", 3, 7, 10, 5, Distribution::logistics, 4, 5, 5, false},
     // Enough coefficients for a vector of every width, and some left over.
-    {"long_prediction", 2, 16, 32, 16, 10, 37, 20},
+    {"long_prediction", 2, 16, 32, 16, Distribution::logistics, 10, 37, 20, false},
+    {"contexts", 2, 16, 32, 16, Distribution::mu_law, 0, 0, 5, true},
+    {"gaussian", 3, 7, 10, 5, Distribution::gaussian, 0, 6, 4, true},
 };
+
+// Of the hold's length and longer, narrow and wide, and not in step with each other.
+std::vector<ContextShape> contexts_of(const Case& shape) {
+  if (!shape.contexts) return {};
+  return {{shape.hold, 9, {{1, 2, 4}, 2, 24, 20, 12}},
+          {7 * shape.hold, 17, {{1, 2}, 3, 5, 7, 6}},
+          {3 * shape.hold, 4, {{1}, 2, 16, 16, 16}}};
+}
 constexpr struct {
   const char* name;
   Weights weights;
 } kFormats[] = {{"fp32", Weights::fp32}, {"bf16", Weights::bf16}, {"int8", Weights::int8}};
-
-// Knuth's linear congruential generator; std distributions differ between libraries.
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed) {}
-
-  int below(int count) { return static_cast<int>(bits() * count >> 24); }
-  float unit() { return static_cast<float>(bits()) / (1 << 24); }  // [0, 1), exact
-  float within(float low, float high) { return low + (high - low) * unit(); }
-  std::vector<float> uniform(std::size_t count, float low, float high) {
-    std::vector<float> values(count);
-    for (float& value : values) value = within(low, high);
-    return values;
-  }
-
- private:
-  std::uint64_t bits() {
-    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-    return state_ >> 40;
-  }
-
-  std::uint64_t state_;
-};
 
 Config config_of(const Case& shape) {
   Config config{};
@@ -115,9 +103,9 @@ Config config_of(const Case& shape) {
   config.residual = shape.residual;
   config.gated = shape.gate / 2;
   config.skip = shape.skip;
-  config.mu_law = !shape.components;
-  config.parameters = config.mu_law ? 256 : 3 * shape.components;
-  config.input_channels = config.mu_law ? 256 : shape.order ? 3 : 1;
+  config.distribution = shape.distribution;
+  config.parameters = config.coded() ? 256 : shape.components ? 3 * shape.components : 2;
+  config.input_channels = config.coded() ? 256 : shape.order ? 3 : 1;
   config.local_channels = kLocalChannels;
   config.log_scale_min = -7.0f;
   config.temperature = 1.0f;
@@ -127,60 +115,25 @@ Config config_of(const Case& shape) {
   return config;
 }
 
-class RandomWeights {
- public:
-  RandomWeights(const Config& config, const std::vector<int>& dilations) {
-    const int taps = config.kernel_size, layers = static_cast<int>(dilations.size());
-    const int gates = 2 * config.gated;
-    // Of a code's 256 channels one is set.
-    const int input_sum = taps * (config.mu_law ? 1 : config.input_channels);
-    linear("input.linear", config.residual, taps * config.input_channels, input_sum);
-    for (int l = 0; l < layers; ++l) {
-      const std::string block = "stack.blocks." + std::to_string(l);
-      linear(block + ".dilated.linear", gates, taps * config.residual, taps * config.residual);
-      if (l + 1 < layers) linear(block + ".residual", config.residual, config.gated, config.gated);
-    }
-    linear("stack.skip", config.skip, layers * config.gated, config.gated);
-    linear("head", config.skip, config.skip, config.skip);
-    linear("output", config.parameters, config.skip, config.skip);
-    add("stack.local_projection.weight", layers * gates, config.local_channels, 0.4f);
-    add("stack.global_projection.weight", layers * gates, kSpeakers, 0.4f);
-    if (config.mu_law) add("decode", config.parameters, 1, 0.9f);
-  }
-
-  const std::map<std::string, Dense>& dense() const { return dense_; }
-
- private:
-  // `summed`: how many inputs count, each of about unit variance.
-  void linear(const std::string& name, int rows, int columns, int summed) {
-    add(name + ".weight", rows, columns, 2.0f / std::sqrt(static_cast<float>(summed)));
-    add(name + ".bias", rows, 1, 0.3f);
-  }
-  void add(const std::string& name, int rows, int columns, float limit) {
-    values_[name] = random_.uniform(std::size_t(rows) * columns, -limit, limit);
-    dense_[name] = {values_[name].data(), rows, columns};
-  }
-
-  Random random_{1};
-  std::map<std::string, std::vector<float>> values_;
-  std::map<std::string, Dense> dense_;
-};
-
 // A row's state, inputs and outputs. Rows stand at different places of their blocks.
 class Stream {
  public:
   Stream(const BuiltNetwork& built, int index, std::int64_t samples)
       : config_(built.network().config), start_(3 * index), random_(100 + index) {
-    const int residual = config_.residual;
-    rings_of_layers_.resize(config_.layers);
     for (int l = 0; l < config_.layers; ++l)
-      rings_of_layers_[l].resize(std::size_t(config_.kernel_size - 1) * config_.dilations[l] *
-                                 residual);
-    for (auto& ring : rings_of_layers_) rings_.push_back(ring.data());
+      add(rings_, std::size_t(config_.kernel_size - 1) * config_.dilations[l] * config_.residual);
+    for (int s = 0; s < built.network().context_count; ++s) {
+      const Context& context = built.network().contexts[s];
+      add(windows_, context.pool);
+      add(contexts_, context.channels);
+      for (int l = 0; l < context.layer_count; ++l)
+        add(context_rings_,
+            std::size_t(context.kernel_size - 1) * context.layers[l].dilation * context.real);
+    }
     inputs_.resize(std::size_t(config_.kernel_size - 1) * config_.input_channels);
     history_.resize(config_.order);
     position_ = start_;
-    code_ = config_.mu_law ? config_.parameters / 2 : 0;
+    code_ = config_.coded() ? config_.parameters / 2 : 0;
 
     const std::size_t blocks = (start_ % config_.hold + samples) / config_.hold + 1;
     local_ = random_.uniform(blocks * config_.local_channels, -1.0f, 1.0f);
@@ -188,9 +141,9 @@ class Stream {
     prediction_ = random_.uniform(blocks * config_.order, -most, most);
     gain_ = random_.uniform(blocks, 0.4f, 0.8f);
     level_ = random_.uniform(blocks, 0.4f, 0.8f);
-    const std::vector<float> speaker = random_.uniform(kSpeakers, -1.0f, 1.0f);
+    const std::vector<float> global = random_.uniform(kGlobalChannels, -1.0f, 1.0f);
     gate_.resize(built.gates());
-    built.speaker_gates(speaker.data(), gate_.data());
+    built.global_gates(global.data(), gate_.data());
     noise_ = random_.uniform(2 * samples, 0.1f, 0.9f);
     for (std::int64_t t = 0; t < samples; ++t) {
       codes_.push_back(random_.below(256));
@@ -206,6 +159,9 @@ class Stream {
     const std::int64_t block = (start_ + t) / config_.hold - start_ / config_.hold;
     Row row{};
     row.rings = rings_.data();
+    row.windows = windows_.data();
+    row.contexts = contexts_.data();
+    row.context_rings = context_rings_.data();
     row.inputs = inputs_.data();
     row.history = history_.data();
     row.position = &position_;
@@ -220,7 +176,7 @@ class Stream {
     row.level = level_.data() + block;
     row.noise = noise_.data() + 2 * t;
     row.forced = forced_.data() + t;
-    row.forced_code = config_.mu_law ? codes_.data() + t : nullptr;
+    row.forced_code = config_.coded() ? codes_.data() + t : nullptr;
     row.audio = audio_.data() + t;
     row.trace = trace_.data() + t * config_.parameters;
     return row;
@@ -232,11 +188,16 @@ class Stream {
   }
 
  private:
+  // Zeros that a list of the state points to.
+  void add(std::vector<float*>& list, std::size_t count) {
+    list.push_back(arrays_.emplace_back(count).data());
+  }
+
   const Config& config_;
   std::int64_t start_, position_, code_;
   Random random_;
-  std::vector<std::vector<float>> rings_of_layers_;
-  std::vector<float*> rings_;
+  std::vector<std::vector<float>> arrays_;
+  std::vector<float*> rings_, windows_, contexts_, context_rings_;
   std::vector<float> inputs_, history_;
   float sample_ = 0.0f, excitation_ = 0.0f, output_ = 0.0f;
   std::vector<float> local_, prediction_, gain_, level_, gate_, noise_, forced_, audio_, trace_;
@@ -270,7 +231,9 @@ void print_numbers(const std::string& name, const InstructionSet& set, const Bui
   advance(set, built.network(), streams, kSamples, chunk ? chunk : kSamples);
   for (int r = 0; r < kRows; ++r) {
     std::printf("%s %d", name.c_str(), r);
-    for (const std::int64_t t : {std::int64_t{0}, kSamples / 2, kSamples - 1}) streams[r].print(t);
+    // Samples from the first to the last, enough of them for some dozens of numbers.
+    const int apart = built.network().config.parameters < 12 ? 20 : 2;
+    for (int i = 0; i <= apart; ++i) streams[r].print(i * (kSamples - 1) / apart);
     std::printf("\n");
   }
 }
@@ -299,9 +262,11 @@ int main(int count, char** arguments) {
   const std::vector<int> dilations = {1, 2, 4, 1, 2, 4};
   for (const Case& shape : kCases) {
     const Config config = config_of(shape);
-    const RandomWeights weights(config, dilations);
+    const std::vector<ContextShape> contexts = contexts_of(shape);
+    const RandomWeights weights(config, dilations, contexts);
     for (const auto& format : kFormats) {
-      const BuiltNetwork built(config, dilations, format.weights, kSpeakers, weights.dense());
+      const BuiltNetwork built(config, dilations, contexts, format.weights, kGlobalChannels,
+                               weights.dense());
       for (const InstructionSet& set : instruction_sets())
         if (set.available())
           print(std::string(shape.name) + " " + set.name + " " + format.name, set, built,

@@ -63,6 +63,9 @@ def test_weights_that_do_not_fit_are_refused(change: Any, message: str, format: 
         ("parameters", 13, "do not fit the output"),
         ("input_channels", 2, "do not fit the output"),
         ("hold", 0, "hold 0"),
+        ("global_channels", 0, "global_channels 0"),
+        ("distribution", "normal", "distribution normal is unknown"),
+        ("distribution", "gaussian", "parameters 12 do not fit the output gaussian"),
         ("order", -1, "order"),
         ("format", "fp8", "fp8 are unknown"),
         ("instructions", "mmx", "mmx is unknown"),
@@ -71,6 +74,27 @@ def test_weights_that_do_not_fit_are_refused(change: Any, message: str, format: 
 def test_shapes_that_cannot_be_are_refused(setting: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_native().Network(**(shape_and_weights() | {setting: value}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pool": 0}, "pool 0"),
+        ({"pool": 41}, "pool 41 is no multiple of the hold, 40"),
+        ({"pool": [40]}, "needs pool"),
+        ({"channels": 6}, r"\(192, 10\), the shape needs \(192, 11\)"),
+        ({"dilations": [1]}, "weight contexts.0.skip.weight"),
+        ({"gate_channels": 13}, "gate_channels must be even"),
+    ],
+)
+def test_context_stacks_that_cannot_be_are_refused(change: dict[str, Any], message: str) -> None:
+    given = shape_and_weights("contexts")
+    first, *others = given["contexts"]
+    with pytest.raises(ValueError, match=message):
+        load_native().Network(**(given | {"contexts": [first | change, *others]}))
+    del first["pool"]
+    with pytest.raises(ValueError, match="a context stack needs pool"):
+        load_native().Network(**given)
 
 
 def arguments(name: str) -> tuple[Any, dict[str, Any]]:
@@ -129,6 +153,23 @@ def put_state(name: str, value: Any) -> Any:
 @pytest.mark.parametrize("name", ["logistics", "linear_prediction"])
 def test_arrays_that_do_not_fit_are_refused(name: str, change: Any, message: str) -> None:
     network, given = arguments(name)
+    change(given)
+    with pytest.raises(ValueError, match=message):
+        network.advance(**given)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put_state("windows.0", torch.zeros(2, 41)), "state.windows.0 must be float32"),
+        (put_state("contexts.1", torch.zeros(2, 5).double()), "state.contexts.1 must be float32"),
+        (put_state("stacks.2.1", torch.zeros(2, 1, 8)), "state.stacks.2.1 must be float32"),
+        (lambda given: given["state"].pop("stacks.1.0"), "state.stacks.1.0 is missing"),
+        (lambda given: given["state"].pop("windows.1"), "state.windows.1 is missing"),
+    ],
+)
+def test_context_arrays_that_do_not_fit_are_refused(change: Any, message: str) -> None:
+    network, given = arguments("contexts")
     change(given)
     with pytest.raises(ValueError, match=message):
         network.advance(**given)

@@ -1,16 +1,17 @@
 """The native engine against the reference, along a signal that both are given."""
 
+import math
 import threading
 from typing import NamedTuple
 
 import pytest
 import torch
 from conftest import CONFIGS, random_model
-from generating import condition, generate_in_chunks, noise
+from generating import condition, cut, generate_in_chunks, noise, pick
 from tolerances import DRAW, ENGINE_PARAMETERS, ENGINE_STATE, assert_close
 
 from vocoder import native
-from vocoder.config import PRESETS, LogisticsConfig, ModelConfig
+from vocoder.config import PRESETS, GaussianConfig, LogisticsConfig, ModelConfig, MuLawConfig
 from vocoder.errors import EngineError
 from vocoder.generation import dispatch
 from vocoder.generation.cpu.engine import CpuEngine
@@ -96,18 +97,25 @@ def boundary_distance(known: Known) -> torch.Tensor:
     """How far each of the reference's draws lies from where its outcome changes (1, T)."""
     parameters, draws = known.trace.parameters.double(), noise(1, SAMPLES).double()
     distribution = known.model.config.distribution
-    weights = parameters
-    if isinstance(distribution, LogisticsConfig):
-        weights = parameters.chunk(3, dim=-1)[0]
-    cumulative = weights.softmax(-1).cumsum(-1)
-    choice = (cumulative - draws[..., :1]).abs().amin(-1)
-    if not isinstance(distribution, LogisticsConfig):
-        return choice
-    component = (cumulative < draws[..., :1]).sum(-1, keepdim=True)
-    _, locations, log_scales = parameters.chunk(3, dim=-1)
-    location = locations.gather(-1, component)[..., 0]
-    scale = log_scales.gather(-1, component)[..., 0].clamp_min(distribution.log_scale_min).exp()
-    quantile = draws[..., 1].log() - (-draws[..., 1]).log1p()
+    if isinstance(distribution, GaussianConfig):
+        location, log_scale = parameters.unbind(-1)
+        turn = 2 * math.pi * draws[..., 1]
+        quantile = (-2 * draws[..., 0].log()).sqrt() * turn.cos()
+        choice = torch.full_like(location, math.inf)
+    else:
+        weights, *of_components = (
+            parameters.chunk(3, dim=-1)
+            if isinstance(distribution, LogisticsConfig)
+            else (parameters,)
+        )
+        cumulative = weights.softmax(-1).cumsum(-1)
+        choice = (cumulative - draws[..., :1]).abs().amin(-1)
+        if isinstance(distribution, MuLawConfig):
+            return choice
+        component = (cumulative < draws[..., :1]).sum(-1, keepdim=True)
+        location, log_scale = (part.gather(-1, component)[..., 0] for part in of_components)
+        quantile = draws[..., 1].log() - (-draws[..., 1]).log1p()
+    scale = log_scale.clamp_min(distribution.log_scale_min).exp()
     sample = known.signal.shift + known.signal.gain * (location + scale * quantile)
     steps = sample * 32768
     half_way = ((steps - steps.floor()) - 0.5).abs()
@@ -143,6 +151,60 @@ def test_a_poisoned_ring_shows() -> None:
         assert audio.isnan().all()
 
 
+def test_the_comparison_catches_a_context_of_the_window_before() -> None:
+    """A window's output that comes one window late shows in the parameters."""
+    model = random_model(CONFIGS["contexts"])
+    conditioning = condition(model, rows=1)
+    engine, reference = CpuEngine(model, weights="fp32"), ReferenceEngine(model)
+    ours, theirs = engine.start(1), reference.start(1)
+    before = ours.contexts[0].clone()
+    for each, state in ((engine, ours), (reference, theirs)):
+        each.generate(state, conditioning, noise(1, 90))
+    assert_close(ours.contexts[0], theirs.contexts[0], ENGINE_STATE["fp32"])
+    ours.contexts[0].copy_(before)
+    rest = noise(1, 10, 90)
+    signal = cut(model.signal(torch.zeros(1, 600), None), 0, 10)
+    found = engine.trace(ours, conditioning, signal, rest).parameters
+    expected = reference.trace(theirs, conditioning, signal, rest).parameters
+    with pytest.raises(AssertionError, match="differs"):
+        assert_close(found, expected, ENGINE_PARAMETERS["fp32"])
+
+
+def test_rows_whose_windows_end_at_different_samples_are_as_alone() -> None:
+    """A full tile, every row some samples further than the one before."""
+    model = random_model(CONFIGS["contexts_hold_1"])
+    conditioning = condition(model, rows=16, frames=1)
+    engine, apart = CpuEngine(model, threads=1), torch.arange(16) * 3
+    state, draws = engine.start(16), noise(16, 200)
+    alone = engine.start(16)
+    for row in range(16):
+        one, index = pick(conditioning, row), torch.tensor([row])
+        engine.generate(state, one, draws[row : row + 1, : apart[row]], index)
+        engine.generate(alone, one, draws[row : row + 1, : apart[row] + 50], index)
+    rest = torch.stack([draws[row, apart[row] : apart[row] + 50] for row in range(16)])
+    engine.generate(state, conditioning, rest)
+    for name, tensor in alone.tensors().items():
+        assert torch.equal(state.tensors()[name], tensor), name
+
+
+def test_a_poisoned_context_stays_in_its_row() -> None:
+    """Rows share scratch memory, of stacks of several widths."""
+    model = random_model(CONFIGS["contexts_hold_1"])
+    conditioning = condition(model, rows=2, frames=1)
+    for weights in ("fp32", "bf16", "int8"):
+        engine = CpuEngine(model, weights=weights, threads=1)
+        clean, poisoned = engine.start(2), engine.start(2)
+        for window in poisoned.windows:
+            window[0].fill_(float("nan"))
+        for ring in poisoned.stacks[1].buffers:
+            ring[0].fill_(float("nan"))
+        expected = engine.generate(clean, conditioning, noise(2, 80))
+        found = engine.generate(poisoned, conditioning, noise(2, 4))
+        assert poisoned.contexts[0][0].isnan().all()
+        rest = engine.generate(poisoned, conditioning, noise(2, 76, 4))
+        assert torch.equal(torch.cat((found[1], rest[1])), expected[1])
+
+
 def test_other_threads_run_while_it_generates() -> None:
     model = random_model(PRESETS["small"])
     engine, conditioning = CpuEngine(model, weights="fp32"), condition(model, 1, frames=60)
@@ -172,8 +234,9 @@ def test_state_stays_finite_and_memory_does_not_grow() -> None:
     assert all(tensor.isfinite().all() for tensor in state.tensors().values())
 
 
-def test_temperature_narrows_what_is_drawn() -> None:
-    model = random_model(CONFIGS["logistics"])
+@pytest.mark.parametrize("name", ["logistics", "gaussian"])
+def test_temperature_narrows_what_is_drawn(name: str) -> None:
+    model = random_model(CONFIGS[name])
     conditioning = condition(model, 1)
     spreads = [
         float(

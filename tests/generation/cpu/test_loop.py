@@ -21,7 +21,7 @@ SOURCES = ROOT / "vocoder" / "generation" / "cpu" / "csrc"
 OPTIMISATION = "-O1 -fexpensive-optimizations"
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 
-NETWORKS = ("mu_law", "odd", "long_prediction")
+NETWORKS = ("mu_law", "odd", "long_prediction", "contexts", "gaussian")
 FORMATS = ("fp32", "bf16", "int8")
 ROWS = ("0", "1", "2")
 CHUNK = "37"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vocoder import native, quantization
-from vocoder.config import LogisticsConfig, ModelConfig
+from vocoder.config import ModelConfig, MuLawConfig, StackConfig
 from vocoder.errors import EngineError
 from vocoder.generation.noise import Noise
 from vocoder.generation.state import GenerationState, Trace
@@ -22,7 +22,7 @@ DEFAULT_WEIGHTS = "bf16"
 TILE_ROWS = 16
 """Rows of one product of the native code."""
 
-_LOOP_WEIGHTS = ("input.", "stack.", "head.", "output.")
+_LOOP_WEIGHTS = ("input.", "stack.", "contexts.", "head.", "output.")
 
 
 class CpuEngine:
@@ -78,8 +78,6 @@ class CpuEngine:
             instructions = native.instruction_set(native.load())
         except EngineError as error:
             return False, str(error)
-        if config.contexts or config.distribution.kind == "gaussian":
-            return False, "context stacks and Gaussian output are not native yet"
         return True, f"native code for {instructions}"
 
     @property
@@ -178,23 +176,33 @@ def _shape(model: WaveNet, temperature: float) -> dict[str, Any]:
     config, stack = model.config, model.config.stack
     distribution, prediction = config.distribution, config.linear_prediction
     return {
-        "dilations": list(stack.dilations),
-        "kernel_size": stack.kernel_size,
-        "residual_channels": stack.residual_channels,
-        "gate_channels": stack.gate_channels,
-        "skip_channels": stack.skip_channels,
+        **_stack_shape(stack),
+        "contexts": [
+            {"pool": context.pool, "channels": context.channels, **_stack_shape(context.stack)}
+            for context in config.contexts
+        ],
         "parameters": distribution.parameters,
         "input_channels": model.input_channels,
         "local_channels": config.conditioning.channels,
-        "speakers": config.global_channels,
-        "mu_law": distribution.kind == "mu_law",
+        "global_channels": config.global_channels,
+        "distribution": distribution.kind,
         "log_scale_min": (
-            distribution.log_scale_min if isinstance(distribution, LogisticsConfig) else 0.0
+            0.0 if isinstance(distribution, MuLawConfig) else distribution.log_scale_min
         ),
         "temperature": temperature,
         "pre_emphasis": config.pre_emphasis,
         "order": prediction.order if prediction else 0,
         "hold": config.hold,
+    }
+
+
+def _stack_shape(stack: StackConfig) -> dict[str, Any]:
+    return {
+        "dilations": list(stack.dilations),
+        "kernel_size": stack.kernel_size,
+        "residual_channels": stack.residual_channels,
+        "gate_channels": stack.gate_channels,
+        "skip_channels": stack.skip_channels,
     }
 
 

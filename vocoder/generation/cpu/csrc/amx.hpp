@@ -145,6 +145,7 @@ VOCODER_INLINE void keep_multiplier_awake(int row) {
 }
 
 struct Bf16Tile : Bf16Activations {
+  using ContextFormat = Bf16Tile;
   using Session = TileSession;
 
   VOCODER_INLINE void keep_awake(int row) { keep_multiplier_awake(row); }
@@ -169,6 +170,7 @@ struct Bf16Tile : Bf16Activations {
 };
 
 struct Int8Tile : Int8Activations {
+  using ContextFormat = Bf16Tile;
   using Session = TileSession;
 
   VOCODER_INLINE void keep_awake(int row) { keep_multiplier_awake(row); }

@@ -27,8 +27,6 @@ Memory::Memory(std::size_t bytes) {
 
 Memory::~Memory() { std::free(data_); }
 
-namespace {
-
 // The given weights by name, each asked for once, with the shape it must have.
 class Given {
  public:
@@ -56,11 +54,24 @@ class Given {
   std::map<std::string, Dense> left_;
 };
 
+namespace {
+
+// Where an input stands among several taps that are padded one by one.
+Place tap_of(int channels, int padded_channels) {
+  return [=](int i) { return i / channels * padded_channels + i % channels; };
+}
+
+// Where an output stands in gates, whose halves are padded each by itself.
+Place half_of(int gated, int padded_gated) {
+  return [=](int o) { return o < gated ? o : padded_gated + o - gated; };
+}
+
 }  // namespace
 
-BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations, Weights weights,
-                           int speakers, const std::map<std::string, Dense>& given)
-    : dilations_(std::move(dilations)), speakers_(speakers) {
+BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations,
+                           const std::vector<ContextShape>& contexts, Weights weights,
+                           int global_channels, const std::map<std::string, Dense>& given)
+    : dilations_(std::move(dilations)), global_channels_(global_channels) {
   const int layers = static_cast<int>(dilations_.size()), taps = config.kernel_size;
   const int residual = padded(config.residual, kPanel), gated = padded(config.gated, kPanel);
   const int group = 16 * inputs_of_line(weights);
@@ -79,17 +90,18 @@ BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations, Wei
   net.skip_inputs = layers * net.gated_inputs;
   net.local_inputs = padded(config.local_channels, kPanel);
   const int real_gates = 2 * config.gated, gates = 2 * gated;
-  // Filters stand first, gates second, each half padded by itself.
-  const Place half = [&](int o) { return o < config.gated ? o : gated + o - config.gated; };
+  const Place half = half_of(config.gated, gated), tap = tap_of(config.residual, residual);
   const Place gate_of_layer = [&](int o) { return o / real_gates * gates + half(o % real_gates); };
   gate_bias_.assign(std::size_t(layers) * gates, 0.0f);
-  gate_of_speaker_.assign(gate_bias_.size() * speakers, 0.0f);
+  gate_of_global_.assign(gate_bias_.size() * global_channels, 0.0f);
 
   const auto build = [&](std::byte* memory) {
     Arena arena(memory);
     Packer pack(arena, memory != nullptr);
     Given take(given);
     layers_.clear();
+    contexts_.clear();
+    context_layers_.clear();
     for (int l = 0; l < layers; ++l) {
       const std::string block = "stack.blocks." + std::to_string(l);
       Layer layer{};
@@ -98,9 +110,8 @@ BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations, Wei
       const int past = (taps - 1) * config.residual;
       layer.present = pack.matrix(dilated, weights, gates, net.present_inputs, half,
                                   [&](int i) { return i - past; });
-      layer.past = pack.matrix(dilated, weights, gates, net.past_inputs, half, [&](int i) {
-        return i < past ? i / config.residual * residual + i % config.residual : kNowhere;
-      });
+      layer.past = pack.matrix(dilated, weights, gates, net.past_inputs, half,
+                               [&](int i) { return i < past ? tap(i) : kNowhere; });
       const Dense bias = take.take(block + ".dilated.linear.bias", real_gates, 1);
       for (int o = 0; o < real_gates; ++o) gate_bias_[l * gates + half(o)] = bias.data[o];
       if (l + 1 < layers) {
@@ -112,10 +123,9 @@ BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations, Wei
       }
       layers_.push_back(layer);
     }
-    net.skips = pack.matrix(take.take("stack.skip.weight", config.skip, layers * config.gated),
-                            weights, net.skip, net.skip_inputs, same, [&](int i) {
-                              return i / config.gated * net.gated_inputs + i % config.gated;
-                            });
+    net.skips =
+        pack.matrix(take.take("stack.skip.weight", config.skip, layers * config.gated), weights,
+                    net.skip, net.skip_inputs, same, tap_of(config.gated, net.gated_inputs));
     net.skips_bias = pack.vector(take.take("stack.skip.bias", config.skip, 1), net.skip);
     const int skip_inputs = padded(net.skip, group);
     net.head = pack.matrix(take.take("head.weight", config.skip, config.skip), weights, net.skip,
@@ -137,13 +147,23 @@ BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations, Wei
     net.project = pack.matrix(
         take.take("stack.local_projection.weight", layers * real_gates, config.local_channels),
         Weights::fp32, layers * gates, net.local_inputs, gate_of_layer);
-    const Dense speaker =
-        take.take("stack.global_projection.weight", layers * real_gates, speakers);
-    for (int o = 0; o < speaker.rows; ++o)
-      for (int s = 0; s < speakers; ++s)
-        gate_of_speaker_[gate_of_layer(o) * speakers + s] = speaker.data[o * speakers + s];
-    net.decode = pack.vector(config.mu_law ? take.take("decode", config.parameters, 1) : Dense{},
-                             config.mu_law ? config.parameters : 0);
+    const Dense global =
+        take.take("stack.global_projection.weight", layers * real_gates, global_channels);
+    for (int o = 0; o < global.rows; ++o)
+      for (int c = 0; c < global_channels; ++c)
+        gate_of_global_[gate_of_layer(o) * global_channels + c] =
+            global.data[o * global_channels + c];
+    int context_channels = 0;
+    for (const ContextShape& shape : contexts) context_channels += shape.channels;
+    const Dense projection = contexts.empty() ? Dense{}
+                                              : take.take("stack.context_projection.weight",
+                                                          layers * real_gates, context_channels);
+    const Weights small = weights == Weights::fp32 ? Weights::fp32 : Weights::bf16;
+    for (int s = 0, first = 0; first < context_channels; first += contexts[s++].channels)
+      contexts_.push_back(context(contexts[s], "contexts." + std::to_string(s), small, take, pack,
+                                  projection, first, gate_of_layer));
+    net.decode = pack.vector(config.coded() ? take.take("decode", config.parameters, 1) : Dense{},
+                             config.coded() ? config.parameters : 0);
     take.finish();
     return arena.used();
   };
@@ -151,13 +171,72 @@ BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations, Wei
   memory_ = std::make_unique<Memory>(bytes_);
   build(memory_->data());
   net.layers = layers_.data();
+  net.contexts = contexts_.data();
+  net.context_count = static_cast<int>(contexts_.size());
   network_ = net;
 }
 
-void BuiltNetwork::speaker_gates(const float* speaker, float* to) const {
+Context BuiltNetwork::context(const ContextShape& whole, const std::string& name, Weights weights,
+                              Given& take, Packer& pack, const Dense& projection, int first,
+                              const Place& gate) {
+  const StackShape& shape = whole.stack;
+  const int layers = static_cast<int>(shape.dilations.size()), taps = shape.kernel_size;
+  const int group = kPanel * inputs_of_line(weights);
+  Context context{};
+  context.pool = whole.pool;
+  context.channels = whole.channels;
+  context.layer_count = layers;
+  context.kernel_size = taps;
+  context.real = shape.residual;
+  const int residual = context.residual = padded(shape.residual, kPanel);
+  const int gated = context.gated = padded(shape.gated, kPanel);
+  const int skip = context.skip = padded(shape.skip, kPanel);
+  const int gated_inputs = padded(gated, group), outputs = padded(whole.channels, kPanel);
+  const auto weight = [&](const std::string& of, int rows, int columns) {
+    return take.take(name + "." + of + ".weight", rows, columns);
+  };
+  const auto bias = [&](const std::string& of, int count, int padded_count,
+                        const Place& place = same) {
+    return pack.vector(take.take(name + "." + of + ".bias", count, 1), padded_count, place);
+  };
+  context.input = pack.matrix(weight("input", shape.residual, whole.pool), weights, residual,
+                              padded(whole.pool, group));
+  context.input_bias = bias("input", shape.residual, residual);
+  auto& packed = context_layers_.emplace_back();
+  for (int l = 0; l < layers; ++l) {
+    const std::string block = "blocks." + std::to_string(l);
+    const Place half = half_of(shape.gated, gated);
+    ContextLayer layer{};
+    layer.dilation = shape.dilations[l];
+    layer.dilated = pack.matrix(
+        weight(block + ".dilated.linear", 2 * shape.gated, taps * shape.residual), weights,
+        2 * gated, padded(taps * residual, group), half, tap_of(shape.residual, residual));
+    layer.bias = bias(block + ".dilated.linear", 2 * shape.gated, 2 * gated, half);
+    if (l + 1 < layers) {
+      layer.residual = pack.matrix(weight(block + ".residual", shape.residual, shape.gated),
+                                   weights, residual, gated_inputs);
+      layer.residual_bias = bias(block + ".residual", shape.residual, residual);
+    }
+    packed.push_back(layer);
+  }
+  context.layers = packed.data();
+  context.skips = pack.matrix(weight("skip", shape.skip, layers * shape.gated), weights, skip,
+                              layers * gated_inputs, same, tap_of(shape.gated, gated_inputs));
+  context.skips_bias = bias("skip", shape.skip, skip);
+  context.output = pack.matrix(weight("output", whole.channels, shape.skip), weights, outputs,
+                               padded(skip, group));
+  context.output_bias = bias("output", whole.channels, outputs);
+  context.project = pack.matrix(
+      projection, weights, static_cast<int>(gates()), padded(outputs, group), gate,
+      [&](int i) { return i >= first && i < first + whole.channels ? i - first : kNowhere; });
+  return context;
+}
+
+void BuiltNetwork::global_gates(const float* given, float* to) const {
   for (std::size_t o = 0; o < gate_bias_.size(); ++o) {
     float sum = 0.0f;
-    for (int s = 0; s < speakers_; ++s) sum += gate_of_speaker_[o * speakers_ + s] * speaker[s];
+    for (int c = 0; c < global_channels_; ++c)
+      sum += gate_of_global_[o * global_channels_ + c] * given[c];
     to[o] = sum + gate_bias_[o];
   }
 }

@@ -10,26 +10,47 @@
 
 namespace vocoder {
 
+// Shapes as the model has them, unpadded.
+struct StackShape {
+  std::vector<int> dilations;  // of each layer, in steps
+  int kernel_size, residual, gated, skip;
+};
+
+struct ContextShape {
+  int pool, channels;
+  StackShape stack;
+};
+
+class Given;
+
 class BuiltNetwork {
  public:
   // Takes every weight of `given`, whose names are those of the model's state.
   // Throws std::invalid_argument for a weight that is missing, surplus or of another shape.
-  BuiltNetwork(const Config& config, std::vector<int> dilations, Weights weights, int speakers,
+  BuiltNetwork(const Config& config, std::vector<int> dilations,
+               const std::vector<ContextShape>& contexts, Weights weights, int global_channels,
                const std::map<std::string, Dense>& given);
 
   const Network& network() const { return network_; }
   std::size_t bytes() const { return bytes_; }
-  int speakers() const { return speakers_; }
+  int global_channels() const { return global_channels_; }
   std::size_t gates() const { return gate_bias_.size(); }
 
-  // What a speaker's features (speakers) add to the gates, biases included: (gates), padded.
-  void speaker_gates(const float* speaker, float* to) const;
+  // What global conditioning (global_channels) adds to the gates, biases included: (gates), padded.
+  void global_gates(const float* given, float* to) const;
 
  private:
+  // Packs one context stack; `projection` holds all stacks' weights onto the gates, `first` is the
+  // column where this one's begin.
+  Context context(const ContextShape& whole, const std::string& name, Weights weights, Given& take,
+                  Packer& pack, const Dense& projection, int first, const Place& gate);
+
   std::vector<int> dilations_;
-  int speakers_;
-  std::vector<float> gate_bias_, gate_of_speaker_;
+  int global_channels_;
+  std::vector<float> gate_bias_, gate_of_global_;
   std::vector<Layer> layers_;
+  std::vector<Context> contexts_;
+  std::vector<std::vector<ContextLayer>> context_layers_;
   std::size_t bytes_ = 0;
   std::unique_ptr<Memory> memory_;
   Network network_{};

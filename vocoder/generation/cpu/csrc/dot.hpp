@@ -57,6 +57,8 @@ struct Bf16Activations : AlwaysAwake, RoughGates {
 };
 
 struct Bf16Dot : Bf16Activations {
+  using ContextFormat = Bf16Dot;
+
   template <class N, class K>
   VOCODER_INLINE void product(const Matrix& w, Activations<const Element> in, int rows, float* out,
                               int out_stride, N outputs, K inputs) {
@@ -72,6 +74,8 @@ struct Bf16Dot : Bf16Activations {
 };
 
 struct Int8Dot : Int8Activations {
+  using ContextFormat = Bf16Dot;
+
   template <class N, class K>
   VOCODER_INLINE void product(const Matrix& w, Activations<const Element> in, int rows, float* out,
                               int out_stride, N outputs, K inputs) {

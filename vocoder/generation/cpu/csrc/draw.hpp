@@ -65,6 +65,16 @@ VOCODER_INLINE float draw_logistic(const float* parameters, int components, floa
   return location + temperature * expf(log_scale) * quantile;
 }
 
+// In units of the excitation: a standard normal draw by Box and Muller's transform, of two
+// uniforms. `parameters` are location and log-scale.
+VOCODER_INLINE float draw_gaussian(const float* parameters, float log_scale_min, float temperature,
+                                   const float* noise) {
+  constexpr float kWholeTurn = 6.28318530717958648f;
+  const float log_scale = parameters[1] < log_scale_min ? log_scale_min : parameters[1];
+  const float normal = sqrtf(-2.0f * logf(noise[0])) * cosf(kWholeTurn * noise[1]);
+  return parameters[0] + temperature * expf(log_scale) * normal;
+}
+
 // Rounds to the 16-bit grid and clips to what it holds; lets NaN through.
 VOCODER_INLINE float to_16_bit(float sample) {
   constexpr float kLevels = 32768.0f, kLargest = 32767.0f / kLevels;
@@ -72,6 +82,12 @@ VOCODER_INLINE float to_16_bit(float sample) {
   if (sample < -1.0f) sample = -1.0f;
   if (sample > kLargest) sample = kLargest;
   return sample;
+}
+
+// vocoder/quantization.py: samples in [-1, 1] on the mu-law curve, not quantised.
+VOCODER_INLINE float mu_law_compand(float sample) {
+  constexpr float kMu = 255.0f, kLargest = 5.54517744447956248f;  // ln(1 + mu)
+  return copysignf(log1pf(kMu * fabsf(sample)), sample) / kLargest;
 }
 
 }  // namespace vocoder::VOCODER_ISA

@@ -2,7 +2,7 @@
 #include "amx.hpp"
 #include "convolutions.hpp"
 #include "isa.hpp"
-#include "step.hpp"
+#include "paths.hpp"
 
 namespace vocoder {
 

@@ -1,7 +1,7 @@
 #define VOCODER_ISA avx512
 #include "isa.hpp"
+#include "paths.hpp"
 #include "signals.hpp"
-#include "step.hpp"
 
 namespace vocoder {
 

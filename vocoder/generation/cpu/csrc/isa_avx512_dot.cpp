@@ -2,7 +2,7 @@
 #define VOCODER_ISA avx512_dot
 #include "dot.hpp"
 #include "isa.hpp"
-#include "step.hpp"
+#include "paths.hpp"
 
 namespace vocoder {
 

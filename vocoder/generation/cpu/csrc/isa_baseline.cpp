@@ -5,8 +5,8 @@
 #define VOCODER_ISA baseline
 #endif
 #include "isa.hpp"
+#include "paths.hpp"
 #include "signals.hpp"
-#include "step.hpp"
 
 namespace vocoder {
 

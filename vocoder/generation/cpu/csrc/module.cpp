@@ -2,6 +2,7 @@
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
 #include <limits>
@@ -12,6 +13,8 @@
 #include "arrays.hpp"
 #include "blocks.hpp"
 #include "build.hpp"
+#include "network_settings.hpp"
+#include "state_rows.hpp"
 
 namespace vocoder {
 
@@ -44,47 +47,39 @@ std::vector<std::string> available_instruction_sets() {
 class NativeNetwork {
  public:
   NativeNetwork(const std::vector<int>& dilations, int kernel_size, int residual_channels,
-                int gate_channels, int skip_channels, int parameters, int input_channels,
-                int local_channels, int speakers, bool mu_law, float log_scale_min,
-                float temperature, float pre_emphasis, int order, int hold,
+                int gate_channels, int skip_channels, const std::vector<ContextSettings>& contexts,
+                int parameters, int input_channels, int local_channels, int global_channels,
+                const std::string& distribution, float log_scale_min, float temperature,
+                float pre_emphasis, int order, int hold,
                 const std::map<std::string, Readable>& weights, const std::string& format,
                 const std::string& instructions)
       : set_(instruction_set_of(instructions)) {
-    const auto positive = [](const char* name, int value) {
-      if (value < 1 || value > 1 << 16)
-        throw std::invalid_argument(std::string(name) + " " + std::to_string(value) +
-                                    " is not in 1 to 65536");
-    };
-    positive("the number of layers", static_cast<int>(dilations.size()));
-    for (const int dilation : dilations) positive("dilation", dilation);
-    positive("residual_channels", residual_channels);
-    positive("gate_channels", gate_channels);
-    positive("skip_channels", skip_channels);
-    positive("local_channels", local_channels);
-    positive("speakers", speakers);
-    positive("hold", hold);
-    if (kernel_size < 2 || kernel_size > 64)
-      throw std::invalid_argument("kernel_size must be from 2 to 64");
-    if (gate_channels % 2) throw std::invalid_argument("gate_channels must be even");
+    const StackShape stack =
+        checked_stack(dilations, kernel_size, residual_channels, gate_channels, skip_channels);
+    check_positive("local_channels", local_channels);
+    check_positive("global_channels", global_channels);
+    check_positive("hold", hold);
     if (order < 0 || order > 4096) throw std::invalid_argument("order must be from 0 to 4096");
-    const bool fits = mu_law ? parameters == 256 && input_channels == 256
-                             : parameters % 3 == 0 && parameters >= 3 && parameters <= 192 &&
-                                   input_channels == (order ? 3 : 1);
-    if (!fits) throw std::invalid_argument("parameters or input_channels do not fit the output");
     Config config{};
-    config.kernel_size = kernel_size;
-    config.residual = residual_channels;
-    config.gated = gate_channels / 2;
-    config.skip = skip_channels;
+    config.distribution = checked_distribution(distribution, parameters);
+    if (input_channels != (config.coded() ? 256 : order ? 3 : 1))
+      throw std::invalid_argument("input_channels " + std::to_string(input_channels) +
+                                  " do not fit the output " + distribution);
+    config.kernel_size = stack.kernel_size;
+    config.residual = stack.residual;
+    config.gated = stack.gated;
+    config.skip = stack.skip;
     config.parameters = parameters;
     config.input_channels = input_channels;
     config.local_channels = local_channels;
-    config.mu_law = mu_law;
     config.log_scale_min = log_scale_min;
     config.temperature = temperature;
     config.pre_emphasis = pre_emphasis;
     config.order = order;
     config.hold = hold;
+    std::vector<ContextShape> shapes;
+    for (const ContextSettings& settings : contexts)
+      shapes.push_back(checked_context(settings, hold));
     std::map<std::string, Dense> dense;
     for (const auto& [name, array] : weights) {
       if (array.ndim() < 1 || array.ndim() > 2)
@@ -93,7 +88,8 @@ class NativeNetwork {
       const Shape shape = array.ndim() == 2 ? Shape{rows, columns} : Shape{rows};
       dense[name] = {checked<float>(array, "weight " + name, shape), rows, columns};
     }
-    built_ = std::make_unique<BuiltNetwork>(config, dilations, weights_of(format), speakers, dense);
+    built_ = std::make_unique<BuiltNetwork>(config, dilations, shapes, weights_of(format),
+                                            global_channels, dense);
     advance_ = set_.advance(built_->network());
   }
 
@@ -109,7 +105,7 @@ class NativeNetwork {
     const std::int64_t n = size(rows, 0), blocks = size(local, 1), steps = size(noise, 1);
     const auto* index = checked<std::int64_t>(rows, "rows", {n});
     const auto* features = checked<float>(local, "local", {n, blocks, config.local_channels});
-    const auto* speakers = checked<float>(speaker, "speaker", {n, built_->speakers()});
+    const auto* speakers = checked<float>(speaker, "speaker", {n, built_->global_channels()});
     const auto* first_block = checked<std::int64_t>(first, "first", {n});
     const auto* draws = checked<float>(noise, "noise", {n, steps, 2});
     auto* heard = checked<float>(audio, "audio", {n, steps});
@@ -128,23 +124,23 @@ class NativeNetwork {
     const float* samples = forced ? checked<float>(*forced, "forced", {n, steps}) : nullptr;
     const std::int64_t* codes =
         forced_codes ? checked<std::int64_t>(*forced_codes, "forced_codes", {n, steps}) : nullptr;
-    if (bool(samples && config.mu_law) != bool(codes))
+    if (bool(samples && config.coded()) != bool(codes))
       throw std::invalid_argument("forced samples of a mu-law network need their codes");
     for (std::int64_t i = 0; codes && i < n * steps; ++i) check_code(codes[i], config);
     float* traced =
         trace ? checked<float>(*trace, "trace", {n, steps, config.parameters}) : nullptr;
 
-    const Rings rings(*this, state);
+    const StateRows rows_of_state(built_->network(), state);
     std::vector<float> gates(n * built_->gates());
     std::vector<Row> block(n);
     std::set<std::int64_t> seen;
     for (std::int64_t i = 0; i < n; ++i) {
       const std::int64_t row = index[i];
-      if (row < 0 || row >= rings.rows || !seen.insert(row).second)
+      if (row < 0 || row >= rows_of_state.rows() || !seen.insert(row).second)
         throw std::invalid_argument("rows must be different and from 0 to " +
-                                    std::to_string(rings.rows - 1));
+                                    std::to_string(rows_of_state.rows() - 1));
       Row& to = block[i];
-      rings.row(row, to);
+      rows_of_state.row(row, to);
       check_code(*to.code, config);
       const std::int64_t position = *to.position;
       if (position < 0 || position > std::numeric_limits<std::int64_t>::max() / 2)
@@ -158,7 +154,8 @@ class NativeNetwork {
                                     std::to_string(to_block));
       const std::int64_t at = i * blocks + from;
       to.local = features + at * config.local_channels;
-      built_->speaker_gates(speakers + i * built_->speakers(), gates.data() + i * built_->gates());
+      built_->global_gates(speakers + i * built_->global_channels(),
+                           gates.data() + i * built_->gates());
       to.gate = gates.data() + i * built_->gates();
       to.prediction = coefficients ? coefficients + at * config.order : nullptr;
       to.gain = gain ? gain + at : nullptr;
@@ -175,59 +172,9 @@ class NativeNetwork {
 
  private:
   static void check_code(std::int64_t code, const Config& config) {
-    if (config.mu_law && (code < 0 || code >= config.parameters))
+    if (config.coded() && (code < 0 || code >= config.parameters))
       throw std::invalid_argument("code " + std::to_string(code) + " is not in 0 to 255");
   }
-
-  // A state's arrays, checked: see vocoder/generation/state.py.
-  struct Rings {
-    Rings(const NativeNetwork& network, const std::map<std::string, Writable>& state) {
-      const Config& config = network.built_->network().config;
-      const auto get = [&](const std::string& name) -> const Writable& {
-        const auto found = state.find(name);
-        if (found == state.end()) throw std::invalid_argument("state." + name + " is missing");
-        return found->second;
-      };
-      rows = size(get("position"), 0);
-      layers = config.layers;
-      channels = std::int64_t{config.kernel_size - 1} * config.input_channels;
-      order = config.order;
-      inputs = checked<float>(get("inputs"), "state.inputs",
-                              {rows, config.kernel_size - 1, config.input_channels});
-      history = checked<float>(get("history"), "state.history", {rows, config.order});
-      position = checked<std::int64_t>(get("position"), "state.position", {rows});
-      code = checked<std::int64_t>(get("code"), "state.code", {rows});
-      sample = checked<float>(get("sample"), "state.sample", {rows});
-      excitation = checked<float>(get("excitation"), "state.excitation", {rows});
-      output = checked<float>(get("output"), "state.output", {rows});
-      of_rows.resize(rows * layers);
-      for (int l = 0; l < layers; ++l) {
-        const std::string name = "stacks.0." + std::to_string(l);
-        const std::int64_t length = std::int64_t{config.kernel_size - 1} * config.dilations[l];
-        std::int64_t stride;
-        float* ring =
-            checked<float>(get(name), "state." + name, {rows, length, config.residual}, &stride);
-        for (std::int64_t r = 0; r < rows; ++r) of_rows[r * layers + l] = ring + r * stride;
-      }
-    }
-
-    void row(std::int64_t r, Row& to) const {
-      to.rings = of_rows.data() + r * layers;
-      to.inputs = inputs + r * channels;
-      to.history = history + r * order;
-      to.position = position + r;
-      to.code = code + r;
-      to.sample = sample + r;
-      to.excitation = excitation + r;
-      to.output = output + r;
-    }
-
-    std::int64_t rows, channels, order;
-    int layers;
-    float *inputs, *history, *sample, *excitation, *output;
-    std::int64_t *position, *code;
-    std::vector<float*> of_rows;
-  };
 
   const InstructionSet& set_;
   std::unique_ptr<BuiltNetwork> built_;
@@ -248,15 +195,18 @@ NB_MODULE(_native, m) {
         "Names of the instruction sets that this processor has, the best first.");
   nb::class_<NativeNetwork>(m, "Network",
                             "A network with its weights packed for one instruction set.")
-      .def(nb::init<const std::vector<int>&, int, int, int, int, int, int, int, int, bool, float,
-                    float, float, int, int, const std::map<std::string, vocoder::Readable>&,
-                    const std::string&, const std::string&>(),
+      .def(nb::init<const std::vector<int>&, int, int, int, int,
+                    const std::vector<vocoder::ContextSettings>&, int, int, int, int,
+                    const std::string&, float, float, float, int, int,
+                    const std::map<std::string, vocoder::Readable>&, const std::string&,
+                    const std::string&>(),
            nb::kw_only(), nb::arg("dilations"), nb::arg("kernel_size"),
            nb::arg("residual_channels"), nb::arg("gate_channels"), nb::arg("skip_channels"),
-           nb::arg("parameters"), nb::arg("input_channels"), nb::arg("local_channels"),
-           nb::arg("speakers"), nb::arg("mu_law"), nb::arg("log_scale_min"), nb::arg("temperature"),
-           nb::arg("pre_emphasis"), nb::arg("order"), nb::arg("hold"), nb::arg("weights"),
-           nb::arg("format"), nb::arg("instructions"))
+           nb::arg("contexts"), nb::arg("parameters"), nb::arg("input_channels"),
+           nb::arg("local_channels"), nb::arg("global_channels"), nb::arg("distribution"),
+           nb::arg("log_scale_min"), nb::arg("temperature"), nb::arg("pre_emphasis"),
+           nb::arg("order"), nb::arg("hold"), nb::arg("weights"), nb::arg("format"),
+           nb::arg("instructions"))
       .def_prop_ro("bytes", &NativeNetwork::bytes, "Size of the packed weights.")
       .def("advance", &NativeNetwork::advance, nb::kw_only(), nb::arg("state"), nb::arg("rows"),
            nb::arg("local"), nb::arg("speaker"), nb::arg("first"), nb::arg("prediction").none(),

@@ -79,13 +79,18 @@ struct Matrix {
   const std::int32_t* offset;
 };
 
+enum class Distribution { mu_law, logistics, gaussian };
+
 struct Config {
   const int* dilations;                            // of each layer
   int layers, kernel_size, residual, gated, skip;  // gated: half of the gate channels
   int parameters, input_channels, local_channels;
-  bool mu_law;  // input and output are codes
+  Distribution distribution;
   float log_scale_min, temperature, pre_emphasis;
   int order, hold;
+
+  // Whether input and output are codes.
+  VOCODER_ALWAYS_INLINE bool coded() const { return distribution == Distribution::mu_law; }
 };
 
 struct Layer {
@@ -94,6 +99,29 @@ struct Layer {
   Matrix past, present;
   Matrix residual;  // (residual, gated); no lines in the last layer
   const float* residual_bias;
+};
+
+// A context stack: takes a step every `pool` samples, which conditions the network until the next.
+// Its weights are in fp32 or bf16, as ContextFormat of the network's format has them.
+struct ContextLayer {
+  Matrix dilated;  // (2 gated, kernel_size * residual), oldest tap first
+  const float* bias;
+  Matrix residual;  // (residual, gated); no lines in the last layer
+  const float* residual_bias;
+  int dilation;  // in steps
+};
+
+struct Context {
+  int pool, channels;  // channels: of what it gives
+  int layer_count, kernel_size;
+  int real;                   // residual channels without the padding
+  int residual, gated, skip;  // padded to 16
+  Matrix input;               // (residual, pool)
+  const ContextLayer* layers;
+  Matrix skips;    // (skip, layers * gated)
+  Matrix output;   // (channels, skip)
+  Matrix project;  // (the network's layers * 2 gated, channels): what it adds to the gates
+  const float *input_bias, *skips_bias, *output_bias;
 };
 
 // Everything is padded; biases have the padded length of their outputs.
@@ -110,6 +138,8 @@ struct Network {
   Matrix head, output;
   const float *skips_bias, *head_bias, *output_bias;
   const float* decode;  // sample of each code
+  const Context* contexts;
+  int context_count;
 };
 
 // One row of a state, its inputs and its outputs. Pointers into the caller's arrays.
@@ -120,6 +150,11 @@ struct Row {
   std::int64_t* position;
   std::int64_t* code;
   float *sample, *excitation, *output;
+  // Of each context stack: (pool) companded samples, (channels) that it gave for the last window,
+  // and the rings of its layers, those of all stacks in one list.
+  float* const* windows;
+  float* const* contexts;
+  float* const* context_rings;
 
   const float* local;       // (blocks, local channels), of the block of the first sample
   const float* gate;        // (layers * 2 gated): what speaker and biases add to the gates

@@ -62,9 +62,10 @@ Matrix Packer::matrix(const Dense& from, Weights weights, int outputs, int input
   return {outputs, inputs, lines, scale, offset};
 }
 
-float* Packer::vector(const Dense& from, int count) {
+float* Packer::vector(const Dense& from, int count, const Place& place) {
   float* to = arena_.take<float>(count);
-  if (fill_ && from.data) std::memcpy(to, from.data, sizeof(float) * from.rows * from.columns);
+  if (fill_ && from.data)
+    for (int i = 0; i < from.rows * from.columns; ++i) to[place(i)] = from.data[i];
   return to;
 }
 

@@ -26,8 +26,8 @@ class Packer {
 
   Matrix matrix(const Dense& from, Weights weights, int outputs, int inputs, Place output = same,
                 Place input = same);
-  // `count` numbers, zeros behind those given.
-  float* vector(const Dense& from, int count);
+  // `count` numbers, zeros where none of those given stands.
+  float* vector(const Dense& from, int count, const Place& place = same);
 
  private:
   Arena& arena_;

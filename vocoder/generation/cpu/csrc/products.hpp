@@ -1,8 +1,10 @@
 // Matrix products of a few rows, in the vector types of the including file, for every format.
 //
 // A format says how activations are stored (`Element`), how vectors of floats become them (`put`
-// and `encode`), and how they meet the weights (`product`). Each output is summed in an order that
-// does not depend on the number of rows, and all of a matrix is read once for up to kMaxRows rows.
+// and `encode`), how they meet the weights (`product`), and which format of the same session
+// context stacks have beside it (`ContextFormat`): they are too small for int8 to pay. Each output
+// is summed in an order that does not depend on the number of rows, and all of a matrix is read
+// once for up to kMaxRows rows.
 #pragma once
 
 #include "lanes.hpp"
@@ -83,6 +85,7 @@ VOCODER_INLINE void for_tiles(const Matrix& w, int rows, int panels, int tiles, 
 }
 
 struct Fp32 : AlwaysAwake, ExactGates {
+  using ContextFormat = Fp32;
   using Element = float;
   using Session = NoSession;
   static constexpr Weights kWeights = Weights::fp32;
@@ -134,6 +137,7 @@ struct Fp32 : AlwaysAwake, ExactGates {
 
 // bf16 weights, fp32 activations: a bf16 is the upper half of a float.
 struct Bf16 : AlwaysAwake, ExactGates {
+  using ContextFormat = Bf16;
   using Element = float;
   using Session = NoSession;
   static constexpr Weights kWeights = Weights::bf16;
@@ -231,6 +235,8 @@ struct Int8Activations : AlwaysAwake, ExactGates {
 };
 
 struct Int8 : Int8Activations {
+  using ContextFormat = Bf16;
+
   template <class N, class K>
   VOCODER_INLINE void product(const Matrix& w, Activations<const Element> in, int rows, float* out,
                               int out_stride, N outputs, K inputs) {
