@@ -24,10 +24,10 @@ from vocoder.config import (
     LogisticsConfig,
     ModelConfig,
     StackConfig,
-    preset,
 )
 from vocoder.corpus.align import align
 from vocoder.corpus.manifest import Corpus
+from vocoder.presets import preset
 from vocoder.wavenet.model import WaveNet
 
 # Triton reads this when it is first imported, by whichever test that may be.

@@ -7,6 +7,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "files", "native", "progress", "__init__"},
     {"config", "device"},
+    {"presets"},
     {"audio", "encoding", "features", "feeding", "g711", "quantization", "stacks", "resampling"},
     {"wavenet"},
     {"generation"},

@@ -12,10 +12,10 @@ import pytest
 from torch import Tensor
 
 from vocoder.bench import equality, flight, gpu
-from vocoder.config import preset
 from vocoder.device import CPU
 from vocoder.generation.batch import Batch
 from vocoder.generation.cpu.engine import CpuEngine
+from vocoder.presets import preset
 
 pytest.importorskip("triton")
 

@@ -13,10 +13,10 @@ from vocoder.bench.page import Case, Table, default_tables, multiply_adds, write
 from vocoder.bench.speed import Speed, engine_run, measure
 from vocoder.bench.subject import Subject
 from vocoder.bench.training import measure_training
-from vocoder.config import PRESETS, preset
 from vocoder.errors import ConfigError, EngineError, UserError
 from vocoder.generation.cpu.engine import CpuEngine
 from vocoder.native import INSTRUCTIONS_VARIABLE
+from vocoder.presets import PRESETS, preset
 from vocoder.wavenet.model import WaveNet
 
 SHORT = 0.01

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from vocoder.config import PRESETS
 from vocoder.errors import EngineError
 from vocoder.generation import dispatch
 from vocoder.generation.reference import ReferenceEngine
+from vocoder.presets import PRESETS
 
 
 class Refuses(ReferenceEngine):

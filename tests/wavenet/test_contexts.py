@@ -5,8 +5,9 @@ import torch
 from conftest import CONFIGS, context, random_mel, random_model
 from tolerances import STEP_AGAINST_PARALLEL, assert_close
 
-from vocoder.config import PRESETS, ModelConfig
+from vocoder.config import ModelConfig
 from vocoder.errors import ConfigError
+from vocoder.presets import PRESETS
 from vocoder.wavenet.model import Past, WaveNet
 
 FRAMES = 9

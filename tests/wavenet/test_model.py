@@ -4,7 +4,7 @@ from conftest import CONFIGS, random_mel, random_model
 from tolerances import NATIVE_CONDITIONING, assert_close
 
 from vocoder import native
-from vocoder.config import PRESETS
+from vocoder.presets import PRESETS
 from vocoder.wavenet.model import WaveNet
 
 FRAMES = 6

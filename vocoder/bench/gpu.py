@@ -31,10 +31,11 @@ from vocoder.bench import machine
 from vocoder.bench.equality import Row, engine_on, equality
 from vocoder.bench.flight import in_flight
 from vocoder.bench.subject import Subject, device_of, noise_of, on, random_conditioning
-from vocoder.config import ModelConfig, preset
+from vocoder.config import ModelConfig
 from vocoder.device import resolve
 from vocoder.errors import EngineError, UserError
 from vocoder.generation.dispatch import Engine
+from vocoder.presets import preset
 
 PRESETS: tuple[str, ...] = ("tiny", "small", "standard", "large")
 STREAMS: tuple[int, ...] = (1, 16, 128, 1024)

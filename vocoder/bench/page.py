@@ -13,11 +13,12 @@ from vocoder import files
 from vocoder.bench import machine, peer
 from vocoder.bench.speed import Speed, measure_engine, torch_threads
 from vocoder.bench.subject import CHECKED_SAMPLES, Subject
-from vocoder.config import PRESETS, ModelConfig, preset
+from vocoder.config import ModelConfig
 from vocoder.generation import dispatch
 from vocoder.generation.cpu.engine import CpuEngine
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.native import INSTRUCTIONS_VARIABLE
+from vocoder.presets import PRESETS, preset
 from vocoder.progress import track
 from vocoder.synthesizer import CHUNK_FRAMES
 

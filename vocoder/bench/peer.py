@@ -14,10 +14,11 @@ import torch
 
 from vocoder.bench.speed import Run, Speed, choose, engine_run, speed_of, torch_threads
 from vocoder.bench.subject import Subject
-from vocoder.config import PRESETS, ModelConfig, preset
+from vocoder.config import ModelConfig
 from vocoder.errors import UserError
 from vocoder.generation import dispatch
 from vocoder.generation.dispatch import Engine
+from vocoder.presets import PRESETS, preset
 from vocoder.quantization import CLASSES
 
 PEER = "wavenet_vocoder"

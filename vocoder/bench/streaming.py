@@ -23,8 +23,9 @@ import typer
 from pydantic import Field
 
 from vocoder import files
-from vocoder.config import Settings, preset
+from vocoder.config import Settings
 from vocoder.corpus.shards import ShardedCorpus, ShardSettings
+from vocoder.presets import preset
 from vocoder.training.dataset import Segments
 from vocoder.training.streaming import StreamOrder
 

@@ -6,10 +6,11 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from vocoder.config import ModelConfig, preset
+from vocoder.config import ModelConfig
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.noise import Noise
 from vocoder.generation.reference import ReferenceEngine
+from vocoder.presets import preset
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.linear_prediction import LinearPrediction
 from vocoder.wavenet.model import Signal, WaveNet

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from vocoder.bench import peer
-from vocoder.config import ModelConfig, Settings, preset
+from vocoder.config import ModelConfig, Settings
+from vocoder.presets import preset
 from vocoder.quantization import CLASSES, mu_law_encode
 from vocoder.training.dataset import Batch
 from vocoder.training.vocoder import Objective

@@ -7,16 +7,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vocoder.config import (
-    AcousticConfig,
-    AlignerConfig,
-    GenerationConfig,
-    ModelConfig,
-    Settings,
-    preset,
-)
+from vocoder.config import AcousticConfig, AlignerConfig, GenerationConfig, ModelConfig, Settings
 from vocoder.corpus.shards import ShardSettings
 from vocoder.errors import ConfigError
+from vocoder.presets import preset
 from vocoder.voice import Source
 
 

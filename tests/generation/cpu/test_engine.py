@@ -11,12 +11,13 @@ from generating import condition, cut, generate_in_chunks, noise, pick
 from tolerances import DRAW, ENGINE_PARAMETERS, ENGINE_STATE, assert_close
 
 from vocoder import native
-from vocoder.config import PRESETS, GaussianConfig, LogisticsConfig, ModelConfig, MuLawConfig
+from vocoder.config import GaussianConfig, LogisticsConfig, ModelConfig, MuLawConfig
 from vocoder.errors import EngineError
 from vocoder.generation import dispatch
 from vocoder.generation.cpu.engine import CpuEngine
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.generation.state import GenerationState, Trace
+from vocoder.presets import PRESETS
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
 

@@ -15,9 +15,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from vocoder.config import PRESETS, LinearPredictionConfig, LogisticsConfig, ModelConfig
+from vocoder.config import LinearPredictionConfig, LogisticsConfig, ModelConfig
 from vocoder.generation.cuda import gates, kernels, packing
 from vocoder.generation.cuda.engine import GATE_COLUMNS, GATE_DEPTH, LAUNCH, TILE_ROWS
+from vocoder.presets import PRESETS
 
 CONFIGS = {
     **PRESETS,

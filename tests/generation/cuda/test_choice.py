@@ -7,7 +7,7 @@ import torch
 from conftest import CONFIGS, random_model
 from devices import DEVICE
 
-from vocoder.config import PRESETS, StackConfig
+from vocoder.config import StackConfig
 from vocoder.errors import EngineError
 from vocoder.generation import dispatch
 from vocoder.generation.cuda import engine as triton_engine
@@ -15,6 +15,7 @@ from vocoder.generation.cuda import packing
 from vocoder.generation.cuda.engine import TritonEngine
 from vocoder.generation.cuda.failures import explained
 from vocoder.generation.cuda.graph import GraphEngine
+from vocoder.presets import PRESETS
 
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
 WIDE = PRESETS["large"].model_copy(

@@ -11,7 +11,6 @@ from devices import DEVICE, SMALL_CONFIGS, OnDevice, moved, signal_of, snapshot
 from generating import condition, covered, cut, generate_in_chunks, noise, pick
 from tolerances import ENGINE_PARAMETERS, ENGINE_STATE, GATES, STEP_AGAINST_PARALLEL, assert_close
 
-from vocoder.config import PRESETS
 from vocoder.generation.cuda import engine as triton_engine
 from vocoder.generation.cuda import packing
 from vocoder.generation.cuda.engine import TritonEngine
@@ -19,6 +18,7 @@ from vocoder.generation.noise import uniforms
 from vocoder.generation.projection import project, window
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.generation.state import GenerationState
+from vocoder.presets import PRESETS
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
 
