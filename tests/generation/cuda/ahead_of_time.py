@@ -8,8 +8,10 @@ import dataclasses
 import importlib.util
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Union
 
 import triton
 from triton.backends.compiler import GPUTarget
@@ -28,6 +30,7 @@ CONFIGS = {
         }
     ),
 }
+Type = Union[str, tuple["Type", ...]]
 BARRIER = "tl.debug_barrier()"
 
 
@@ -52,15 +55,17 @@ def build(case: Case, folder: Path) -> None:
     kernel = kernel_of(case, folder).generate
     signature, constants = arguments(config, case, kernel.arg_names)
     aligned = [
-        i
+        place
         for i, (name, type_) in enumerate(signature.items())
-        if name == "ring_row" or (type_.startswith("*") and name not in kernels.UNALIGNED)
+        if name not in kernels.UNALIGNED
+        for place, part in parts((i,), type_)
+        if part.startswith("*") or name in ("ring_row", "context_state")
     ]
     source = ASTSource(
         fn=kernel,
         signature=signature,
         constexprs=constants,
-        attrs={(i,): [["tt.divisibility", 16]] for i in aligned},
+        attrs={place: [["tt.divisibility", 16]] for place in aligned},
     )
     target = GPUTarget("cuda", case.capability, 32)
     compiled = triton.compile(source, target=target, options=LAUNCH)
@@ -74,7 +79,7 @@ def build(case: Case, folder: Path) -> None:
 def build_gates(case: Case, folder: Path) -> None:
     config, kernel = CONFIGS[case.config], gates.project
     constants = {
-        "CHANNELS": config.conditioning.channels + len(config.speakers),
+        "CHANNELS": config.conditioning.channels + config.global_channels,
         "GATES": config.stack.layers * config.stack.gate_channels,
         "ROWS": TILE_ROWS,
         "COLUMNS": GATE_COLUMNS,
@@ -88,10 +93,11 @@ def build_gates(case: Case, folder: Path) -> None:
 
 def arguments(
     config: ModelConfig, case: Case, names: list[str]
-) -> tuple[dict[str, str], dict[str, object]]:
+) -> tuple[dict[str, Type], dict[str, object]]:
     """Types and constants as the engine's launch would have them."""
     mu_law = config.distribution.kind == "mu_law"
     absent = set() if config.linear_prediction else {"coefficients", "gain", "level"}
+    absent |= set() if config.contexts else {"context_model", "context_state"}
     if not case.traced:
         absent |= {"forced_samples", "forced_codes"}
     elif not mu_law:
@@ -105,17 +111,29 @@ def arguments(
         "ROWS": TILE_ROWS,
         **dict.fromkeys(absent),
     }
-    types = {"weights": f"*{case.weights}", "dilations": "*i32"}
+    types: dict[str, Type] = {"weights": f"*{case.weights}", "dilations": "*i32"}
     types |= {"inputs": "*i32"} if mu_law else {}
     integers = ["ring_offsets", "position", "code", "rows", "first_block", "forced_codes"]
     integers += ["noise"] if case.seeded else []
     types |= dict.fromkeys(integers, "*i64")
     types |= dict.fromkeys(("n", "steps", "blocks", "ring_row"), "i32")
+    context = ("*fp32", "*fp32", "i32", "*fp32")
+    types["context_model"] = (f"*{case.weights}", "*fp32", "*i64", "*i32")
+    types["context_state"] = (context,) * len(config.contexts)
     types |= dict.fromkeys(("temperature", "log_scale_min", "pre_emphasis"), "fp32")
     signature = {
         name: "constexpr" if name in constants else types.get(name, "*fp32") for name in names
     }
     return signature, constants
+
+
+def parts(place: tuple[int, ...], type_: Type) -> Iterator[tuple[tuple[int, ...], str]]:
+    """The types within one, each with the path that leads to it."""
+    if isinstance(type_, str):
+        yield place, type_
+        return
+    for i, part in enumerate(type_):
+        yield from parts((*place, i), part)
 
 
 def kernel_of(case: Case, folder: Path) -> ModuleType:

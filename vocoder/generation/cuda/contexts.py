@@ -12,9 +12,9 @@ Weights, one tensor, widths padded as in kernels.py (marked '), for each stack:
     input       (P', R')              the window, padded to whole parts
     for each layer: dilated (TAPS, 2, R', H'), residual (H', R'), skip (H', S')
     output      (S', C')
-    projection  (L, 2, C', H')        to filter and gate of each layer of the main stack, whose L, H'
-Biases, float32, for each stack: input (R'), dilated (L, 2, H'), residual (L, R'), skip (S'), output
-(C').
+    projection  (L, 2, C', H')        to the main stack's filters and gates; its L, its H'
+Biases, float32, for each stack: input (R'), dilated (L, 2, H') and residual (L, R') of its layers,
+skip (S'), output (C').
 
 Order within a program, beyond that in kernels.py:
     - A window's slot is written by the push at the end of a sample and read at the start of a later
@@ -33,6 +33,9 @@ import triton.language as tl
 
 from vocoder.generation.cuda.operations import layer_product, matrix, product, relu, tanh, wrap
 
+POOL, CHANNELS, CHANNELS_, PROJECTION = (tl.constexpr(i) for i in range(4))
+"""Where a stack's constants have them; see :class:`packing.ContextShape`."""
+
 LOG_256 = tl.constexpr(5.545177444479562)
 
 
@@ -50,7 +53,8 @@ def enter(
 
     Args:
         model: see :class:`packing.PackedContexts`.
-        state: of each stack its windows, rings, elements from a row's rings to the next's, contexts.
+        state: of each stack its windows, its rings, how many elements a row of these takes, and
+            what it gives.
         gates: see the kernel.
         place: of each row its index in the state; the next sample's position, int64; its block,
             counted over all rows; whether there is such a row; whether nothing has been added to
@@ -65,17 +69,17 @@ def enter(
     HALF_: tl.constexpr = MAIN[2]
     if tl.max(entered.to(tl.int32), axis=0) > 0:
         for s in tl.static_range(len(CONTEXTS)):
-            due = active & (position % CONTEXTS[s].pool == 0)
+            due = active & (position % CONTEXTS[s][POOL] == 0)
             if tl.max(due.to(tl.int32), axis=0) > 0:
                 take_step(model, state[s], row, position, due, CONTEXTS, s, WIDEN)
         # What the steps gave is there to be read.
         tl.debug_barrier()
         given = ()
         for s in tl.static_range(len(CONTEXTS)):
-            channel = tl.arange(0, CONTEXTS[s].channels_padded)[None, :]
-            there = entered[:, None] & (channel < CONTEXTS[s].channels)
-            start = state[s][3] + row[:, None] * CONTEXTS[s].channels + channel
-            given = given + (tl.load(start, mask=there, other=0.0),)  # noqa: RUF005
+            channel = tl.arange(0, CONTEXTS[s][CHANNELS_])[None, :]
+            known = entered[:, None] & (channel < CONTEXTS[s][CHANNELS])
+            kept = state[s][3] + row[:, None] * CONTEXTS[s][CHANNELS] + channel
+            given = given + (tl.load(kept, mask=known, other=0.0),)  # noqa: RUF005
         half_channel = tl.arange(0, HALF_)
         there = entered[:, None] & (half_channel[None, :] < HALF)
         for part in range(2 * LAYERS):
@@ -83,9 +87,9 @@ def enter(
             total = tl.load(start, mask=there, other=0.0)
             for s in tl.static_range(len(CONTEXTS)):
                 onwards = (
-                    weights + CONTEXTS[s].projection + part * (CONTEXTS[s].channels_padded * HALF_)
+                    weights + CONTEXTS[s][PROJECTION] + part * (CONTEXTS[s][CHANNELS_] * HALF_)
                 )
-                weight = matrix(onwards, half_channel, CONTEXTS[s].channels_padded, HALF_)
+                weight = matrix(onwards, half_channel, CONTEXTS[s][CHANNELS_], HALF_)
                 total += product(given[s], weight, WIDEN)
             tl.store(start, total, mask=there)
         # What was added is there for the layers.
@@ -104,19 +108,19 @@ def take_step(
     WIDEN: tl.constexpr,
 ):
     """One step of stack ``s`` for the rows that are ``due``."""
-    POOL: tl.constexpr = CONTEXTS[s].pool
-    PART: tl.constexpr = CONTEXTS[s].part
-    PARTS: tl.constexpr = CONTEXTS[s].parts
-    LAYERS: tl.constexpr = CONTEXTS[s].layers
-    TAPS: tl.constexpr = CONTEXTS[s].taps
-    PERIOD: tl.constexpr = CONTEXTS[s].period
-    RESIDUAL: tl.constexpr = CONTEXTS[s].residual
-    RESIDUAL_: tl.constexpr = CONTEXTS[s].residual_padded
-    HALF_: tl.constexpr = CONTEXTS[s].half_padded
-    SKIP_: tl.constexpr = CONTEXTS[s].skip_padded
-    CHANNELS: tl.constexpr = CONTEXTS[s].channels
-    CHANNELS_: tl.constexpr = CONTEXTS[s].channels_padded
-    FIRST: tl.constexpr = CONTEXTS[s].first_layer
+    POOL: tl.constexpr = CONTEXTS[s][0]
+    PART: tl.constexpr = CONTEXTS[s][4]
+    PARTS: tl.constexpr = CONTEXTS[s][5]
+    LAYERS: tl.constexpr = CONTEXTS[s][6]
+    TAPS: tl.constexpr = CONTEXTS[s][7]
+    PERIOD: tl.constexpr = CONTEXTS[s][8]
+    RESIDUAL: tl.constexpr = CONTEXTS[s][9]
+    RESIDUAL_: tl.constexpr = CONTEXTS[s][10]
+    HALF_: tl.constexpr = CONTEXTS[s][11]
+    SKIP_: tl.constexpr = CONTEXTS[s][12]
+    CHANNELS: tl.constexpr = CONTEXTS[s][1]
+    CHANNELS_: tl.constexpr = CONTEXTS[s][2]
+    FIRST: tl.constexpr = CONTEXTS[s][13]
     PAST: tl.constexpr = TAPS - 1
     POWER_OF_TWO: tl.constexpr = (PAST & (PAST - 1)) == 0
     WIDTHS: tl.constexpr = (TAPS, RESIDUAL_, HALF_, SKIP_)
@@ -130,10 +134,10 @@ def take_step(
     half_channel = tl.arange(0, HALF_)
     skip_channel = tl.arange(0, SKIP_)
     channel = tl.arange(0, CHANNELS_)
-    input_weights = weights + CONTEXTS[s].first_weight
+    input_weights = weights + CONTEXTS[s][14]
     layer_weights = input_weights + PARTS * PART * RESIDUAL_
     output_weights = layer_weights + LAYERS * LAYER
-    input_biases = biases + CONTEXTS[s].first_bias
+    input_biases = biases + CONTEXTS[s][15]
     dilated_biases = input_biases + RESIDUAL_
     residual_biases = dilated_biases + LAYERS * 2 * HALF_
     skip_biases = residual_biases + LAYERS * RESIDUAL_
@@ -189,5 +193,5 @@ def push(state, sample, row, position, active, CONTEXTS: tl.constexpr):
     companded = tl.log(1.0 + 255.0 * tl.abs(sample)) / LOG_256
     companded = tl.where(sample < 0.0, -companded, companded)
     for s in tl.static_range(len(CONTEXTS)):
-        slot = row * CONTEXTS[s].pool + position % CONTEXTS[s].pool
+        slot = row * CONTEXTS[s][POOL] + position % CONTEXTS[s][POOL]
         tl.store(state[s][0] + slot, companded, mask=active)

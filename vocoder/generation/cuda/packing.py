@@ -75,6 +75,9 @@ class ContextShape(NamedTuple):
 
     Attributes:
         pool: samples of a window.
+        channels: width of what it gives.
+        channels_padded: likewise.
+        projection: where those of the projection into the main stack's gates begin.
         part: samples of it that are taken at a time.
         parts: how often.
         layers: of the stack.
@@ -84,15 +87,15 @@ class ContextShape(NamedTuple):
         residual_padded: likewise.
         half_padded: half the width of the gates.
         skip_padded: width of the skip path.
-        channels: width of what it gives.
-        channels_padded: likewise.
         first_layer: where its layers begin among those of all context stacks.
         first_weight: where its weights begin.
-        projection: where those of the projection into the main stack's gates begin.
         first_bias: where its biases begin.
     """
 
     pool: int
+    channels: int
+    channels_padded: int
+    projection: int
     part: int
     parts: int
     layers: int
@@ -102,11 +105,8 @@ class ContextShape(NamedTuple):
     residual_padded: int
     half_padded: int
     skip_padded: int
-    channels: int
-    channels_padded: int
     first_layer: int
     first_weight: int
-    projection: int
     first_bias: int
 
 
