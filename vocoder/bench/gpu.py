@@ -36,7 +36,7 @@ from vocoder.device import resolve
 from vocoder.errors import EngineError, UserError
 from vocoder.generation.dispatch import Engine
 
-PRESETS: tuple[str, ...] = ("tiny", "small", "standard", "large")
+PRESETS: tuple[str, ...] = ("tiny", "small", "standard", "standard-context", "large")
 STREAMS: tuple[int, ...] = (1, 16, 128, 1024)
 FORMATS: tuple[str, ...] = ("fp32", "bf16", "fp16")
 FIRST_FRAMES = 16

@@ -5,19 +5,25 @@ Arguments: a folder for the results, then cases as JSON objects; see :class:`Cas
 """
 
 import dataclasses
-import importlib.util
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Union
+from typing import Any
 
 import triton
+from altering import altered
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from vocoder.config import PRESETS, LinearPredictionConfig, LogisticsConfig, ModelConfig
+from vocoder.config import (
+    PRESETS,
+    GaussianConfig,
+    LinearPredictionConfig,
+    LogisticsConfig,
+    ModelConfig,
+)
 from vocoder.generation.cuda import gates, kernels, packing
 from vocoder.generation.cuda.engine import GATE_COLUMNS, GATE_DEPTH, LAUNCH, TILE_ROWS
 
@@ -29,14 +35,20 @@ CONFIGS = {
             "linear_prediction": LinearPredictionConfig(order=320),
         }
     ),
+    "contexts": PRESETS["tiny"].model_copy(
+        update={
+            "contexts": PRESETS["standard-context"].contexts,
+            "distribution": GaussianConfig(),
+        }
+    ),
 }
-Type = Union[str, tuple["Type", ...]]
+Type = str | tuple[Any, ...]
 BARRIER = "tl.debug_barrier()"
 
 
 @dataclasses.dataclass
 class Case:
-    """What to compile: of the barriers in the source, the one named is left out."""
+    """What to compile: of the barriers in the source of a module, the one named is left out."""
 
     config: str
     capability: int
@@ -44,6 +56,7 @@ class Case:
     traced: bool = False
     seeded: bool = True
     without_barrier: int | None = None
+    of: str = "kernels"
 
     @property
     def name(self) -> str:
@@ -139,16 +152,13 @@ def parts(place: tuple[int, ...], type_: Type) -> Iterator[tuple[tuple[int, ...]
 def kernel_of(case: Case, folder: Path) -> ModuleType:
     if case.without_barrier is None:
         return kernels
-    parts = Path(kernels.__file__).read_text().split(BARRIER)
-    cut = case.without_barrier + 1
-    path = folder / f"without_{case.without_barrier}.py"
-    path.write_text(BARRIER.join(parts[:cut]) + "pass" + BARRIER.join(parts[cut:]))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    left_out = case.without_barrier + 1
+
+    def change(source: str) -> str:
+        pieces = source.split(BARRIER)
+        return BARRIER.join(pieces[:left_out]) + "pass" + BARRIER.join(pieces[left_out:])
+
+    return altered(case.of, change, folder)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """The Triton engine against the reference; in Triton's interpreter where there is no GPU."""
 
 import copy
-import importlib.util
 from pathlib import Path
 
 import pytest
 import torch
+from altering import altered
 from conftest import random_model
 from devices import DEVICE, SMALL_CONFIGS, OnDevice, moved, signal_of, snapshot
 from generating import condition, covered, cut, generate_in_chunks, noise, pick
@@ -250,7 +250,11 @@ def test_presets_equal_the_reference_in_float64(preset: str, weights: str) -> No
 def in_float64(model: WaveNet, signal: Signal, conditioning: Conditioning) -> torch.Tensor:
     """Parameters of the parallel forward (B, T, P)."""
     exact, inputs = copy.deepcopy(model).double(), model.inputs(signal).double()
-    gates = exact.stack.project(conditioning.local.double(), conditioning.speaker.double())
+    gates = exact.stack.project(
+        conditioning.local.double(),
+        conditioning.speaker.double(),
+        exact.context(signal.samples),
+    )
     skips = exact.stack(exact.input(inputs), gates)
     return exact.output(exact.head(skips.relu()).relu())
 
@@ -262,6 +266,14 @@ def test_the_forward_in_float64_is_the_reference(mu_law: WaveNet) -> None:
     trace = engine.trace(engine.start(2), conditioning, signal, noise(2, steps))
     expected = in_float64(mu_law, signal, conditioning)
     assert_close(trace.parameters, expected, STEP_AGAINST_PARALLEL)
+
+
+def altered_kernel(module: str, old: str, new: str, folder: Path) -> object:
+    def change(source: str) -> str:
+        assert source.count(old) == 1, f"{old!r} is there {source.count(old)} times"
+        return source.replace(old, new)
+
+    return altered(module, change, folder).generate
 
 
 FAULTS = {
@@ -279,19 +291,37 @@ FAULTS = {
 def test_a_planted_fault_is_caught(fault: str, tmp_path: Path) -> None:
     model = random_model(SMALL_CONFIGS["odd_linear_prediction"])
     engine = triton(model)
-    engine.engine._kernel = altered_kernel(*FAULTS[fault], tmp_path)
+    engine.engine._kernel = altered_kernel("kernels", *FAULTS[fault], tmp_path)
     with pytest.raises(AssertionError, match="differs"):
         assert_follows_the_reference(model, engine, "fp32")
 
 
-def altered_kernel(old: str, new: str, folder: Path) -> object:
-    from vocoder.generation.cuda import kernels
+CONTEXT_FAULTS = {
+    "window written one late": (
+        "position % CONTEXTS[s][POOL]\n",
+        "(position + 1) % CONTEXTS[s][POOL]\n",
+    ),
+    "window read one late": ("* POOL + slot[None, :], mask", "* POOL + 1 + slot[None, :], mask"),
+    "ring read a step late": ("phase + tap * dilation", "phase + 1 + tap * dilation"),
+    "ring written a step late": ("wrap(phase, length", "wrap(phase + 1, length"),
+    "rows that are not due": (
+        "there = due[:, None] & (channel[None",
+        "there = (row[:, None] >= 0) & (channel[None",
+    ),
+    "padded channels": ("[None, :] < RESIDUAL)", "[None, :] < RESIDUAL_)"),
+    "another stack's layers": ("dilations + FIRST", "dilations"),
+    "rows within their block": (
+        "there = entered[:, None] & (half",
+        "there = active[:, None] & (half",
+    ),
+}
 
-    source = Path(kernels.__file__).read_text()
-    assert source.count(old) == 1, f"{old!r} is there {source.count(old)} times"
-    path = folder / "altered.py"
-    path.write_text(source.replace(old, new))
-    spec = importlib.util.spec_from_file_location("altered", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.generate
+
+@pytest.mark.skipif(DEVICE.type != "cpu", reason="altered in the interpreter alone")
+@pytest.mark.parametrize("fault", CONTEXT_FAULTS)
+def test_a_planted_fault_of_the_context_stacks_is_caught(fault: str, tmp_path: Path) -> None:
+    model = random_model(SMALL_CONFIGS["contexts_linguistic"])
+    engine = triton(model)
+    engine.engine._kernel = altered_kernel("contexts", *CONTEXT_FAULTS[fault], tmp_path)
+    with pytest.raises(AssertionError, match="differs"):
+        assert_follows_the_reference(model, engine, "fp32")

@@ -34,7 +34,7 @@ import triton.language as tl
 from vocoder.generation.cuda.operations import layer_product, matrix, product, relu, tanh, wrap
 
 POOL, CHANNELS, CHANNELS_, PROJECTION = (tl.constexpr(i) for i in range(4))
-"""Where a stack's constants have them; see :class:`packing.ContextShape`."""
+"""Where a stack's constants have them; see :class:`context_packing.ContextShape`."""
 
 LOG_256 = tl.constexpr(5.545177444479562)
 
@@ -52,7 +52,7 @@ def enter(
     """Take the stacks' due steps and add what they give to the gates of rows that enter a block.
 
     Args:
-        model: see :class:`packing.PackedContexts`.
+        model: see :class:`context_packing.PackedContexts`.
         state: of each stack its windows, its rings, how many elements a row of these takes, and
             what it gives.
         gates: see the kernel.
@@ -60,7 +60,7 @@ def enter(
             counted over all rows; whether there is such a row; whether nothing has been added to
             its block in this launch. (ROWS,) each.
         MAIN: LAYERS, HALF and HALF_ of the main stack.
-        CONTEXTS: of each stack what :func:`packing.context_shapes` gives.
+        CONTEXTS: of each stack what :func:`context_packing.context_shapes` gives.
     """
     weights, _, _, _ = model
     row, position, block, active, entered = place

@@ -14,6 +14,7 @@ from vocoder.device import OLDEST
 from vocoder.errors import EngineError
 from vocoder.generation.cuda import packing
 from vocoder.generation.cuda.chunks import ChunkEngine
+from vocoder.generation.cuda.matrices import FORMATS
 from vocoder.generation.noise import Noise, steps_of
 from vocoder.generation.projection import steps_within, window
 from vocoder.generation.state import GenerationState, Trace
@@ -53,7 +54,7 @@ class TritonEngine(ChunkEngine):
         Args:
             model: on a CUDA device; on the CPU in Triton's interpreter.
             temperature: factor of the sampling spread.
-            weights: format they are kept in, one of :data:`packing.FORMATS`; bf16 where None.
+            weights: format they are kept in, one of :data:`FORMATS`; bf16 where None.
             threads: no matter; the GPU has its own.
 
         Raises:
@@ -61,8 +62,8 @@ class TritonEngine(ChunkEngine):
                 for it.
         """
         self.weights = DEFAULT_WEIGHTS if weights is None else weights
-        if self.weights not in packing.FORMATS:
-            known = ", ".join(packing.FORMATS)
+        if self.weights not in FORMATS:
+            known = ", ".join(FORMATS)
             raise EngineError(
                 f"weights {weights!r} are unknown: choose one of {known}", param="weights"
             )
