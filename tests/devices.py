@@ -44,11 +44,11 @@ SMALL = ModelConfig(
 SHALLOW = SMALL.stack.model_copy(update={"layers_per_cycle": 2})
 
 
-def narrow_context(pool: int, kernel_size: int) -> ContextConfig:
+def narrow_context(pool: int, layers: int, kernel_size: int = 2) -> ContextConfig:
     """A context stack of widths that are not powers of two."""
     stack = StackConfig(
         cycles=1,
-        layers_per_cycle=2,
+        layers_per_cycle=layers,
         kernel_size=kernel_size,
         residual_channels=7,
         gate_channels=10,
@@ -109,7 +109,7 @@ SMALL_CONFIGS = {
     "contexts_linguistic": SMALL.model_copy(
         update={
             "stack": SHALLOW,
-            "contexts": (narrow_context(3, kernel_size=3), narrow_context(6, kernel_size=2)),
+            "contexts": (narrow_context(6, layers=1), narrow_context(3, layers=2, kernel_size=3)),
             "conditioning": SMALL.conditioning.model_copy(
                 update={"kind": "linguistic", "linguistic_channels": 11}
             ),
@@ -118,7 +118,7 @@ SMALL_CONFIGS = {
     "contexts_unconditional_hold_1": SMALL.model_copy(
         update={
             "stack": SHALLOW,
-            "contexts": (narrow_context(4, kernel_size=2), narrow_context(2, kernel_size=2)),
+            "contexts": (narrow_context(4, layers=2), narrow_context(2, layers=1)),
             "distribution": GaussianConfig(),
             "pre_emphasis": 0.85,
             "conditioning": ConditioningConfig(kind="none", channels=4, upsample=(4, 3)),

@@ -72,7 +72,7 @@ def follow(
     """Parameters and audio along a signal: two rows, then one of them with a third that joins."""
     conditioning = condition(model, ROWS, FRAMES)
     signal, draws = signal_of(model, conditioning, SAMPLES), noise(ROWS, SAMPLES)
-    state, late, found = engine.start(ROWS), 9, []
+    state, late, found = engine.start(ROWS), 10, []
     # Row 0 is SAMPLES long, row 2 joins after `late` samples, row 1 leaves then.
     pieces = [([1, 0], (0, 0), late), ([0, 2], (late, 0), SAMPLES - late)]
     for rows, starts, steps in pieces:
@@ -116,7 +116,7 @@ def test_parameters_draws_and_state_equal_the_reference(model: WaveNet) -> None:
 
 
 @pytest.mark.parametrize("weights", ["bf16", "fp16"])
-@pytest.mark.parametrize("name", ["mu_law", "odd_linear_prediction"])
+@pytest.mark.parametrize("name", ["mu_law", "odd_linear_prediction", "contexts_linguistic"])
 def test_narrow_formats_stay_near_the_reference(name: str, weights: str) -> None:
     model = random_model(SMALL_CONFIGS[name])
     assert_follows_the_reference(model, triton(model, weights), weights)
@@ -161,7 +161,7 @@ def test_a_row_does_not_hear_its_neighbours(mu_law: WaveNet) -> None:
         assert torch.equal(alone[0], together[row])
 
 
-@pytest.mark.parametrize("name", ["mu_law", "linear_prediction"])
+@pytest.mark.parametrize("name", ["mu_law", "linear_prediction", "contexts_linguistic"])
 def test_rows_that_wait_keep_every_byte_and_poison_for_themselves(name: str) -> None:
     model = random_model(SMALL_CONFIGS[name])
     conditioning, engine = condition(model, 1, FRAMES), triton(model)
@@ -171,15 +171,18 @@ def test_rows_that_wait_keep_every_byte_and_poison_for_themselves(name: str) -> 
     for tensor in state.tensors().values():
         if tensor.is_floating_point():
             tensor[waiting] = float("nan")
-    state.stacks[0].storage[waiting] = float("nan")
-    before, padding = snapshot(state), state.stacks[0].storage.cpu()[:, -80:].clone()
+    for stack in state.stacks:
+        stack.storage[waiting] = float("nan")
+    before = snapshot(state)
+    paddings = [stack.storage.cpu()[:, -80:].clone() for stack in state.stacks]
     audio = engine.generate(state, conditioning, noise(1, 6, 3), torch.tensor([2]))
     assert audio.isfinite().all()
     for tensor, was in zip(snapshot(state).values(), before.values(), strict=True):
         assert torch.equal(tensor[waiting].nan_to_num(7.0), was[waiting].nan_to_num(7.0))
         assert tensor[2].isfinite().all()
-    after = state.stacks[0].storage.cpu()[:, -80:]
-    assert torch.equal(after.nan_to_num(7.0), padding.nan_to_num(7.0))
+    for stack, padding in zip(state.stacks, paddings, strict=True):
+        after = stack.storage.cpu()[:, -80:]
+        assert torch.equal(after.nan_to_num(7.0), padding.nan_to_num(7.0))
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of NaN

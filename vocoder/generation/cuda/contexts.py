@@ -25,7 +25,8 @@ Order within a program, beyond that in kernels.py:
     - Contexts are written by a step, then, after a barrier, read by the projection. The next step
       is at another sample.
     - An element of the gates is read by the projection, and its sum is written where it was: the
-      write waits for the read, of which it is made. The layers read it after a barrier.
+      write waits for the read, of which it is made. The layers read it after the barrier of the
+      input convolution.
 """
 
 import triton
@@ -92,8 +93,6 @@ def enter(
                 weight = matrix(onwards, half_channel, CONTEXTS[s][CHANNELS_], HALF_)
                 total += product(given[s], weight, WIDEN)
             tl.store(start, total, mask=there)
-        # What was added is there for the layers.
-        tl.debug_barrier()
 
 
 @triton.jit
