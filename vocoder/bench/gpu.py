@@ -93,7 +93,10 @@ def _step_s(subject: Subject, engine: Engine, streams: int, steps: int) -> float
 
 
 def _floor_s(engine: Engine, streams: int, steps: int) -> float:
-    """Time in which the kernel's programs read the weights once, as each does for each sample."""
+    """Time in which the kernel's programs read the weights once, as each does for each sample.
+
+    Those of context stacks, read once a window, are left out.
+    """
     from vocoder.generation.cuda import floor
     from vocoder.generation.cuda.engine import TritonEngine
 

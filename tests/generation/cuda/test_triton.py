@@ -300,23 +300,15 @@ def test_a_planted_fault_is_caught(fault: str, tmp_path: Path) -> None:
 
 
 CONTEXT_FAULTS = {
-    "window written one late": (
-        "position % CONTEXTS[s][POOL]\n",
-        "(position + 1) % CONTEXTS[s][POOL]\n",
-    ),
-    "window read one late": ("* POOL + slot[None, :], mask", "* POOL + 1 + slot[None, :], mask"),
-    "ring read a step late": ("phase + tap * dilation", "phase + 1 + tap * dilation"),
-    "ring written a step late": ("wrap(phase, length", "wrap(phase + 1, length"),
-    "rows that are not due": (
-        "there = due[:, None] & (channel[None",
-        "there = (row[:, None] >= 0) & (channel[None",
-    ),
-    "padded channels": ("[None, :] < RESIDUAL)", "[None, :] < RESIDUAL_)"),
-    "another stack's layers": ("dilations + FIRST", "dilations"),
-    "rows within their block": (
-        "there = entered[:, None] & (half",
-        "there = active[:, None] & (half",
-    ),
+    "window written one late": ("contexts", "+ position % CON", "+ (position + 1) % CON"),
+    "window read one late": ("contexts", "* POOL + slot[None", "* POOL + 1 + slot[None"),
+    "ring read a step late": ("contexts", "phase + tap * dil", "phase + 1 + tap * dil"),
+    "ring written a step late": ("contexts", "wrap(phase, length", "wrap(phase + 1, length"),
+    "rows that are not due": ("contexts", "(position % CONTEXTS[s][POOL] == 0)", "(position >= 0)"),
+    "padded channels": ("contexts", "[None, :] < RESIDUAL)", "[None, :] < RESIDUAL_)"),
+    "another stack's layers": ("contexts", "dilations + FIRST", "dilations"),
+    "a chunk within a block": ("kernels", "(t == 0) | ", ""),
+    "a block added to twice": ("kernels", "(into_block + t) % HOLD == 0", "active"),
 }
 
 
@@ -325,6 +317,6 @@ CONTEXT_FAULTS = {
 def test_a_planted_fault_of_the_context_stacks_is_caught(fault: str, tmp_path: Path) -> None:
     model = random_model(SMALL_CONFIGS["contexts_linguistic"])
     engine = triton(model)
-    engine.engine._kernel = altered_kernel("contexts", *CONTEXT_FAULTS[fault], tmp_path)
+    engine.engine._kernel = altered_kernel(*CONTEXT_FAULTS[fault], tmp_path)
     with pytest.raises(AssertionError, match="differs"):
         assert_follows_the_reference(model, engine, "fp32")
