@@ -6,8 +6,8 @@ conditioning, because every pool is a multiple of the hold. So their projection 
 block's gates in place, once a block: the loop over samples and layers then reads the same gates,
 in as many loads and registers, as without context stacks. A sum kept apart would be loaded at every
 layer of every sample. The price is paid where blocks are short: at hold 1 each sample is projected.
-The gates belong to the launch alone, which finds them as conditioning made them: a block that chunks
-cut in two is projected in each, from the same contexts to the same sums.
+The gates belong to the launch alone, which finds them as conditioning made them: a block that is
+cut in two by chunks is projected in each, from the same contexts to the same sums.
 
 Weights, one tensor, widths padded as in kernels.py (marked '), for each stack:
     input       (P', R')              the window, padded to whole parts

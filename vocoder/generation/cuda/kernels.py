@@ -23,9 +23,9 @@ perhaps others, and only a barrier orders those. There are two kinds:
       input convolution's queue and the history likewise.
     - Written before read: what is written at sample t is read at sample t + 1 at the earliest. A
       barrier ends every sample.
-The rest of the state is read before the first sample and written after the last. What context stacks
-write and read is argued in contexts.py; no other memory is both written and read. Rows belong to one program each, so that programs need no order among them;
-two rows of a launch must not name the same row of the state.
+The rest of the state is read before the first sample and written after the last. For what context
+stacks write and read see contexts.py; no other memory is both. Rows belong to one program each, so
+programs need no order among them; two rows of a launch must not name the same row of the state.
 
 Weights are read only, so they are fetched without regard to barriers: PREFETCH holds the matrices
 of the next layer in registers from before this layer's first product on. Those of wider layers are
