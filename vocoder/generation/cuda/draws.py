@@ -79,17 +79,17 @@ def draw_gaussian(
     """A draw (ROWS,) from a Gaussian, in units of the excitation's scale.
 
     Parameters: location and log-scale, each the first column of (ROWS, VALUES_). A standard normal
-    draw is Box and Muller's (1958).
+    draw is Box and Muller's (1958), as in :func:`distributions.gaussian_sample`. Triton takes the
+    logarithm and the cosine from CUDA's library, accurate to the last bits: no draw lies so near to
+    an end of (0, 1) that the root were of less than zero.
     """
     locations, log_scales = parameters
     first = tl.arange(0, VALUES_)[None, :] == 0
     location = tl.sum(tl.where(first, locations, 0.0), axis=1)
     log_scale = tl.sum(tl.where(first, log_scales, 0.0), axis=1)
     log_scale = tl.where(log_scale < log_scale_min, log_scale_min, log_scale)
-    # Near 1 an approximate logarithm may be positive.
-    radius = tl.sqrt(tl.maximum(-2.0 * tl.log(uniform_0), 0.0))
-    # The angle lies within half a turn of zero, where an approximate cosine is best.
-    normal = -radius * tl.cos(TURN * (uniform_1 - 0.5))
+    radius = tl.sqrt(-2.0 * tl.log(uniform_0))
+    normal = radius * tl.cos(TURN * uniform_1)
     return location + temperature * tl.exp(log_scale) * normal
 
 

@@ -10,7 +10,7 @@ Weights, one tensor, every width padded with zeros to a power of two of at least
         residual  (H', R')            zeros in the last layer, whose residual output feeds nothing
         skip      (H', S')
     head          (S', S')
-    output        (GROUPS, S', V')    mu-law: logits; mixture: weights, locations, log-scales
+    output        (GROUPS, S', V')    logits; or [weights,] locations, log-scales
 Biases, float32: residual (L, R'), skip (S'), head (S'), output (GROUPS, V'), input (R'). The
 dilated convolutions' biases are already in the gates. The input convolution's weights are
 (TAPS, C, R') in float32. A padded channel is zero in every layer: its weights and biases are, and
