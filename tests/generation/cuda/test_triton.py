@@ -301,7 +301,7 @@ def test_a_planted_fault_is_caught(fault: str, tmp_path: Path) -> None:
 
 CONTEXT_FAULTS = {
     "window written one late": ("contexts", "+ position % CON", "+ (position + 1) % CON"),
-    "window read one late": ("contexts", "* POOL + slot[None", "* POOL + 1 + slot[None"),
+    "window read one late": ("contexts", "* POOL + slot[None", "* POOL + ((slot + 1) % POOL)[None"),
     "ring read a step late": ("contexts", "phase + tap * dil", "phase + 1 + tap * dil"),
     "ring written a step late": ("contexts", "wrap(phase, length", "wrap(phase + 1, length"),
     "rows that are not due": ("contexts", "(position % CONTEXTS[s][POOL] == 0)", "(position >= 0)"),
