@@ -13,7 +13,9 @@ from torch import Tensor
 
 from vocoder.config import (
     ConditioningConfig,
+    ContextConfig,
     FeatureConfig,
+    GaussianConfig,
     LinearPredictionConfig,
     LogisticsConfig,
     ModelConfig,
@@ -39,6 +41,22 @@ SMALL = ModelConfig(
     ),
     speakers=SPEAKERS,
 )
+SHALLOW = SMALL.stack.model_copy(update={"layers_per_cycle": 2})
+
+
+def narrow_context(pool: int, layers: int, kernel_size: int = 2) -> ContextConfig:
+    """A context stack of widths that are not powers of two."""
+    stack = StackConfig(
+        cycles=1,
+        layers_per_cycle=layers,
+        kernel_size=kernel_size,
+        residual_channels=7,
+        gate_channels=10,
+        skip_channels=6,
+    )
+    return ContextConfig(pool=pool, stack=stack, channels=5)
+
+
 SMALL_CONFIGS = {
     "mu_law": SMALL,
     "mu_law_pre_emphasis_hold_1": SMALL.model_copy(
@@ -80,8 +98,34 @@ SMALL_CONFIGS = {
             "linear_prediction": LinearPredictionConfig(order=17),
         }
     ),
+    "gaussian_tags": SMALL.model_copy(
+        update={
+            "stack": SHALLOW,
+            "distribution": GaussianConfig(),
+            "linear_prediction": LinearPredictionConfig(order=4),
+            "tags": ("bright", "soft"),
+        }
+    ),
+    "contexts_linguistic": SMALL.model_copy(
+        update={
+            "stack": SHALLOW,
+            "contexts": (narrow_context(6, layers=1), narrow_context(3, layers=2, kernel_size=3)),
+            "conditioning": SMALL.conditioning.model_copy(
+                update={"kind": "linguistic", "linguistic_channels": 11}
+            ),
+        }
+    ),
+    "contexts_unconditional_hold_1": SMALL.model_copy(
+        update={
+            "stack": SHALLOW,
+            "contexts": (narrow_context(4, layers=2), narrow_context(2, layers=1)),
+            "distribution": GaussianConfig(),
+            "pre_emphasis": 0.85,
+            "conditioning": ConditioningConfig(kind="none", channels=4, upsample=(4, 3)),
+        }
+    ),
 }
-"""Dilations up to 8, so that 20 samples go round every ring."""
+"""Dilations up to 8, so that 20 samples go round every ring, those of context stacks included."""
 
 
 class OnDevice:

@@ -71,12 +71,13 @@ def _exact(subject: Subject) -> Tensor:
     samples, codes, *rest = subject.signal
     # Whole blocks, as the network wants them; what follows a sample does not change it.
     more = (0, conditioning.blocks * model.config.hold - samples.shape[1])
+    context = model.context(F.pad(subject.audio, more))
     signal = Signal(
         F.pad(samples.double(), more),
         None if codes is None else F.pad(codes, more),
         *(F.pad(part.double(), more, value=1.0) for part in rest),
     )
-    return model.network(model.inputs(signal), conditioning)[:, : samples.shape[1]]
+    return model.network(model.inputs(signal), conditioning, context)[:, : samples.shape[1]]
 
 
 def engine_on(subject: Subject, device: torch.device, weights: str | None) -> Engine:

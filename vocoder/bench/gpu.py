@@ -37,7 +37,7 @@ from vocoder.errors import EngineError, UserError
 from vocoder.generation.dispatch import Engine
 from vocoder.presets import preset
 
-PRESETS: tuple[str, ...] = ("tiny", "small", "standard", "large")
+PRESETS: tuple[str, ...] = ("tiny", "small", "standard", "standard-context", "large")
 STREAMS: tuple[int, ...] = (1, 16, 128, 1024)
 FORMATS: tuple[str, ...] = ("fp32", "bf16", "fp16")
 FIRST_FRAMES = 16
@@ -94,7 +94,10 @@ def _step_s(subject: Subject, engine: Engine, streams: int, steps: int) -> float
 
 
 def _floor_s(engine: Engine, streams: int, steps: int) -> float:
-    """Time in which the kernel's programs read the weights once, as each does for each sample."""
+    """Time in which the kernel's programs read the weights once, as each does for each sample.
+
+    Those of context stacks, read once a window, are left out.
+    """
     from vocoder.generation.cuda import floor
     from vocoder.generation.cuda.engine import TritonEngine
 

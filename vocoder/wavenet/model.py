@@ -151,6 +151,7 @@ class WaveNet(nn.Module):
         whole = audio if past is None else torch.cat((past.audio, audio), dim=1)
         known = None if past is None else past.known + audio.shape[1]
         samples = quantization.mu_law_compand(self._on_grid(whole)[0])
+        samples = samples.to(self.output.weight.dtype)
         given = []
         for stack in self.contexts:
             assert isinstance(stack, ContextStack)

@@ -5,17 +5,19 @@ Arguments: a folder for the results, then cases as JSON objects; see :class:`Cas
 """
 
 import dataclasses
-import importlib.util
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import triton
+from altering import altered
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from vocoder.config import LinearPredictionConfig, LogisticsConfig, ModelConfig
+from vocoder.config import GaussianConfig, LinearPredictionConfig, LogisticsConfig, ModelConfig
 from vocoder.generation.cuda import gates, kernels, packing
 from vocoder.generation.cuda.engine import GATE_COLUMNS, GATE_DEPTH, LAUNCH, TILE_ROWS
 from vocoder.presets import PRESETS
@@ -28,13 +30,20 @@ CONFIGS = {
             "linear_prediction": LinearPredictionConfig(order=320),
         }
     ),
+    "contexts": PRESETS["tiny"].model_copy(
+        update={
+            "contexts": PRESETS["standard-context"].contexts,
+            "distribution": GaussianConfig(),
+        }
+    ),
 }
+Type = str | tuple[Any, ...]
 BARRIER = "tl.debug_barrier()"
 
 
 @dataclasses.dataclass
 class Case:
-    """What to compile: of the barriers in the source, the one named is left out."""
+    """What to compile: of the barriers in the source of a module, the one named is left out."""
 
     config: str
     capability: int
@@ -42,6 +51,7 @@ class Case:
     traced: bool = False
     seeded: bool = True
     without_barrier: int | None = None
+    of: str = "kernels"
 
     @property
     def name(self) -> str:
@@ -53,15 +63,17 @@ def build(case: Case, folder: Path) -> None:
     kernel = kernel_of(case, folder).generate
     signature, constants = arguments(config, case, kernel.arg_names)
     aligned = [
-        i
+        place
         for i, (name, type_) in enumerate(signature.items())
-        if name == "ring_row" or (type_.startswith("*") and name not in kernels.UNALIGNED)
+        if name not in kernels.UNALIGNED
+        for place, part in parts((i,), type_)
+        if part.startswith("*") or name in ("ring_row", "context_state")
     ]
     source = ASTSource(
         fn=kernel,
         signature=signature,
         constexprs=constants,
-        attrs={(i,): [["tt.divisibility", 16]] for i in aligned},
+        attrs={place: [["tt.divisibility", 16]] for place in aligned},
     )
     target = GPUTarget("cuda", case.capability, 32)
     compiled = triton.compile(source, target=target, options=LAUNCH)
@@ -75,7 +87,7 @@ def build(case: Case, folder: Path) -> None:
 def build_gates(case: Case, folder: Path) -> None:
     config, kernel = CONFIGS[case.config], gates.project
     constants = {
-        "CHANNELS": config.conditioning.channels + len(config.speakers),
+        "CHANNELS": config.conditioning.channels + config.global_channels,
         "GATES": config.stack.layers * config.stack.gate_channels,
         "ROWS": TILE_ROWS,
         "COLUMNS": GATE_COLUMNS,
@@ -89,10 +101,11 @@ def build_gates(case: Case, folder: Path) -> None:
 
 def arguments(
     config: ModelConfig, case: Case, names: list[str]
-) -> tuple[dict[str, str], dict[str, object]]:
+) -> tuple[dict[str, Type], dict[str, object]]:
     """Types and constants as the engine's launch would have them."""
     mu_law = config.distribution.kind == "mu_law"
     absent = set() if config.linear_prediction else {"coefficients", "gain", "level"}
+    absent |= set() if config.contexts else {"context_model", "context_state"}
     if not case.traced:
         absent |= {"forced_samples", "forced_codes"}
     elif not mu_law:
@@ -106,12 +119,15 @@ def arguments(
         "ROWS": TILE_ROWS,
         **dict.fromkeys(absent),
     }
-    types = {"weights": f"*{case.weights}", "dilations": "*i32"}
+    types: dict[str, Type] = {"weights": f"*{case.weights}", "dilations": "*i32"}
     types |= {"inputs": "*i32"} if mu_law else {}
     integers = ["ring_offsets", "position", "code", "rows", "first_block", "forced_codes"]
     integers += ["noise"] if case.seeded else []
     types |= dict.fromkeys(integers, "*i64")
     types |= dict.fromkeys(("n", "steps", "blocks", "ring_row"), "i32")
+    context = ("*fp32", "*fp32", "i32", "*fp32")
+    types["context_model"] = (f"*{case.weights}", "*fp32", "*i64", "*i32")
+    types["context_state"] = (context,) * len(config.contexts)
     types |= dict.fromkeys(("temperature", "log_scale_min", "pre_emphasis"), "fp32")
     signature = {
         name: "constexpr" if name in constants else types.get(name, "*fp32") for name in names
@@ -119,19 +135,25 @@ def arguments(
     return signature, constants
 
 
+def parts(place: tuple[int, ...], type_: Type) -> Iterator[tuple[tuple[int, ...], str]]:
+    """The types within one, each with the path that leads to it."""
+    if isinstance(type_, str):
+        yield place, type_
+        return
+    for i, part in enumerate(type_):
+        yield from parts((*place, i), part)
+
+
 def kernel_of(case: Case, folder: Path) -> ModuleType:
     if case.without_barrier is None:
         return kernels
-    parts = Path(kernels.__file__).read_text().split(BARRIER)
-    cut = case.without_barrier + 1
-    path = folder / f"without_{case.without_barrier}.py"
-    path.write_text(BARRIER.join(parts[:cut]) + "pass" + BARRIER.join(parts[cut:]))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    left_out = case.without_barrier + 1
+
+    def change(source: str) -> str:
+        pieces = source.split(BARRIER)
+        return BARRIER.join(pieces[:left_out]) + "pass" + BARRIER.join(pieces[left_out:])
+
+    return altered(case.of, change, folder)
 
 
 if __name__ == "__main__":

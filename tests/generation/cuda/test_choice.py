@@ -105,6 +105,21 @@ def test_a_model_too_wide_in_a_format_is_refused() -> None:
         TritonEngine(random_model(config).to(DEVICE), weights="fp32")
 
 
+def test_a_context_stack_too_wide_for_it_is_named(gpu: None) -> None:
+    context = PRESETS["standard-context"].contexts[1]
+    for stack, matrix in (
+        (StackConfig(residual_channels=512, gate_channels=512), r"256 x 512 \(contexts\[1\].resi"),
+        (StackConfig(skip_channels=2048), r"64 x 2048 \(contexts\[1\].skip"),
+        (StackConfig(skip_channels=512), r"512 x 256 \(contexts\[1\].channels"),
+    ):
+        wide = context.model_copy(update={"stack": stack, "channels": 256})
+        contexts = (PRESETS["standard-context"].contexts[0], wide)
+        config = PRESETS["standard-context"].model_copy(update={"contexts": contexts})
+        assert dispatch.choose(config, GPU).engine is GraphEngine
+        with pytest.raises(EngineError, match=matrix):
+            dispatch.choose(config, GPU, "triton")
+
+
 @pytest.mark.parametrize(
     ("failure", "said"),
     [

@@ -1,11 +1,14 @@
 """The kernel compiles for GPUs that are not there, and its barriers order its memory."""
 
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,18 +26,38 @@ CASES = [
     {"config": "large", "capability": 90, "traced": True, "seeded": False},
     {"config": "linear_prediction", "capability": 90},
     {"config": "tiny", "capability": 90, "weights": "fp32"},
+    {"config": "standard-context", "capability": 80},
+    {"config": "standard-context", "capability": 90},
+    {"config": "standard-context", "capability": 100},
+    {"config": "contexts", "capability": 90, "traced": True, "seeded": False},
 ]
 WITHOUT = [
     {"config": "standard", "capability": 90, "without_barrier": 0},
     {"config": "linear_prediction", "capability": 90, "without_barrier": 1},
     {"config": "standard", "capability": 90, "without_barrier": 2},
     {"config": "linear_prediction", "capability": 90, "without_barrier": 3},
+    {"config": "contexts", "capability": 90, "without_barrier": 0, "of": "contexts"},
+    {"config": "contexts", "capability": 90, "without_barrier": 1, "of": "contexts"},
+    {"config": "contexts", "capability": 90, "without_barrier": 1},
+    {"config": "contexts", "capability": 90, "without_barrier": 3},
 ]
+CAUGHT = [
+    {"inputs"},
+    {"inputs"},
+    {"rings"},
+    {"history"},
+    {"contexts 0", "contexts 1"},
+    {"context rings 0", "context rings 1"},
+    {"inputs", "gates"},
+    {"windows 0", "windows 1"},
+]
+"""What is no longer in order in each of these."""
 
 
 def name(case: dict[str, object]) -> str:
     defaults = {"weights": "bf16", "traced": False, "seeded": True, "without_barrier": None}
-    keys = ("config", "capability", "weights", "traced", "seeded", "without_barrier")
+    defaults["of"] = "kernels"
+    keys = ("config", "capability", "weights", "traced", "seeded", "without_barrier", "of")
     return "-".join(str({**defaults, **case}[key]) for key in keys)
 
 
@@ -66,73 +89,122 @@ def test_it_compiles_without_a_gpu(case: dict[str, object], compiled: Path) -> N
 
 @pytest.mark.parametrize("case", CASES, ids=name)
 def test_barriers_order_what_is_written_and_read(case: dict[str, object], compiled: Path) -> None:
-    events = memory_events((compiled / f"{name(case)}.ttgir").read_text())
-    assert ("load", "rings", True) in events
-    assert ("store", "rings", True) in events
+    parts = sample_loop((compiled / f"{name(case)}.ttgir").read_text())
+    expected = {"inputs", "rings"}
+    if case["config"] == "linear_prediction":
+        expected |= {"history"}
+    if "context" in case["config"]:
+        expected |= {"gates"}
+        expected |= {f"{of} {s}" for of in CONTEXT_STATE for s in (0, 1)}
+    run = next(runs(parts, layers=1))
+    assert {place.split("/")[0] for kind, place in run if kind == "store"} == expected
     for layers in (1, 2, 5):
-        assert races(events, layers) == set()
+        assert races(parts, layers) == set()
 
 
-@pytest.mark.parametrize("case", WITHOUT, ids=name)
-def test_a_missing_barrier_is_caught(case: dict[str, object], compiled: Path) -> None:
-    events = memory_events((compiled / f"{name(case)}.ttgir").read_text())
-    found = races(events, 1)
-    assert {0: "inputs", 1: "inputs", 2: "rings", 3: "history"}[case["without_barrier"]] in found
+@pytest.mark.parametrize(("case", "caught"), zip(WITHOUT, CAUGHT, strict=True))
+def test_a_missing_barrier_is_caught(
+    case: dict[str, object], caught: set[str], compiled: Path
+) -> None:
+    parts = sample_loop((compiled / f"{name(case)}.ttgir").read_text())
+    assert caught <= races(parts, layers=1)
 
 
-Event = tuple[str, str, bool]
-"""``load``, ``store`` or ``barrier``; of which argument; whether in the loop over layers."""
+CONTEXT_STATE = ("windows", "context rings", "contexts")
+Part = tuple[str, Any]
+"""``load``, ``store`` or ``barrier`` and of what; or ``for`` or ``if`` and the parts within."""
 
-QUEUES = {"rings", "inputs", "history"}
 
-
-def memory_events(ttgir: str) -> list[Event]:
-    """What the sample loop does to the queues, in the order of the code."""
+def sample_loop(ttgir: str) -> list[Part]:
+    """What the sample loop does to memory that is written and read, in the order of the code."""
     base: dict[str, str] = {}
-    events: list[Event] = []
-    depth, sample_depth = 0, None
+    open_parts: list[list[Part]] = []
     for line in ttgir.splitlines():
-        for pointer in re.findall(r"%(\w+): !tt\.ptr", line) if "tt.func" in line else []:
-            base[pointer] = pointer
+        if "tt.func" in line:
+            base = pointers(line)
         made = re.match(
             r"\s*%(\w+) = (tt\.addptr|tt\.splat|tt\.broadcast|tt\.expand_dims|"
             r"ttg\.convert_layout|tt\.bitcast) %(\w+)",
             line,
         )
-        if made and made[3] in base:
-            base[made[1]] = base[made[3]]
-        if "scf.for" in line and sample_depth is None:
-            sample_depth = depth
-        within = sample_depth is not None and depth > sample_depth
-        in_layers = within and depth > sample_depth + 1
+        # Blocks beside each other use the same names again.
+        for new in re.findall(r"^\s*%(\w+)(?::\d+)? = ", line):
+            source = base.get(made[3]) if made else None
+            base.pop(new, None)
+            if source:
+                base[new] = source
+        block = re.search(r"\bscf\.(for|if|while)\b", line)
         access = re.search(r"\btt\.(load|store) %(\w+)", line)
-        if within and access and base.get(access[2]) in QUEUES:
-            events.append((access[1], base[access[2]], in_layers))
-        elif within and re.search(r"\b(gpu|ttg)\.barrier\b", line):
-            events.append(("barrier", "", in_layers))
-        depth += line.count("{") - line.count("}")
-        if sample_depth is not None and within and depth <= sample_depth:
-            break
-    return events
+        if open_parts and access and access[2] in base:
+            open_parts[-1].append((access[1], base[access[2]]))
+        elif open_parts and re.search(r"\b(gpu|ttg)\.barrier\b", line):
+            open_parts[-1].append(("barrier", ""))
+        deeper = line.count("{") - line.count("}")
+        if deeper > 0 and (open_parts or block):
+            within: list[Part] = []
+            if open_parts:
+                open_parts[-1].append((block[1] if block else "region", within))
+            open_parts += [within] * deeper
+        elif deeper < 0 and open_parts:
+            whole = open_parts[0]
+            del open_parts[deeper:]
+            if not open_parts:
+                return whole
+    raise AssertionError("the kernel has no loop")
 
 
-def races(events: list[Event], layers: int) -> set[str]:
-    """Queues that are written and read with no barrier between, in a run of three samples.
+def pointers(function: str) -> dict[str, str]:
+    """What the function's arguments point to, where it is written and read in the sample loop."""
+    found = {name: name for name in ("rings", "inputs", "history", "gates")}
+    context = re.findall(r"%(context_state\w*): !tt\.ptr", function)
+    for i, pointer in enumerate(context):
+        found[pointer] = f"{CONTEXT_STATE[i % 3]} {i // 3}"
+    return found
 
-    A ring is a layer's own. The queue of inputs and the history count as one place each.
+
+def runs(parts: list[Part], layers: int) -> Iterator[list[tuple[str, str]]]:
+    """Accesses of three samples, for all that conditions may be; first, all hold."""
+
+    def conditions(parts: list[Part]) -> int:
+        return sum((kind == "if") + conditions(w) for kind, w in parts if isinstance(w, list))
+
+    for hold in itertools.product((True, False), repeat=3 * conditions(parts)):
+        holding = iter(hold)
+        yield [access for _ in range(3) for access in accesses(parts, layers, holding, "")]
+
+
+def accesses(
+    parts: list[Part], layers: int, holding: Iterator[bool], layer: str
+) -> Iterator[tuple[str, str]]:
+    """In each loop as many iterations as there are layers, each with a ring of its own.
+
+    Where an element of the gates is loaded and its sum is stored, the store waits for the load.
     """
-    run: list[tuple[str, str]] = []
-    first = next(i for i, event in enumerate(events) if event[2])
-    last = max(i for i, event in enumerate(events) if event[2])
-    for _ in range(3):
-        run += [event[:2] for event in events[:first]]
-        for layer in range(layers):
-            run += [(kind, f"{queue} {layer}") for kind, queue, _ in events[first : last + 1]]
-        run += [event[:2] for event in events[last + 1 :]]
-    found, since = set(), dict[str, str]()
-    for kind, queue in run:
-        if kind == "barrier":
-            since.clear()
-        elif since.setdefault(queue, kind) != kind:
-            found.add(queue.split()[0])
+    stored = {what for kind, what in parts if kind == "store"}
+    for kind, what in parts:
+        if kind == "for":
+            for i in range(layers):
+                yield from accesses(what, layers, holding, f"/{i}")
+        elif kind == "if":
+            if next(holding):
+                yield from accesses(what, layers, holding, layer)
+        elif kind == "region":
+            yield from accesses(what, layers, holding, layer)
+        elif not (kind == "load" and what == "gates" and what in stored):
+            yield kind, what + layer if "rings" in what else what
+
+
+def races(parts: list[Part], layers: int) -> set[str]:
+    """What is written and read with no barrier between.
+
+    A ring is a layer's own. All else counts as one place each.
+    """
+    found: set[str] = set()
+    for run in runs(parts, layers):
+        since: dict[str, str] = {}
+        for kind, place in run:
+            if kind == "barrier":
+                since.clear()
+            elif since.setdefault(place, kind) != kind:
+                found.add(place.split("/")[0])
     return found

@@ -55,8 +55,9 @@ def test_same_bytes_in_chunks(model: WaveNet) -> None:
         assert torch.equal(reference, whole)
 
 
-def test_rows_that_wait_keep_every_byte() -> None:
-    model = random_model(CONFIGS["linear_prediction"])
+@pytest.mark.parametrize("name", ["linear_prediction", "contexts"])
+def test_rows_that_wait_keep_every_byte(name: str) -> None:
+    model = random_model(CONFIGS[name])
     engine, conditioning = OnDevice(GraphEngine, model), condition(model, 1)
     state = engine.start(3)
     for tensor in state.tensors().values():

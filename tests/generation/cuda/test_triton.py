@@ -1,11 +1,11 @@
 """The Triton engine against the reference; in Triton's interpreter where there is no GPU."""
 
 import copy
-import importlib.util
 from pathlib import Path
 
 import pytest
 import torch
+from altering import altered
 from conftest import random_model
 from devices import DEVICE, SMALL_CONFIGS, OnDevice, moved, signal_of, snapshot
 from generating import condition, covered, cut, generate_in_chunks, noise, pick
@@ -72,7 +72,7 @@ def follow(
     """Parameters and audio along a signal: two rows, then one of them with a third that joins."""
     conditioning = condition(model, ROWS, FRAMES)
     signal, draws = signal_of(model, conditioning, SAMPLES), noise(ROWS, SAMPLES)
-    state, late, found = engine.start(ROWS), 9, []
+    state, late, found = engine.start(ROWS), 10, []
     # Row 0 is SAMPLES long, row 2 joins after `late` samples, row 1 leaves then.
     pieces = [([1, 0], (0, 0), late), ([0, 2], (late, 0), SAMPLES - late)]
     for rows, starts, steps in pieces:
@@ -116,7 +116,7 @@ def test_parameters_draws_and_state_equal_the_reference(model: WaveNet) -> None:
 
 
 @pytest.mark.parametrize("weights", ["bf16", "fp16"])
-@pytest.mark.parametrize("name", ["mu_law", "odd_linear_prediction"])
+@pytest.mark.parametrize("name", ["mu_law", "odd_linear_prediction", "contexts_linguistic"])
 def test_narrow_formats_stay_near_the_reference(name: str, weights: str) -> None:
     model = random_model(SMALL_CONFIGS[name])
     assert_follows_the_reference(model, triton(model, weights), weights)
@@ -161,7 +161,7 @@ def test_a_row_does_not_hear_its_neighbours(mu_law: WaveNet) -> None:
         assert torch.equal(alone[0], together[row])
 
 
-@pytest.mark.parametrize("name", ["mu_law", "linear_prediction"])
+@pytest.mark.parametrize("name", ["mu_law", "linear_prediction", "contexts_linguistic"])
 def test_rows_that_wait_keep_every_byte_and_poison_for_themselves(name: str) -> None:
     model = random_model(SMALL_CONFIGS[name])
     conditioning, engine = condition(model, 1, FRAMES), triton(model)
@@ -171,15 +171,18 @@ def test_rows_that_wait_keep_every_byte_and_poison_for_themselves(name: str) -> 
     for tensor in state.tensors().values():
         if tensor.is_floating_point():
             tensor[waiting] = float("nan")
-    state.stacks[0].storage[waiting] = float("nan")
-    before, padding = snapshot(state), state.stacks[0].storage.cpu()[:, -80:].clone()
+    for stack in state.stacks:
+        stack.storage[waiting] = float("nan")
+    before = snapshot(state)
+    paddings = [stack.storage.cpu()[:, -80:].clone() for stack in state.stacks]
     audio = engine.generate(state, conditioning, noise(1, 6, 3), torch.tensor([2]))
     assert audio.isfinite().all()
     for tensor, was in zip(snapshot(state).values(), before.values(), strict=True):
         assert torch.equal(tensor[waiting].nan_to_num(7.0), was[waiting].nan_to_num(7.0))
         assert tensor[2].isfinite().all()
-    after = state.stacks[0].storage.cpu()[:, -80:]
-    assert torch.equal(after.nan_to_num(7.0), padding.nan_to_num(7.0))
+    for stack, padding in zip(state.stacks, paddings, strict=True):
+        after = stack.storage.cpu()[:, -80:]
+        assert torch.equal(after.nan_to_num(7.0), padding.nan_to_num(7.0))
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of NaN
@@ -250,7 +253,11 @@ def test_presets_equal_the_reference_in_float64(preset: str, weights: str) -> No
 def in_float64(model: WaveNet, signal: Signal, conditioning: Conditioning) -> torch.Tensor:
     """Parameters of the parallel forward (B, T, P)."""
     exact, inputs = copy.deepcopy(model).double(), model.inputs(signal).double()
-    gates = exact.stack.project(conditioning.local.double(), conditioning.speaker.double())
+    gates = exact.stack.project(
+        conditioning.local.double(),
+        conditioning.speaker.double(),
+        exact.context(signal.samples),
+    )
     skips = exact.stack(exact.input(inputs), gates)
     return exact.output(exact.head(skips.relu()).relu())
 
@@ -262,6 +269,14 @@ def test_the_forward_in_float64_is_the_reference(mu_law: WaveNet) -> None:
     trace = engine.trace(engine.start(2), conditioning, signal, noise(2, steps))
     expected = in_float64(mu_law, signal, conditioning)
     assert_close(trace.parameters, expected, STEP_AGAINST_PARALLEL)
+
+
+def altered_kernel(module: str, old: str, new: str, folder: Path) -> object:
+    def change(source: str) -> str:
+        assert source.count(old) == 1, f"{old!r} is there {source.count(old)} times"
+        return source.replace(old, new)
+
+    return altered(module, change, folder).generate
 
 
 FAULTS = {
@@ -279,19 +294,29 @@ FAULTS = {
 def test_a_planted_fault_is_caught(fault: str, tmp_path: Path) -> None:
     model = random_model(SMALL_CONFIGS["odd_linear_prediction"])
     engine = triton(model)
-    engine.engine._kernel = altered_kernel(*FAULTS[fault], tmp_path)
+    engine.engine._kernel = altered_kernel("kernels", *FAULTS[fault], tmp_path)
     with pytest.raises(AssertionError, match="differs"):
         assert_follows_the_reference(model, engine, "fp32")
 
 
-def altered_kernel(old: str, new: str, folder: Path) -> object:
-    from vocoder.generation.cuda import kernels
+CONTEXT_FAULTS = {
+    "window written one late": ("contexts", "+ position % CON", "+ (position + 1) % CON"),
+    "window read one late": ("contexts", "* POOL + slot[None", "* POOL + ((slot + 1) % POOL)[None"),
+    "ring read a step late": ("contexts", "phase + tap * dil", "phase + 1 + tap * dil"),
+    "ring written a step late": ("contexts", "wrap(phase, length", "wrap(phase + 1, length"),
+    "rows that are not due": ("contexts", "(position % CONTEXTS[s][POOL] == 0)", "(position >= 0)"),
+    "padded channels": ("contexts", "[None, :] < RESIDUAL)", "[None, :] < RESIDUAL_)"),
+    "another stack's layers": ("contexts", "dilations + FIRST", "dilations"),
+    "a chunk within a block": ("kernels", "(t == 0) | ", ""),
+    "a block added to twice": ("kernels", "(into_block + t) % HOLD == 0", "active"),
+}
 
-    source = Path(kernels.__file__).read_text()
-    assert source.count(old) == 1, f"{old!r} is there {source.count(old)} times"
-    path = folder / "altered.py"
-    path.write_text(source.replace(old, new))
-    spec = importlib.util.spec_from_file_location("altered", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.generate
+
+@pytest.mark.skipif(DEVICE.type != "cpu", reason="altered in the interpreter alone")
+@pytest.mark.parametrize("fault", CONTEXT_FAULTS)
+def test_a_planted_fault_of_the_context_stacks_is_caught(fault: str, tmp_path: Path) -> None:
+    model = random_model(SMALL_CONFIGS["contexts_linguistic"])
+    engine = triton(model)
+    engine.engine._kernel = altered_kernel(*CONTEXT_FAULTS[fault], tmp_path)
+    with pytest.raises(AssertionError, match="differs"):
+        assert_follows_the_reference(model, engine, "fp32")

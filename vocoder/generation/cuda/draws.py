@@ -3,6 +3,8 @@
 import triton
 import triton.language as tl
 
+TURN = tl.constexpr(6.283185307179586)
+
 
 @triton.jit
 def words(seed, position):
@@ -68,6 +70,47 @@ def draw_logistic(
     log_scale = tl.where(log_scale < log_scale_min, log_scale_min, log_scale)
     logistic = tl.log(uniform_1) - tl.log(1.0 - uniform_1)
     return location + temperature * tl.exp(log_scale) * logistic
+
+
+@triton.jit
+def draw_gaussian(
+    parameters, uniform_0, uniform_1, log_scale_min, temperature, VALUES_: tl.constexpr
+):
+    """A draw (ROWS,) from a Gaussian, in units of the excitation's scale.
+
+    Parameters: location and log-scale, each the first column of (ROWS, VALUES_). A standard normal
+    draw is Box and Muller's (1958), as in :func:`distributions.gaussian_sample`. Triton takes the
+    logarithm and the cosine from CUDA's library, accurate to the last bits: no draw lies so near to
+    an end of (0, 1) that the root were of less than zero.
+    """
+    locations, log_scales = parameters
+    first = tl.arange(0, VALUES_)[None, :] == 0
+    location = tl.sum(tl.where(first, locations, 0.0), axis=1)
+    log_scale = tl.sum(tl.where(first, log_scales, 0.0), axis=1)
+    log_scale = tl.where(log_scale < log_scale_min, log_scale_min, log_scale)
+    radius = tl.sqrt(-2.0 * tl.log(uniform_0))
+    normal = radius * tl.cos(TURN * uniform_1)
+    return location + temperature * tl.exp(log_scale) * normal
+
+
+@triton.jit
+def draw(
+    parameters,
+    uniform_0,
+    uniform_1,
+    log_scale_min,
+    temperature,
+    VALUES: tl.constexpr,
+    VALUES_: tl.constexpr,
+):
+    """A draw (ROWS,) from a Gaussian, which has two parameters, or from a mixture of logistics."""
+    if len(parameters) == 2:
+        drawn = draw_gaussian(parameters, uniform_0, uniform_1, log_scale_min, temperature, VALUES_)
+    else:
+        drawn = draw_logistic(
+            parameters, uniform_0, uniform_1, log_scale_min, temperature, VALUES, VALUES_
+        )
+    return drawn
 
 
 @triton.jit

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from vocoder import quantization
-from vocoder.config import LogisticsConfig, ModelConfig
+from vocoder.config import ModelConfig, MuLawConfig
 from vocoder.device import OLDEST
 from vocoder.errors import EngineError
 from vocoder.generation.cuda import packing
 from vocoder.generation.cuda.chunks import ChunkEngine
+from vocoder.generation.cuda.matrices import FORMATS
 from vocoder.generation.noise import Noise, steps_of
 from vocoder.generation.projection import steps_within, window
 from vocoder.generation.state import GenerationState, Trace
@@ -53,7 +54,7 @@ class TritonEngine(ChunkEngine):
         Args:
             model: on a CUDA device; on the CPU in Triton's interpreter.
             temperature: factor of the sampling spread.
-            weights: format they are kept in, one of :data:`packing.FORMATS`; bf16 where None.
+            weights: format they are kept in, one of :data:`FORMATS`; bf16 where None.
             threads: no matter; the GPU has its own.
 
         Raises:
@@ -61,8 +62,8 @@ class TritonEngine(ChunkEngine):
                 for it.
         """
         self.weights = DEFAULT_WEIGHTS if weights is None else weights
-        if self.weights not in packing.FORMATS:
-            known = ", ".join(packing.FORMATS)
+        if self.weights not in FORMATS:
+            known = ", ".join(FORMATS)
             raise EngineError(
                 f"weights {weights!r} are unknown: choose one of {known}", param="weights"
             )
@@ -181,6 +182,7 @@ class TritonEngine(ChunkEngine):
             state.code,
             state.excitation,
             state.output,
+            _contexts_of(state),
             rows.contiguous(),
             needed.first,
             gates,
@@ -194,7 +196,7 @@ class TritonEngine(ChunkEngine):
             gates.shape[1],
             state.stacks[0].storage.stride(0),
             float(self.temperature),
-            distribution.log_scale_min if isinstance(distribution, LogisticsConfig) else 0.0,
+            0.0 if isinstance(distribution, MuLawConfig) else distribution.log_scale_min,
             float(self.config.pre_emphasis),
             **self._constants,
             SEEDED=not noise.is_floating_point(),
@@ -238,6 +240,16 @@ class TritonEngine(ChunkEngine):
         queue = state.inputs[rows]
         value, code = queue.max(dim=-1)
         return torch.where(value > 0, code, -1).int(), queue
+
+
+def _contexts_of(state: GenerationState) -> tuple[tuple[Tensor, Tensor, int, Tensor], ...] | None:
+    """What the kernel reads and writes of each context stack; None where there are none."""
+    parts = zip(state.windows, state.stacks[1:], state.contexts, strict=True)
+    found = tuple(
+        (window, stack.storage, stack.storage.stride(0), context)
+        for window, stack, context in parts
+    )
+    return found or None
 
 
 LAUNCH: dict[str, Any] = {"num_warps": 8, "num_stages": 1}

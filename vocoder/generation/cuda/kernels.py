@@ -10,7 +10,7 @@ Weights, one tensor, every width padded with zeros to a power of two of at least
         residual  (H', R')            zeros in the last layer, whose residual output feeds nothing
         skip      (H', S')
     head          (S', S')
-    output        (GROUPS, S', V')    mu-law: logits; mixture: weights, locations, log-scales
+    output        (GROUPS, S', V')    logits; or [weights,] locations, log-scales
 Biases, float32: residual (L, R'), skip (S'), head (S'), output (GROUPS, V'), input (R'). The
 dilated convolutions' biases are already in the gates. The input convolution's weights are
 (TAPS, C, R') in float32. A padded channel is zero in every layer: its weights and biases are, and
@@ -23,9 +23,9 @@ perhaps others, and only a barrier orders those. There are two kinds:
       input convolution's queue and the history likewise.
     - Written before read: what is written at sample t is read at sample t + 1 at the earliest. A
       barrier ends every sample.
-The rest of the state is read before the first sample and written after the last; no other memory is
-both written and read. Rows belong to one program each, so that programs need no order among them;
-two rows of a launch must not name the same row of the state.
+The rest of the state is read before the first sample and written after the last. For what context
+stacks write and read see contexts.py; no other memory is both. Rows belong to one program each, so
+programs need no order among them; two rows of a launch must not name the same row of the state.
 
 Weights are read only, so they are fetched without regard to barriers: PREFETCH holds the matrices
 of the next layer in registers from before this layer's first product on. Those of wider layers are
@@ -38,7 +38,8 @@ rows on.
 import triton
 import triton.language as tl
 
-from vocoder.generation.cuda.draws import draw_logistic, drawn_or_given, pick, to_16_bit
+from vocoder.generation.cuda.contexts import enter, push
+from vocoder.generation.cuda.draws import draw, drawn_or_given, pick, to_16_bit
 from vocoder.generation.cuda.operations import head, layer_matrices, layer_product, tanh, wrap
 
 # Specialised for a number of rows or samples, or for where a slice happens to begin, the code would
@@ -56,6 +57,7 @@ def generate(
     decode,
     ring_offsets,
     dilations,
+    context_model,
     # The state: rows of each tensor by `rows`; the input convolution's queue holds codes (n, TAPS -
     # 1), int32 and -1 before the start, or inputs (rows, TAPS - 1, C).
     rings,
@@ -66,6 +68,7 @@ def generate(
     code,
     excitation,
     output,
+    context_state,
     # What n rows are given: gates (n, blocks, L, 2, H); coefficients (n, blocks, ORDER), gain and
     # level (n, blocks); noise (n, steps, 2) or, SEEDED, seeds (n); in a trace, samples and codes
     # (n, steps).
@@ -100,10 +103,12 @@ def generate(
     CHANNELS: tl.constexpr,
     VALUES: tl.constexpr,
     VALUES_: tl.constexpr,
+    GROUPS: tl.constexpr,
     MU_LAW: tl.constexpr,
     HOLD: tl.constexpr,
     ORDER: tl.constexpr,
     ORDER_: tl.constexpr,
+    CONTEXTS: tl.constexpr,
     PREFETCH: tl.constexpr,
     SEEDED: tl.constexpr,
     TRACE: tl.constexpr,
@@ -115,7 +120,7 @@ def generate(
     POWER_OF_TWO: tl.constexpr = (PAST & (PAST - 1)) == 0
     SIZES: tl.constexpr = (TAPS, RESIDUAL_, HALF_, SKIP_)
     LAYER: tl.constexpr = TAPS * 2 * RESIDUAL_ * HALF_ + HALF_ * RESIDUAL_ + HALF_ * SKIP_
-    GROUPS: tl.constexpr = 1 if MU_LAW else 3
+    MAIN: tl.constexpr = (LAYERS, HALF, HALF_)
 
     residual_channel = tl.arange(0, RESIDUAL_)
     half_channel = tl.arange(0, HALF_)
@@ -154,6 +159,10 @@ def generate(
         ahead = layer_matrices(weights, SIZES)
     for t in range(steps):
         block = member * blocks + block_0 + (into_block + t) // HOLD
+        if len(CONTEXTS) > 0:
+            entered = active & ((t == 0) | ((into_block + t) % HOLD == 0))
+            place = (row, start + t, block, active, entered)
+            enter(context_model, context_state, gates, place, MAIN, CONTEXTS, WIDEN)
         if ORDER:
             lagged = (history_phase[:, None] + t + ORDER - 1 - lag) % ORDER
             samples = tl.load(history_rows[:, None] + lagged, mask=lag_there, other=0.0)
@@ -252,9 +261,7 @@ def generate(
             next_sample = tl.load(decode + next_code)
         else:
             next_code = last_code
-            drawn = draw_logistic(
-                found, uniform_0, uniform_1, log_scale_min, temperature, VALUES, VALUES_
-            )
+            drawn = draw(found, uniform_0, uniform_1, log_scale_min, temperature, VALUES, VALUES_)
             next_sample = to_16_bit(shift + scale * drawn)
         tl.store(audio + moment, next_sample + pre_emphasis * last_output, mask=active)
         if TRACE:
@@ -268,6 +275,8 @@ def generate(
         last_output = next_sample + pre_emphasis * last_output
         if ORDER:
             tl.store(history_rows + (history_phase + t) % ORDER, next_sample, mask=active)
+        if len(CONTEXTS) > 0:
+            push(context_state, next_sample, row, start + t, active, CONTEXTS)
         # What this sample wrote is there for the next to read.
         tl.debug_barrier()
 

@@ -3,20 +3,26 @@
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vocoder import quantization
 from vocoder.config import ModelConfig
+from vocoder.generation.cuda.context_packing import (
+    PackedContexts,
+    context_shapes,
+    pack_contexts,
+)
+from vocoder.generation.cuda.matrices import (
+    FORMATS,
+    joined,
+    layer_matrices,
+    pad,
+    padded,
+    transposed,
+)
 from vocoder.generation.state import ring_offsets
 from vocoder.wavenet.model import WaveNet
 from vocoder.wavenet.modules import ResidualBlock
-
-FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-"""Number formats of the weights. Products are summed in float32 in all of them."""
-
-LEAST_WIDTH = 16
-"""Least width and least number of rows of a tensor-core product."""
 
 LARGEST_MATRIX_BYTES = 128 * 1024
 """Largest matrix of one product: it passes through a multiprocessor's shared memory."""
@@ -39,6 +45,7 @@ class Packed(NamedTuple):
         decode: sample of each mu-law code, float32.
         ring_offsets: of each layer's ring in a row of the state's storage, int64.
         dilations: int32.
+        contexts: None without context stacks.
     """
 
     weights: Tensor
@@ -47,17 +54,14 @@ class Packed(NamedTuple):
     decode: Tensor
     ring_offsets: Tensor
     dilations: Tensor
-
-
-def padded(width: int) -> int:
-    """The next width that a product takes."""
-    return max(LEAST_WIDTH, 1 << (width - 1).bit_length())
+    contexts: PackedContexts | None
 
 
 def shape(config: ModelConfig) -> dict[str, Any]:
     """The kernel's constants for a model."""
     stack, mu_law = config.stack, config.distribution.kind == "mu_law"
-    values = config.distribution.parameters if mu_law else config.distribution.parameters // 3
+    groups = {"mu_law": 1, "gaussian": 2, "logistics": 3}[config.distribution.kind]
+    values = config.distribution.parameters // groups
     order = config.linear_prediction.order if config.linear_prediction else 0
     skip = padded(stack.skip_channels)
     return {
@@ -73,10 +77,12 @@ def shape(config: ModelConfig) -> dict[str, Any]:
         "CHANNELS": quantization.CLASSES if mu_law else 3 if order else 1,
         "VALUES": values,
         "VALUES_": padded(values),
+        "GROUPS": groups,
         "MU_LAW": mu_law,
         "HOLD": config.hold,
         "ORDER": order,
         "ORDER_": padded(order) if order else 0,
+        "CONTEXTS": context_shapes(config),
     }
 
 
@@ -90,16 +96,23 @@ def prefetches(config: ModelConfig, weights: str) -> bool:
 
 def too_wide(config: ModelConfig, weights: str) -> str | None:
     """Why the kernel cannot take a model in a number format; None where it can."""
-    if config.contexts or config.distribution.kind == "gaussian":
-        return "context stacks and Gaussian output are not in the kernel yet"
-    stack, size = config.stack, FORMATS[weights].itemsize
-    half = padded(stack.gate_channels // 2)
-    residual, skip = padded(stack.residual_channels), padded(stack.skip_channels)
-    for name, rows, columns in (
-        ("residual_channels", half, residual),
-        ("skip_channels", half, skip),
-        ("skip_channels", HEAD_BLOCK, skip),
-    ):
+    size = FORMATS[weights].itemsize
+    constants = shape(config)
+    matrices = [
+        ("residual_channels", constants["HALF_"], constants["RESIDUAL_"]),
+        ("skip_channels", constants["HALF_"], constants["SKIP_"]),
+        ("skip_channels", HEAD_BLOCK, constants["SKIP_"]),
+    ]
+    for s, context in enumerate(context_shapes(config)):
+        where = f"contexts[{s}]"
+        matrices += [
+            (f"{where}.pool", context.part, context.residual_padded),
+            (f"{where}.residual_channels", context.half_padded, context.residual_padded),
+            (f"{where}.skip_channels", context.half_padded, context.skip_padded),
+            (f"{where}.channels", context.skip_padded, context.channels_padded),
+            (f"{where}.channels", context.channels_padded, constants["HALF_"]),
+        ]
+    for name, rows, columns in matrices:
         if rows * columns * size > LARGEST_MATRIX_BYTES:
             return (
                 f"too wide: a matrix of {rows} x {columns} ({name}, in {weights}) has "
@@ -110,40 +123,27 @@ def too_wide(config: ModelConfig, weights: str) -> str | None:
 
 
 def pack(model: WaveNet, weights: str) -> Packed:
-    """Weights in one of :data:`FORMATS`, each width padded with zeros."""
+    """Weights in one of :data:`matrices.FORMATS`, each width padded with zeros."""
     config, stack = model.config, model.config.stack
     constants = shape(config)
-    residual, half, skip = (constants[name] for name in ("RESIDUAL_", "HALF_", "SKIP_"))
-    values, groups = constants["VALUES_"], config.distribution.parameters // constants["VALUES"]
-    taps, own_half = stack.kernel_size, stack.gate_channels // 2
-    parts, biases = [], []
-    skips = _transposed(model.stack.skip).unflatten(0, (stack.layers, own_half))
-    for block, layer_skip in zip(model.stack.blocks, skips, strict=True):
-        assert isinstance(block, ResidualBlock)
-        dilated = _transposed(block.dilated.linear)
-        dilated = dilated.unflatten(0, (taps, -1)).unflatten(2, (2, own_half)).transpose(1, 2)
-        parts.append(_pad(dilated, residual, half))
-        if block.residual is None:
-            parts.append(parts[-1].new_zeros(half, residual))
-            biases.append(parts[-1].new_zeros(residual))
-        else:
-            parts.append(_pad(_transposed(block.residual), half, residual))
-            biases.append(_pad(block.residual.bias, residual))
-        parts.append(_pad(layer_skip, half, skip))
-    output = _transposed(model.output).unflatten(1, (groups, -1)).transpose(0, 1)
-    parts += [_pad(_transposed(model.head), skip, skip), _pad(output, skip, values)]
-    biases += [_pad(model.stack.skip.bias, skip), _pad(model.head.bias, skip)]
-    biases += [_pad(model.output.bias.unflatten(0, (groups, -1)), values)]
-    biases += [_pad(model.input.linear.bias, residual)]
-    inputs = _transposed(model.input.linear).unflatten(0, (taps, -1))
+    residual, skip = constants["RESIDUAL_"], constants["SKIP_"]
+    values, groups = constants["VALUES_"], constants["GROUPS"]
+    parts, biases = layer_matrices(stack, model.stack.blocks, model.stack.skip)
+    output = transposed(model.output).unflatten(1, (groups, -1)).transpose(0, 1)
+    parts += [pad(transposed(model.head), skip, skip), pad(output, skip, values)]
+    biases += [pad(model.stack.skip.bias, skip), pad(model.head.bias, skip)]
+    biases += [pad(model.output.bias.unflatten(0, (groups, -1)), values)]
+    biases += [pad(model.input.linear.bias, residual)]
+    inputs = transposed(model.input.linear).unflatten(0, (stack.kernel_size, -1))
     device = model.device
     return Packed(
-        weights=torch.cat([part.flatten() for part in parts]).detach().to(FORMATS[weights]),
-        biases=torch.cat([bias.flatten() for bias in biases]).detach().float(),
-        input_weights=_pad(inputs, residual).detach().float().contiguous(),
+        weights=joined(parts).to(FORMATS[weights]),
+        biases=joined(biases).float(),
+        input_weights=pad(inputs, residual).detach().float().contiguous(),
         decode=quantization.mu_law_decode(torch.arange(quantization.CLASSES, device=device)),
         ring_offsets=torch.tensor(ring_offsets(stack)[:-1], device=device),
         dilations=torch.tensor(stack.dilations, dtype=torch.int32, device=device),
+        contexts=pack_contexts(model, weights) if config.contexts else None,
     )
 
 
@@ -166,18 +166,7 @@ def pack_gates(model: WaveNet) -> PackedGates:
     for block in stack.blocks:
         assert isinstance(block, ResidualBlock)
         biases.append(block.dilated.linear.bias)
-    projections = [_transposed(stack.local_projection), _transposed(stack.global_projection)]
+    projections = [transposed(stack.local_projection), transposed(stack.global_projection)]
     return PackedGates(
         torch.cat(projections).detach().float().contiguous(), torch.cat(biases).detach().float()
     )
-
-
-def _transposed(linear: nn.Linear) -> Tensor:
-    """Weights (in, out)."""
-    return linear.weight.t()
-
-
-def _pad(x: Tensor, *widths: int) -> Tensor:
-    """Zeros after the last dimensions, up to the widths."""
-    last = [width - size for width, size in zip(widths, x.shape[-len(widths) :], strict=True)]
-    return F.pad(x, [amount for surplus in reversed(last) for amount in (0, surplus)])
