@@ -5,20 +5,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"errors", "files", "native", "progress", "__init__"},
+    {"errors", "files", "native", "progress", "weights_file", "__init__"},
     {"config", "device"},
     {"audio", "encoding", "features", "feeding", "g711", "quantization", "stacks", "resampling"},
     {"wavenet"},
     {"generation"},
     {"text"},
     {"acoustic"},
-    {"manifest", "watching", "voice"},
+    {"manifest", "recogniser", "watching", "voice"},
     {"speech"},
     {"preparation"},
     {"synthesizer"},
     {"live"},
     {"corpus", "training", "evaluation", "bench"},
-    {"speaking"},
+    {"recognising", "speaking"},
     {"cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -16,14 +16,15 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from vocoder import files
+from vocoder import files, recogniser
 from vocoder.corpus.manifest import Corpus
 from vocoder.errors import TrainingError
 from vocoder.training import checkpoint
 from vocoder.training.acoustic import AcousticTask
-from vocoder.training.config import AcousticTraining, AnyTraining, VocoderTraining
+from vocoder.training.config import AnyTraining, RecogniserTraining, Trained, VocoderTraining
 from vocoder.training.log import RunLog
 from vocoder.training.optimisation import MovingAverage, clip_gradients
+from vocoder.training.recogniser import RecogniserTask
 from vocoder.training.task import Loss, Task
 from vocoder.training.vocoder import VocoderTask
 
@@ -63,15 +64,15 @@ def joined() -> Iterator[Process]:
         dist.destroy_process_group()
 
 
-def train(config: VocoderTraining | AcousticTraining, *, resume: bool = False) -> Path:
-    """Train a model and write its voice.
+def train(config: Trained, *, resume: bool = False) -> Path:
+    """Train a model and write its voice, or a recogniser.
 
     Args:
         config: the run.
         resume: go on from the checkpoint in the output folder, as if never stopped.
 
     Returns:
-        The folder of the voice.
+        The folder of the voice or the recogniser.
 
     Raises:
         TrainingError: corpus, checkpoint or output folder do not fit, or the loss is not finite.
@@ -82,6 +83,9 @@ def train(config: VocoderTraining | AcousticTraining, *, resume: bool = False) -
         if isinstance(config, VocoderTraining):
             task = VocoderTask(config, corpus, process.device)
             return Run(task.config, task, process).run(resume=resume)
+        if isinstance(config, RecogniserTraining):
+            hears = RecogniserTask(config, corpus, process.device)
+            return Run(hears.config, hears, process).run(resume=resume).parent / recogniser.FOLDER
         return Run(config, AcousticTask(config, corpus, process.device), process).run(resume=resume)
 
 

@@ -1,5 +1,6 @@
 """What a run makes besides weights: the voice so far, and audio that it speaks free-running."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -22,20 +23,9 @@ def export(
     folder: Path, model: WaveNet, config: VocoderTraining, corpus: Corpus, step: int, log: RunLog
 ) -> None:
     """Write ``model`` as a voice that names its corpus, settings and latest figures."""
-    hours: dict[str, float] = {}
-    for utterance in corpus.split("train"):
-        seconds = utterance.samples / corpus.features.sample_rate_hz
-        hours[utterance.speaker] = hours.get(utterance.speaker, 0.0) + seconds / 3600
-    described = {source.speaker: source for source in config.voice.sources}
-    sources = []
-    for speaker, value in hours.items():
-        source = described.get(speaker) or voice.Source(
-            speaker=speaker, name=corpus.folder.name, licence=""
-        )
-        sources.append(source.model_copy(update={"hours": round(value, 3)}))
     settings = {"kind", "model", "voice", "generation", "corpus", "output"}
     provenance = voice.Provenance(
-        sources=tuple(sources),
+        sources=sources_of(corpus, config.voice.sources),
         steps=step,
         code_version=vocoder.__version__,
         training=config.model_dump(mode="json", exclude=settings),
@@ -51,6 +41,22 @@ def export(
         provenance=provenance,
     )
     voice.save(folder, model, manifest)
+
+
+def sources_of(corpus: Corpus, described: Iterable[voice.Source]) -> tuple[voice.Source, ...]:
+    """What was trained on: each speaker with the hours of the train split, as ``described``."""
+    hours: dict[str, float] = {}
+    for utterance in corpus.split("train"):
+        seconds = utterance.samples / corpus.features.sample_rate_hz
+        hours[utterance.speaker] = hours.get(utterance.speaker, 0.0) + seconds / 3600
+    known = {source.speaker: source for source in described}
+    sources = []
+    for speaker, value in hours.items():
+        source = known.get(speaker) or voice.Source(
+            speaker=speaker, name=corpus.folder.name, licence=""
+        )
+        sources.append(source.model_copy(update={"hours": round(value, 3)}))
+    return tuple(sources)
 
 
 def generate(log: RunLog, step: int, model: WaveNet, held_out: Segments, count: int) -> None:
