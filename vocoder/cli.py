@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from server import commands
+from vocoder import recognising
 from vocoder.errors import UserError
 
 app = typer.Typer(
@@ -230,11 +231,13 @@ def train(
         bool, typer.Option("--resume", help="Go on from the last checkpoint.")
     ] = False,
 ) -> None:
-    """Train a voice."""
+    """Train a voice, an acoustic model or a recogniser."""
     from vocoder.training import config as configs
     from vocoder.training import loop
 
-    print(f"voice: {loop.train(configs.load(config), resume=resume)}")
+    run = configs.load(config)
+    made = "recogniser" if run.kind == "recogniser" else "voice"
+    print(f"{made}: {loop.train(run, resume=resume)}")
 
 
 @app.command()
@@ -393,6 +396,7 @@ def bench(
         print(result.model_dump_json() if as_json else result.line())
 
 
+app.command()(recognising.recognise)
 app.command()(commands.serve)
 app.command()(commands.key)
 

@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 
 from vocoder.acoustic.aligner import labels_of
+from vocoder.audio import PCM_16_LEVELS
 from vocoder.corpus.alignment import AlignedUtterance
+from vocoder.corpus.manifest import Corpus, Utterance
 from vocoder.text.linguistic import frame_index
 from vocoder.text.utterance import PHONEMES
 
@@ -31,3 +33,12 @@ def frame_labels(aligned: AlignedUtterance, hop: int, pool: int) -> Tensor:
     phones = frame_index(durations[None], frames)[0][middles // hop]
     # The aligner's labels start with the blank, which no frame is.
     return labels_of(aligned.phones.symbols)[phones] - 1
+
+
+def read_labelled(
+    corpus: Corpus, utterance: Utterance, aligned: AlignedUtterance, pool: int
+) -> tuple[Tensor, Tensor]:
+    """Audio (F * pool,) in [-1, 1) and labels (F,) of the whole frames of a recording."""
+    labels = frame_labels(aligned, corpus.features.hop_length, pool)
+    pcm = corpus.read(utterance)[0][: len(labels) * pool]
+    return pcm.float() / PCM_16_LEVELS, labels

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 import vocoder
 from vocoder import recogniser
-from vocoder.audio import PCM_16_LEVELS
 from vocoder.corpus.alignment import AlignedUtterance, aligned_of
-from vocoder.corpus.frame_labels import FRAME_LABELS, frame_labels
+from vocoder.corpus.frame_labels import FRAME_LABELS, read_labelled
 from vocoder.corpus.manifest import Corpus, Split, Utterance
 from vocoder.errors import TrainingError
 from vocoder.manifest import Provenance
@@ -77,19 +76,12 @@ class LabelledSegments:
         first = max(0, int(generator.integers(-self.before, latest + 1)))
         return self.segment(utterance, aligned, first)
 
-    def read(self, utterance: Utterance, aligned: AlignedUtterance) -> tuple[Tensor, Tensor]:
-        """Audio (F * pool,) in [-1, 1) and labels (F,) of the whole frames of a recording."""
-        pool = self.config.model.pool
-        labels = frame_labels(aligned, self.corpus.features.hop_length, pool)
-        pcm = self.corpus.read(utterance)[0][: len(labels) * pool]
-        return pcm.float() / PCM_16_LEVELS, labels
-
     def segment(
         self, utterance: Utterance, aligned: AlignedUtterance, first: int
     ) -> RecogniserBatch:
         """One row: frames from ``first`` on, padded with silence beyond the recording's end."""
         pool, margin = self.config.model.pool, self.config.model.margin
-        audio, labels = self.read(utterance, aligned)
+        audio, labels = read_labelled(self.corpus, utterance, aligned, pool)
         count = min(self.frames, len(labels) - first)
         row, row_labels = torch.zeros(self.frames * pool), torch.zeros(self.frames).long()
         row[: count * pool] = audio[first * pool : (first + count) * pool]
@@ -106,9 +98,7 @@ class LabelledSegments:
 class Objective(nn.Module):
     """Cross-entropy of the labels, and the likelihood of the next sample by its weight."""
 
-    def __init__(
-        self, model: Recogniser, predicted: slice, weight: float, *, bf16: bool
-    ) -> None:
+    def __init__(self, model: Recogniser, predicted: slice, weight: float, *, bf16: bool) -> None:
         super().__init__()
         self.model, self.predicted, self.weight, self.bf16 = model, predicted, weight, bf16
 
@@ -187,7 +177,8 @@ class RecogniserTask:
         aligned = self.held_out.aligned
         stride = max(1, len(aligned) // self.config.validation_clips)
         for pair in aligned[::stride][: self.config.validation_clips]:
-            audio, labels = (part.to(self.device) for part in self.held_out.read(*pair))
+            labelled = read_labelled(self.corpus, *pair, self.config.model.pool)
+            audio, labels = (part.to(self.device) for part in labelled)
             heard = model(audio[None])
             right = (heard.logits[0].argmax(1) == labels).sum()
             nats = F.cross_entropy(heard.logits[0], labels, reduction="sum")

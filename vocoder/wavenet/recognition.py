@@ -75,7 +75,7 @@ class Heard(NamedTuple):
 
 
 class NonCausalBlock(nn.Module):
-    """One layer at the frame rate, ``x + W gated_unit(conv(norm(x)))``: it hears past and future."""
+    """One layer at the frame rate, ``x + W gated_unit(conv(norm(x)))``, of past and future."""
 
     def __init__(self, channels: int, kernel_size: int, dropout: float) -> None:
         super().__init__()
@@ -126,7 +126,9 @@ class Recogniser(nn.Module):
             skips = self.skips(signal)
             logits = self.label(self.pooled(skips), mask)
             parameters = self.wavenet.parameters_of(skips[:, predicted])
-        wanted = Signal(*(None if part is None else part[:, predicted] for part in signal))
+        samples, codes, *prediction = signal
+        codes = None if codes is None else codes[:, predicted]
+        wanted = Signal(samples[:, predicted], codes, *(p[:, predicted] for p in prediction))
         return Heard(logits, self.wavenet.nll_of(parameters, wanted))
 
     def logits(self, audio: Tensor) -> Tensor:
@@ -149,7 +151,7 @@ class Recogniser(nn.Module):
         return skips
 
     def pooled(self, skips: Tensor) -> Tensor:
-        """Skips (B, T, C), rectified as the WaveNet's own head has them -> their means (B, F, C)."""
+        """Skips (B, T, C), rectified as for the WaveNet's own head -> their means (B, F, C)."""
         return F.relu(skips).unflatten(1, (-1, self.config.pool)).mean(2)
 
     def label(self, pooled: Tensor, mask: Tensor | None = None) -> Tensor:

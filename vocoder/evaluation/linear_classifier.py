@@ -1,0 +1,111 @@
+"""A linear classifier of frames: multinomial logistic regression on log-mels.
+
+What a recogniser is held against. It sees one frame, or some on either side as well.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.wavenet.conditioning import pad_frames
+
+BATCH = 2048
+FIRST_RATE, LAST_RATE = 3e-3, 2e-4
+LEAST_GAIN = 2e-3
+"""A pass that lowers the loss by a smaller share halves the rate; below the last one it is done."""
+
+SMALLEST_VARIANCE = 1e-5
+"""Of the largest: directions of less are noise."""
+
+COVARIANCE_FRAMES = 100_000
+
+
+class Fit(NamedTuple):
+    """How training went.
+
+    Attributes:
+        passes: over the data.
+        nats: mean cross-entropy of the training frames over the last pass.
+        gain: share by which the last pass lowered it.
+    """
+
+    passes: int
+    nats: float
+    gain: float
+
+
+class LinearClassifier:
+    """Logits as a linear function of the log-mels of a frame and ``context`` on either side.
+
+    It is fitted in whitened coordinates, which changes nothing of what it can say but lets it
+    converge in a few passes.
+    """
+
+    def __init__(self, context: int, labels: int) -> None:
+        self.context, self.labels = context, labels
+
+    def fit(self, mels: list[Tensor], labels: list[Tensor], seed: int = 0) -> Fit:
+        """Minimise the mean cross-entropy until it falls no more.
+
+        Args:
+            mels: log-mel (n_mels, F) of each recording.
+            labels: (F,), int64, of each.
+            seed: of the order of the frames.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        frames, centres = self._laid_out(mels)
+        wanted = torch.cat(labels)
+        self._whiten(frames, centres[torch.randperm(len(centres), generator=generator)])
+        self.layer = nn.Linear(self.whitening.shape[1], self.labels)
+        nn.init.zeros_(self.layer.weight)
+        nn.init.zeros_(self.layer.bias)
+        optimiser = torch.optim.Adam(self.layer.parameters(), lr=FIRST_RATE)
+        passes, before, gain, rate = 0, float("inf"), 1.0, FIRST_RATE
+        while rate >= LAST_RATE:
+            optimiser.param_groups[0]["lr"] = rate
+            total = 0.0
+            for chosen in torch.randperm(len(centres), generator=generator).split(BATCH):
+                logits = self.layer(self._seen(frames, centres[chosen]))
+                loss = F.cross_entropy(logits, wanted[chosen])
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                total += float(loss.detach()) * len(chosen)
+            passes, nats = passes + 1, total / len(centres)
+            gain = 1 - nats / before if passes > 1 else 1.0
+            before = nats
+            if gain < LEAST_GAIN:
+                rate /= 2
+        return Fit(passes, before, gain)
+
+    @torch.no_grad()
+    def __call__(self, mel: Tensor) -> Tensor:
+        """Log-mel (n_mels, F) -> logits (F, K)."""
+        logits: Tensor = self.layer(self._seen(*self._laid_out([mel])))
+        return logits
+
+    def _laid_out(self, mels: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """All frames in one row (N, n_mels), edges repeated, and where those to be labelled are."""
+        padded = [pad_frames(mel, self.context).T for mel in mels]
+        starts = torch.tensor([0, *(len(part) for part in padded)]).cumsum(0)
+        centres = [
+            int(start) + self.context + torch.arange(mel.shape[1])
+            for start, mel in zip(starts, mels, strict=False)
+        ]
+        return torch.cat(padded), torch.cat(centres)
+
+    def _spliced(self, frames: Tensor, centres: Tensor) -> Tensor:
+        around = torch.arange(-self.context, self.context + 1)
+        return frames[centres[:, None] + around].flatten(1)
+
+    def _seen(self, frames: Tensor, centres: Tensor) -> Tensor:
+        return (self._spliced(frames, centres) - self.mean) @ self.whitening
+
+    def _whiten(self, frames: Tensor, centres: Tensor) -> None:
+        sample = self._spliced(frames, centres[:COVARIANCE_FRAMES])
+        self.mean = sample.mean(0)
+        variances, directions = torch.linalg.eigh(torch.cov(sample.T))
+        kept = variances > SMALLEST_VARIANCE * variances[-1]
+        self.whitening = directions[:, kept] / variances[kept].sqrt()
