@@ -13,9 +13,12 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from vocoder import quantization
-from vocoder.config import ModelConfig, Settings
+from vocoder.config import ModelConfig, MuLawConfig, Settings
 from vocoder.wavenet.model import Signal, WaveNet
 from vocoder.wavenet.modules import gated_unit
+
+CODE_GAIN, SKIP_GAIN, POOLED_GAIN = 3.0, 8.0, 4.0
+"""Initial weights: of the companded sample, of the skips, of their means over a frame."""
 
 
 class RecogniserConfig(Settings):
@@ -104,6 +107,19 @@ class Recogniser(nn.Module):
         )
         self.norm = nn.LayerNorm(config.channels)
         self.output = nn.Linear(config.channels, len(config.labels))
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        # PyTorch's own start leaves one-hot codes so small and so unordered that all frames look
+        # alike for hundreds of steps: begin with the codes' order and with units near one.
+        wavenet, classes = self.wavenet, self.config.wavenet.distribution
+        if isinstance(classes, MuLawConfig):
+            kernel = wavenet.input.linear.weight.unflatten(1, (-1, classes.classes))
+            ramp = torch.linspace(-1.0, 1.0, classes.classes)
+            kernel += CODE_GAIN * torch.randn(*kernel.shape[:2], 1) * ramp
+        wavenet.stack.skip.weight *= SKIP_GAIN
+        self.input.weight *= POOLED_GAIN
 
     def forward(
         self,
