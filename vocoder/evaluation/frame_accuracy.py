@@ -57,7 +57,7 @@ class LinearFit(Settings):
     context: int = Field(description="frames on either side")
     passes: int = Field(description="over the training frames")
     nats: float = Field(description="cross-entropy of the training frames in the last pass")
-    gain: float = Field(description="share by which the last pass lowered it")
+    gain_nats: float = Field(description="by which the last pass lowered it")
 
 
 class FrameEvaluation(Settings):
@@ -199,6 +199,6 @@ def summary(evaluation: FrameEvaluation) -> str:
     for name, fit in evaluation.fits.items():
         lines.append(
             f"{LABELS[name]}: {fit.passes} passes over {evaluation.training_frames:,} frames, "
-            f"{fit.nats:.3f} nats a frame, the last pass gained {fit.gain:.2%}"
+            f"{fit.nats:.3f} nats a frame, the last pass gained {fit.gain_nats:.4f}"
         )
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 What a recogniser is held against. It sees one frame, or some on either side as well.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from vocoder.wavenet.conditioning import pad_frames
 BATCH = 2048
 FIRST_RATE, LAST_RATE = 3e-3, 2e-4
 LEAST_GAIN = 2e-3
-"""A pass that lowers the loss by a smaller share halves the rate; below the last one it is done."""
+"""A pass that lowers the loss by less, in nats, halves the rate; below the last rate it is done."""
 
 SMALLEST_VARIANCE = 1e-5
 """Of the largest: directions of less are noise."""
@@ -28,12 +29,12 @@ class Fit(NamedTuple):
     Attributes:
         passes: over the data.
         nats: mean cross-entropy of the training frames over the last pass.
-        gain: share by which the last pass lowered it.
+        gain_nats: by which the last pass lowered it.
     """
 
     passes: int
     nats: float
-    gain: float
+    gain_nats: float
 
 
 class LinearClassifier:
@@ -62,7 +63,7 @@ class LinearClassifier:
         nn.init.zeros_(self.layer.weight)
         nn.init.zeros_(self.layer.bias)
         optimiser = torch.optim.Adam(self.layer.parameters(), lr=FIRST_RATE)
-        passes, before, gain, rate = 0, float("inf"), 1.0, FIRST_RATE
+        passes, before, gain, rate = 0, math.log(self.labels), 0.0, FIRST_RATE
         while rate >= LAST_RATE:
             optimiser.param_groups[0]["lr"] = rate
             total = 0.0
@@ -74,8 +75,7 @@ class LinearClassifier:
                 optimiser.step()
                 total += float(loss.detach()) * len(chosen)
             passes, nats = passes + 1, total / len(centres)
-            gain = 1 - nats / before if passes > 1 else 1.0
-            before = nats
+            gain, before = before - nats, nats
             if gain < LEAST_GAIN:
                 rate /= 2
         return Fit(passes, before, gain)
