@@ -24,6 +24,9 @@ FOLDER = "recogniser"
 MANIFEST = "recogniser.json"
 WEIGHTS = "recogniser.safetensors"
 
+PIECE_FRAMES = 1000
+"""Frames that are labelled at once, which bounds the memory that a long recording takes."""
+
 CHANGE_COST = 2.0
 """What it costs to go on to another label, in nats, so that one odd frame makes no phone."""
 
@@ -93,12 +96,20 @@ def posteriors(model: Recogniser, samples: Tensor) -> Tensor:
     Raises:
         RecogniserError: the samples do not fill one frame.
     """
-    frames = len(samples) // model.config.pool
+    config = model.config
+    frames = len(samples) // config.pool
     if not frames:
         raise RecogniserError(
-            f"the audio has {len(samples)} samples, a frame {model.config.pool}: give more"
+            f"the audio has {len(samples)} samples, a frame {config.pool}: give more"
         )
-    return model.logits(samples[None, : frames * model.config.pool])[0].log_softmax(1)
+    given = []
+    for start in range(0, frames, PIECE_FRAMES):
+        # A piece brings all that its frames depend on, so it is labelled as within the whole.
+        first = max(0, start - config.warm_up - config.margin)
+        stop = min(frames, start + PIECE_FRAMES + config.margin)
+        logits = model.logits(samples[None, first * config.pool : stop * config.pool])[0]
+        given.append(logits[start - first :][:PIECE_FRAMES])
+    return torch.cat(given).log_softmax(1)
 
 
 def phones(model: Recogniser, log_p: Tensor) -> list[Phone]:

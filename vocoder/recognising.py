@@ -2,13 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-import torch
 import typer
 
-from vocoder.audio import LARGEST_PCM_16, Samples
+if TYPE_CHECKING:
+    from vocoder.audio import Samples
 
 
 def recognise(
@@ -23,6 +22,8 @@ def recognise(
     ] = None,
 ) -> None:
     """Phones of a recording with their times; or frame accuracy on a corpus's held-out speech."""
+    import torch
+
     from vocoder import audio
     from vocoder.corpus.manifest import Corpus
     from vocoder.errors import UserError
@@ -51,8 +52,11 @@ def recognise(
         plots.save(picture, posteriorgram(samples, log_p.exp(), heard, model.config, source.name))
 
 
-def levelled(samples: Samples, rate_hz: int) -> Samples:
+def levelled(samples: "Samples", rate_hz: int) -> "Samples":
     """Samples (T,) at the level of prepared recordings, on which recognisers are trained."""
+    import numpy as np
+
+    from vocoder.audio import LARGEST_PCM_16
     from vocoder.corpus.processing import (
         PreparationConfig,
         frame_levels,

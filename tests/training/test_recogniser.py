@@ -192,6 +192,19 @@ def test_damaged_descriptions_are_refused(tmp_path: Path, text: str, message: st
         recogniser.load(tmp_path)
 
 
+def test_a_long_recording_in_pieces_is_labelled_as_in_one(
+    run: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, _ = recogniser.load(run)
+    audio, _ = read_labelled(toy.corpus, *aligned_of(toy.corpus, "test")[0], MODEL.pool)
+    whole = recogniser.posteriors(model, audio)
+    for frames in (1, 7, 50):
+        monkeypatch.setattr(recogniser, "PIECE_FRAMES", frames)
+        assert torch.allclose(recogniser.posteriors(model, audio), whole, atol=1e-4)
+    with pytest.raises(RecogniserError, match="give more"):
+        recogniser.posteriors(model, audio[: MODEL.pool - 1])
+
+
 def test_the_best_path_changes_only_where_it_pays() -> None:
     log_p = torch.log(
         torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.9, 0.1], [0.01, 0.99], [0.01, 0.99]])

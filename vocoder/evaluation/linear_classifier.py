@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vocoder.wavenet.conditioning import pad_frames
 
@@ -59,16 +59,15 @@ class LinearClassifier:
         frames, centres = self._laid_out(mels)
         wanted = torch.cat(labels)
         self._whiten(frames, centres[torch.randperm(len(centres), generator=generator)])
-        self.layer = nn.Linear(self.whitening.shape[1], self.labels)
-        nn.init.zeros_(self.layer.weight)
-        nn.init.zeros_(self.layer.bias)
-        optimiser = torch.optim.Adam(self.layer.parameters(), lr=FIRST_RATE)
+        self.weight = torch.zeros(self.whitening.shape[1], self.labels, requires_grad=True)
+        self.bias = torch.zeros(self.labels, requires_grad=True)
+        optimiser = torch.optim.Adam((self.weight, self.bias), lr=FIRST_RATE)
         passes, before, gain, rate = 0, math.log(self.labels), 0.0, FIRST_RATE
         while rate >= LAST_RATE:
             optimiser.param_groups[0]["lr"] = rate
             total = 0.0
             for chosen in torch.randperm(len(centres), generator=generator).split(BATCH):
-                logits = self.layer(self._seen(frames, centres[chosen]))
+                logits = self._logits(frames, centres[chosen])
                 loss = F.cross_entropy(logits, wanted[chosen])
                 optimiser.zero_grad()
                 loss.backward()
@@ -83,8 +82,7 @@ class LinearClassifier:
     @torch.no_grad()
     def __call__(self, mel: Tensor) -> Tensor:
         """Log-mel (n_mels, F) -> logits (F, K)."""
-        logits: Tensor = self.layer(self._seen(*self._laid_out([mel])))
-        return logits
+        return self._logits(*self._laid_out([mel]))
 
     def _laid_out(self, mels: list[Tensor]) -> tuple[Tensor, Tensor]:
         """All frames in one row (N, n_mels), edges repeated, and where those to be labelled are."""
@@ -100,8 +98,10 @@ class LinearClassifier:
         around = torch.arange(-self.context, self.context + 1)
         return frames[centres[:, None] + around].flatten(1)
 
-    def _seen(self, frames: Tensor, centres: Tensor) -> Tensor:
-        return (self._spliced(frames, centres) - self.mean) @ self.whitening
+    def _logits(self, frames: Tensor, centres: Tensor) -> Tensor:
+        # The whitening is applied to the weights: there are fewer of them than of frames.
+        weight = self.whitening @ self.weight
+        return self._spliced(frames, centres) @ weight + (self.bias - self.mean @ weight)
 
     def _whiten(self, frames: Tensor, centres: Tensor) -> None:
         sample = self._spliced(frames, centres[:COVARIANCE_FRAMES])
