@@ -12,8 +12,10 @@ from torch import Tensor
 
 from vocoder.wavenet.conditioning import pad_frames
 
-BATCH = 2048
-FIRST_RATE, LAST_RATE = 3e-3, 2e-4
+LARGEST_BATCH, SMALLEST_BATCH, UPDATES = 2048, 64, 200
+"""Frames of a batch: as many as leave at least so many updates a pass."""
+
+FIRST_RATE, LAST_RATE = 0.03, 2e-4
 LEAST_GAIN = 2e-3
 """A pass that lowers the loss by less, in nats, halves the rate; below the last rate it is done."""
 
@@ -61,12 +63,13 @@ class LinearClassifier:
         self._whiten(frames, centres[torch.randperm(len(centres), generator=generator)])
         self.weight = torch.zeros(self.whitening.shape[1], self.labels, requires_grad=True)
         self.bias = torch.zeros(self.labels, requires_grad=True)
+        batch = min(LARGEST_BATCH, max(SMALLEST_BATCH, len(centres) // UPDATES))
         optimiser = torch.optim.Adam((self.weight, self.bias), lr=FIRST_RATE)
         passes, before, gain, rate = 0, math.log(self.labels), 0.0, FIRST_RATE
         while rate >= LAST_RATE:
             optimiser.param_groups[0]["lr"] = rate
             total = 0.0
-            for chosen in torch.randperm(len(centres), generator=generator).split(BATCH):
+            for chosen in torch.randperm(len(centres), generator=generator).split(batch):
                 logits = self._logits(frames, centres[chosen])
                 loss = F.cross_entropy(logits, wanted[chosen])
                 optimiser.zero_grad()
