@@ -56,8 +56,8 @@ def config(toy: Toy, output: Path, **changes: object) -> RecogniserTraining:
 def run(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run."""
     folder = tmp_path_factory.mktemp("run")
-    settings = {"steps": 120, "learning_rate": 5e-3, "decay_steps": 60, "ema_decay": 0.9}
-    every = {"validate_every": 30, "checkpoint_every": 120, "log_every": 10}
+    settings = {"steps": 80, "learning_rate": 1e-2, "decay_steps": 40, "ema_decay": 0.9}
+    every = {"validate_every": 20, "checkpoint_every": 80, "log_every": 10, "batch_size": 2}
     loop.train(config(toy, folder, **settings, **every))
     return folder
 
@@ -66,7 +66,7 @@ def test_it_learns_and_both_losses_fall(run: Path) -> None:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     held_out = [line for line in lines if line["event"] == "validation"]
     training = [line for line in lines if line["event"] == "training"]
-    assert held_out[-1]["accuracy"] > 0.8  # of six sounds
+    assert held_out[-1]["accuracy"] > 0.9  # of six sounds, silence among them
     assert training[-1]["nats"] < 0.3 * training[0]["nats"]
     assert training[-1]["bits"] < training[0]["bits"] - 0.5
     assert held_out[-1]["bits"] < held_out[0]["bits"]
@@ -142,7 +142,7 @@ def test_shares_of_the_parts_of_a_batch_add_up(toy: Toy, tmp_path: Path) -> None
 def test_what_it_wrote_is_what_it_learned(run: Path) -> None:
     model, manifest = recogniser.load(run)
     assert manifest.model.labels == FRAME_LABELS
-    assert manifest.provenance.steps == 120
+    assert manifest.provenance.steps == 80
     assert {source.speaker for source in manifest.provenance.sources} == {"ann", "ben"}
     again, _ = recogniser.load(run / recogniser.FOLDER)
     average = load_file(run / checkpoint.NAME)
