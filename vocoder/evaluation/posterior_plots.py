@@ -5,12 +5,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vocoder.audio import Samples
-from vocoder.evaluation.plots import COLOURS, DYNAMIC_RANGE_DB, HOP_S, decibels
+from vocoder.evaluation.plots import COLOURS, DYNAMIC_RANGE_DB, HOP_S, power_db
 from vocoder.recogniser import Phone
 from vocoder.wavenet.recognition import RecogniserConfig
 
 INCHES_A_SECOND, NARROWEST_IN, WIDEST_IN = 4.0, 6.0, 40.0
-HEIGHT_IN = 8.0
+HEIGHT_IN = 9.5
 
 
 def posteriorgram(
@@ -33,7 +33,7 @@ def posteriorgram(
     width = float(np.clip(INCHES_A_SECOND * seconds, NARROWEST_IN, WIDEST_IN))
     figure = Figure(figsize=(width, HEIGHT_IN))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 3))
-    levels = decibels(samples, config.sample_rate_hz)
+    levels = power_db(samples, config.sample_rate_hz)
     upper.imshow(
         levels - levels.max(),
         origin="lower",
