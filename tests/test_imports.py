@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"errors", "files", "native", "progress", "__init__"},
+    {"errors", "files", "native", "progress", "weights_file", "__init__"},
     {"config", "device"},
     {"presets"},
     {"audio", "encoding", "features", "feeding", "g711", "quantization", "stacks", "resampling"},
@@ -13,13 +13,13 @@ LAYERS = [
     {"generation"},
     {"text"},
     {"acoustic"},
-    {"manifest", "watching", "voice"},
+    {"manifest", "recogniser", "watching", "voice"},
     {"speech"},
     {"preparation"},
     {"synthesizer"},
     {"live"},
     {"corpus", "training", "evaluation", "bench"},
-    {"speaking"},
+    {"recognising", "speaking"},
     {"cli"},
     {"__main__"},
 ]

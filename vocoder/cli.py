@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from server import commands
+from vocoder import recognising
 from vocoder.errors import UserError
 
 app = typer.Typer(
@@ -287,7 +288,7 @@ def train(
         bool, typer.Option("--profile", help="With --dry-run: where a step's time goes.")
     ] = False,
 ) -> None:
-    """Train a voice."""
+    """Train a voice, an acoustic model or a recogniser."""
     from vocoder.training import config as configs
     from vocoder.training import doctor, loop
 
@@ -298,7 +299,8 @@ def train(
         for line in doctor.examine(settings, profile=profile):
             print(line, flush=True)
         return
-    print(f"voice: {loop.train(settings, resume=resume)}")
+    made = "recogniser" if settings.kind == "recogniser" else "voice"
+    print(f"{made}: {loop.train(settings, resume=resume)}")
 
 
 @app.command()
@@ -486,6 +488,7 @@ def bench(
         print(result.model_dump_json() if as_json else result.line())
 
 
+app.command()(recognising.recognise)
 app.command()(commands.serve)
 app.command()(commands.key)
 

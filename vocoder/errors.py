@@ -48,6 +48,12 @@ class VoiceError(UserError):
     code = "invalid_voice"
 
 
+class RecogniserError(UserError):
+    """A recogniser's folder that is damaged or incomplete, or does not fit the recordings."""
+
+    code = "invalid_recogniser"
+
+
 class NotFoundError(UserError):
     """A voice or speaker that does not exist."""
 

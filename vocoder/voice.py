@@ -5,21 +5,17 @@ are safetensors; nothing is unpickled. Clients name voices by id, and an id is l
 folders that were found: it never becomes a path.
 """
 
-import hashlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import safetensors
 import torch
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
-from vocoder import files
+from vocoder import files, weights_file
 from vocoder.acoustic.model import AcousticModel
 from vocoder.config import ModelConfig
 from vocoder.device import CPU
@@ -118,12 +114,12 @@ def save(
 
     The manifest goes last, so an interrupted save leaves a folder that is refused, not a wrong one.
     """
-    weights = {VOCODER_WEIGHTS: _write_weights(folder / VOCODER_WEIGHTS, model.state_dict())}
+    weights = {VOCODER_WEIGHTS: weights_file.write(folder / VOCODER_WEIGHTS, model.state_dict())}
     if acoustic:
         # Ten bits of mantissa are enough for these, and halve the voice.
         halves = {name: p.half() for name, p in acoustic.named_parameters()}
         path = folder / ACOUSTIC_WEIGHTS
-        weights[ACOUSTIC_WEIGHTS] = _write_weights(path, acoustic.state_dict() | halves)
+        weights[ACOUSTIC_WEIGHTS] = weights_file.write(path, acoustic.state_dict() | halves)
     else:
         (folder / ACOUSTIC_WEIGHTS).unlink(missing_ok=True)
     manifest = manifest.model_copy(
@@ -136,13 +132,6 @@ def save(
     )
     files.write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     return manifest
-
-
-def _write_weights(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Write weights and return their SHA-256."""
-    data = save_safetensors({k: v.detach().contiguous() for k, v in tensors.items()})
-    files.write_bytes(path, data)
-    return hashlib.sha256(data).hexdigest()
 
 
 def load(folder: Path, device: torch.device = CPU) -> Voice:
@@ -172,34 +161,7 @@ def load(folder: Path, device: torch.device = CPU) -> Voice:
 
 
 def _read_weights(folder: Path, name: str, manifest: VoiceManifest, model: nn.Module) -> None:
-    """Read and check one weights file into ``model``, which is left in evaluation mode."""
-    path = folder / name
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise VoiceError(f"{path}: {error.strerror or error}") from None
-    digest, expected = hashlib.sha256(data).hexdigest(), manifest.weights[name]
-    if digest != expected:
-        raise VoiceError(
-            f"{path}: SHA-256 is {digest[:16]}..., {MANIFEST} says {expected[:16]}...: "
-            "damaged or incomplete, fetch the voice again"
-        )
-    try:
-        tensors = load_safetensors(data)
-    except safetensors.SafetensorError as error:
-        raise VoiceError(f"{path}: not safetensors: {error}") from None
-    own = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
-    found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-    for key in sorted(own.keys() | found.keys()):
-        if own.get(key) != found.get(key):
-            raise VoiceError(
-                f"{path}: {key} has shape {found.get(key, 'none')}, "
-                f"the configuration needs {own.get(key, 'none')}"
-            )
-    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
-        raise VoiceError(f"{path}: holds weights that are not finite")
-    model.load_state_dict(tensors)
-    model.eval()
+    weights_file.read(folder / name, manifest.weights[name], model, VoiceError)
 
 
 class VoiceChange(NamedTuple):

@@ -172,7 +172,7 @@ def clean(source: Path, settings: PreparationConfig) -> tuple[Samples, Measures]
     samples = audio.resample(samples - samples.mean(), rate, to_rate)
     levels = frame_levels(samples, to_rate)
     speech = speech_frames(levels, settings)
-    level = _mean_level(levels[speech])
+    level = mean_level(levels[speech])
     if not speech.any() or level < settings.silence_dbfs:
         loudest = float(levels.max())
         raise _Refused(
@@ -278,7 +278,8 @@ def _too_long(seconds: float, settings: PreparationConfig) -> str:
     )
 
 
-def _mean_level(levels: npt.NDArray[np.float64]) -> float:
+def mean_level(levels: npt.NDArray[np.float64]) -> float:
+    """Mean power in dB of frames whose levels are given in dB (F,)."""
     return float(10 * np.log10(np.mean(10 ** (levels / 10)))) if levels.size else LOWEST_DB
 
 

@@ -28,7 +28,7 @@ def spectrograms(panels: Mapping[str, Samples], sample_rate_hz: int, title: str 
         sample_rate_hz: of all of them.
         title: one line over the whole picture.
     """
-    decibels = {name: _decibels(samples, sample_rate_hz) for name, samples in panels.items()}
+    decibels = {name: power_db(samples, sample_rate_hz) for name, samples in panels.items()}
     peak = float(next(iter(decibels.values())).max())
     seconds = max(len(samples) for samples in panels.values()) / sample_rate_hz
     width = 1.5 + PANEL_WIDTH_IN * len(panels)
@@ -86,7 +86,7 @@ def save(path: Path, figure: Figure) -> None:
         figure.savefig(temporary, format="png", dpi=DPI)
 
 
-def _decibels(samples: Samples, sample_rate_hz: int) -> npt.NDArray[np.float32]:
+def power_db(samples: Samples, sample_rate_hz: int) -> npt.NDArray[np.float32]:
     """Power in dB (bins, frames), a frame centred on the middle of every 4 ms."""
     window, hop = round(WINDOW_S * sample_rate_hz), round(HOP_S * sample_rate_hz)
     side = (2 * window - hop) // 2

@@ -12,6 +12,7 @@ from vocoder.corpus.shards import ShardSettings
 from vocoder.errors import ConfigError
 from vocoder.presets import preset
 from vocoder.voice import Source
+from vocoder.wavenet.recognition import RecogniserConfig
 
 
 class VoiceDescription(Settings):
@@ -107,14 +108,41 @@ class AlignerTraining(TrainingConfig):
     ctc_steps: int = Field(ge=0, description="first steps, in which the blank is open")
 
 
-AnyTraining = VocoderTraining | AcousticTraining | AlignerTraining
-_KINDS: dict[str, type[VocoderTraining] | type[AcousticTraining]] = {
+class RecogniserTraining(TrainingConfig):
+    """Training of a recogniser on an aligned corpus."""
+
+    kind: Literal["recogniser"] = "recogniser"
+    model: RecogniserConfig = Field(description="the model; its labels are the front end's")
+    segment_frames: int = Field(200, ge=1, description="frames of a segment whose labels count")
+    predicted_frames: int = Field(
+        0, ge=0, description="the first so many of them have their samples predicted too; 0 for all"
+    )
+    next_sample_weight: float = Field(
+        0.1, ge=0.0, description="of the likelihood in nats a sample, beside nats a frame"
+    )
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.predicted_frames > self.segment_frames:
+            raise ValueError(
+                f"predicted_frames {self.predicted_frames} exceeds segment_frames "
+                f"{self.segment_frames}"
+            )
+        return self
+
+
+Trained = VocoderTraining | AcousticTraining | RecogniserTraining
+"""What a TOML file may describe."""
+
+AnyTraining = Trained | AlignerTraining
+_KINDS: dict[str, type[Trained]] = {
     "vocoder": VocoderTraining,
     "acoustic": AcousticTraining,
+    "recogniser": RecogniserTraining,
 }
 
 
-def load(path: Path, changes: Sequence[str] = ()) -> VocoderTraining | AcousticTraining:
+def load(path: Path, changes: Sequence[str] = ()) -> Trained:
     """Read a training configuration; its ``kind`` is ``vocoder`` where it names none.
 
     ``extends = "base.toml"`` names a file, beside this one, over which this one is laid key by key.

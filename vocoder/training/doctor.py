@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 from vocoder.corpus.health import corpus_lines
 from vocoder.corpus.shards import ShardSettings, open_corpus
 from vocoder.training import checkpoint, loop
-from vocoder.training.config import AcousticTraining, VocoderTraining
+from vocoder.training.config import Trained, VocoderTraining
 from vocoder.training.log import RunLog
 from vocoder.training.memory import Activations
 from vocoder.training.prefetch import Prefetch
@@ -23,7 +23,6 @@ from vocoder.training.stages import STAGES
 
 STEPS, TABLE_ROWS = 5, 20
 WORTH_TELLING = 1.1
-AnyRun = VocoderTraining | AcousticTraining
 
 
 class Speed(NamedTuple):
@@ -46,7 +45,7 @@ class Speed(NamedTuple):
     table: str
 
 
-def examine(config: AnyRun, *, profile: bool = False) -> Iterator[str]:
+def examine(config: Trained, *, profile: bool = False) -> Iterator[str]:
     """Yield the lines of a report; a few steps are trained and forgotten, and nothing is written.
 
     Under torchrun all processes take part, and the leader tells.
@@ -61,7 +60,7 @@ def examine(config: AnyRun, *, profile: bool = False) -> Iterator[str]:
 
 
 def _report(
-    config: AnyRun, settings: ShardSettings, process: Process, profiled: bool
+    config: Trained, settings: ShardSettings, process: Process, profiled: bool
 ) -> Iterator[str]:
     yield from corpus_lines(open_corpus(config.corpus, settings))
     speed = measure(config, process, profiled=profiled)
@@ -76,7 +75,7 @@ def _report(
         yield speed.table
 
 
-def measure(config: AnyRun, process: Process, *, profiled: bool = False) -> Speed:
+def measure(config: Trained, process: Process, *, profiled: bool = False) -> Speed:
     """Train a few steps, the first of which only warms up."""
     config = config.model_copy(update={"steps": max(config.steps, 2 * STEPS)})
     run = loop.prepared(config, process)
@@ -124,7 +123,7 @@ def _table(run: loop.Run, batches: Prefetch[list[Any]]) -> str:
     return table
 
 
-def _memory(config: AnyRun, process: Process, speed: Speed) -> Iterator[str]:
+def _memory(config: Trained, process: Process, speed: Speed) -> Iterator[str]:
     weights = 4 * speed.parameters
     pieces = f"of one of {config.accumulate} pieces" if config.accumulate > 1 else "of a batch"
     # Adam keeps two moments; the moving average is another copy.
@@ -143,7 +142,7 @@ def _size(count: float) -> str:
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
-def _finish(config: AnyRun, speed: Speed) -> str:
+def _finish(config: Trained, speed: Speed) -> str:
     done = checkpoint.steps_done(Path(config.output))
     left = max(0, config.steps - done)
     seconds = left * speed.step_s
@@ -155,7 +154,7 @@ def _finish(config: AnyRun, speed: Speed) -> str:
     )
 
 
-def _advice(config: AnyRun, process: Process, speed: Speed) -> Iterator[str]:
+def _advice(config: Trained, process: Process, speed: Speed) -> Iterator[str]:
     """What was tried and is faster, and what was not tried."""
     trials: dict[str, dict[str, object]] = {
         f"batch_size = {2 * config.batch_size}": {"batch_size": 2 * config.batch_size}

@@ -14,17 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vocoder import files
+from vocoder import files, recogniser
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.shards import ShardSettings, open_corpus
 from vocoder.errors import TrainingError
 from vocoder.training import checkpoint, environment
 from vocoder.training.acoustic import AcousticTask
-from vocoder.training.config import AcousticTraining, AnyTraining, VocoderTraining
+from vocoder.training.config import AnyTraining, RecogniserTraining, Trained, VocoderTraining
 from vocoder.training.log import RunLog
 from vocoder.training.optimisation import MovingAverage, clip_gradients
 from vocoder.training.prefetch import Prefetch
 from vocoder.training.process import Process, joined, restarts
+from vocoder.training.recogniser import RecogniserTask
 from vocoder.training.stages import Stages
 from vocoder.training.task import Loss, Task
 from vocoder.training.vocoder import VocoderTask
@@ -32,8 +33,8 @@ from vocoder.training.vocoder import VocoderTask
 logger = logging.getLogger(__name__)
 
 
-def train(config: VocoderTraining | AcousticTraining, *, resume: bool = False) -> Path:
-    """Train a model and write its voice.
+def train(config: Trained, *, resume: bool = False) -> Path:
+    """Train a model and write its voice, or a recogniser.
 
     Args:
         config: the run.
@@ -41,16 +42,17 @@ def train(config: VocoderTraining | AcousticTraining, *, resume: bool = False) -
             which may restart a run before its first checkpoint, start anew where there is none.
 
     Returns:
-        The folder of the voice.
+        The folder of the voice or the recogniser.
 
     Raises:
         TrainingError: corpus, checkpoint or output folder do not fit, or the loss is not finite.
     """
     with joined() as process:
-        return prepared(config, process).run(resume=resume)
+        folder = prepared(config, process).run(resume=resume)
+    return folder.parent / recogniser.FOLDER if config.kind == "recogniser" else folder
 
 
-def prepared(config: VocoderTraining | AcousticTraining, process: Process) -> "Run":
+def prepared(config: Trained, process: Process) -> "Run":
     """A run that is ready to start.
 
     Raises:
@@ -63,9 +65,12 @@ def prepared(config: VocoderTraining | AcousticTraining, process: Process) -> "R
     corpus = open_corpus(config.corpus, ShardSettings())
     if not isinstance(corpus, Corpus):
         raise TrainingError(
-            f"{config.corpus}: an acoustic model reads a corpus as a folder, not as shards; name "
-            "the folder that vocoder prepare wrote"
+            f"{config.corpus}: only a vocoder reads a corpus as shards; name the folder that "
+            "vocoder prepare wrote"
         )
+    if isinstance(config, RecogniserTraining):
+        hears = RecogniserTask(config, corpus, process.device)
+        return Run(hears.config, hears, process)
     return Run(config, AcousticTask(config, corpus, process.device), process)
 
 

@@ -1,5 +1,6 @@
 """What a run makes besides weights: the voice so far, and audio that it speaks free-running."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -28,16 +29,9 @@ def export(
     log: RunLog,
 ) -> None:
     """Write ``model`` as a voice that names its corpus, settings and latest figures."""
-    described = {source.speaker: source for source in config.voice.sources}
-    sources = []
-    for speaker, value in corpus.hours("train").items():
-        source = described.get(speaker) or voice.Source(
-            speaker=speaker, name=corpus.name, licence=""
-        )
-        sources.append(source.model_copy(update={"hours": round(value, 3)}))
     settings = {"kind", "model", "voice", "generation", "corpus", "output"}
     provenance = voice.Provenance(
-        sources=tuple(sources),
+        sources=sources_of(corpus, config.voice.sources),
         steps=step,
         code_version=vocoder.__version__,
         training=config.model_dump(mode="json", exclude=settings),
@@ -53,6 +47,18 @@ def export(
         provenance=provenance,
     )
     voice.save(folder, model, manifest)
+
+
+def sources_of(
+    corpus: Corpus | ShardedCorpus, described: Iterable[voice.Source]
+) -> tuple[voice.Source, ...]:
+    """What was trained on: each speaker with the hours of the train split, as ``described``."""
+    known = {source.speaker: source for source in described}
+    sources = []
+    for speaker, hours in corpus.hours("train").items():
+        source = known.get(speaker) or voice.Source(speaker=speaker, name=corpus.name, licence="")
+        sources.append(source.model_copy(update={"hours": round(hours, 3)}))
+    return tuple(sources)
 
 
 def generate(log: RunLog, step: int, model: WaveNet, held_out: Segments, count: int) -> None:

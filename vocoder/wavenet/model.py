@@ -184,7 +184,11 @@ class WaveNet(nn.Module):
         ``context`` is what :meth:`context` gives.
         """
         x = self.input(inputs)
-        skips = self.stack(x, self.stack.project(conditioning.local, conditioning.speaker, context))
+        given = self.stack.project(conditioning.local, conditioning.speaker, context)
+        return self.parameters_of(self.stack(x, given))
+
+    def parameters_of(self, skips: Tensor) -> Tensor:
+        """Distribution parameters (B, T, P) from the sum of the skips (B, T, skip_channels)."""
         hidden = F.relu(self.head(F.relu(skips)))
         with torch.autocast(hidden.device.type, enabled=False):
             parameters: Tensor = self.output(hidden.to(self.output.weight.dtype))

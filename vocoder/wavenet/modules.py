@@ -34,6 +34,20 @@ class CausalConv1d(nn.Module):
         taps = [padded[:, j * self.dilation :][:, :length] for j in range(self.kernel_size)]
         return self.linear(torch.cat(taps, dim=-1))
 
+    def of_codes(self, codes: Tensor) -> Tensor:
+        """As forward of one-hot codes (B, T, channels), by looking up their columns.
+
+        Args:
+            codes: (B, T), int64 in [0, channels).
+        """
+        columns = self.linear.weight.unflatten(1, (self.kernel_size, -1)).unbind(1)
+        total = self.linear.bias.expand(*codes.shape, -1)
+        for j, column in enumerate(columns):
+            late = min((self.kernel_size - 1 - j) * self.dilation, codes.shape[1])
+            found = F.embedding(codes[:, : codes.shape[1] - late], column.T)
+            total = total + F.pad(found, (0, 0, late, 0))
+        return total
+
 
 def gated_unit(x: Tensor) -> Tensor:
     """``tanh(a) * sigmoid(b)`` of the two halves of the channels (van den Oord 2016, eq. 2)."""

@@ -1,0 +1,62 @@
+"""Weights on disk: safetensors, with their SHA-256 kept elsewhere. Nothing is unpickled."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor, nn
+
+from vocoder import files
+from vocoder.errors import UserError
+
+
+def write(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write weights, atomically, and return their SHA-256 in hexadecimal."""
+    data = save_safetensors({k: v.detach().contiguous() for k, v in tensors.items()})
+    files.write_bytes(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def read(path: Path, expected: str, model: nn.Module, error: type[UserError]) -> None:
+    """Read and check weights into ``model``, which is left in evaluation mode.
+
+    Args:
+        path: the file.
+        expected: its SHA-256.
+        model: whose names and shapes the file must have.
+        error: what is raised.
+
+    Raises:
+        UserError: of that type: missing, altered, cut short or padded, of another model, or not
+            finite.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as failure:
+        raise error(f"{path}: {failure.strerror or failure}") from None
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != expected:
+        raise error(
+            f"{path}: SHA-256 is {digest[:16]}..., expected {expected[:16]}...: "
+            "damaged or incomplete, fetch the folder again"
+        )
+    try:
+        tensors = load_safetensors(data)
+    except safetensors.SafetensorError as failure:
+        raise error(f"{path}: not safetensors: {failure}") from None
+    own = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    for key in sorted(own.keys() | found.keys()):
+        if own.get(key) != found.get(key):
+            raise error(
+                f"{path}: {key} has shape {found.get(key, 'none')}, "
+                f"the configuration needs {own.get(key, 'none')}"
+            )
+    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+        raise error(f"{path}: holds weights that are not finite")
+    model.load_state_dict(tensors)
+    model.eval()
