@@ -11,8 +11,8 @@ from vocoder.config import (
     ModelConfig,
     MuLawConfig,
     StackConfig,
-    preset,
 )
+from vocoder.presets import preset
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.modules import CausalConv1d
 from vocoder.wavenet.recognition import Recogniser, RecogniserConfig
