@@ -51,7 +51,7 @@ def test_every_command_of_the_readme_exists_and_files_it_names_are_there() -> No
 
 
 def test_the_shipped_configurations_load() -> None:
-    for path in (ROOT / "configs").glob("*.toml"):
+    for path in (ROOT / "configs").rglob("*.toml"):
         config.load(path)
 
 
