@@ -193,7 +193,7 @@ def test_files_that_hold_no_features(client: TestClient, data: bytes) -> None:
         ('{"mel": [[1]]', 400, "invalid_json"),
         ('{"mel": ' + "[" * 5000, 400, "invalid_json"),
         ("[]", 422, "invalid_request"),
-        ("{}", 422, "invalid_request"),
+        ("{}", 422, "invalid_features"),
         ('{"mel": [[null]]}', 422, "invalid_request"),
         ('{"mel": [["1"]]}', 422, "invalid_request"),
         ('{"mel": [[true]]}', 422, "invalid_request"),
