@@ -21,8 +21,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE)
 serve: setup
 	$(BIN)/vocoder serve
 
+# Two processes: idle threads of OpenMP must not take the processor from the other.
 test: setup
-	$(BIN)/python -m pytest
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
