@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -103,13 +103,12 @@ def generate(
     registry = VoiceRegistry(voices_dir, resolve(device))
     loaded = registry.get(voice)
     config = loaded.config.features
-    if (features_file is None) == (seconds is None):
+    if features_file is not None and seconds is None:
+        analysis = features.load(features_file, config)
+    elif features_file is None and seconds is not None:
+        analysis = Features.lasting(seconds, config)
+    else:
         raise UserError("name a feature file, or give --seconds to a voice that takes none")
-    analysis = (
-        Features.lasting(seconds, config)
-        if features_file is None and seconds is not None
-        else features.load(cast("Path", features_file), config)
-    )
     synthesizer = Synthesizer(registry, engine, weights=weights)
     began = time.perf_counter()
     chunks = synthesizer.vocode(analysis, voice=loaded, speaker=speaker, seed=seed, tags=tags or ())
@@ -340,6 +339,7 @@ def evaluate(
 ) -> None:
     """Held-out likelihood and copy synthesis beside Griffin-Lim; or speech from text."""
     from vocoder import voice as voice_files
+    from vocoder.config import Settings
     from vocoder.corpus.manifest import Corpus
     from vocoder.evaluation import identity, speech, speech_report
     from vocoder.evaluation.evaluate import evaluate as run
@@ -352,25 +352,19 @@ def evaluate(
         loaded = loaded.with_generation(correction_passes=correction_passes)
     if recognise and not text:
         raise UserError("--recognise hears speech from text: add --text", param="recognise")
+    if speakers and (text or report):
+        raise UserError("--speakers goes with --json alone", param="speakers")
+    recordings = Corpus.load(corpus)
+    measured: Settings
     if speakers:
-        if text or report:
-            raise UserError("--speakers goes with --json alone", param="speakers")
-        heard = identity.evaluate_identity(
-            loaded,
-            Corpus.load(corpus),
-            per_speaker=clips,
-            seed=seed,
-            engine=engine,
-            weights=weights,
+        measured = heard = identity.evaluate_identity(
+            loaded, recordings, per_speaker=clips, seed=seed, engine=engine, weights=weights
         )
         print(identity.summary(heard))
-        if json_output:
-            write_json(json_output, heard)
-        return
-    if text:
-        spoken = speech.evaluate_speech(
+    elif text:
+        measured = spoken = speech.evaluate_speech(
             loaded,
-            Corpus.load(corpus),
+            recordings,
             per_speaker=clips,
             seed=seed,
             engine=engine,
@@ -381,23 +375,21 @@ def evaluate(
         print(speech_report.summary(spoken))
         if report:
             speech_report.write_page(report, spoken)
-        if json_output:
-            write_json(json_output, spoken)
-        return
-    result = run(
-        loaded,
-        Corpus.load(corpus),
-        per_speaker=clips,
-        seed=seed,
-        engine=engine,
-        weights=weights,
-        audio_dir=report,
-    )
-    print(summary(result))
+    else:
+        measured = result = run(
+            loaded,
+            recordings,
+            per_speaker=clips,
+            seed=seed,
+            engine=engine,
+            weights=weights,
+            audio_dir=report,
+        )
+        print(summary(result))
+        if report:
+            write_report(report, result)
     if json_output:
-        write_json(json_output, result)
-    if report:
-        write_report(report, result)
+        write_json(json_output, measured)
 
 
 @app.command()

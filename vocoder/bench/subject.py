@@ -112,9 +112,9 @@ def random_model(config: ModelConfig, seed: int = 0) -> WaveNet:
 
 
 def random_conditioning(model: WaveNet, rows: int, samples: int, seed: int = 0) -> Conditioning:
-    """Conditioning from a random mel and speakers in turn, long enough for ``samples``."""
+    """Conditioning from random features and speakers in turn, long enough for ``samples``."""
     config, generator = model.config, torch.Generator().manual_seed(seed)
     frames = config.features.frames(samples)
-    mel = torch.randn(rows, config.features.n_mels, frames, generator=generator) * 2 - 13
-    speakers = torch.eye(len(config.speakers))[torch.arange(rows) % len(config.speakers)]
-    return model.condition(mel.to(model.device), speakers.to(model.device))
+    features = torch.randn(rows, config.feature_channels, frames, generator=generator) * 2 - 13
+    speakers = torch.eye(config.global_channels)[torch.arange(rows) % len(config.speakers)]
+    return model.condition(features.to(model.device), speakers.to(model.device))
