@@ -74,14 +74,17 @@ ODD = ModelConfig(
 )
 
 
-def context(pool: int, layers: int, kernel_size: int = 2) -> ContextConfig:
-    """A narrow context stack."""
+def context(
+    pool: int, layers: int, kernel_size: int = 2, widths: tuple[int, int] = (8, 14)
+) -> ContextConfig:
+    """A narrow context stack; ``widths`` are of its residual path and its gate."""
+    residual_channels, gate_channels = widths
     stack = StackConfig(
         cycles=1,
         layers_per_cycle=layers,
         kernel_size=kernel_size,
-        residual_channels=8,
-        gate_channels=14,
+        residual_channels=residual_channels,
+        gate_channels=gate_channels,
         skip_channels=6,
     )
     return ContextConfig(pool=pool, stack=stack, channels=5)

@@ -4,16 +4,16 @@ Without a GPU, Triton's interpreter runs its kernels on the CPU: some 10 ms a la
 """
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from conftest import SPEAKERS
+from conftest import SPEAKERS, context
 from torch import Tensor
 
 from vocoder.config import (
     ConditioningConfig,
-    ContextConfig,
     FeatureConfig,
     GaussianConfig,
     LinearPredictionConfig,
@@ -44,18 +44,8 @@ SMALL = ModelConfig(
 SHALLOW = SMALL.stack.model_copy(update={"layers_per_cycle": 2})
 
 
-def narrow_context(pool: int, layers: int, kernel_size: int = 2) -> ContextConfig:
-    """A context stack of widths that are not powers of two."""
-    stack = StackConfig(
-        cycles=1,
-        layers_per_cycle=layers,
-        kernel_size=kernel_size,
-        residual_channels=7,
-        gate_channels=10,
-        skip_channels=6,
-    )
-    return ContextConfig(pool=pool, stack=stack, channels=5)
-
+narrow_context = functools.partial(context, widths=(7, 10))
+"""A context stack of widths that are not powers of two."""
 
 SMALL_CONFIGS = {
     "mu_law": SMALL,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tolerances import STEP_AGAINST_PARALLEL
+from conftest import CONFIGS, random_model
+from tolerances import ENGINE_PARAMETERS, STEP_AGAINST_PARALLEL
 
 from vocoder.bench import machine, peer
 from vocoder.bench.page import Case, Table, default_tables, multiply_adds, write_page
@@ -68,6 +69,12 @@ def test_the_error_is_that_of_the_engine_measured() -> None:
     with torch.no_grad():
         broken.output.bias[200] += 0.5
     assert abs(subject.error(CpuEngine(broken, weights="fp32")) - 0.5) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["linguistic_tags", "unconditional", "contexts"])
+def test_models_of_any_conditioning_are_measured(name: str) -> None:
+    subject = Subject.of_model(name, random_model(CONFIGS[name]))
+    assert subject.error(CpuEngine(subject.model, weights="fp32")) < ENGINE_PARAMETERS["fp32"]
 
 
 def test_the_reference_is_held_to_the_parallel_forward() -> None:
