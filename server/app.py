@@ -174,7 +174,8 @@ def run(
 
 
 def _synthesizer(settings: ServerSettings) -> Synthesizer:
-    registry = VoiceRegistry(settings.voices_dir, device.resolve(settings.device))
+    chosen = device.resolve(settings.device)
+    registry = VoiceRegistry(settings.voices_dir, chosen, more=settings.more_voices_dir)
     # One thread a call: the running batch has as many as there are cores.
     return Synthesizer(registry, engine=settings.engine, weights=settings.weights, threads=1)
 

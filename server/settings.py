@@ -50,6 +50,9 @@ class ServerSettings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     workers: int = Field(1, ge=1, le=256, description="processes that serve, each with its engine")
     voices_dir: Path = Field(Path("checkpoints"), description="folder of voice folders")
+    more_voices_dir: Path | None = Field(
+        None, description="another folder of voice folders, after those of voices_dir"
+    )
     reload_voices_s: float = Field(
         2.0, ge=0, description="seconds between looks for changed voices; 0 never looks"
     )

@@ -253,3 +253,42 @@ def test_the_digest_covers_all_that_is_heard(folder: Path) -> None:
     }
     assert set(changed) == {VOCODER_WEIGHTS, ACOUSTIC_WEIGHTS}
     assert with_other_weights.digest != ann.digest
+
+
+def test_voices_of_a_second_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    more = tmp_path_factory.mktemp("aaa")
+    save(more / "amy", "amy")
+    registry = VoiceRegistry(folder, more=more)
+    assert registry.ids() == ["ann", "ben", "amy"]  # Not by name: the first folder's come first.
+    save(folder / "zoe", "zoe")
+    save(more / "abe", "abe")
+    assert kinds(registry) == [("loaded", "zoe"), ("loaded", "abe")]
+    assert registry.ids() == ["ann", "ben", "zoe", "abe", "amy"]
+    assert registry.get("amy").id == "amy"
+
+
+def test_one_name_in_two_folders(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    more = tmp_path_factory.mktemp("more")
+    registry = VoiceRegistry(folder, more=more)
+    save(more / "other", "ann", seed=1)
+    assert kinds(registry) == [("refused", "other")]
+    assert registry.ids() == ["ann", "ben"]
+    with pytest.raises(VoiceError, match="both are ann"):
+        VoiceRegistry(folder, more=more)
+
+
+def test_a_second_folder_that_is_not_mounted_any_more(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    more = tmp_path_factory.mktemp("parent") / "more"
+    with pytest.raises(VoiceError, match="no such folder of voices"):
+        VoiceRegistry(folder, more=more)
+    save(more / "amy", "amy")
+    registry = VoiceRegistry(folder, more=more)
+    held = registry.get("amy")
+    shutil.rmtree(more)
+    save(folder / "ben", "ben", seed=1)
+    assert registry.refresh() == []
+    (change,) = registry.refresh()
+    assert (change.kind, change.id) == ("replaced", "ben")
+    assert registry.get("amy") is held

@@ -181,22 +181,31 @@ class VoiceChange(NamedTuple):
 
 
 class VoiceRegistry:
-    """The voices below one folder, by id. Each is loaded when first asked for, and kept."""
+    """The voices below a folder, by id. Each is loaded when first asked for, and kept."""
 
-    def __init__(self, folder: Path, device: torch.device = CPU) -> None:
+    def __init__(
+        self, folder: Path, device: torch.device = CPU, *, more: Path | None = None
+    ) -> None:
         """Find the voices, whose WaveNets are to be on ``device``.
+
+        Args:
+            folder: of voice folders.
+            device: of the WaveNets.
+            more: another folder of voice folders, which come after those of the first.
 
         Raises:
             VoiceError: no such folder, a damaged manifest, or two voices of one id.
         """
-        if not folder.is_dir():
-            raise VoiceError(f"{folder}: no such folder of voices")
+        folders = (folder,) if more is None or more == folder else (folder, more)
+        for path in folders:
+            if not path.is_dir():
+                raise VoiceError(f"{path}: no such folder of voices")
         self.folder, self.device = folder, device
         self._lock = threading.Lock()
         self._voices: dict[str, Voice] = {}
         self._folders: dict[str, Path] = {}
         self._refused: set[Path] = set()
-        self._watch = FolderWatch(folder)
+        self._watch = FolderWatch(*folders)
         for path in self._watch.found():
             manifest = read_manifest(path)
             if manifest.id in self._folders:
@@ -258,7 +267,7 @@ class VoiceRegistry:
         changed = self._watch.changed(at_once=at_once)
         gone = {path for path in changed if not self._watch.is_there(path)}
         if gone:  # Perhaps what leaves has been in the way of others.
-            changed = sorted(self._refused.union(changed))
+            changed = sorted(self._refused.union(changed), key=self._watch.place)
         changes = []
         for path in sorted(changed, key=gone.__contains__):
             # Whatever comes of it, it is not tried again before it changes again.
@@ -307,5 +316,6 @@ class VoiceRegistry:
                     self._voices[voice.id] = voice
                 folders[voice.id] = path
             # Others read the dictionary without the lock: it is never altered, but put in place.
-            self._folders = dict(sorted(folders.items(), key=lambda item: item[1]))
+            in_order = sorted(folders.items(), key=lambda item: self._watch.place(item[1]))
+            self._folders = dict(in_order)
         return changes

@@ -9,17 +9,23 @@ Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
 class FolderWatch:
-    """Looks at the voices' folders below one, and says which differ from when they were judged."""
+    """Looks at the voices' folders below some, and says which differ from when they were judged."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, *folders: Path) -> None:
         """Take all folders as they are now for judged."""
-        self._folder = folder
+        self._folders = folders
         self._judged = {path: stamp(path) for path in self.found()}
         self._seen: dict[Path, Stamp | None] = {}
 
     def found(self) -> list[Path]:
         """The folders that hold a voice, in order. One is there when its ``voice.json`` is."""
-        return [path.parent for path in sorted(self._folder.glob(f"*/{MANIFEST}"))]
+        return [
+            path.parent for folder in self._folders for path in sorted(folder.glob(f"*/{MANIFEST}"))
+        ]
+
+    def place(self, path: Path) -> tuple[int, Path]:
+        """A key that sorts voices' folders as :meth:`found` does."""
+        return self._folders.index(path.parent), path
 
     def changed(self, *, at_once: bool = False) -> list[Path]:
         """The folders that are new, altered or gone since they were judged, in order.
@@ -28,14 +34,14 @@ class FolderWatch:
             at_once: also those that were different at the last look; otherwise they are left to
                 the next look, for somebody may still be copying.
         """
-        if not self._folder.is_dir():
-            return []  # Rather not mounted than meant: voices in memory go on.
-        now: dict[Path, Stamp | None] = dict.fromkeys(self._judged)
+        # A folder that is gone is rather not mounted than meant: voices in memory go on.
+        there = {folder for folder in self._folders if folder.is_dir()}
+        now: dict[Path, Stamp | None] = {p: None for p in self._judged if p.parent in there}
         now |= {path: stamp(path) for path in self.found()}
         before, self._seen = self._seen, now
         return [
             path
-            for path, found in sorted(now.items())
+            for path, found in sorted(now.items(), key=lambda item: self.place(item[0]))
             if found != self._judged.get(path)
             and (at_once or (path in before and before[path] == found))
         ]

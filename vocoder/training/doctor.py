@@ -1,7 +1,6 @@
 """Look at a run before it starts: corpus, memory, speed, when it would end and what would help."""
 
 import datetime
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from vocoder.corpus.health import corpus_lines
 from vocoder.corpus.shards import ShardSettings, open_corpus
+from vocoder.generation.cpu.engine import processors
 from vocoder.training import checkpoint, loop
 from vocoder.training.config import Trained, VocoderTraining
 from vocoder.training.log import RunLog
@@ -174,8 +174,8 @@ def _advice(config: Trained, process: Process, speed: Speed) -> Iterator[str]:
             f"advice: {speed.shares['data']:.0%} of a step waits for data; raise loader_threads "
             f"(now {config.loader_threads}), or keep the corpus nearer"
         )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if process.device.type == "cpu" and cores and torch.get_num_threads() < cores:
+    cores = processors()
+    if process.device.type == "cpu" and torch.get_num_threads() < cores:
         yield (
             f"advice: {torch.get_num_threads()} threads compute on {cores} cores; set "
             "OMP_NUM_THREADS higher"

@@ -8,13 +8,14 @@ import pytest
 import torch
 from conftest import CONFIGS, random_model
 from generating import condition, cut, generate_in_chunks, noise, pick
+from joblib.externals.loky.backend import context
 from tolerances import DRAW, ENGINE_PARAMETERS, ENGINE_STATE, assert_close
 
 from vocoder import native
 from vocoder.config import GaussianConfig, LogisticsConfig, ModelConfig, MuLawConfig
 from vocoder.errors import EngineError
 from vocoder.generation import dispatch
-from vocoder.generation.cpu.engine import CpuEngine
+from vocoder.generation.cpu.engine import CpuEngine, processors
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.presets import PRESETS
@@ -281,3 +282,10 @@ def test_an_unknown_format_is_refused() -> None:
         CpuEngine(random_model(CONFIGS["mu_law"]), weights="fp8")
     with pytest.raises(EngineError, match="keeps its weights in fp32, not int8"):
         ReferenceEngine(random_model(CONFIGS["mu_law"]), weights="int8")
+
+
+def test_threads_within_a_containers_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    monkeypatch.setattr(f"{context.__name__}._cpu_count_cgroup", lambda _: 3)
+    assert processors() == 3

@@ -1,9 +1,9 @@
 """The native engine on the CPU: the whole step in C++, entered once a chunk."""
 
-import os
 from typing import Any, Literal, get_args
 
 import torch
+from joblib import cpu_count
 from torch import Tensor
 
 from vocoder import native, quantization
@@ -166,10 +166,8 @@ class CpuEngine:
 
 
 def processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Processors that this process may use: of its affinity, within a container's share of time."""
+    return int(cpu_count())
 
 
 def _shape(model: WaveNet, temperature: float) -> dict[str, Any]:

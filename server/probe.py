@@ -1,0 +1,52 @@
+"""Whether the server of these settings is ready, for a container's health check.
+
+``python -m server.probe`` asks ``/readyz`` at the address that the settings name and ends with 0
+where it is, else with 1 and the reason.
+"""
+
+import http.client
+import json
+import sys
+
+from server.settings import ServerSettings
+from vocoder.errors import ConfigError
+
+TIMEOUT_S = 4.0
+
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Addresses to listen on that are none to ask at."""
+
+
+def probe(settings: ServerSettings) -> str | None:
+    """Why the server is not ready; None where it is."""
+    host = ANYWHERE.get(settings.host, settings.host)
+    connection = http.client.HTTPConnection(host, settings.port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        return f"no answer from {host} port {settings.port}: {error or type(error).__name__}"
+    finally:
+        connection.close()
+    if answer.status == http.HTTPStatus.OK:
+        return None
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{host} port {settings.port} answers {answer.status}: is it this server?"
+
+
+def main() -> None:
+    """Say it as a status, and on standard error."""
+    try:
+        reason = probe(ServerSettings.load())
+    except ConfigError as error:
+        reason = str(error)
+    if reason:
+        print(reason, file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
