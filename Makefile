@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup serve test lint format bench sanitize
+.PHONY: setup serve test image lint format bench sanitize
 
 setup: $(VENV)/.installed
 
@@ -23,7 +23,11 @@ serve: setup
 
 # Two processes: idle threads of OpenMP must not take the processor from the other.
 test: setup
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile -m "not image"
+
+# The container image, built by buildah and run without a network; Docker builds it by `docker build .`.
+image: setup
+	$(BIN)/python -m pytest -m image -s -rs
 
 lint: setup
 	$(BIN)/ruff check .

@@ -109,6 +109,14 @@ def build_app() -> FastAPI:
     return create_app(settings, _synthesizer(settings))
 
 
+def tune_process() -> None:
+    """Set what a process that serves is better off with, whoever runs it."""
+    # Many sentences are prepared at a time: each is better off on one core than all on every one.
+    torch.set_num_threads(1)
+    # The thread that generates asks for the interpreter many times a step: it must not wait long.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+
+
 def serve(settings: ServerSettings) -> None:
     """Serve until a signal stops it; what is spoken then gets ``shutdown_grace_s`` to end.
 
@@ -142,10 +150,7 @@ def run(
     Raises:
         UserError: the voices are unusable.
     """
-    # Many sentences are prepared at a time: each is better off on one core than all on every one.
-    torch.set_num_threads(1)
-    # The thread that generates asks for the interpreter many times a step: it must not wait long.
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    tune_process()
     app = create_app(settings, _synthesizer(settings))
     logger.info("voices: %s", ", ".join(app.state.service.synthesizer.registry.ids()) or "none")
     config = uvicorn.Config(
@@ -181,7 +186,8 @@ def _synthesizer(settings: ServerSettings) -> Synthesizer:
 
 
 def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
-    live = LiveSynthesizer(synthesizer, threads=processors(), released=metrics.ROW_RELEASE.observe)
+    threads = settings.threads or processors()
+    live = LiveSynthesizer(synthesizer, threads=threads, released=metrics.ROW_RELEASE.observe)
 
     def capacity(voice: Voice, engine: str | None) -> float:
         if settings.max_streams is not None:

@@ -1,5 +1,7 @@
 """The commands of ``vocoder`` that are the server's; what they need is imported when one runs."""
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +24,10 @@ def serve(
 ) -> None:
     """The HTTP server. Each setting may also be an environment variable, VOCODER_PORT=8000."""
     given = dict(locals())
+    if os.getpid() == 1:
+        # The first process of a container ignores what it does not handle, and until it serves
+        # nothing else handles this.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from server.settings import ServerSettings
 
     loaded = ServerSettings.load(settings_file=given.pop("settings"), **given)

@@ -61,6 +61,9 @@ class ServerSettings(BaseSettings):
     weights: Literal["fp32", "bf16", "int8"] | None = Field(
         None, description="number format of the weights; the engine's own choice if not given"
     )
+    threads: int | None = Field(
+        None, ge=1, description="threads that generate; one a processor if not given"
+    )
     max_body_bytes: int = Field(16 * 2**20, ge=1, description="largest request body, in bytes")
     max_audio_s: float = Field(60.0, gt=0, description="longest audio from features, in seconds")
     max_text_chars: int = Field(100_000, ge=1, description="longest text a request, in characters")

@@ -1,0 +1,110 @@
+"""The service on a Ray cluster: ``serve run server.ray_serve:application``.
+
+Each replica is the whole service with an engine and an admission of its own. Ray Serve spreads HTTP
+requests and WebSockets over them, starts a dead one again, and more while listeners are many. The
+server's settings are environment variables, as everywhere. Needs ``vocoder[ray]``.
+"""
+
+import logging.config
+from typing import Annotated, Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ray import serve
+from ray.serve.config import AutoscalingConfig
+
+from server import logs
+from server.app import build_app, tune_process
+from server.service import Service
+from server.settings import ServerSettings
+from vocoder.errors import ConfigError
+
+WAITING = 16
+"""Requests beyond its streams that a replica takes, for its own admission to answer."""
+
+TARGET_SHARE = 0.7
+"""Share of a replica's streams beyond which more replicas are started."""
+
+
+class Options(BaseModel):
+    """What ``serve run server.ray_serve:application KEY=VALUE ...`` takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    streams: Annotated[int, Field(ge=1, description="live streams a replica")] = 16
+    cpus: Annotated[float, Field(gt=0, description="processors a replica")] = 2.0
+    gpus: Annotated[float, Field(ge=0, description="GPUs a replica, or a share of one")] = 0.0
+    min_replicas: Annotated[int, Field(ge=1, description="replicas at least")] = 1
+    max_replicas: Annotated[int, Field(ge=1, description="replicas at most")] = 8
+    downscale_delay_s: Annotated[
+        float, Field(ge=0, description="seconds of less load before a replica drains")
+    ] = 300.0
+
+
+class Replica:
+    """What Ray Serve asks of a replica, besides serving.
+
+    Attributes:
+        app: the application, given by ``serve.ingress``.
+    """
+
+    app: FastAPI
+
+    def __init__(self) -> None:
+        """Before the application is built."""
+        logging.config.dictConfig(logs.config(ServerSettings.load().log_format))
+        tune_process()
+
+    async def check_health(self) -> None:
+        """Asked before the first request, and every few seconds from then on.
+
+        Raises:
+            RuntimeError: no voice is loaded, or nothing can be generated any more.
+        """
+        service = self.app.state.service
+        assert isinstance(service, Service)
+        await service.readiness.settled()
+        reason = service.unhealthy() if service.readiness.loaded else service.readiness.reason
+        if reason:
+            raise RuntimeError(reason)
+
+
+def application(given: dict[str, Any]) -> serve.Application:
+    """The deployment that these options describe, for Ray Serve to run.
+
+    Raises:
+        ConfigError: an option or a setting is not as it should be.
+    """
+    try:
+        options = Options(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(Options.model_fields)
+        raise ConfigError(f"option {name}: {first['msg']}; known are {known}", param=name) from None
+    if options.max_replicas < options.min_replicas:
+        raise ConfigError(
+            f"max_replicas {options.max_replicas} is less than min_replicas {options.min_replicas}",
+            param="max_replicas",
+        )
+    settings = ServerSettings.load(
+        max_streams=options.streams,
+        threads=max(1, round(options.cpus)),
+        device="cuda" if options.gpus else "cpu",
+    )
+    return serve.deployment(serve.ingress(build_app)(Replica)).options(
+        name="speech",
+        ray_actor_options={
+            "num_cpus": options.cpus,
+            "num_gpus": options.gpus,
+            "runtime_env": {"env_vars": settings.to_environment()},
+        },
+        max_ongoing_requests=options.streams + WAITING,
+        graceful_shutdown_timeout_s=settings.shutdown_grace_s,
+        autoscaling_config=AutoscalingConfig(
+            min_replicas=options.min_replicas,
+            max_replicas=options.max_replicas,
+            target_ongoing_requests=max(1.0, TARGET_SHARE * options.streams),
+            downscale_delay_s=options.downscale_delay_s,
+        ),
+    ).bind()
