@@ -65,3 +65,14 @@ def config(log_format: Literal["json", "text"]) -> dict[str, Any]:
         },
         "loggers": {"server": logger, "vocoder": logger, "uvicorn": logger | {"level": "WARNING"}},
     }
+
+
+def join(log_format: Literal["json", "text"]) -> None:
+    """Write the service's own lines in a process whose logging is somebody else's."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
+    for name in ("server", "vocoder"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False

@@ -5,7 +5,6 @@ requests and WebSockets over them, starts a dead one again, and more while liste
 server's settings are environment variables, as everywhere. Needs ``vocoder[ray]``.
 """
 
-import logging.config
 from typing import Annotated, Any
 
 from fastapi import FastAPI
@@ -52,7 +51,7 @@ class Replica:
 
     def __init__(self) -> None:
         """Before the application is built."""
-        logging.config.dictConfig(logs.config(ServerSettings.load().log_format))
+        logs.join(ServerSettings.load().log_format)
         tune_process()
 
     async def check_health(self) -> None:
