@@ -32,6 +32,9 @@ AT_A_TIME = 6
 SHORT = ("Hello there.", "Is it so?", "Good evening.", "Thank you very much.")
 
 
+TWO = {"streams": 24, "cpus": 1, "min_replicas": 2, "max_replicas": 2}
+
+
 class Placed(NamedTuple):
     """A replica: its process and the node that it runs on."""
 
@@ -54,8 +57,7 @@ def port() -> Iterator[int]:
         ray.init(address=cluster.address, log_to_driver=False)
         try:
             serve.start(http_options={"host": "127.0.0.1", "port": port})
-            given = {"streams": 24, "cpus": 1, "min_replicas": 2, "max_replicas": 2}
-            serve.run(application(given))
+            serve.run(application(TWO))
             yield port
         finally:
             serve.shutdown()
@@ -177,6 +179,25 @@ def test_a_replica_dies_and_new_requests_go_on(port: int) -> None:
         time.sleep(1.0)
     assert victim.pid not in {replica.pid for replica in replicas()}
     assert len(replicas()) == 2  # Another took its place.
+
+
+def test_a_replica_that_is_taken_away_finishes_its_streams(port: int) -> None:
+    text = "This one is spoken while others ask. " * 4
+
+    async def listen_to_all() -> list[str]:
+        listening = [asyncio.create_task(listen(f"ws://127.0.0.1:{port}", text)) for _ in range(6)]
+        await asyncio.sleep(1.0)
+        one = application(TWO | {"min_replicas": 1, "max_replicas": 1})
+        await asyncio.to_thread(serve.run, one)
+        return await asyncio.gather(*listening)
+
+    before = replicas()
+    assert len(before) == 2
+    assert Counter(asyncio.run(listen_to_all())) == {"whole": 6}
+    end = time.monotonic() + 60
+    while len(replicas()) > 1 and time.monotonic() < end:
+        time.sleep(0.5)
+    assert len(replicas()) == 1
 
 
 @pytest.mark.parametrize(
