@@ -132,6 +132,15 @@ CONFIGS = {
             "tags": ("bright", "soft"),
         }
     ),
+    "linguistic_prediction": TINY.model_copy(
+        update={
+            "conditioning": ConditioningConfig(
+                kind="linguistic", linguistic_channels=11, encoder_channels=8, channels=8
+            ),
+            "distribution": LogisticsConfig(components=4),
+            "linear_prediction": LinearPredictionConfig(order=16),
+        }
+    ),
     "unconditional": TINY.model_copy(
         update={
             "conditioning": ConditioningConfig(kind="none", channels=4, upsample=(1,)),
@@ -174,7 +183,9 @@ def random_model(config: ModelConfig, seed: int = 0) -> WaveNet:
     model = WaveNet(config).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            scale = 0.3 if "output" in name else 0.5 / max(1, parameter[0].numel()) ** 0.5
+            # A spectrum that is predicted stays that of speech.
+            wide = "output" in name and "spectrum" not in name
+            scale = 0.3 if wide else 0.5 / max(1, parameter[0].numel()) ** 0.5
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(noise * (scale if parameter.ndim > 1 else 0.1))
     return model

@@ -178,7 +178,10 @@ class ContextConfig(Settings):
 
 
 class LinearPredictionConfig(Settings):
-    """Linear prediction from the mel (after LPCNet, Valin and Skoglund 2019, arXiv 1810.11846)."""
+    """Linear prediction from the mel (after LPCNet, Valin and Skoglund 2019, arXiv 1810.11846).
+
+    With linguistic conditioning the mel is itself predicted from the features and the speaker.
+    """
 
     order: int = Field(16, ge=1, le=512, description="taps of the predictor")
     lag_window_hz: float = Field(
@@ -238,8 +241,8 @@ class ModelConfig(Settings):
                 )
         if self.linear_prediction and self.distribution.kind == "mu_law":
             raise ValueError("linear_prediction needs distribution.kind 'logistics' or 'gaussian'")
-        if self.linear_prediction and self.conditioning.kind != "mel":
-            raise ValueError("linear_prediction needs conditioning.kind = 'mel'")
+        if self.linear_prediction and self.conditioning.kind == "none":
+            raise ValueError("linear_prediction needs conditioning.kind 'mel' or 'linguistic'")
         if self.linear_prediction and self.pre_emphasis:
             raise ValueError("linear_prediction already whitens: set pre_emphasis to 0")
         return self

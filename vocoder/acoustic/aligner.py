@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vocoder.acoustic.modules import ConvStack
 from vocoder.config import AlignerConfig, FeatureConfig
 from vocoder.text.linguistic import SILENCES, SYMBOLS
-from vocoder.wavenet.conditioning import MEL_SPREAD
+from vocoder.wavenet.spectrum import MEL_SPREAD
 
 BLANK, SILENCE = 0, 1
 LABELS = 2 + len(SYMBOLS) - SILENCES

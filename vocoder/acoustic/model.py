@@ -21,7 +21,7 @@ from vocoder.text.linguistic import (
     frame_features,
     frame_index,
 )
-from vocoder.wavenet.conditioning import MEL_CENTRE, MEL_SPREAD
+from vocoder.wavenet.spectrum import MEL_CENTRE, MEL_SPREAD
 
 LONGEST_PHONE_S = 3.0
 

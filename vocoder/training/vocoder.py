@@ -29,7 +29,10 @@ logger = logging.getLogger(__name__)
 
 
 class Objective(nn.Module):
-    """The mean negative log-likelihood of a batch in nats a sample, over the samples that count."""
+    """The mean negative log-likelihood of a batch in nats a sample, over the samples that count.
+
+    Where the spectrum is predicted, its error is added; the likelihood does not train it.
+    """
 
     def __init__(self, model: WaveNet, *, bf16: bool) -> None:
         super().__init__()
@@ -42,7 +45,14 @@ class Objective(nn.Module):
         nats = self.model.nll(batch.audio, conditioning, past, bf16=self.bf16)
         counts = counts_of(batch) if counts is None else counts
         total = (nats * batch.mask).sum() / counts[0].clamp_min(1.0)
-        return Loss(total, {"bits": total / math.log(2)})
+        metrics = {"bits": total / math.log(2)}
+        spectrum = self.model.conditioning.spectrum
+        if spectrum is not None:
+            predicted = spectrum(batch.features, batch.speaker)
+            error = spectrum.error(predicted, batch.audio, batch.mask, self.model.config)
+            metrics["spectrum"] = error / counts[0].clamp_min(1.0)
+            total = total + metrics["spectrum"]
+        return Loss(total, metrics)
 
 
 def counts_of(batch: Batch) -> Tensor:

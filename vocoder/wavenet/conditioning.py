@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vocoder.config import ModelConfig
 from vocoder.stacks import PackedModules, weights_of
 from vocoder.wavenet.linear_prediction import LinearPrediction, predict_from_mel
+from vocoder.wavenet.spectrum import MEL_CENTRE, MEL_SPREAD, SpectrumPredictor
 
 
 class Conditioning(NamedTuple):
@@ -56,9 +57,6 @@ def pad_frames(features: Tensor, margin: int) -> Tensor:
 LEAK = 0.4
 """Slope below zero of what is upsampled."""
 
-MEL_CENTRE, MEL_SPREAD = -13.0, 4.0
-"""Log mel power of speech at -24 dBFS lies about here; networks see it near unit range."""
-
 
 class LocalConditioning(nn.Module):
     """Residual convolutions at the frame rate, then transposed convolutions (eq. 5's ``f(h)``).
@@ -71,8 +69,11 @@ class LocalConditioning(nn.Module):
         super().__init__()
         settings = config.conditioning
         self.config = config
+        self.spectrum: SpectrumPredictor | None = None
         if settings.kind == "none":
             return
+        if settings.kind == "linguistic" and config.linear_prediction:
+            self.spectrum = SpectrumPredictor(config)
         width = settings.encoder_channels
         self.input = nn.Conv1d(config.feature_channels, width, 5)
         self.encoder = nn.ModuleList(
@@ -127,15 +128,24 @@ class LocalConditioning(nn.Module):
             native.run(given.T.contiguous().numpy(), row.numpy())
         return out.unflatten(2, (-1, settings.channels)).flatten(1, 2)
 
-    def predict(self, mel: Tensor) -> LinearPrediction | None:
-        """The linear prediction of each frame, held for the frame's blocks."""
+    def predict(self, features: Tensor, speaker: Tensor) -> LinearPrediction | None:
+        """The linear prediction of each frame, held for the frame's blocks.
+
+        Args:
+            features: margined (B, C, F + 2 margin).
+            speaker: global conditioning (B, S).
+        """
         settings = self.config.linear_prediction
         if settings is None:
             return None
         margin = self.config.conditioning.margin
-        frames = mel[..., margin : mel.shape[-1] - margin]
+        if self.spectrum is None:
+            mel = features[..., margin : features.shape[-1] - margin]
+        else:
+            with torch.no_grad():
+                mel = self.spectrum(features, speaker)
         blocks = self.config.features.hop_length // self.config.hold
-        prediction = predict_from_mel(frames, self.config.features, settings)
+        prediction = predict_from_mel(mel, self.config.features, settings)
         return LinearPrediction(*(part.repeat_interleave(blocks, dim=1) for part in prediction))
 
 

@@ -114,9 +114,8 @@ class WaveNet(nn.Module):
     def condition_margined(self, features: Tensor, speaker: Tensor) -> Conditioning:
         """As :meth:`condition`, for features that bring their margin: (B, C, F + 2 margin)."""
         first = torch.zeros(features.shape[0], dtype=torch.int64, device=features.device)
-        return Conditioning(
-            self.conditioning(features), speaker, self.conditioning.predict(features), first
-        )
+        prediction = self.conditioning.predict(features, speaker)
+        return Conditioning(self.conditioning(features), speaker, prediction, first)
 
     def signal(self, audio: Tensor, prediction: LinearPrediction | None) -> Signal:
         """Audio (B, T) as the model sees it; T is N * hold where linear prediction is given."""

@@ -10,16 +10,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import triton
 from altering import altered
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from vocoder.config import GaussianConfig, LinearPredictionConfig, LogisticsConfig, ModelConfig
-from vocoder.generation.cuda import gates, kernels, packing
-from vocoder.generation.cuda.engine import GATE_COLUMNS, GATE_DEPTH, LAUNCH, TILE_ROWS
+from vocoder.config import GaussianConfig, LinearPredictionConfig, LogisticsConfig
+from vocoder.generation.cuda import gates, kernels, signatures
+from vocoder.generation.cuda.engine import LAUNCH
+from vocoder.generation.cuda.signatures import Type
 from vocoder.presets import PRESETS
 
 CONFIGS = {
@@ -37,7 +37,6 @@ CONFIGS = {
         }
     ),
 }
-Type = str | tuple[Any, ...]
 BARRIER = "tl.debug_barrier()"
 
 
@@ -61,7 +60,9 @@ class Case:
 def build(case: Case, folder: Path) -> None:
     config = CONFIGS[case.config]
     kernel = kernel_of(case, folder).generate
-    signature, constants = arguments(config, case, kernel.arg_names)
+    signature, constants = signatures.of_generate(
+        config, kernel.arg_names, weights=case.weights, traced=case.traced, seeded=case.seeded
+    )
     aligned = [
         place
         for i, (name, type_) in enumerate(signature.items())
@@ -85,54 +86,11 @@ def build(case: Case, folder: Path) -> None:
 
 
 def build_gates(case: Case, folder: Path) -> None:
-    config, kernel = CONFIGS[case.config], gates.project
-    constants = {
-        "CHANNELS": config.conditioning.channels + config.global_channels,
-        "GATES": config.stack.layers * config.stack.gate_channels,
-        "ROWS": TILE_ROWS,
-        "COLUMNS": GATE_COLUMNS,
-        "DEPTH": GATE_DEPTH,
-    }
-    signature = {name: "constexpr" if name in constants else "*fp32" for name in kernel.arg_names}
-    source = ASTSource(fn=kernel, signature={**signature, "n": "i32"}, constexprs=constants)
+    kernel = gates.project
+    signature, constants = signatures.of_project(CONFIGS[case.config], kernel.arg_names)
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
     compiled = triton.compile(source, target=GPUTarget("cuda", case.capability, 32))
     (folder / f"{case.name}.gates.cubin").write_bytes(compiled.asm["cubin"])
-
-
-def arguments(
-    config: ModelConfig, case: Case, names: list[str]
-) -> tuple[dict[str, Type], dict[str, object]]:
-    """Types and constants as the engine's launch would have them."""
-    mu_law = config.distribution.kind == "mu_law"
-    absent = set() if config.linear_prediction else {"coefficients", "gain", "level"}
-    absent |= set() if config.contexts else {"context_model", "context_state"}
-    if not case.traced:
-        absent |= {"forced_samples", "forced_codes"}
-    elif not mu_law:
-        absent |= {"forced_codes"}
-    constants: dict[str, object] = {
-        **packing.shape(config),
-        "PREFETCH": packing.prefetches(config, case.weights),
-        "SEEDED": case.seeded,
-        "TRACE": case.traced,
-        "WIDEN": False,
-        "ROWS": TILE_ROWS,
-        **dict.fromkeys(absent),
-    }
-    types: dict[str, Type] = {"weights": f"*{case.weights}", "dilations": "*i32"}
-    types |= {"inputs": "*i32"} if mu_law else {}
-    integers = ["ring_offsets", "position", "code", "rows", "first_block", "forced_codes"]
-    integers += ["noise"] if case.seeded else []
-    types |= dict.fromkeys(integers, "*i64")
-    types |= dict.fromkeys(("n", "steps", "blocks", "ring_row"), "i32")
-    context = ("*fp32", "*fp32", "i32", "*fp32")
-    types["context_model"] = (f"*{case.weights}", "*fp32", "*i64", "*i32")
-    types["context_state"] = (context,) * len(config.contexts)
-    types |= dict.fromkeys(("temperature", "log_scale_min", "pre_emphasis"), "fp32")
-    signature = {
-        name: "constexpr" if name in constants else types.get(name, "*fp32") for name in names
-    }
-    return signature, constants
 
 
 def parts(place: tuple[int, ...], type_: Type) -> Iterator[tuple[tuple[int, ...], str]]:

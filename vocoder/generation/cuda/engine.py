@@ -12,7 +12,7 @@ from vocoder import quantization
 from vocoder.config import ModelConfig, MuLawConfig
 from vocoder.device import OLDEST
 from vocoder.errors import EngineError
-from vocoder.generation.cuda import packing
+from vocoder.generation.cuda import modules, packing
 from vocoder.generation.cuda.chunks import ChunkEngine
 from vocoder.generation.cuda.matrices import FORMATS
 from vocoder.generation.noise import Noise, steps_of
@@ -70,6 +70,7 @@ class TritonEngine(ChunkEngine):
         obstacle = _obstacle(model.device) or packing.too_wide(model.config, self.weights)
         if obstacle:
             raise EngineError(f"the triton engine cannot run this model: {obstacle}")
+        modules.use_prebuilt()
         # Triton is large, and many machines lack it: only who runs it loads it.
         from vocoder.generation.cuda import gates, kernels
 
@@ -271,4 +272,4 @@ def _obstacle(device: torch.device) -> str | None:
     found = torch.cuda.get_device_capability(device)
     if found < OLDEST:
         return f"compute capability {found[0]}.{found[1]}: {OLDEST[0]}.{OLDEST[1]} is the least"
-    return None
+    return modules.obstacle()

@@ -1,0 +1,92 @@
+"""What a launch asks Triton to compile in C; a program, because Triton's interpreter, once chosen,
+is there for the life of a process, and its driver is replaced by one that only takes notes.
+
+Prints the name of each module, as :mod:`vocoder.generation.cuda.modules` names it.
+"""
+
+from typing import Any
+
+import torch
+from generating import condition, noise
+from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.driver import make_launcher
+from triton.runtime.driver import driver
+
+from vocoder.config import GaussianConfig, LinearPredictionConfig, ModelConfig, MuLawConfig
+from vocoder.generation.cuda import engine, modules
+from vocoder.generation.noise import Noise
+from vocoder.presets import PRESETS
+from vocoder.wavenet.model import Signal, WaveNet
+
+STEPS = 8
+
+
+class Launcher:
+    """Takes a note instead of launching."""
+
+    def __init__(self, source: Any, metadata: Any) -> None:
+        assert not getattr(metadata, "tensordesc_meta", None)
+        print(modules._name(make_launcher({}, dict(source.signature), None)))
+
+    def __call__(self, *_: object) -> None:
+        pass
+
+
+class Utilities:
+    """Of a GPU that loads everything."""
+
+    def load_binary(self, *_: object) -> tuple[int, int, int, int, int]:
+        return 0, 0, 0, 0, 1024
+
+    def get_device_properties(self, _: int) -> dict[str, int]:
+        return {"max_shared_mem": 227 * 1024}
+
+
+class Driver:
+    """As Triton's own, of a GPU that is not there."""
+
+    launcher_cls = Launcher
+    utils = Utilities()
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, _: int) -> int:
+        return 0
+
+    def get_current_target(self) -> GPUTarget:
+        return GPUTarget("cuda", 90, 32)
+
+
+def kinds() -> list[ModelConfig]:
+    tiny, contexts = PRESETS["tiny"], PRESETS["standard-context"].contexts
+    predicted = {
+        "distribution": GaussianConfig(),
+        "linear_prediction": LinearPredictionConfig(order=16),
+    }
+    return [
+        tiny,
+        tiny.model_copy(update=predicted),
+        tiny.model_copy(update={"contexts": contexts}),
+        tiny.model_copy(update={"contexts": contexts[:1], **predicted}),
+    ]
+
+
+def launch(config: ModelConfig) -> None:
+    """One chunk of two rows, and the same along a known signal."""
+    model = WaveNet(config).eval()
+    runner = engine.TritonEngine(model)
+    conditioning = condition(model, 2, STEPS)
+    state = runner.start(2)
+    runner.generate(state, conditioning, Noise(torch.tensor([1, 2]), STEPS))
+    samples = torch.zeros(2, STEPS)
+    codes = samples.long() + 128 if isinstance(config.distribution, MuLawConfig) else None
+    known = Signal(samples, codes, samples, samples + 1, samples + 1)
+    runner.trace(runner.start(2), conditioning, known, noise(2, STEPS))
+
+
+if __name__ == "__main__":
+    driver.set_active(Driver())
+    engine._obstacle = lambda device: None
+    for kind in kinds():
+        launch(kind)

@@ -1,0 +1,63 @@
+"""The spectrum that linear prediction follows where a voice is spoken from linguistic features."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.config import ModelConfig
+from vocoder.features import log_mel
+
+MEL_CENTRE, MEL_SPREAD = -13.0, 4.0
+"""Log mel power of speech at -24 dBFS lies about here; networks see it near unit range."""
+
+WIDTH = 256
+
+EDGE_FRAMES = 3
+"""At the end of a segment whose spectrum is not the recording's, because the audio is cut there."""
+
+
+class SpectrumPredictor(nn.Module):
+    """Log-mel from linguistic features and the speaker.
+
+    A mel brings the envelope that linear prediction needs; linguistic features do not, so it is
+    predicted: the mean log-mel of such a frame in that voice. Convolutions are unpadded, as are
+    those of the conditioning beside it.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.margin = config.conditioning.margin
+        layers = config.conditioning.encoder_layers
+        self.input = nn.Conv1d(config.feature_channels + config.global_channels, WIDTH, 5)
+        self.layers = nn.ModuleList(nn.Conv1d(WIDTH, WIDTH, 3) for _ in range(layers))
+        self.output = nn.Conv1d(WIDTH, config.features.n_mels, 1)
+
+    def forward(self, features: Tensor, speaker: Tensor) -> Tensor:
+        """Margined features (B, C, F + 2 margin), global conditioning (B, S) -> (B, n_mels, F)."""
+        frames = features.shape[-1] - 2 * self.margin
+        held = speaker.unsqueeze(-1).expand(-1, -1, features.shape[-1])
+        x = F.relu(self.input(torch.cat((features, held), dim=1)))
+        for layer in self.layers:
+            x = x[..., 1:-1] + F.relu(layer(x))
+        x = self.output(x)
+        surplus = (x.shape[-1] - frames) // 2
+        return MEL_CENTRE + MEL_SPREAD * x[..., surplus : surplus + frames]
+
+    def error(self, predicted: Tensor, audio: Tensor, mask: Tensor, config: ModelConfig) -> Tensor:
+        """How far a prediction (B, n_mels, F) is from the recording's log-mel, in nats a band.
+
+        Args:
+            predicted: of the segment's frames.
+            audio: the segment (B, T).
+            mask: 1 where samples count (B, T).
+            config: of the model.
+
+        Returns:
+            The sum over the samples that count (): to be divided by their number.
+        """
+        hop = config.features.hop_length
+        counted = mask[:, ::hop].clone()
+        counted[:, -EDGE_FRAMES:] = 0.0
+        target = log_mel(audio, config.features)
+        distance = (predicted - target).abs().mean(1)
+        return hop * (distance * counted).sum()
