@@ -1,11 +1,30 @@
-# A service that speaks, on the CPU and, under the NVIDIA runtime, on a GPU. Two stages: the first
-# compiles and makes a wheel, the second is what runs. The dependencies are installed before the
-# project, so that a change of code fetches none of them again.
+# A service that speaks, on the CPU and, under the NVIDIA runtime, on a GPU. What is installed comes
+# before the project itself, so that a change of code fetches none of it again; what compiles stays in
+# a stage of its own.
 #
 #   docker build -t vocoder .
 #   docker build -t vocoder:cpu --build-arg TORCH_INDEX_URL=<PyTorch's index of CPU wheels> .
 
-FROM python:3.11-slim AS build
+FROM python:3.11-slim AS requirements
+WORKDIR /requirements
+COPY pyproject.toml constraints.txt ./
+# Apart from pyproject.toml, which changes with every version.
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > all.txt \
+    && grep '^torch' all.txt > torch.txt
+
+FROM python:3.11-slim AS dependencies
+ARG TORCH_INDEX_URL=
+RUN python -m venv --without-pip /opt/vocoder
+RUN --mount=type=bind,from=requirements,source=/requirements,target=/requirements \
+    pip --python /opt/vocoder install --no-cache-dir ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} \
+        --constraint /requirements/constraints.txt --requirement /requirements/torch.txt
+# A layer of its own, as the one before is by far the largest.
+# hadolint ignore=DL3059
+RUN --mount=type=bind,from=requirements,source=/requirements,target=/requirements \
+    pip --python /opt/vocoder install --no-cache-dir \
+        --constraint /requirements/constraints.txt --requirement /requirements/all.txt
+
+FROM dependencies AS build
 # Docker's own Python brings its headers, Debian's has them in a package.
 # hadolint ignore=DL3008,SC2046
 RUN include=$(python -c "import sysconfig; print(sysconfig.get_path('include'))") \
@@ -15,35 +34,24 @@ RUN include=$(python -c "import sysconfig; print(sysconfig.get_path('include'))"
 RUN python -m venv /opt/build \
     && /opt/build/bin/pip install --no-cache-dir "scikit-build-core>=0.10" "nanobind>=2.4" cmake ninja
 WORKDIR /src
-COPY pyproject.toml constraints.txt ./
-# What has to be installed, apart from pyproject.toml, which changes with every version.
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > dependencies.txt \
-    && grep '^torch' dependencies.txt > torch.txt
-COPY CMakeLists.txt README.md LICENSE ./
+COPY pyproject.toml CMakeLists.txt README.md LICENSE ./
 COPY vocoder vocoder
 COPY server server
 RUN --mount=type=cache,target=/src/build \
     PATH="/opt/build/bin:$PATH" pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
+# What Triton would compile on the machine with the GPU, where there is no compiler.
+RUN mkdir /modules && /opt/vocoder/bin/python -m vocoder.generation.cuda.modules /modules
 
-FROM python:3.11-slim
-ARG TORCH_INDEX_URL=
+FROM dependencies
 LABEL org.opencontainers.image.title="vocoder" \
       org.opencontainers.image.description="Neural text to speech: a conditional WaveNet behind HTTP and WebSockets" \
       org.opencontainers.image.version="0.5.0" \
       org.opencontainers.image.licenses="Apache-2.0"
-RUN python -m venv --without-pip /opt/vocoder
-RUN --mount=type=bind,from=build,source=/src/torch.txt,target=/src/torch.txt \
-    --mount=type=bind,from=build,source=/src/constraints.txt,target=/src/constraints.txt \
-    pip --python /opt/vocoder install --no-cache-dir ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} \
-        --constraint /src/constraints.txt --requirement /src/torch.txt
-RUN --mount=type=bind,from=build,source=/src/dependencies.txt,target=/src/dependencies.txt \
-    --mount=type=bind,from=build,source=/src/constraints.txt,target=/src/constraints.txt \
-    pip --python /opt/vocoder install --no-cache-dir \
-        --constraint /src/constraints.txt --requirement /src/dependencies.txt
 COPY checkpoints /opt/vocoder/checkpoints
+COPY --from=build /modules /opt/vocoder/modules
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip --python /opt/vocoder install --no-cache-dir --no-deps /wheels/*.whl
-# Anybody may write here: the image runs as whatever user it is told to.
+# Anybody may write to the cache: the image runs as whatever user it is told to.
 RUN mkdir /voices /cache && chmod 1777 /cache
 ENV PATH=/opt/vocoder/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -54,7 +62,8 @@ ENV PATH=/opt/vocoder/bin:$PATH \
     VOCODER_HOST=0.0.0.0 \
     VOCODER_DEVICE=auto \
     VOCODER_VOICES_DIR=/opt/vocoder/checkpoints \
-    VOCODER_MORE_VOICES_DIR=/voices
+    VOCODER_MORE_VOICES_DIR=/voices \
+    VOCODER_TRITON_MODULES=/opt/vocoder/modules
 WORKDIR /tmp
 USER 10001:10001
 EXPOSE 8000

@@ -7,7 +7,6 @@ Prints the name of each module, as :mod:`vocoder.generation.cuda.modules` names 
 from typing import Any
 
 import torch
-from generating import condition, noise
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.driver import make_launcher
 from triton.runtime.driver import driver
@@ -76,13 +75,15 @@ def launch(config: ModelConfig) -> None:
     """One chunk of two rows, and the same along a known signal."""
     model = WaveNet(config).eval()
     runner = engine.TritonEngine(model)
-    conditioning = condition(model, 2, STEPS)
+    speakers = torch.eye(config.global_channels)[:1].expand(2, -1)
+    with torch.inference_mode():
+        conditioning = model.condition(torch.zeros(2, config.feature_channels, 1) - 9, speakers)
     state = runner.start(2)
     runner.generate(state, conditioning, Noise(torch.tensor([1, 2]), STEPS))
     samples = torch.zeros(2, STEPS)
     codes = samples.long() + 128 if isinstance(config.distribution, MuLawConfig) else None
     known = Signal(samples, codes, samples, samples + 1, samples + 1)
-    runner.trace(runner.start(2), conditioning, known, noise(2, STEPS))
+    runner.trace(runner.start(2), conditioning, known, torch.rand(2, STEPS, 2))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ folder. A module's name is the SHA-256 of its source: a Triton that asks for ano
 """
 
 import hashlib
+import importlib.util
 import itertools
 import os
 import shutil
@@ -151,4 +152,7 @@ def _find(name: str, source: str, *_: object) -> str:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m vocoder.generation.cuda.modules FOLDER")
-    print(f"{len(build(Path(sys.argv[1])))} modules in {sys.argv[1]}")
+    if importlib.util.find_spec("triton") is None:
+        print("no modules: Triton is not installed")
+    else:
+        print(f"{len(build(Path(sys.argv[1])))} modules in {sys.argv[1]}")
