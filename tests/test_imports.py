@@ -19,7 +19,8 @@ LAYERS = [
     {"synthesizer"},
     {"live"},
     {"corpus", "training", "evaluation", "bench"},
-    {"recognising", "speaking"},
+    {"options"},
+    {"making", "measuring", "recognising", "speaking"},
     {"cli"},
     {"__main__"},
 ]

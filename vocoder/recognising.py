@@ -15,7 +15,7 @@ def recognise(
     source: Annotated[
         Path, typer.Argument(metavar="CORPUS|IN.wav", help="An aligned corpus, or a recording.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json_output: Annotated[Path | None, typer.Option("--json", metavar="OUT")] = None,
     picture: Annotated[
         Path | None,
         typer.Option(metavar="OUT.png", help="Of a recording: draw what is heard, and how surely."),
@@ -24,12 +24,13 @@ def recognise(
     """Phones of a recording with their times; or frame accuracy on a corpus's held-out speech."""
     import torch
 
-    from vocoder import audio
+    from vocoder import audio, files
     from vocoder.corpus.manifest import Corpus
     from vocoder.errors import UserError
     from vocoder.evaluation import plots
     from vocoder.evaluation.frame_accuracy import evaluate_frames, summary
     from vocoder.evaluation.posterior_plots import posteriorgram
+    from vocoder.evaluation.report import write_json
     from vocoder.recogniser import load, phones, posteriors
 
     model, manifest = load(run)
@@ -37,17 +38,19 @@ def recognise(
         if picture:
             raise UserError("--picture draws a recording: name a file", param="picture")
         evaluation = evaluate_frames(model, manifest, Corpus.load(source))
-        print(evaluation.model_dump_json(indent=2) if as_json else summary(evaluation))
+        print(summary(evaluation))
+        if json_output:
+            write_json(json_output, evaluation)
         return
     rate = model.config.sample_rate_hz
     samples = levelled(audio.read(source, rate)[0], rate)
     log_p = posteriors(model, torch.from_numpy(samples))
     heard = phones(model, log_p)
-    if as_json:
-        print(json.dumps({"phones": [phone._asdict() for phone in heard]}, ensure_ascii=False))
-    else:
-        for phone in heard:
-            print(f"{phone.start_s:8.2f} {phone.end_s:8.2f}  {phone.label}")
+    for phone in heard:
+        print(f"{phone.start_s:8.2f} {phone.end_s:8.2f}  {phone.label}")
+    if json_output:
+        listed = {"phones": [phone._asdict() for phone in heard]}
+        files.write_text(json_output, json.dumps(listed, ensure_ascii=False) + "\n")
     if picture:
         plots.save(picture, posteriorgram(samples, log_p.exp(), heard, model.config, source.name))
 

@@ -224,12 +224,11 @@ def recording(toy: Toy) -> tuple[Path, list[str], float]:
 
 def test_the_phones_of_a_recording_with_their_times(run: Path, toy: Toy, tmp_path: Path) -> None:
     path, phones, samples = recording(toy)
-    picture = tmp_path / "heard.png"
-    result = CliRunner().invoke(
-        app, ["recognise", str(run), str(path), "--json", "--picture", str(picture)]
-    )
+    picture, listed = tmp_path / "heard.png", tmp_path / "heard.json"
+    options = ["--json", str(listed), "--picture", str(picture)]
+    result = CliRunner().invoke(app, ["recognise", str(run), str(path), *options])
     assert result.exit_code == 0, result.output
-    heard = json.loads(result.stdout)["phones"]
+    heard = json.loads(listed.read_text())["phones"]
     spoken = [phone["label"] for phone in heard if phone["label"] != "sil"]
     assert len(set(spoken) & set(phones)) == len(set(phones))
     assert abs(len(spoken) - len(phones)) <= 2
@@ -237,14 +236,16 @@ def test_the_phones_of_a_recording_with_their_times(run: Path, toy: Toy, tmp_pat
     assert heard[-1]["end_s"] == pytest.approx(samples / 16000, abs=0.01)
     assert all(one["end_s"] == other["start_s"] for one, other in itertools.pairwise(heard))
     assert picture.read_bytes().startswith(b"\x89PNG")
-    lines = CliRunner().invoke(app, ["recognise", str(run), str(path)]).stdout.splitlines()
+    lines = result.stdout.splitlines()
     assert [line.split()[2] for line in lines] == [phone["label"] for phone in heard]
 
 
-def test_frame_accuracy_beside_linear_classifiers(run: Path, toy: Toy) -> None:
-    result = CliRunner().invoke(app, ["recognise", str(run), str(toy.corpus.folder), "--json"])
+def test_frame_accuracy_beside_linear_classifiers(run: Path, toy: Toy, tmp_path: Path) -> None:
+    listed = tmp_path / "scores.json"
+    options = [str(run), str(toy.corpus.folder), "--json", str(listed)]
+    result = CliRunner().invoke(app, ["recognise", *options])
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
+    found = json.loads(listed.read_text())
     scores = {(score["speaker"], score["classifier"]): score for score in found["scores"]}
     assert scores.keys() == {(s, c) for s in ("ann", "ben", EVERYONE) for c in CLASSIFIERS}
     everyone = {name: scores[EVERYONE, name] for name in CLASSIFIERS}
@@ -259,6 +260,7 @@ def test_frame_accuracy_beside_linear_classifiers(run: Path, toy: Toy) -> None:
     assert all(fit["gain_nats"] < 0.02 for fit in found["fits"].values())
     table = summary(FrameEvaluation.parse(found, "found"))
     assert f"{everyone['linear']['accuracy']:.3f}" in table
+    assert table in result.stdout
 
 
 def test_a_corpus_that_does_not_fit_is_refused(toy: Toy, tmp_path: Path) -> None:
