@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -144,6 +145,6 @@ class Container:
     def close(self) -> None:
         """End it, if it has not ended."""
         if self.process.poll() is None:
-            self.process.kill()
+            os.kill(self.first, signal.SIGKILL)  # And with it all of its namespace.
             self.process.wait()
         self._inside.shutdown()

@@ -21,11 +21,8 @@ DEPLOY = ROOT / "deploy"
 DOCKERFILE = ROOT / "Dockerfile"
 PARTS = ("bucket", "count")
 KUBERNETES = "1.34"
-MANIFESTS = sorted(
-    path
-    for path in (DEPLOY / "kubernetes").glob("*.yaml")
-    if path.name not in ("kustomization.yaml", "prometheus-adapter.yaml")
-)
+BASE = DEPLOY / "kubernetes/base"
+MANIFESTS = sorted(path for path in BASE.glob("*.yaml") if path.stem != "kustomization")
 
 
 def run(*command: str, **environment: str) -> str:
@@ -131,27 +128,37 @@ def test_kubernetes_takes_the_manifests(path: Path) -> None:
 
 
 def test_a_mistake_in_a_manifest_is_found() -> None:
-    manifest = yaml.safe_load((DEPLOY / "kubernetes/deployment.yaml").read_text())
+    manifest = yaml.safe_load((BASE / "deployment.yaml").read_text())
     manifest["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
 
 
 def test_the_manifests_belong_together() -> None:
-    folder = DEPLOY / "kubernetes"
-    listed = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
+    listed = yaml.safe_load((BASE / "kustomization.yaml").read_text())["resources"]
     assert sorted(listed) == [path.name for path in MANIFESTS]
-    settings = yaml.safe_load((folder / "settings.yaml").read_text())["data"]
+    settings = yaml.safe_load((BASE / "settings.yaml").read_text())["data"]
     ServerSettings.load(**{n.removeprefix("VOCODER_").lower(): v for n, v in settings.items()})
-    pod = yaml.safe_load((folder / "deployment.yaml").read_text())["spec"]["template"]["spec"]
+    pod = yaml.safe_load((BASE / "deployment.yaml").read_text())["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     grace = int(settings["VOCODER_SHUTDOWN_GRACE_S"])
     assert pod["terminationGracePeriodSeconds"] > pause + grace
     paths = {container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("liveness", "readiness")}
     assert paths == {"/healthz", "/readyz"}
-    scaled = yaml.safe_load((folder / "autoscaling.yaml").read_text())["spec"]["metrics"][0]
-    rule = yaml.safe_load((folder / "prometheus-adapter.yaml").read_text())["rules"]["custom"][0]
+    scaled = yaml.safe_load((BASE / "autoscaling.yaml").read_text())["spec"]["metrics"][0]
+    adapter = yaml.safe_load((BASE.parent / "prometheus-adapter.yaml").read_text())
+    (rule,) = adapter["rules"]["custom"]
     assert scaled["pods"]["metric"]["name"] == rule["name"]["as"]
-    patch = yaml.safe_load((folder / "gpu/deployment.yaml").read_text())
-    assert patch["spec"]["template"]["spec"]["containers"][0]["name"] == container["name"]
+
+
+def test_pods_with_a_gpu() -> None:
+    made = list(yaml.safe_load_all(run("kubectl", "kustomize", str(BASE.parent / "gpu"))))
+    assert len(made) == len(MANIFESTS)
+    for manifest in made:
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+    (deployment,) = (manifest for manifest in made if manifest["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"] == {"cpu": "2", "memory": "8Gi", "nvidia.com/gpu": "1"}
+    assert {"name": "VOCODER_DEVICE", "value": "cuda"} in container["env"]
+    assert container["readinessProbe"]  # What the base says is still there.
