@@ -159,10 +159,9 @@ def test_the_loss_of_a_padded_row_is_that_of_the_row_alone(
     assert torch.allclose(wanted[0], found[0, : wanted.shape[1]], atol=1e-5)
 
 
-def test_a_wavenet_trains_on_linguistic_features(
-    toy: Toy, vocoder_folder: Path, tmp_path: Path
-) -> None:
-    model = CONFIGS["logistics"]
+@pytest.mark.parametrize("kind", ["logistics", "linear_prediction"])
+def test_a_wavenet_trains_on_linguistic_features(toy: Toy, tmp_path: Path, kind: str) -> None:
+    model = CONFIGS[kind]
     conditioning = model.conditioning.model_copy(update={"kind": "linguistic"})
     folder = loop.train(
         VocoderTraining(
@@ -177,6 +176,7 @@ def test_a_wavenet_trains_on_linguistic_features(
                 "segment_frames": 8,
                 "validate_every": 30,
                 "sample_every": 60,
+                "log_every": 10,
             }
         )
     )
@@ -187,6 +187,9 @@ def test_a_wavenet_trains_on_linguistic_features(
     ]
     held_out = [line["bits"] for line in lines if line["event"] == "validation"]
     assert held_out[-1] < held_out[0] - 0.2
+    if kind == "linear_prediction":
+        spectrum = [line["spectrum"] for line in lines if line["event"] == "training"]
+        assert spectrum[-1] < 0.7 * spectrum[0]
     reading = loop.train(config(toy, folder, tmp_path / "reads", steps=3))
     spoken = Synthesizer(VoiceRegistry(reading.parent)).speak(
         Speech("See me."), voice=replace(voice.load(reading))
