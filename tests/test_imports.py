@@ -9,6 +9,7 @@ LAYERS = [
     {"config", "device"},
     {"presets"},
     {"audio", "encoding", "features", "feeding", "g711", "quantization", "stacks", "resampling"},
+    {"harmonics"},
     {"wavenet"},
     {"generation"},
     {"text"},

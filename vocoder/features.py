@@ -28,6 +28,10 @@ from vocoder.config import FeatureConfig
 from vocoder.errors import ConfigError, FeatureError
 
 F0_MIN_HZ, F0_MAX_HZ = 60.0, 400.0
+
+LOG_F0_CENTRE = 5.0
+"""148 Hz, between men's and women's: what linguistic features hold log F0 relative to."""
+
 F0_THRESHOLD_PRIOR = (2.0, 8.0)
 """Beta distribution over YIN's threshold, mean 0.2: one of the three of Mauch and Dixon 2014.
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from conftest import SPEAKERS, TINY, random_acoustic_model
 
-from vocoder.acoustic.harmonics import HarmonicMel
 from vocoder.acoustic.model import AcousticModel, PhoneBatch, Prosody, energy_of
 from vocoder.acoustic.refiner import normals
 from vocoder.features import log_mel
+from vocoder.harmonics import HarmonicMel
 from vocoder.text.linguistic import CONTEXT, SYMBOLS
 
 

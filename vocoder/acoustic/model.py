@@ -9,10 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vocoder.acoustic.harmonics import HarmonicMel
 from vocoder.acoustic.modules import ConvStack, ResidualConv
 from vocoder.acoustic.refiner import Refiner, normals
 from vocoder.config import AcousticConfig, FeatureConfig
+from vocoder.harmonics import HarmonicMel
 from vocoder.text.linguistic import (
     CHANNELS,
     CONTEXT,

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vocoder.features import LOG_F0_CENTRE
 from vocoder.text.utterance import PAUSES, PHONEMES, Sentence, Word
 
 START = "^"
@@ -36,7 +37,6 @@ LAYOUT = hashlib.sha256(repr((SYMBOLS, NEIGHBOURS, CONTEXT, CHANNELS)).encode())
 """Tells features of one table of symbols and channels from those of another."""
 
 _PHONES_IN_A_WORD, _WORDS_IN_A_PHRASE, _PHRASES = 8.0, 8.0, 4.0
-_LOG_F0_CENTRE = 5.0  # 148 Hz, between men's and women's
 
 
 class Phones(NamedTuple):
@@ -187,6 +187,6 @@ def frame_features(
     lengths = durations.gather(1, index).clamp_min(1).float()
     position = (torch.arange(frames, device=index.device) - starts + 0.5) / lengths
     inner = torch.stack(
-        (position, 1 - position, lengths.log() / 3, log_f0 - _LOG_F0_CENTRE, voiced), 2
+        (position, 1 - position, lengths.log() / 3, log_f0 - LOG_F0_CENTRE, voiced), 2
     )
     return torch.cat((of_frames, inner), 2).transpose(1, 2)

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.config import ModelConfig
-from vocoder.features import log_mel
+from vocoder.features import LOG_F0_CENTRE, log_mel
+from vocoder.harmonics import HarmonicMel
 
 MEL_CENTRE, MEL_SPREAD = -13.0, 4.0
 """Log mel power of speech at -24 dBFS lies about here; networks see it near unit range."""
@@ -20,23 +21,34 @@ class SpectrumPredictor(nn.Module):
     """Log-mel from linguistic features and the speaker.
 
     A mel brings the envelope that linear prediction needs; linguistic features do not, so it is
-    predicted: the mean log-mel of such a frame in that voice. Convolutions are unpadded, as are
-    those of the conditioning beside it.
+    predicted: the mean log-mel of such a frame in that voice. It is told where the harmonics of the
+    frame's F0 lie, for a long predictor carries the F0. Convolutions are unpadded, as are those of
+    the conditioning beside it.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.margin = config.conditioning.margin
         layers = config.conditioning.encoder_layers
-        self.input = nn.Conv1d(config.feature_channels + config.global_channels, WIDTH, 5)
+        self.harmonics = HarmonicMel(config.features)
+        given = config.feature_channels + config.global_channels + config.features.n_mels
+        self.input = nn.Conv1d(given, WIDTH, 5)
         self.layers = nn.ModuleList(nn.Conv1d(WIDTH, WIDTH, 3) for _ in range(layers))
         self.output = nn.Conv1d(WIDTH, config.features.n_mels, 1)
 
     def forward(self, features: Tensor, speaker: Tensor) -> Tensor:
-        """Margined features (B, C, F + 2 margin), global conditioning (B, S) -> (B, n_mels, F)."""
+        """Log-mel (B, n_mels, F).
+
+        Args:
+            features: margined (B, C, F + 2 margin); the last two channels are log F0 and voicing,
+                see :func:`vocoder.text.linguistic.frame_features`.
+            speaker: global conditioning (B, S).
+        """
         frames = features.shape[-1] - 2 * self.margin
         held = speaker.unsqueeze(-1).expand(-1, -1, features.shape[-1])
-        x = F.relu(self.input(torch.cat((features, held), dim=1)))
+        log_f0, voiced = features[:, -2] + LOG_F0_CENTRE, features[:, -1:]
+        harmonic = self.harmonics(log_f0) * voiced
+        x = F.relu(self.input(torch.cat((features, held, harmonic), dim=1)))
         for layer in self.layers:
             x = x[..., 1:-1] + F.relu(layer(x))
         x = self.output(x)

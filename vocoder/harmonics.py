@@ -1,7 +1,7 @@
 """The mel spectrum of a pulse train: where the harmonics of an F0 lie among the mel bands.
 
 Low bands are narrower than the distance of harmonics, so a log-mel shows them one by one. Given
-this as an input the decoder need not learn where they lie, and F0 can be moved at will.
+this as an input a network need not learn where they lie, and F0 can be moved at will.
 """
 
 import math
