@@ -91,19 +91,23 @@ def application(given: dict[str, Any]) -> serve.Application:
         threads=max(1, round(options.cpus)),
         device="cuda" if options.gpus else "cpu",
     )
-    return serve.deployment(serve.ingress(build_app)(Replica)).options(
-        name="speech",
-        ray_actor_options={
-            "num_cpus": options.cpus,
-            "num_gpus": options.gpus,
-            "runtime_env": {"env_vars": settings.to_environment()},
-        },
-        max_ongoing_requests=options.streams + WAITING,
-        graceful_shutdown_timeout_s=settings.shutdown_grace_s,
-        autoscaling_config=AutoscalingConfig(
-            min_replicas=options.min_replicas,
-            max_replicas=options.max_replicas,
-            target_ongoing_requests=max(1.0, TARGET_SHARE * options.streams),
-            downscale_delay_s=options.downscale_delay_s,
-        ),
-    ).bind()
+    return (
+        serve.deployment(serve.ingress(build_app)(Replica))
+        .options(
+            name="speech",
+            ray_actor_options={
+                "num_cpus": options.cpus,
+                "num_gpus": options.gpus,
+                "runtime_env": {"env_vars": settings.to_environment()},
+            },
+            max_ongoing_requests=options.streams + WAITING,
+            graceful_shutdown_timeout_s=settings.shutdown_grace_s,
+            autoscaling_config=AutoscalingConfig(
+                min_replicas=options.min_replicas,
+                max_replicas=options.max_replicas,
+                target_ongoing_requests=max(1.0, TARGET_SHARE * options.streams),
+                downscale_delay_s=options.downscale_delay_s,
+            ),
+        )
+        .bind()
+    )
