@@ -1,10 +1,10 @@
 """What the service is deployed with: the Dockerfile, compose, monitoring, manifests."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,13 @@ BASE = DEPLOY / "kubernetes/base"
 MANIFESTS = sorted(path for path in BASE.glob("*.yaml") if path.stem != "kustomization")
 
 
-def run(*command: str, **environment: str) -> str:
+def run(*command: str) -> str:
     """What a command prints, or a skip where it is not installed."""
-    if shutil.which(command[0]) is None:
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which(command[0]) or shutil.which(command[0], path=beside)
+    if found is None:
         pytest.skip(f"{command[0]} is not installed")
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment
-    )
+    done = subprocess.run([found, *command[1:]], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
