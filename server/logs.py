@@ -33,6 +33,12 @@ class TextLines(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
+FORMATTERS: dict[Literal["json", "text"], type[logging.Formatter]] = {
+    "json": JsonLines,
+    "text": TextLines,
+}
+
+
 def _utc(record: logging.LogRecord) -> str:
     seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
     return f"{seconds}.{int(record.msecs):03d}Z"
@@ -49,12 +55,11 @@ def config(log_format: Literal["json", "text"]) -> dict[str, Any]:
     Uvicorn's own access log stays off, and so do its lines about WebSockets, which hold a query:
     the line of :mod:`server.middleware` replaces both.
     """
-    formatter = {"json": "server.logs.JsonLines", "text": "server.logs.TextLines"}[log_format]
     logger = {"handlers": ["stderr"], "level": "INFO", "propagate": False}
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"lines": {"()": formatter}},
+        "formatters": {"lines": {"()": FORMATTERS[log_format]}},
         "filters": {"handshakes": {"()": lambda: refused_handshakes_are_whole}},
         "handlers": {
             "stderr": {
@@ -70,7 +75,7 @@ def config(log_format: Literal["json", "text"]) -> dict[str, Any]:
 def join(log_format: Literal["json", "text"]) -> None:
     """Write the service's own lines in a process whose logging is somebody else's."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
+    handler.setFormatter(FORMATTERS[log_format]())
     for name in ("server", "vocoder"):
         logger = logging.getLogger(name)
         logger.handlers = [handler]

@@ -145,6 +145,6 @@ class Container:
     def close(self) -> None:
         """End it, if it has not ended."""
         if self.process.poll() is None:
-            os.kill(self.first, signal.SIGKILL)  # And with it all of its namespace.
+            self.signal(signal.SIGKILL)  # And with it all of its namespace.
             self.process.wait()
         self._inside.shutdown()
