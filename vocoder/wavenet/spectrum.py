@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from vocoder.config import ModelConfig
 from vocoder.features import LOG_F0_CENTRE, log_mel
-from vocoder.harmonics import HarmonicMel
+from vocoder.harmonics import DEPTH, HarmonicMel
 
 MEL_CENTRE, MEL_SPREAD = -13.0, 4.0
 """Log mel power of speech at -24 dBFS lies about here; networks see it near unit range."""
@@ -21,20 +21,23 @@ class SpectrumPredictor(nn.Module):
     """Log-mel from linguistic features and the speaker.
 
     A mel brings the envelope that linear prediction needs; linguistic features do not, so it is
-    predicted: the mean log-mel of such a frame in that voice. It is told where the harmonics of the
-    frame's F0 lie, for a long predictor carries the F0. Convolutions are unpadded, as are those of
-    the conditioning beside it.
+    predicted: the mean log-mel of such a frame in that voice. The harmonics of the frame's F0 stand
+    out of it as far as it says, for a long predictor carries the F0.
+
+    It does not see that F0 itself. Readers are told apart by their pitch, so that a network takes
+    it for part of who speaks, and a man's melody spoken as a woman sounds like the man.
+
+    Convolutions are unpadded, as are those of the conditioning beside it.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.margin = config.conditioning.margin
-        layers = config.conditioning.encoder_layers
+        layers, bands = config.conditioning.encoder_layers, config.features.n_mels
         self.harmonics = HarmonicMel(config.features)
-        given = config.feature_channels + config.global_channels + config.features.n_mels
-        self.input = nn.Conv1d(given, WIDTH, 5)
+        self.input = nn.Conv1d(config.feature_channels - 1 + config.global_channels, WIDTH, 5)
         self.layers = nn.ModuleList(nn.Conv1d(WIDTH, WIDTH, 3) for _ in range(layers))
-        self.output = nn.Conv1d(WIDTH, config.features.n_mels, 1)
+        self.output = nn.Conv1d(WIDTH, 2 * bands, 1)
 
     def forward(self, features: Tensor, speaker: Tensor) -> Tensor:
         """Log-mel (B, n_mels, F).
@@ -44,16 +47,17 @@ class SpectrumPredictor(nn.Module):
                 see :func:`vocoder.text.linguistic.frame_features`.
             speaker: global conditioning (B, S).
         """
-        frames = features.shape[-1] - 2 * self.margin
-        held = speaker.unsqueeze(-1).expand(-1, -1, features.shape[-1])
         log_f0, voiced = features[:, -2] + LOG_F0_CENTRE, features[:, -1:]
-        harmonic = self.harmonics(log_f0) * voiced
-        x = F.relu(self.input(torch.cat((features, held, harmonic), dim=1)))
+        held = speaker.unsqueeze(-1).expand(-1, -1, features.shape[-1])
+        x = F.relu(self.input(torch.cat((features[:, :-2], voiced, held), dim=1)))
         for layer in self.layers:
             x = x[..., 1:-1] + F.relu(layer(x))
-        x = self.output(x)
-        surplus = (x.shape[-1] - frames) // 2
-        return MEL_CENTRE + MEL_SPREAD * x[..., surplus : surplus + frames]
+        own = slice(self.margin, features.shape[-1] - self.margin)
+        harmonic = (self.harmonics(log_f0) * voiced)[..., own]
+        surplus = (x.shape[-1] - harmonic.shape[-1]) // 2
+        x = self.output(x[..., surplus : surplus + harmonic.shape[-1]])
+        envelope, prominence = x.chunk(2, dim=1)
+        return MEL_CENTRE + MEL_SPREAD * envelope + DEPTH * prominence.sigmoid() * harmonic
 
     def error(self, predicted: Tensor, audio: Tensor, mask: Tensor, config: ModelConfig) -> Tensor:
         """How far a prediction (B, n_mels, F) is from the recording's log-mel, in nats a band.
