@@ -45,7 +45,7 @@ RUN mkdir /modules && /opt/vocoder/bin/python -m vocoder.generation.cuda.modules
 FROM dependencies
 LABEL org.opencontainers.image.title="vocoder" \
       org.opencontainers.image.description="Neural text to speech: a conditional WaveNet behind HTTP and WebSockets" \
-      org.opencontainers.image.version="0.6.0" \
+      org.opencontainers.image.version="0.7.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY checkpoints /opt/vocoder/checkpoints
 COPY --from=build /modules /opt/vocoder/modules

@@ -23,7 +23,7 @@ serve: setup
 
 # Two processes: idle threads of OpenMP must not take the processor from the other.
 test: setup
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile -m "not image"
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --durations 15 -m "not image"
 
 # The container image, built by buildah and run without a network; Docker builds it by `docker build .`.
 image: setup

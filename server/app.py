@@ -34,8 +34,9 @@ from server.turns import SharingServer, Turns
 from vocoder import device
 from vocoder.generation.cpu.engine import processors
 from vocoder.live import LiveSynthesizer
+from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Synthesizer
-from vocoder.voice import Voice, VoiceRegistry
+from vocoder.voice import Voice
 
 LOAD_EVERY_S = 0.5
 """How often the gauges of the load are set."""

@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from server import metrics
 from server.service import Service
-from vocoder.voice import Voice, VoiceChange
+from vocoder.registry import VoiceChange
+from vocoder.voice import Voice
 
 NICENESS = 10
 """Priority of the thread that prepares voices: listeners go first."""

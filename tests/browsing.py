@@ -15,8 +15,8 @@ from serving import SPEECH_URL, live
 
 from server.app import create_app
 from server.settings import ServerSettings
+from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Synthesizer
-from vocoder.voice import VoiceRegistry
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 RECORDING = Path(__file__).parent / "assets" / "speech" / "slt_arctic_a0090.flac"

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import CONFIGS
 
 from vocoder import audio
+from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import PreparationConfig, prepare
+from vocoder.corpus.sharding import shard
 from vocoder.training.config import VocoderTraining
 
 
@@ -43,3 +46,10 @@ def run_config(corpus: Path | str, output: Path, **changes: object) -> VocoderTr
         "validation_clips": 2,
     }
     return VocoderTraining(**(settings | changes))
+
+
+def shard_small(corpus: Corpus, folder: Path) -> None:
+    """Write shards as small as they can be asked for; a buzz takes some 100 KB."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vocoder.corpus.sharding.MEGABYTE", 250_000)
+        shard(corpus, folder, megabytes=1)

@@ -241,3 +241,12 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def vocoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny voice of the toy corpus's speakers that cannot read yet."""
+    model = random_model(CONFIGS["mu_law"].model_copy(update={"speakers": ("ann", "ben")}))
+    folder = tmp_path_factory.mktemp("vocoder") / "toy"
+    voice.save(folder, model, voice.VoiceManifest(id="toy", model=model.config, weights={}))
+    return folder

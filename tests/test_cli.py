@@ -16,6 +16,7 @@ from conftest import ASSETS
 from safetensors.torch import save_file
 
 from vocoder import audio, cli, features
+from vocoder.commands.options import DEFAULT_VOICES
 from vocoder.config import FeatureConfig
 
 RECORDING = ASSETS / "speech" / "slt_arctic_a0090.flac"
@@ -67,6 +68,10 @@ def test_a_recording_goes_through_analysis_and_back(vocoder: Run, tmp_path: Path
     assert (len(generated), rate) == (4000, 16000)
     listed = json.loads(vocoder("voices", "--json").out)
     assert listed[0]["speakers"] == ["ann", "ben", "cat"]
+
+
+def test_the_shipped_voices_are_the_usual_ones() -> None:
+    assert (DEFAULT_VOICES / "arctic" / "voice.json").is_file()
 
 
 def feature_file(path: Path, mel: torch.Tensor, config: FeatureConfig) -> Path:

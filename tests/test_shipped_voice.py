@@ -1,4 +1,4 @@
-"""The voice in `checkpoints` says what it is given, in each of its speakers' voices."""
+"""The voices in `checkpoints` say what they are given, in each of their speakers' voices."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from vocoder.evaluation.recognition import Recogniser, word_errors, words_of
+from vocoder.registry import VoiceRegistry
 from vocoder.speech import Speech
 from vocoder.synthesizer import Synthesizer
-from vocoder.voice import Voice, VoiceRegistry
+from vocoder.voice import Voice
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 RATE = 16000
@@ -26,14 +27,14 @@ def arctic(synthesizer: Synthesizer) -> Voice:
     return synthesizer.registry.get("arctic")
 
 
+@pytest.mark.parametrize("name", ["arctic", "arctic-light"])
 @pytest.mark.parametrize("speaker", SPEAKERS)
-def test_a_recogniser_hears_the_words(
-    synthesizer: Synthesizer, arctic: Voice, speaker: str
-) -> None:
+def test_a_recogniser_hears_the_words(synthesizer: Synthesizer, name: str, speaker: str) -> None:
     recogniser, wrong, count = Recogniser(), 0, 0
+    voice = synthesizer.registry.get(name)
     for text in TEXTS:
         speech = Speech(text, speaker=speaker, seed=1)
-        chunks = [chunk.samples for chunk in synthesizer.speak(speech, voice=arctic)]
+        chunks = [chunk.samples for chunk in synthesizer.speak(speech, voice=voice)]
         heard = recogniser.hear(np.concatenate(chunks), RATE)
         wrong += word_errors(words_of(text), heard)
         count += len(words_of(text))
@@ -43,6 +44,10 @@ def test_a_recogniser_hears_the_words(
 def test_a_recogniser_does_not_hear_words_in_noise() -> None:
     noise = 0.1 * np.random.default_rng(0).standard_normal(3 * RATE).astype(np.float32)
     assert word_errors(words_of(TEXTS[0]), Recogniser().hear(noise, RATE)) >= 8
+
+
+def test_the_first_voice_is_the_usual_one(synthesizer: Synthesizer) -> None:
+    assert synthesizer.registry.get().id == "arctic"
 
 
 def test_sentences_join_without_a_click(synthesizer: Synthesizer, arctic: Voice) -> None:

@@ -13,10 +13,11 @@ from vocoder.config import GenerationConfig
 from vocoder.errors import FeatureError, NotFoundError, TextError, UserError
 from vocoder.features import Features
 from vocoder.generation.noise import MAX_SEED
+from vocoder.registry import VoiceRegistry
 from vocoder.speech import SENTENCE_GAP_S, Speech, next_seed, renderings
 from vocoder.synthesizer import Synthesizer
 from vocoder.text.linguistic import CHANNELS
-from vocoder.voice import Voice, VoiceRegistry
+from vocoder.voice import Voice
 
 TEXT = "She sells. Sea shells!"
 

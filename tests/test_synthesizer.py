@@ -7,8 +7,9 @@ from conftest import random_mel
 
 from vocoder.errors import EngineError, FeatureError, NotFoundError, UserError
 from vocoder.features import Features
+from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Request, Synthesizer
-from vocoder.voice import Voice, VoiceRegistry
+from vocoder.voice import Voice
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 from vocoder import voice
 from vocoder.errors import NotFoundError, VoiceError
-from vocoder.voice import MANIFEST, VOCODER_WEIGHTS, VoiceRegistry
+from vocoder.registry import VoiceRegistry
+from vocoder.voice import MANIFEST, VOCODER_WEIGHTS
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from serving import CONFIG, FEATURES
 from vocoder import voice
 from vocoder.acoustic.model import AcousticModel
 from vocoder.errors import NotFoundError, UserError, VoiceError
-from vocoder.voice import ACOUSTIC_WEIGHTS, MANIFEST, VOCODER_WEIGHTS, Voice, VoiceRegistry
+from vocoder.registry import VoiceRegistry
+from vocoder.voice import ACOUSTIC_WEIGHTS, MANIFEST, VOCODER_WEIGHTS, Voice
 from vocoder.wavenet.model import WaveNet
 
 
@@ -232,9 +233,9 @@ def test_a_voice_altered_while_it_is_read_is_not_judged(
         finally:
             weights.write_bytes(sound)
 
-    monkeypatch.setattr(voice, "load", disturbed)
+    monkeypatch.setattr("vocoder.registry.load", disturbed)
     assert kinds(registry) == []
-    monkeypatch.setattr(voice, "load", load)
+    monkeypatch.setattr("vocoder.registry.load", load)
     assert kinds(registry) == [("loaded", "cat")]
 
 

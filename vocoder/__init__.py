@@ -1,3 +1,3 @@
 """A neural text-to-speech vocoder: a conditional WaveNet, its engines and its training."""
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"

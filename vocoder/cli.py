@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from server import commands
-from vocoder import making, measuring, recognising
-from vocoder.errors import UserError
-from vocoder.options import (
+from vocoder.commands import making, measuring, recognising
+from vocoder.commands.options import (
     DEFAULT_VOICES,
     DeviceOption,
     EngineOption,
@@ -24,6 +23,7 @@ from vocoder.options import (
     VoicesOption,
     WeightsOption,
 )
+from vocoder.errors import UserError
 
 app = typer.Typer(
     help="A neural text-to-speech vocoder: features in, speech out.",
@@ -42,7 +42,7 @@ def analyze(
 ) -> None:
     """Features of a recording, made as a voice needs them."""
     from vocoder import audio, features
-    from vocoder.voice import VoiceRegistry
+    from vocoder.registry import VoiceRegistry
 
     config = VoiceRegistry(voices_dir).get(voice).config.features
     samples, _ = audio.read(recording, config.sample_rate_hz)
@@ -79,8 +79,8 @@ def generate(
     from vocoder.device import resolve
     from vocoder.features import Features
     from vocoder.progress import track
+    from vocoder.registry import VoiceRegistry
     from vocoder.synthesizer import CHUNK_FRAMES, Synthesizer
-    from vocoder.voice import VoiceRegistry
 
     audio.check_output(output)
     registry = VoiceRegistry(voices_dir, resolve(device))
@@ -139,11 +139,11 @@ def speak(
     voices_dir: VoicesOption = DEFAULT_VOICES,
 ) -> None:
     """Speech from text."""
-    from vocoder import speaking
+    from vocoder.commands import speaking
     from vocoder.device import resolve
+    from vocoder.registry import VoiceRegistry
     from vocoder.speech import Speech
     from vocoder.synthesizer import Synthesizer
-    from vocoder.voice import VoiceRegistry
 
     if output is None and features_to is None and not dry_run:
         raise UserError(
@@ -180,7 +180,7 @@ def voices(
     voices_dir: VoicesOption = DEFAULT_VOICES,
 ) -> None:
     """The voices at hand."""
-    from vocoder.voice import VoiceRegistry
+    from vocoder.registry import VoiceRegistry
 
     registry = VoiceRegistry(voices_dir)
     loaded = [registry.get(voice_id) for voice_id in registry.ids()]

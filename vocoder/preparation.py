@@ -5,28 +5,23 @@ Each function checks what it can at once and then gives an iterator of pieces. N
 """
 
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from vocoder.acoustic.synthesis import Rendering, TimedWord
-from vocoder.audio import Samples
+from vocoder.conditioning_frames import Frames, arriving_frames, frames_of
 from vocoder.errors import FeatureError, UserError
-from vocoder.features import Features, check_fingerprint, validate_linguistic, validate_mel
-from vocoder.feeding import Ended, Feed
+from vocoder.fading import Fading
+from vocoder.features import Features
+from vocoder.feeding import Feed
 from vocoder.generation.correction import CorrectionChain
 from vocoder.generation.noise import MAX_SEED
-from vocoder.generation.pieces import Beginning, Finisher, Mel, Piece
+from vocoder.generation.pieces import Beginning, Piece
 from vocoder.speech import Speech, next_seed
-from vocoder.text.linguistic import LAYOUT
 from vocoder.voice import Voice
-
-FADE_S = 0.005
-"""Length of the rise and the fall at a sentence's ends, in seconds."""
 
 FEATURE_STRETCHES, TEXT_STRETCHES = (16, 32), (16, 32, 64)
 """Frames that are conditioned at a time: the first audio needs about so many, then larger ones.
@@ -41,13 +36,6 @@ class Said(NamedTuple):
 
     text: str
     words: tuple[TimedWord, ...]
-
-
-class _Frames(NamedTuple):
-    """Features as they arrive: what conditions (C, F), and the log-mel asked for (n_mels, F)."""
-
-    local: Tensor
-    mel: Tensor
 
 
 def feature_pieces(
@@ -72,8 +60,11 @@ def feature_pieces(
     """
     check_seed(seed)
     identity, beginning = voice.identity(speaker, tags), Beginning(seed, correction(voice))
-    arriving = _arriving(features, voice) if isinstance(features, Feed) else _whole(features, voice)
-    return _pieces(voice, identity, beginning, arriving, FEATURE_STRETCHES)
+    if isinstance(features, Feed):
+        frames: Iterator[Frames | None] = arriving_frames(features, voice)
+    else:
+        frames = frames_of(features, voice)
+    return _pieces(voice, identity, beginning, frames, FEATURE_STRETCHES)
 
 
 def spoken_pieces(
@@ -103,7 +94,7 @@ def spoken_pieces(
             length = features.frames * config.hop_length
             finisher = Fading(correction(voice), length, config.sample_rate_hz)
             beginning = Beginning(seed, finisher, Said(rendering.sentence.text, words))
-            frames = _whole(features, voice)
+            frames = frames_of(features, voice)
             yield from _pieces(voice, identity, beginning, frames, TEXT_STRETCHES)
             samples, seed = samples + length, next_seed(seed)
 
@@ -128,124 +119,11 @@ def correction(voice: Voice) -> CorrectionChain:
     )
 
 
-class Fading:
-    """A finisher whose audio rises from silence at its start and falls to it at its end."""
-
-    def __init__(self, finisher: Finisher, length: int, rate_hz: int) -> None:
-        """Fade what ``finisher`` gives, ``length`` samples in all."""
-        self._finisher, self._length = finisher, length
-        self._fade = round(FADE_S * rate_hz)
-        self._at = 0
-
-    def extend(self, mel: Mel) -> None:
-        """Know the next frames (n_mels, F)."""
-        self._finisher.extend(mel)
-
-    def push(self, samples: Samples) -> Samples:
-        """Take the next samples (T,); returns those that are finished (T',)."""
-        return self._faded(self._finisher.push(samples))
-
-    def flush(self) -> Samples:
-        """End: returns the samples that were held back."""
-        return self._faded(self._finisher.flush())
-
-    def _faded(self, samples: Samples) -> Samples:
-        first, self._at = self._at, self._at + len(samples)
-        if first >= self._fade and self._at <= self._length - self._fade:
-            return samples
-        at = np.arange(first, self._at)
-        distance = np.minimum(at, self._length - 1 - at) + 0.5
-        gain = np.sin(np.pi / 2 * np.minimum(1.0, distance / self._fade)) ** 2
-        return (samples * gain).astype(np.float32)
-
-
-def _whole(features: Features, voice: Voice) -> Iterator[_Frames]:
-    check_fingerprint(features.config.fingerprint(), voice.config.features)
-    return iter([_frames(features, voice)])
-
-
-def _frames(features: Features, voice: Voice) -> _Frames:
-    """Of features what conditions a voice.
-
-    Raises:
-        FeatureError: it is not there, or its values are not usable.
-    """
-    config = voice.config
-    if config.conditioning.kind == "mel":
-        mel = validate_mel(features.mel, config.features)
-        return _Frames(mel, mel)
-    if config.conditioning.kind == "none":
-        if not features.length:
-            raise FeatureError(
-                f"voice {voice.id} is conditioned on nothing: give seconds, no features",
-                param="seconds",
-            )
-        silence = _silence(voice, features.length)
-        return _Frames(silence[:0], silence)
-    if features.linguistic is None:
-        raise FeatureError(
-            f"voice {voice.id} is conditioned on linguistic features: give those, or text",
-            param="linguistic",
-        )
-    if features.layout not in (None, LAYOUT):
-        raise FeatureError(
-            f"linguistic features of layout {features.layout[:64]}, the voice needs {LAYOUT}: "
-            "make them anew",
-            param="linguistic",
-        )
-    local = validate_linguistic(features.linguistic, config.feature_channels)
-    if not features.mel.shape[-1]:
-        return _Frames(local, _silence(voice, local.shape[1]))
-    mel = validate_mel(features.mel, config.features)
-    if mel.shape[1] != local.shape[1]:
-        raise FeatureError(
-            f"mel has {mel.shape[1]} frames, linguistic {local.shape[1]}: give as many of both",
-            param="mel",
-        )
-    return _Frames(local, mel)
-
-
-def _silence(voice: Voice, frames: int) -> Tensor:
-    """The mel (n_mels, F) of a voice that does without one.
-
-    Raises:
-        FeatureError: it does not: its spectrum is corrected towards the mel.
-    """
-    if voice.manifest.generation.correction_passes:
-        raise FeatureError(
-            f"voice {voice.id} corrects the spectrum towards a mel: give mel too", param="mel"
-        )
-    config = voice.config.features
-    return torch.full((config.n_mels, 1), math.log(config.log_floor)).expand(-1, frames)
-
-
-def _arriving(feed: Feed[Tensor], voice: Voice) -> Iterator[_Frames | None]:
-    kind, config = voice.config.conditioning.kind, voice.config.features
-    if kind == "linguistic":
-        _silence(voice, 1)  # Refused at once where a mel is needed.
-
-    def frames() -> Iterator[_Frames | None]:
-        while True:
-            try:
-                given = feed.take()
-            except Ended:
-                return
-            if given is None:
-                yield None
-            elif kind == "mel":
-                yield _frames(Features(given, config), voice)
-            else:
-                nothing = given.new_empty(config.n_mels, 0)
-                yield _frames(Features(nothing, config, linguistic=given), voice)
-
-    return frames()
-
-
 def _pieces(
     voice: Voice,
     identity: Tensor,
     beginning: Beginning,
-    arriving: Iterator[_Frames | None],
+    arriving: Iterator[Frames | None],
     stretches: Sequence[int],
 ) -> Iterator[Piece | None]:
     """Pieces of one utterance, each as soon as the frames after it that it depends on are there."""
@@ -290,7 +168,7 @@ class _Window:
         self._local: Tensor | None = None
         self._mel: Tensor | None = None
 
-    def extend(self, frames: _Frames) -> None:
+    def extend(self, frames: Frames) -> None:
         """Take further frames."""
         if self._local is None or self._mel is None:
             self._local = torch.cat((_repeated(frames.local[:, :1], self._margin), frames.local), 1)
@@ -305,7 +183,7 @@ class _Window:
         if self._local is not None:
             self._local = torch.cat((self._local, _repeated(self._local[:, -1:], self._margin)), 1)
 
-    def take(self, count: int) -> _Frames:
+    def take(self, count: int) -> Frames:
         """The first frames, what conditions with its margins: (C, count + 2 margin)."""
         assert self._local is not None
         assert self._mel is not None
@@ -314,7 +192,7 @@ class _Window:
         mel = _copy(self._mel[:, :count])
         self._local, self._mel = self._local[:, count:], self._mel[:, count:]
         self.frames -= count
-        return _Frames(local, mel)
+        return Frames(local, mel)
 
 
 def _copy(frames: Tensor) -> Tensor:

@@ -17,9 +17,10 @@ from vocoder.generation.dispatch import Engine
 from vocoder.generation.noise import Noise
 from vocoder.generation.pieces import Finisher, Piece
 from vocoder.preparation import Said, correction, feature_pieces, spoken_pieces
+from vocoder.registry import VoiceRegistry
 from vocoder.speech import PlannedSentence, Speech, Spoken, fed_renderings, planned, renderings
 from vocoder.text.frontend import TextFrontEnd
-from vocoder.voice import Voice, VoiceRegistry
+from vocoder.voice import Voice
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.linear_prediction import LinearPrediction
 

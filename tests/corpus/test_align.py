@@ -18,11 +18,11 @@ from vocoder.corpus.alignment import (
     REPORT_FILE,
     UNALIGNED_FILE,
     AlignedUtterance,
-    aligned_of,
     read_alignment,
     read_linguistic,
 )
 from vocoder.corpus.manifest import Corpus
+from vocoder.corpus.shards import aligned_of
 from vocoder.errors import ConfigError, CorpusError, TrainingError
 from vocoder.text.linguistic import CHANNELS, SYMBOLS
 

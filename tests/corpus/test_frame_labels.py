@@ -5,8 +5,9 @@ import torch
 from conftest import Toy
 from toy_speech import RATE, WORDS, cut_at_s
 
-from vocoder.corpus.alignment import AlignedUtterance, AlignedWord, aligned_of
+from vocoder.corpus.alignment import AlignedUtterance, AlignedWord
 from vocoder.corpus.frame_labels import FRAME_LABELS, SILENCE, frame_labels, read_labelled
+from vocoder.corpus.shards import aligned_of
 
 HOP, POOL = 200, 160
 

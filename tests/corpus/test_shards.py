@@ -9,7 +9,7 @@ from pathlib import Path
 import fsspec
 import pytest
 import torch
-from buzzing import make_corpus, run_config
+from buzzing import make_corpus, run_config, shard_small
 from conftest import CONFIGS, Toy
 from safetensors.torch import load
 
@@ -35,15 +35,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def sharded(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixteen utterances in shards of a few."""
     folder = tmp_path_factory.mktemp("shards") / "out"
-    pack(corpus, folder)
+    shard_small(corpus, folder)
     return folder
-
-
-def pack(corpus: Corpus, folder: Path) -> None:
-    """Write shards as small as they can be asked for; a buzz takes some 100 KB."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vocoder.corpus.sharding.MEGABYTE", 250_000)
-        shard(corpus, folder, megabytes=1)
 
 
 @pytest.fixture
@@ -218,7 +211,7 @@ def test_what_cannot_be_opened_is_refused(tmp_path: Path, corpus: Corpus, sharde
 def test_shards_are_written_again_without_leaving_old_ones(
     corpus: Corpus, sharded: Path, tmp_path: Path
 ) -> None:
-    pack(corpus, tmp_path)
+    shard_small(corpus, tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         path.name: path.read_bytes() for path in sharded.iterdir()

@@ -10,10 +10,10 @@ from conftest import ODD, Toy, random_model
 from vocoder import audio, voice
 from vocoder.audio import Samples
 from vocoder.config import ConditioningConfig, ModelConfig
-from vocoder.corpus.alignment import aligned_of
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import prepare
 from vocoder.corpus.processing import PreparationConfig
+from vocoder.corpus.shards import aligned_of
 from vocoder.errors import CorpusError, EngineError, FeatureError, NotFoundError, UserError
 from vocoder.evaluation.evaluate import SYSTEMS, Evaluation, evaluate
 from vocoder.evaluation.report import PAGE_FILE, summary, write_json, write_report

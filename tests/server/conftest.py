@@ -14,8 +14,8 @@ from serving import features_of, live, save_voice
 from server.app import create_app
 from server.settings import ServerSettings
 from vocoder.features import serialize
+from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Synthesizer
-from vocoder.voice import VoiceRegistry
 
 
 @pytest.fixture(scope="session")

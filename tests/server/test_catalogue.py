@@ -9,8 +9,8 @@ from serving import FEATURES, save_voice
 
 from server.app import build_app, create_app
 from server.settings import ServerSettings
+from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Synthesizer
-from vocoder.voice import VoiceRegistry
 
 
 def test_voices_are_listed_with_what_their_features_need(

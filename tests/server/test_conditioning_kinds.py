@@ -19,10 +19,10 @@ from vocoder import audio, features, voice
 from vocoder.config import ConditioningConfig, ModelConfig
 from vocoder.errors import FeatureError, NotFoundError
 from vocoder.features import Features
+from vocoder.registry import VoiceRegistry
 from vocoder.speech import Speech
 from vocoder.synthesizer import Synthesizer
 from vocoder.text.linguistic import CHANNELS, LAYOUT
-from vocoder.voice import VoiceRegistry
 
 LINGUISTIC = CONFIGS["linguistic_tags"].model_copy(
     update={

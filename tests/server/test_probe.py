@@ -13,8 +13,8 @@ from serving import live, save_voice
 from server.app import create_app
 from server.probe import probe
 from server.settings import ServerSettings
+from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Synthesizer
-from vocoder.voice import VoiceRegistry
 
 
 def settled(settings: ServerSettings, waiting: str) -> str | None:

@@ -20,8 +20,9 @@ from server.app import create_app
 from server.settings import ServerSettings
 from vocoder.config import FeatureConfig
 from vocoder.features import Features, serialize
+from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Synthesizer
-from vocoder.voice import VOCODER_WEIGHTS, VoiceRegistry
+from vocoder.voice import VOCODER_WEIGHTS
 
 Door = Callable[..., Response]
 

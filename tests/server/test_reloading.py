@@ -18,8 +18,9 @@ from server import metrics
 from server.app import create_app
 from server.reloading import Reloading
 from server.settings import ServerSettings
+from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Synthesizer
-from vocoder.voice import VOCODER_WEIGHTS, Voice, VoiceRegistry
+from vocoder.voice import VOCODER_WEIGHTS, Voice
 
 PATIENCE_S = 10.0
 

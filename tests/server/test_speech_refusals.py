@@ -12,8 +12,8 @@ from serving import error_of, save_voice, say
 
 from server.app import create_app
 from server.settings import ServerSettings
+from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Synthesizer
-from vocoder.voice import VoiceRegistry
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from vocoder import voice
 from vocoder.errors import CorpusError, TrainingError
+from vocoder.registry import VoiceRegistry
 from vocoder.speech import Speech
 from vocoder.synthesizer import Synthesizer
 from vocoder.text.linguistic import CHANNELS
@@ -20,7 +21,7 @@ from vocoder.training import checkpoint, loop
 from vocoder.training.acoustic import AcousticTask
 from vocoder.training.acoustic_dataset import collate
 from vocoder.training.config import AcousticTraining, VocoderTraining
-from vocoder.voice import VoiceRegistry
+from vocoder.training.sentences import FolderSentences
 
 RUN = {
     "name": "toy",
@@ -32,15 +33,6 @@ RUN = {
     "validate_every": 3,
     "validation_clips": 4,
 }
-
-
-@pytest.fixture(scope="module")
-def vocoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny voice of the toy corpus's speakers that cannot read yet."""
-    model = random_model(CONFIGS["mu_law"].model_copy(update={"speakers": ("ann", "ben")}))
-    folder = tmp_path_factory.mktemp("vocoder") / "toy"
-    voice.save(folder, model, voice.VoiceManifest(id="toy", model=model.config, weights={}))
-    return folder
 
 
 def config(toy: Toy, vocoder: Path, output: Path, **changes: object) -> AcousticTraining:
@@ -149,7 +141,8 @@ def test_the_loss_of_a_padded_row_is_that_of_the_row_alone(
 ) -> None:
     task = AcousticTask(config(toy, vocoder_folder, tmp_path), toy.corpus, torch.device("cpu"))
     task.model.eval()
-    short, long = task.rows[0], task.rows[-1]
+    assert isinstance(task.sentences, FolderSentences)
+    short, long = task.sentences.all[0], task.sentences.all[-1]
     assert long.mel.shape[1] > short.mel.shape[1]
     alone = collate([short], [np.random.default_rng(0)])
     together = collate([short, long], [np.random.default_rng(0), np.random.default_rng(1)])

@@ -14,11 +14,11 @@ from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import prepare
 from vocoder.corpus.processing import PreparationConfig
 from vocoder.features import Features
+from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Synthesizer
 from vocoder.training import loop
 from vocoder.training.config import VocoderTraining
 from vocoder.training.dataset import Segments
-from vocoder.voice import VoiceRegistry
 from vocoder.wavenet.model import WaveNet
 
 STEPS = 45

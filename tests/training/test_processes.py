@@ -136,7 +136,7 @@ def test_a_killed_process_is_restarted_and_the_run_ends_as_an_unbroken_one(
     corpus: Path, tmp_path: Path
 ) -> None:
     """Also: two processes go on where one stopped, and --resume starts anew where it must."""
-    steps = 120
+    steps = 80
     config = settings(corpus, tmp_path / "unbroken" / "run", steps=steps, batch_size=2)
     finish(torchrun(config, tmp_path / "unbroken", resume=True), tmp_path / "unbroken")
     broken = tmp_path / "broken"

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from vocoder import recogniser
 from vocoder.cli import app
 from vocoder.config import ConditioningConfig, ModelConfig, StackConfig
-from vocoder.corpus.alignment import aligned_of
 from vocoder.corpus.frame_labels import FRAME_LABELS, read_labelled
+from vocoder.corpus.shards import aligned_of
 from vocoder.errors import ConfigError, RecogniserError, TrainingError
 from vocoder.evaluation.frame_accuracy import CLASSIFIERS, EVERYONE, FrameEvaluation, summary
 from vocoder.training import checkpoint, loop

@@ -20,7 +20,8 @@ from vocoder.corpus.alignment import (
     AlignedWord,
     Unaligned,
 )
-from vocoder.corpus.manifest import Corpus, Utterance, write_lines
+from vocoder.corpus.manifest import Corpus, write_lines
+from vocoder.corpus.utterances import Utterance
 from vocoder.errors import CorpusError, TextError
 from vocoder.progress import track
 from vocoder.text.frontend import TextFrontEnd

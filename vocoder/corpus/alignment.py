@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from vocoder.config import Settings
-from vocoder.corpus.manifest import Corpus, Readable, Utterance, read_lines
+from vocoder.corpus.manifest import Corpus, read_lines
+from vocoder.corpus.utterances import Readable, Utterance
 from vocoder.errors import CorpusError
 from vocoder.text.linguistic import Phones, frame_features, phones
 from vocoder.text.pronunciation import parse_ipa
@@ -117,12 +118,3 @@ def read_alignment(corpus: Corpus) -> dict[tuple[str, str], AlignedUtterance]:
                 f"{frames.get(key, 'no such utterance')}; run vocoder align again"
             )
     return {(u.speaker, u.id): u for u in aligned}
-
-
-def aligned_of(
-    corpus: Corpus, split: Literal["train", "validation", "test"]
-) -> list[tuple[Utterance, AlignedUtterance]]:
-    """Utterances of a split that are aligned, with their alignment."""
-    found = read_alignment(corpus)
-    keys = ((utterance, (utterance.speaker, utterance.id)) for utterance in corpus.split(split))
-    return [(utterance, found[key]) for utterance, key in keys if key in found]

@@ -6,7 +6,7 @@ from torch import Tensor
 from vocoder.acoustic.aligner import labels_of
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.corpus.alignment import AlignedUtterance
-from vocoder.corpus.manifest import Corpus, Utterance
+from vocoder.corpus.utterances import Readable, Utterance
 from vocoder.text.linguistic import frame_index
 from vocoder.text.utterance import PHONEMES
 
@@ -36,7 +36,7 @@ def frame_labels(aligned: AlignedUtterance, hop: int, pool: int) -> Tensor:
 
 
 def read_labelled(
-    corpus: Corpus, utterance: Utterance, aligned: AlignedUtterance, pool: int
+    corpus: Readable, utterance: Utterance, aligned: AlignedUtterance, pool: int
 ) -> tuple[Tensor, Tensor]:
     """Audio (F * pool,) in [-1, 1) and labels (F,) of the whole frames of a recording."""
     labels = frame_labels(aligned, corpus.features.hop_length, pool)

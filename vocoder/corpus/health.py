@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vocoder.corpus.alignment import ALIGNMENT_FILE, read_alignment
-from vocoder.corpus.manifest import REJECTED_FILE, SPLITS, Corpus, Split, Utterance, read_lines
+from vocoder.corpus.manifest import REJECTED_FILE, Corpus, read_lines
 from vocoder.corpus.shards import ShardedCorpus
+from vocoder.corpus.utterances import SPLITS, Split, Utterance
 from vocoder.errors import CorpusError
 
 SAMPLED = 100

@@ -20,21 +20,17 @@ from vocoder.corpus.manifest import (
     FORMAT,
     MANIFEST_FILE,
     REJECTED_FILE,
-    SPLITS,
     UNFINISHED_FILE,
-    UTTERANCES_FOLDER,
     Reason,
     Rejection,
     Source,
-    Split,
-    Utterance,
     read_lines,
-    utterance_file,
     write_lines,
 )
 from vocoder.corpus.processing import Measures, Outcome, PreparationConfig, Refusal, Task
 from vocoder.corpus.readers import Recording
 from vocoder.corpus.splits import prompts_of, split_prompts
+from vocoder.corpus.utterances import SPLITS, UTTERANCES_FOLDER, Split, Utterance, utterance_file
 from vocoder.errors import ConfigError, CorpusError
 from vocoder.features import mel_filterbank
 from vocoder.progress import track

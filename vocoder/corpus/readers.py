@@ -15,7 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from vocoder.corpus.manifest import Reason, Rejection, unsafe
+from vocoder.corpus.manifest import Reason, Rejection
+from vocoder.corpus.utterances import unsafe
 from vocoder.errors import CorpusError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")

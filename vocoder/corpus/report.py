@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vocoder import files
-from vocoder.corpus.manifest import SPLITS, Rejection, Source, Utterance
+from vocoder.corpus.manifest import Rejection, Source
 from vocoder.corpus.processing import Measures, PreparationConfig
+from vocoder.corpus.utterances import SPLITS, Utterance
 
 Row = tuple[Utterance, Measures]
 

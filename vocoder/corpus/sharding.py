@@ -19,14 +19,9 @@ from pydantic import Field
 from vocoder import files
 from vocoder.config import FeatureConfig, Settings
 from vocoder.corpus.alignment import ALIGNMENT_FILE, AlignedUtterance, read_alignment
-from vocoder.corpus.manifest import (
-    SPLITS,
-    Corpus,
-    Source,
-    Split,
-    Utterance,
-    read_utterance_file,
-)
+from vocoder.corpus.manifest import Corpus, Source
+from vocoder.corpus.statistics import SpeechCounts, SpeechStatistics
+from vocoder.corpus.utterances import SPLITS, Split, Utterance, melody, read_utterance_file
 from vocoder.errors import CorpusError
 from vocoder.progress import track
 
@@ -66,6 +61,7 @@ class ShardIndex(Settings):
     tags: tuple[str, ...] = Field((), description="of its utterances, sorted")
     sources: tuple[Source, ...]
     hours: dict[str, dict[str, float]] = Field(description="by speaker and split")
+    speech: SpeechStatistics | None = Field(None, description="where prepared with F0 and aligned")
     shards: tuple[Shard, ...] = Field(min_length=1)
 
 
@@ -88,12 +84,13 @@ def shard(corpus: Corpus, output: Path, *, megabytes: int = 256) -> str:
         (output / INDEX_FILE).unlink()  # without it nobody reads a half-written folder
     aligned = read_alignment(corpus) if (corpus.folder / ALIGNMENT_FILE).is_file() else {}
     shards: list[Shard] = []
+    counts = SpeechCounts()
     everything = sorted(corpus.utterances, key=lambda u: (SPLITS.index(u.split), _place(u)))
     following = iter(track(everything, "shard", len(everything)))
     waiting = next(following, None)
     while waiting:
         number = sum(one.split == waiting.split for one in shards)
-        writer = _Writer(corpus, output, waiting.split, number, aligned)
+        writer = _Writer(corpus, output, waiting.split, number, aligned, counts)
         while waiting and waiting.split == writer.split and writer.room(megabytes * MEGABYTE):
             writer.add(waiting)
             waiting = next(following, None)
@@ -111,6 +108,7 @@ def shard(corpus: Corpus, output: Path, *, megabytes: int = 256) -> str:
         tags=corpus.tags,
         sources=corpus.sources,
         hours={s: {split: hours[split].get(s, 0.0) for split in SPLITS} for s in corpus.speakers},
+        speech=counts.statistics() if counts else None,
         shards=tuple(shards),
     )
     files.write_text(output / INDEX_FILE, index.model_dump_json(indent=1) + "\n")
@@ -132,9 +130,11 @@ class _Writer:
         split: Split,
         number: int,
         aligned: dict[tuple[str, str], AlignedUtterance],
+        counts: SpeechCounts,
     ) -> None:
         self.split: Split = split
         self._corpus, self._aligned, self._folder = corpus, aligned, folder
+        self._counts = counts
         self._name = f"{split}-{number:05d}"
         folder.mkdir(parents=True, exist_ok=True)
         self._unfinished = folder / f".{self._name}.tar"
@@ -149,9 +149,12 @@ class _Writer:
     def add(self, utterance: Utterance) -> None:
         """Append one utterance."""
         path = self._corpus.folder / utterance.file
-        read_utterance_file(path, self._corpus.features)
+        tensors = read_utterance_file(path, self._corpus.features)
         content = path.read_bytes()
         aligned = self._aligned.get((utterance.speaker, utterance.id))
+        if aligned and "f0" in tensors and self.split == "train":
+            symbols = aligned.phones.symbols
+            self._counts.add(utterance.speaker, symbols, *melody(tensors["f0"]))
         key = f"{len(self._lines):08d}"
         packed = PackedUtterance(
             **utterance.model_dump(),

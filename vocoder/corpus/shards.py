@@ -28,8 +28,9 @@ from torch import Tensor
 from vocoder import files
 from vocoder.config import FeatureConfig, Settings
 from vocoder.corpus.alignment import AlignedUtterance, read_alignment
-from vocoder.corpus.manifest import Corpus, Readable, Split, Utterance, check_tensors
+from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.sharding import INDEX_FILE, MEGABYTE, PackedUtterance, Shard, ShardIndex
+from vocoder.corpus.utterances import Readable, Split, Utterance, check_tensors
 from vocoder.errors import CorpusError
 
 logger = logging.getLogger(__name__)
@@ -244,6 +245,20 @@ def open_corpus(location: str, settings: ShardSettings) -> "Corpus | ShardedCorp
     if "://" not in str(location.removeprefix("file://")) and not (local / INDEX_FILE).is_file():
         return Corpus.load(local)
     return ShardedCorpus(location, settings)
+
+
+def aligned_of(
+    corpus: Corpus | ShardedCorpus, split: Split
+) -> list[tuple[Utterance, AlignedUtterance]]:
+    """Utterances of a split that are aligned, with their alignment.
+
+    Raises:
+        CorpusError: the corpus is not aligned.
+    """
+    utterances = corpus.split(split)
+    found = alignment_of(corpus, utterances)
+    keys = ((utterance, (utterance.speaker, utterance.id)) for utterance in utterances)
+    return [(utterance, found[key]) for utterance, key in keys if key in found]
 
 
 def alignment_of(

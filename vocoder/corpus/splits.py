@@ -4,9 +4,9 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from vocoder.corpus.manifest import Split
 from vocoder.corpus.processing import PreparationConfig
 from vocoder.corpus.readers import Recording
+from vocoder.corpus.utterances import Split
 
 # CMU ARCTIC and corpora that read its prompts: arctic_a0001, with _2 for the second take.
 _ARCTIC_ID = re.compile(r"([a-z]+_[ab]\d{4})(_\d+)?", re.IGNORECASE)

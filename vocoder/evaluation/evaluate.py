@@ -15,8 +15,10 @@ import vocoder
 from vocoder import audio
 from vocoder.audio import PCM_16_LEVELS, Samples
 from vocoder.config import GenerationConfig, Settings
-from vocoder.corpus.alignment import aligned_of, read_alignment, read_linguistic
-from vocoder.corpus.manifest import Corpus, Split, Utterance
+from vocoder.corpus.alignment import read_alignment, read_linguistic
+from vocoder.corpus.manifest import Corpus
+from vocoder.corpus.shards import aligned_of
+from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import CorpusError, FeatureError, NotFoundError, UserError
 from vocoder.evaluation import pitch
 from vocoder.evaluation.griffin_lim import griffin_lim
@@ -25,9 +27,10 @@ from vocoder.features import Features, check_fingerprint
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.noise import DRAWS, MAX_SEED
 from vocoder.progress import track
+from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Request, Synthesizer, condition
 from vocoder.text.linguistic import LAYOUT
-from vocoder.voice import VOCODER_WEIGHTS, Voice, VoiceRegistry
+from vocoder.voice import VOCODER_WEIGHTS, Voice
 from vocoder.wavenet.distributions import bits
 
 System = Literal["wavenet", "griffin_lim", "griffin_lim_strong"]

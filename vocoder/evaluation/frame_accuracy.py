@@ -8,9 +8,10 @@ from torch import Tensor
 
 import vocoder
 from vocoder.config import FeatureConfig, Settings
-from vocoder.corpus.alignment import aligned_of
 from vocoder.corpus.frame_labels import FRAME_LABELS, SILENCE, read_labelled
-from vocoder.corpus.manifest import Corpus, Split
+from vocoder.corpus.manifest import Corpus
+from vocoder.corpus.shards import aligned_of
+from vocoder.corpus.utterances import Split
 from vocoder.errors import RecogniserError
 from vocoder.evaluation.linear_classifier import LinearClassifier
 from vocoder.features import log_mel

@@ -17,13 +17,15 @@ from torch import Tensor, nn
 import vocoder
 from vocoder.audio import PCM_16_LEVELS, Samples
 from vocoder.config import FeatureConfig, Settings
-from vocoder.corpus.manifest import Corpus, Split
+from vocoder.corpus.manifest import Corpus
+from vocoder.corpus.utterances import Split
 from vocoder.errors import CorpusError, UserError
 from vocoder.evaluation.evaluate import choose, read
 from vocoder.features import log_mel
 from vocoder.progress import track
+from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Request, Synthesizer
-from vocoder.voice import Voice, VoiceRegistry
+from vocoder.voice import Voice
 
 CEPSTRA = 24
 FLOOR_DB = 40.0

@@ -20,17 +20,20 @@ from vocoder import audio, files
 from vocoder.acoustic.synthesis import Rendering, render
 from vocoder.audio import PCM_16_LEVELS, Samples
 from vocoder.config import Settings
-from vocoder.corpus.alignment import AlignedUtterance, aligned_of, read_linguistic
-from vocoder.corpus.manifest import Corpus, Split, Utterance
+from vocoder.corpus.alignment import AlignedUtterance, read_linguistic
+from vocoder.corpus.manifest import Corpus
+from vocoder.corpus.shards import aligned_of
+from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import CorpusError, TextError
 from vocoder.evaluation import speech_plots
 from vocoder.evaluation.metrics import CEPSTRA, mel_cepstral_distortion
 from vocoder.evaluation.recognition import Recogniser, word_errors, words_of
 from vocoder.features import Features
 from vocoder.progress import track
+from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Request, Synthesizer
 from vocoder.text.linguistic import LAYOUT, SILENCES
-from vocoder.voice import Voice, VoiceRegistry
+from vocoder.voice import Voice
 
 BATCH = 8
 PICTURES_A_SPEAKER = 2

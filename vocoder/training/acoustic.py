@@ -12,23 +12,23 @@ import vocoder
 from vocoder import audio, voice
 from vocoder.acoustic.model import AcousticModel
 from vocoder.acoustic.synthesis import render
-from vocoder.corpus.alignment import aligned_of
-from vocoder.corpus.manifest import Corpus, Split
+from vocoder.corpus.manifest import Corpus
+from vocoder.corpus.shards import ShardedCorpus, aligned_of
 from vocoder.errors import FeatureError, TrainingError
 from vocoder.features import check_fingerprint
+from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Synthesizer
-from vocoder.training.acoustic_dataset import AcousticBatch, Row, collate, counts_of, read_row
+from vocoder.training.acoustic_dataset import AcousticBatch, collate, counts_of, read_row
 from vocoder.training.config import AcousticTraining
 from vocoder.training.log import RunLog
 from vocoder.training.process import Process
+from vocoder.training.sentences import FolderSentences, Sentences, ShardedSentences
 from vocoder.training.task import Loss
 from vocoder.voice import AcousticProvenance
 
 logger = logging.getLogger(__name__)
 
 VOICING_WEIGHT, PROSODY_WEIGHT, DURATION_WEIGHT, FLOW_WEIGHT = 0.2, 0.5, 0.5, 0.25
-BUCKET = 4
-"""A batch is drawn from so many times its rows of like length."""
 
 
 class Objective(nn.Module):
@@ -93,7 +93,9 @@ def _mean(values: Tensor, mask: Tensor, count: Tensor) -> Tensor:
 class AcousticTask:
     """See :class:`vocoder.training.task.Task`."""
 
-    def __init__(self, config: AcousticTraining, corpus: Corpus, device: torch.device) -> None:
+    def __init__(
+        self, config: AcousticTraining, corpus: Corpus | ShardedCorpus, device: torch.device
+    ) -> None:
         """Prepare a run.
 
         Raises:
@@ -113,46 +115,23 @@ class AcousticTask:
                 f"{corpus.folder}: speaker {strangers[0]} is not the voice's, which has "
                 f"{', '.join(self.speakers)}"
             )
-        self.rows = sorted(self._read("train"), key=lambda row: row.mel.shape[1])
-        if not self.rows:
-            raise TrainingError(f"{corpus.folder}: no aligned utterance in the train split")
-        self.held_out = self._read("validation") or self.rows
-        self.f0_mean, self.f0_spread = self._f0_range()
-        self.symbols = torch.cat([row.symbols for row in self.rows])
+        self.sentences: Sentences = (
+            ShardedSentences(corpus, config, self.speakers)
+            if isinstance(corpus, ShardedCorpus)
+            else FolderSentences(corpus, config, self.speakers)
+        )
+        self.held_out = aligned_of(corpus, "validation") or aligned_of(corpus, "train")
+        chosen = self.held_out[: config.validation_clips]
+        self.validation = [read_row(corpus, *pair, self.speakers) for pair in chosen]
         self.model = self.fresh().to(device)
-        if missing := self.model.learn_symbols(self.symbols):
+        if missing := self.model.learn_symbols(self.sentences.statistics.symbol_numbers):
             logger.warning("the corpus has no %s: they will sound wrong", " ".join(missing))
         self.objective: nn.Module = Objective(self.model, bf16=config.precision == "bf16")
 
-    def _read(self, split: Split) -> list[Row]:
-        aligned = aligned_of(self.corpus, split)
-        return [read_row(self.corpus, *pair, self.speakers) for pair in aligned]
-
-    def _f0_range(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of each speaker's log F0 (S,)."""
-        means, spreads = [], []
-        for index in range(len(self.speakers)):
-            own = [row.log_f0[row.voiced > 0] for row in self.rows if row.speaker == index]
-            values = torch.cat(own) if own else torch.zeros(0)
-            enough = len(values) > 1
-            means.append(values.mean() if enough else torch.tensor(5.0))
-            spreads.append(values.std().clamp_min(0.02) if enough else torch.tensor(0.2))
-        return torch.stack(means), torch.stack(spreads)
-
     def batch(self, step: int, rows: range) -> AcousticBatch:
         """Utterances of like lengths."""
-        size = self.config.batch_size
-        generator = np.random.default_rng((self.config.seed, step))
-        bucket = min(len(self.rows), BUCKET * size)
-        first = int(generator.integers(0, len(self.rows) - bucket + 1))
-        chosen = generator.choice(bucket, min(size, bucket), replace=False)[rows.start : rows.stop]
-        if not len(chosen):
-            raise TrainingError(
-                f"{self.corpus.folder}: {bucket} aligned utterances to train on do not fill "
-                f"batch_size {size} of several processes or pieces: make it at most {bucket}"
-            )
         generators = [np.random.default_rng((self.config.seed, step, row)) for row in rows]
-        return collate([self.rows[first + int(index)] for index in chosen], generators)
+        return collate(self.sentences.rows(step, rows), generators)
 
     def counts(self, batch: AcousticBatch) -> Tensor:
         """See :func:`counts_of`."""
@@ -165,16 +144,18 @@ class AcousticTask:
     def fresh(self) -> AcousticModel:
         """Another model of the same shape and F0 ranges."""
         model = AcousticModel(self.config.model, self.corpus.features, len(self.speakers))
-        model.f0_mean.copy_(self.f0_mean)
-        model.f0_spread.copy_(self.f0_spread)
-        model.learn_symbols(self.symbols)
+        statistics = self.sentences.statistics
+        ranges = [statistics.range_of(speaker) for speaker in self.speakers]
+        model.f0_mean.copy_(torch.tensor([f0.mean for f0 in ranges]))
+        model.f0_spread.copy_(torch.tensor([f0.spread for f0 in ranges]))
+        model.learn_symbols(statistics.symbol_numbers)
         return model
 
     def validate(self, model: nn.Module, process: Process) -> dict[str, float]:
         """Errors on held-out utterances, and the duration's in ms a phone."""
         assert isinstance(model, AcousticModel)
         objective = Objective(model, bf16=False)
-        rows = self.held_out[: self.config.validation_clips]
+        rows = self.validation
         batch = collate(rows, [np.random.default_rng((0, row)) for row in range(len(rows))])
         batch = AcousticBatch(*(part.to(self.device) for part in batch))
         figures = {name: float(part) for name, part in objective(batch).parts.items()}
@@ -201,10 +182,9 @@ class AcousticTask:
     def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
         """Speak held-out sentences from their phones."""
         assert isinstance(model, AcousticModel)
-        aligned = aligned_of(self.corpus, "validation") or aligned_of(self.corpus, "train")
-        chosen = aligned[:: max(1, len(aligned) // self.config.sample_clips)]
+        chosen = self.held_out[:: max(1, len(self.held_out) // self.config.sample_clips)]
         rate = self.corpus.features.sample_rate_hz
-        synthesizer = Synthesizer(voice.VoiceRegistry(self.voice.folder.parent))
+        synthesizer = Synthesizer(VoiceRegistry(self.voice.folder.parent))
         for utterance, found in chosen[: self.config.sample_clips]:
             speaker = self.speakers.index(utterance.speaker)
             rendering = render(model.cpu(), found.sentence, speaker)

@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vocoder.acoustic.model import PhoneBatch, Prosody, energy_of
 from vocoder.corpus.alignment import AlignedUtterance
-from vocoder.corpus.manifest import Corpus, Utterance
+from vocoder.corpus.utterances import Readable, Utterance
 
 
 class Row(NamedTuple):
@@ -98,7 +98,7 @@ def collate(rows: list[Row], generators: list[np.random.Generator]) -> AcousticB
 
 
 def read_row(
-    corpus: Corpus, utterance: Utterance, aligned: AlignedUtterance, speakers: tuple[str, ...]
+    corpus: Readable, utterance: Utterance, aligned: AlignedUtterance, speakers: tuple[str, ...]
 ) -> Row:
     """One aligned utterance of a corpus.
 

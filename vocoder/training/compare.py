@@ -106,7 +106,7 @@ def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _curves(names: Sequence[str], histories: Sequence[History], against: str) -> Figure:
     """Held-out and training figures against steps or hours."""
-    figure = Figure(figsize=(12, 4.6))
+    figure = Figure(figsize=(14, 4.6))
     panels: Sequence[Axes] = figure.subplots(1, 2, sharey=True)
     for panel, kind in zip(panels, ("validation", "training"), strict=True):
         for name, history in zip(names, histories, strict=True):
@@ -124,8 +124,10 @@ def _curves(names: Sequence[str], histories: Sequence[History], against: str) ->
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel(histories[0].figure)
     _limit(panels[0], histories)
-    labels = panels[0].legend(frameon=False, fontsize=9).get_texts()
-    for label in labels:
+    beside = panels[1].legend(
+        frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0)
+    )
+    for label in beside.get_texts():
         label.set_parse_math(False)
     figure.tight_layout()
     return figure

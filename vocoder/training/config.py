@@ -28,6 +28,9 @@ class TrainingConfig(Settings):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="id of the voice it makes")
     corpus: str = Field(description="folder that `vocoder prepare` wrote; of shards also a URL")
+    shards: ShardSettings = Field(
+        default_factory=ShardSettings, description="how a corpus in shards is read"
+    )
     output: str = Field(description="folder for checkpoints, logs and samples")
     steps: int = Field(ge=1, description="optimiser steps in all")
     batch_size: int = Field(2, ge=1, description="rows a step, of all processes together")
@@ -83,9 +86,6 @@ class VocoderTraining(TrainingConfig):
         default_factory=GenerationConfig, description="how the voice's audio is drawn and finished"
     )
     initial_voice: str | None = Field(None, description="folder of a voice to start from")
-    shards: ShardSettings = Field(
-        default_factory=ShardSettings, description="how a corpus in shards is read"
-    )
     checkpoint_activations: bool = Field(
         False, description="compute each layer again in the backward pass instead of keeping it"
     )

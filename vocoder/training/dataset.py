@@ -12,9 +12,10 @@ from torch import Tensor
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.config import ModelConfig
 from vocoder.corpus.alignment import AlignedUtterance, read_linguistic
-from vocoder.corpus.manifest import Corpus, Split, Utterance
+from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.sharding import PackedUtterance
 from vocoder.corpus.shards import ShardedCorpus, alignment_of
+from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import TrainingError
 from vocoder.training.streaming import StreamOrder
 from vocoder.wavenet.conditioning import global_conditioning

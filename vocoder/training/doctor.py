@@ -11,7 +11,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from vocoder.corpus.health import corpus_lines
-from vocoder.corpus.shards import ShardSettings, open_corpus
+from vocoder.corpus.shards import open_corpus
 from vocoder.generation.cpu.engine import processors
 from vocoder.training import checkpoint, loop
 from vocoder.training.config import Trained, VocoderTraining
@@ -53,16 +53,13 @@ def examine(config: Trained, *, profile: bool = False) -> Iterator[str]:
     Raises:
         UserError: whatever would stop the run at its start.
     """
-    settings = config.shards if isinstance(config, VocoderTraining) else ShardSettings()
     with joined() as process:
-        report = _report(config, settings, process, profile)
+        report = _report(config, process, profile)
         yield from (line for line in report if process.leads)
 
 
-def _report(
-    config: Trained, settings: ShardSettings, process: Process, profiled: bool
-) -> Iterator[str]:
-    yield from corpus_lines(open_corpus(config.corpus, settings))
+def _report(config: Trained, process: Process, profiled: bool) -> Iterator[str]:
+    yield from corpus_lines(open_corpus(config.corpus, config.shards))
     speed = measure(config, process, profiled=profiled)
     yield from _memory(config, process, speed)
     shares = ", ".join(f"{name} {share:.0%}" for name, share in speed.shares.items())

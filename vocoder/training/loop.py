@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vocoder import files, recogniser
-from vocoder.corpus.manifest import Corpus
-from vocoder.corpus.shards import ShardSettings, open_corpus
+from vocoder.corpus.shards import open_corpus
 from vocoder.errors import TrainingError
 from vocoder.training import checkpoint, environment
 from vocoder.training.acoustic import AcousticTask
@@ -59,15 +58,10 @@ def prepared(config: Trained, process: Process) -> "Run":
         TrainingError: as :func:`train`.
     """
     torch.manual_seed(config.seed)
+    corpus = open_corpus(config.corpus, config.shards)
     if isinstance(config, VocoderTraining):
-        task = VocoderTask(config, open_corpus(config.corpus, config.shards), process.device)
+        task = VocoderTask(config, corpus, process.device)
         return Run(task.config, task, process)
-    corpus = open_corpus(config.corpus, ShardSettings())
-    if not isinstance(corpus, Corpus):
-        raise TrainingError(
-            f"{config.corpus}: only a vocoder reads a corpus as shards; name the folder that "
-            "vocoder prepare wrote"
-        )
     if isinstance(config, RecogniserTraining):
         hears = RecogniserTask(config, corpus, process.device)
         return Run(hears.config, hears, process)

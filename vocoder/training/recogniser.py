@@ -11,15 +11,18 @@ from torch import Tensor, nn
 
 import vocoder
 from vocoder import recogniser
-from vocoder.corpus.alignment import AlignedUtterance, aligned_of
+from vocoder.corpus.alignment import AlignedUtterance
 from vocoder.corpus.frame_labels import FRAME_LABELS, read_labelled
-from vocoder.corpus.manifest import Corpus, Split, Utterance
+from vocoder.corpus.manifest import Corpus
+from vocoder.corpus.shards import ShardedCorpus, aligned_of
+from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import TrainingError
 from vocoder.manifest import Provenance
 from vocoder.training.config import RecogniserTraining
 from vocoder.training.log import RunLog
 from vocoder.training.process import Process
 from vocoder.training.samples import sources_of
+from vocoder.training.streaming import StreamOrder, training_order
 from vocoder.training.task import Loss
 from vocoder.wavenet.distributions import bits
 from vocoder.wavenet.recognition import Recogniser
@@ -46,15 +49,22 @@ class RecogniserBatch(NamedTuple):
 class LabelledSegments:
     """Random access to the segments of a corpus's aligned utterances."""
 
-    def __init__(self, corpus: Corpus, split: Split, config: RecogniserTraining) -> None:
-        self.corpus, self.config = corpus, config
-        self.aligned = aligned_of(corpus, split)
-        if not self.aligned:
+    def __init__(
+        self,
+        corpus: Corpus | ShardedCorpus,
+        split: Split,
+        config: RecogniserTraining,
+        order: StreamOrder | None = None,
+    ) -> None:
+        """Take a split; with ``order``, the shards that it names, of which none is read yet."""
+        self.corpus, self.config, self._order = corpus, config, order
+        self.aligned = [] if order else aligned_of(corpus, split)
+        if not self.aligned and not order:
             raise TrainingError(f"{corpus.folder}: no aligned utterance in the {split} split")
         self.before = config.model.warm_up + config.model.margin
         self.frames = self.before + config.segment_frames + config.model.margin
         samples = np.array([utterance.samples for utterance, _ in self.aligned], dtype=np.float64)
-        self._cumulative = np.cumsum(samples) / samples.sum()
+        self._cumulative = np.cumsum(samples) / max(1.0, samples.sum())
 
     @property
     def predicted(self) -> slice:
@@ -65,17 +75,26 @@ class LabelledSegments:
 
     def batch(self, step: int, rows: range) -> RecogniserBatch:
         """Some rows of a step's batch; each is a function of the step and its own number."""
-        drawn = [self._draw(np.random.default_rng((self.config.seed, step, row))) for row in rows]
+        drawn = [self._draw(step, row) for row in rows]
         return RecogniserBatch(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
 
-    def _draw(self, generator: np.random.Generator) -> RecogniserBatch:
-        index = int(np.searchsorted(self._cumulative, generator.random(), side="right"))
-        utterance, aligned = self.aligned[min(index, len(self.aligned) - 1)]
+    def _draw(self, step: int, row: int) -> RecogniserBatch:
+        generator = np.random.default_rng((self.config.seed, step, row))
+        utterance, aligned = self._pick(step, row, generator.random())
         # Starts before the file count as its start, so that beginnings are learned as well; ends
         # may lie beyond the file's.
         latest = max(0, utterance.samples // self.config.model.pool - self.frames + self.before)
         first = max(0, int(generator.integers(-self.before, latest + 1)))
         return self.segment(utterance, aligned, first)
+
+    def _pick(self, step: int, row: int, uniform: float) -> tuple[Utterance, AlignedUtterance]:
+        """An utterance; long ones as much more often as they are longer."""
+        if self._order:
+            packed = self._order.pick(step, row, uniform)
+            assert packed.aligned is not None
+            return packed, packed.aligned
+        index = int(np.searchsorted(self._cumulative, uniform, side="right"))
+        return self.aligned[min(index, len(self.aligned) - 1)]
 
     def segment(
         self, utterance: Utterance, aligned: AlignedUtterance, first: int
@@ -127,7 +146,9 @@ def counts_of(batch: RecogniserBatch) -> Tensor:
 class RecogniserTask:
     """See :class:`vocoder.training.task.Task`."""
 
-    def __init__(self, config: RecogniserTraining, corpus: Corpus, device: torch.device) -> None:
+    def __init__(
+        self, config: RecogniserTraining, corpus: Corpus | ShardedCorpus, device: torch.device
+    ) -> None:
         """Prepare a run.
 
         Raises:
@@ -143,8 +164,19 @@ class RecogniserTask:
         self.config = config.model_copy(update={"model": model_config})
         self.corpus, self.device = corpus, device
         self.model = Recogniser(model_config).to(device)
-        self.segments = LabelledSegments(corpus, "train", self.config)
-        split: Split = "validation" if corpus.split("validation") else "train"
+        order = None
+        if isinstance(corpus, ShardedCorpus):
+            order = training_order(
+                corpus,
+                segment_frames=max(
+                    1, config.segment_frames * model_config.pool // corpus.features.hop_length
+                ),
+                batch_size=config.batch_size,
+                seed=config.seed,
+                aligned=True,
+            )
+        self.segments = LabelledSegments(corpus, "train", self.config, order)
+        split: Split = "validation" if corpus.hours("validation") else "train"
         self.held_out = LabelledSegments(corpus, split, self.config)
         if config.compile:
             self.model.wavenet.stack.compile(dynamic=False)

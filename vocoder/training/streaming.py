@@ -12,13 +12,36 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vocoder.corpus.manifest import Split
 from vocoder.corpus.sharding import PackedUtterance
 from vocoder.corpus.shards import OpenShard, ShardedCorpus
+from vocoder.corpus.utterances import Split
 from vocoder.errors import CorpusError, TrainingError
 
 logger = logging.getLogger(__name__)
 Integers = npt.NDArray[np.int64]
+
+
+def training_order(
+    corpus: ShardedCorpus, *, segment_frames: int, batch_size: int, seed: int, aligned: bool
+) -> "StreamOrder":
+    """The order of a corpus's train split; see :class:`StreamOrder`.
+
+    Raises:
+        TrainingError: there is nothing to train on, or nothing held out: what is read once and
+            forgotten cannot be validated on.
+    """
+    if not corpus.hours("validation"):
+        raise TrainingError(
+            f"{corpus.folder}: has no validation split; prepare it with a validation_fraction"
+        )
+    return StreamOrder(
+        corpus,
+        "train",
+        segment_frames=segment_frames,
+        batch_size=batch_size,
+        seed=seed,
+        aligned=aligned,
+    )
 
 
 class _Epoch(NamedTuple):

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from vocoder import voice
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.config import ModelConfig
-from vocoder.corpus.manifest import Corpus, Split
+from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.shards import ShardedCorpus
+from vocoder.corpus.utterances import Split
 from vocoder.errors import FeatureError, TrainingError
 from vocoder.features import check_fingerprint
 from vocoder.text.linguistic import CHANNELS
@@ -20,7 +21,7 @@ from vocoder.training.config import VocoderTraining
 from vocoder.training.dataset import Batch, Segments
 from vocoder.training.log import RunLog
 from vocoder.training.process import Process
-from vocoder.training.streaming import StreamOrder
+from vocoder.training.streaming import training_order
 from vocoder.training.task import Loss
 from vocoder.wavenet.distributions import bits
 from vocoder.wavenet.model import Past, WaveNet
@@ -80,7 +81,15 @@ class VocoderTask:
         self.model.stack.checkpointed = config.checkpoint_activations
         if config.initial_voice:
             self._start_from(Path(config.initial_voice))
-        order = self._order(corpus) if isinstance(corpus, ShardedCorpus) else None
+        order = None
+        if isinstance(corpus, ShardedCorpus):
+            order = training_order(
+                corpus,
+                segment_frames=config.segment_frames,
+                batch_size=config.batch_size,
+                seed=config.seed,
+                aligned=model_config.conditioning.kind == "linguistic",
+            )
         self.segments = Segments(
             corpus, "train", model_config, config.segment_frames, config.seed, order
         )
@@ -89,20 +98,6 @@ class VocoderTask:
         if config.compile:
             self.model.stack.compile(dynamic=False)
         self.objective: nn.Module = Objective(self.model, bf16=config.precision == "bf16")
-
-    def _order(self, corpus: ShardedCorpus) -> StreamOrder:
-        if not corpus.hours("validation"):
-            raise TrainingError(
-                f"{corpus.folder}: has no validation split; prepare it with a validation_fraction"
-            )
-        return StreamOrder(
-            corpus,
-            "train",
-            segment_frames=self.config.segment_frames,
-            batch_size=self.config.batch_size,
-            seed=self.config.seed,
-            aligned=self.config.model.conditioning.kind == "linguistic",
-        )
 
     def _start_from(self, folder: Path) -> None:
         """Take a voice's weights: fine-tuning."""

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vocoder.errors import UserError
-from vocoder.options import (
+from vocoder.commands.options import (
     DEFAULT_VOICES,
     DeviceOption,
     EngineOption,
@@ -16,6 +15,7 @@ from vocoder.options import (
     VoicesOption,
     WeightsOption,
 )
+from vocoder.errors import UserError
 
 
 def evaluate(
@@ -48,7 +48,7 @@ def evaluate(
     from vocoder.evaluation import identity, speech, speech_report
     from vocoder.evaluation.evaluate import evaluate as run
     from vocoder.evaluation.report import summary, write_json, write_report
-    from vocoder.voice import VoiceRegistry
+    from vocoder.registry import VoiceRegistry
 
     is_folder = (Path(voice) / voice_files.MANIFEST).is_file()
     loaded = voice_files.load(Path(voice)) if is_folder else VoiceRegistry(voices_dir).get(voice)
@@ -130,7 +130,7 @@ def bench(
     from vocoder.bench.speed import Speed, measure, measure_voice
     from vocoder.bench.training import TrainingSpeed, measure_training
     from vocoder.device import resolve
-    from vocoder.voice import VoiceRegistry
+    from vocoder.registry import VoiceRegistry
 
     if sum((peer, training, page is not None)) > 1:
         raise UserError("--peer, --training and --page exclude each other")

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_VOICES = Path(__file__).resolve().parent.parent / "checkpoints"
+import vocoder
+
+DEFAULT_VOICES = Path(vocoder.__file__).resolve().parent.parent / "checkpoints"
 
 VoicesOption = Annotated[
     Path, typer.Option("--voices-dir", envvar="VOCODER_VOICES_DIR", help="Folder of voices.")

@@ -1,0 +1,1 @@
+"""The commands of ``vocoder``, by what they are for, and the options they share."""

@@ -1,0 +1,170 @@
+"""One utterance of a corpus: what the manifest says of it, and its audio and features in a file."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path, PurePosixPath
+from typing import Literal, Self
+
+import numpy as np
+import safetensors
+import torch
+from pydantic import Field, model_validator
+from safetensors import safe_open
+from torch import Tensor
+
+from vocoder.config import FeatureConfig, Settings
+from vocoder.errors import CorpusError, FeatureError
+from vocoder.features import check_fingerprint
+
+UTTERANCES_FOLDER = "utterances"
+LONGEST_NAME_BYTES = 150
+
+USUAL_LOG_F0 = 5.0
+"""148 Hz: what stands where a whole utterance is unvoiced."""
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def unsafe(name: str) -> str | None:
+    """Why ``name`` cannot be the name of a file or folder in the corpus; None where it can."""
+    if not name.strip():
+        return "is empty"
+    if any(sign in name for sign in '/\\:*?"<>|') or name.startswith("."):
+        return "is a path, starts with a dot or has a sign that file names cannot have"
+    if not name.isprintable():
+        return "has control characters"
+    if len(name.encode("utf-8")) > LONGEST_NAME_BYTES:
+        return f"is longer than {LONGEST_NAME_BYTES} bytes"
+    return None
+
+
+def utterance_file(speaker: str, identifier: str) -> str:
+    """Path of an utterance below the corpus folder."""
+    return f"{UTTERANCES_FOLDER}/{speaker}/{identifier}.safetensors"
+
+
+class Utterance(Settings):
+    """One line of the manifest."""
+
+    id: str = Field(description="unique within the speaker")
+    speaker: str = Field(description="speaker's name")
+    prompt: str = Field(description="what was read: never on both sides of a split")
+    split: Split = Field(description="part of the corpus it belongs to")
+    text: str | None = Field(description="transcript, where there is one")
+    tags: tuple[str, ...] = Field((), description="what is said of it: style, instrument, ...")
+    samples: int = Field(ge=1, description="samples T, a multiple of the hop")
+    frames: int = Field(ge=1, description="frames F")
+    file: str = Field(description="path below the corpus folder")
+    source: str = Field(description="path of the recording it was made from")
+    digest: str = Field(pattern="^[0-9a-f]{64}$", description="of the recording and the settings")
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        for name in (self.id, self.speaker):
+            if why := unsafe(name):
+                raise ValueError(f"name {name!r} {why}")
+        if PurePosixPath(self.file) != PurePosixPath(utterance_file(self.speaker, self.id)):
+            raise ValueError(f"file {self.file!r} does not belong to {self.speaker}/{self.id}")
+        return self
+
+
+class Readable(ABC):
+    """A corpus whose utterances can be read, wherever they lie.
+
+    Attributes:
+        folder: where, for messages.
+        features: what its mels were made with.
+    """
+
+    folder: Path | str
+    features: FeatureConfig
+
+    @abstractmethod
+    def tensors(self, utterance: Utterance) -> dict[str, Tensor]:
+        """Audio, mel and, where prepared, F0 of an utterance.
+
+        Raises:
+            CorpusError: they are missing or damaged.
+        """
+
+    def read(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
+        """Audio and log-mel of an utterance.
+
+        Returns:
+            Audio int16 (T,) and mel float32 (n_mels, F).
+
+        Raises:
+            CorpusError: the file is missing, damaged, or made with other settings.
+        """
+        tensors = self.tensors(utterance)
+        audio, mel = tensors["audio"], tensors["mel"]
+        if audio.shape != (utterance.samples,) or mel.shape[1:] != (utterance.frames,):
+            where = f"{self.folder}/{utterance.file}"
+            raise damaged(where, "differs in length from the manifest")
+        return audio, mel
+
+    def read_f0(self, utterance: Utterance) -> Tensor | None:
+        """F0 in Hz float32 (F,), 0 where unvoiced; None where it was not prepared."""
+        return self.tensors(utterance).get("f0")
+
+    def read_melody(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
+        """Log F0, linear between voiced frames, and voicing as 0 or 1, both float32 (F,).
+
+        Raises:
+            CorpusError: the corpus was prepared without F0.
+        """
+        f0 = self.read_f0(utterance)
+        if f0 is None:
+            raise CorpusError(
+                f"{self.folder}: prepared without F0; prepare it again with: vocoder prepare --f0"
+            )
+        return melody(f0)
+
+
+def melody(f0: Tensor) -> tuple[Tensor, Tensor]:
+    """F0 in Hz (F,), 0 where unvoiced, as :meth:`Readable.read_melody` gives it."""
+    voiced = (f0 > 0).numpy()
+    if not voiced.any():
+        return torch.full_like(f0, USUAL_LOG_F0), torch.zeros_like(f0)
+    at = np.arange(len(voiced))
+    filled = np.interp(at, at[voiced], np.log(f0.numpy()[voiced]))
+    return torch.from_numpy(filled.astype(np.float32)), torch.from_numpy(voiced).float()
+
+
+def read_utterance_file(path: Path, features: FeatureConfig) -> dict[str, Tensor]:
+    """Tensors of an utterance file, checked against the feature settings.
+
+    Raises:
+        CorpusError: missing, damaged, or made with other settings.
+    """
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = dict(opened.metadata() or {})
+            tensors = {str(key): opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+        check_fingerprint(metadata, features)
+    except FileNotFoundError:
+        raise damaged(path, "is missing") from None
+    except (safetensors.SafetensorError, OSError, FeatureError) as error:
+        raise damaged(path, f"is unusable ({error})") from None
+    check_tensors(tensors, features, path)
+    return tensors
+
+
+def check_tensors(tensors: dict[str, Tensor], features: FeatureConfig, path: Path | str) -> None:
+    """Check an utterance's tensors against the feature settings.
+
+    Raises:
+        CorpusError: one is missing or of another shape.
+    """
+    audio, mel = tensors.get("audio"), tensors.get("mel")
+    if audio is None or audio.dtype != torch.int16 or audio.ndim != 1:
+        raise damaged(path, "lacks audio as int16 (T,)")
+    if mel is None or mel.dtype != torch.float32 or mel.ndim != 2:
+        raise damaged(path, "lacks mel as float32 (n_mels, F)")
+    if mel.shape[0] != features.n_mels or mel.shape[1] * features.hop_length != audio.shape[0]:
+        raise damaged(path, f"has mel {tuple(mel.shape)} for {audio.shape[0]} samples")
+
+
+def damaged(path: Path | str, what: str) -> CorpusError:
+    """The error for a prepared file that cannot be used, and what to do."""
+    return CorpusError(f"{path}: {what}; run vocoder prepare again")
