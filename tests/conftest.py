@@ -30,6 +30,9 @@ from vocoder.corpus.manifest import Corpus
 from vocoder.presets import preset
 from vocoder.wavenet.model import WaveNet
 
+# Two workers share the processors. Fixtures count too: sums round by the number of threads.
+torch.set_num_threads(1)
+
 # Triton reads this when it is first imported, by whichever test that may be.
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -229,18 +232,15 @@ class Toy:
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     """See :class:`Toy`; aligned by the real aligner, with fewer steps than usual."""
-    torch.set_num_threads(1)
     corpus, truth = make_corpus(tmp_path_factory.mktemp("toy"))
     align(corpus.folder, steps=TOY_ALIGNER_STEPS)
     return Toy(corpus, truth)
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _one_thread_again() -> Iterator[None]:
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
