@@ -39,11 +39,9 @@ def settings(corpus: Path, output: Path, **changes: object) -> VocoderTraining:
 
 @pytest.fixture(scope="module")
 def whole(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run in one process, its checkpoint of step 10 beside the last."""
+    """A run in one process."""
     folder = tmp_path_factory.mktemp("whole")
-    loop.train(settings(corpus, folder, steps=10))
-    (folder / checkpoint.NAME).rename(folder / "half")
-    loop.train(settings(corpus, folder / "all"))
+    loop.train(settings(corpus, folder))
     return folder
 
 
@@ -129,7 +127,7 @@ def test_two_processes_equal_one_and_one_goes_on_where_two_stopped(
     config = settings(corpus, tmp_path / "run", steps=10, accumulate=2)
     finish(torchrun(config, tmp_path, resume=False), tmp_path)
     loop.train(settings(corpus, tmp_path / "run"), resume=True)
-    assert_equal_losses(losses(tmp_path / "run"), losses(whole / "all"))
+    assert_equal_losses(losses(tmp_path / "run"), losses(whole))
 
 
 def test_a_killed_process_is_restarted_and_the_run_ends_as_an_unbroken_one(
@@ -175,12 +173,12 @@ def kill_a_worker(started: subprocess.Popen[bytes], ready: Path) -> None:
 
 def test_pieces_of_a_batch_add_up(corpus: Path, whole: Path, tmp_path: Path) -> None:
     loop.train(settings(corpus, tmp_path, accumulate=4))
-    assert_equal_losses(losses(tmp_path), losses(whole / "all"))
+    assert_equal_losses(losses(tmp_path), losses(whole))
 
 
 def test_batches_drawn_ahead_are_the_same(corpus: Path, whole: Path, tmp_path: Path) -> None:
     loop.train(settings(corpus, tmp_path, loader_threads=3))
-    assert losses(tmp_path) == losses(whole / "all")
+    assert losses(tmp_path) == losses(whole)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(corpus: Path, tmp_path: Path) -> None:
