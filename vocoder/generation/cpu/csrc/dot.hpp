@@ -75,6 +75,7 @@ struct Bf16Dot : Bf16Activations {
 
 struct Int8Dot : Int8Activations {
   using ContextFormat = Bf16Dot;
+  static constexpr int kAhead = kMaxRows;  // bound by what is read
 
   template <class N, class K>
   VOCODER_INLINE void product(const Matrix& w, Activations<const Element> in, int rows, float* out,

@@ -152,9 +152,9 @@ VOCODER_INLINE Floats gated_unit(Floats a, Floats b) {
   return (one - u) * reciprocal((one + u) * (one + v));
 }
 
-// The same within 2e-4, at two thirds of the cost, for what is rounded to bf16: tanh as a quotient
-// of polynomials fitted on [-5, 5] for the least relative error, and sigmoid(b) = (1 + tanh(b / 2))
-// / 2.
+// The same within 2e-4, at two thirds of the cost, for what is rounded to bf16 or int8: tanh as a
+// quotient of polynomials fitted on [-5, 5] for the least relative error, and
+// sigmoid(b) = (1 + tanh(b / 2)) / 2.
 VOCODER_INLINE Floats rough_gated_unit(Floats a, Floats b) {
   constexpr float kP[] = {0.9999476671f, 0.1024155319f, 0.0006705162814f};
   constexpr float kQ[] = {1.0f, 0.4354296327f, 0.0128193219f};

@@ -188,13 +188,14 @@ struct Bf16 : AlwaysAwake, ExactGates {
 };
 
 // Activations as 0 to 255 around 128, one scale a row: x = scale (q - 128). A gated unit's output
-// lies in -1 to 1 and has a scale of 1/127; others are scaled by their largest.
-struct Int8Activations : AlwaysAwake, ExactGates {
+// lies in -1 to 1 and has a scale of 1/127, so that it may be rough; others are scaled by their
+// largest.
+struct Int8Activations : AlwaysAwake, RoughGates {
   using Element = std::uint8_t;
   using Session = NoSession;
   static constexpr Weights kWeights = Weights::int8;
   static constexpr bool kByVector = false;
-  static constexpr int kAhead = 1;  // small enough for the second cache: nothing to be saved
+  static constexpr int kAhead = 1;  // not bound by what is read, where not said otherwise
 
   VOCODER_INLINE void put_gated(Element* to, Floats v) { quantise(to, v, 127.0f); }
 
