@@ -15,7 +15,7 @@ import torch
 from conftest import ASSETS
 from safetensors.torch import save_file
 
-from vocoder import audio, cli, features
+from vocoder import __version__, audio, cli, features
 from vocoder.commands.options import DEFAULT_VOICES
 from vocoder.config import FeatureConfig
 
@@ -52,6 +52,10 @@ def assert_refused(result: Result, message: str) -> None:
     assert result.out == ""
     assert len(result.err.strip().splitlines()) == 1, result.err
     assert message in result.err
+
+
+def test_it_names_its_version(vocoder: Run) -> None:
+    assert vocoder("--version") == Result(0, f"vocoder {__version__}\n", "")
 
 
 def test_a_recording_goes_through_analysis_and_back(vocoder: Run, tmp_path: Path) -> None:

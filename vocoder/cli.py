@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from server import commands
+from vocoder import __version__
 from vocoder.commands import making, measuring, recognising
 from vocoder.commands.options import (
     DEFAULT_VOICES,
@@ -31,6 +32,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"vocoder {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print it and end."),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
