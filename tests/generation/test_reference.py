@@ -4,6 +4,7 @@ from conftest import CONFIGS, random_model
 from generating import FRAMES, condition, covered, cut, generate_in_chunks, noise
 from tolerances import STATE_AGAINST_PARALLEL, STEP_AGAINST_PARALLEL, assert_close
 
+from vocoder.generation.projection import TILE, apply_in_tiles
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.quantization import mu_law_compand
 from vocoder.wavenet.model import WaveNet
@@ -100,3 +101,16 @@ def test_queues_of_the_context_stacks_hold_their_parallel_activations() -> None:
                 slots = torch.arange(steps - length, steps) % ring.shape[1]
                 assert_close(ring[:, slots], x[:, steps - length :], STATE_AGAINST_PARALLEL)
                 x, _ = block(x, torch.zeros(2, 1, stack.config.stack.gate_channels))
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 7, 9, 16, 30, 64, 100])
+def test_a_row_of_a_product_does_not_depend_on_where_it_stands(outputs: int) -> None:
+    generator = torch.Generator().manual_seed(outputs)
+    for inputs in (1, 3, 6, 9, 14, 32, 100, 256):
+        linear = torch.nn.Linear(inputs, outputs)
+        rows = torch.randn(2 * TILE + 3, inputs, generator=generator)
+        with torch.inference_mode():
+            together = apply_in_tiles(linear, rows)
+            for count in (1, TILE - 1, TILE, len(rows)):
+                moved = torch.randperm(len(rows), generator=generator)[:count]
+                assert torch.equal(apply_in_tiles(linear, rows[moved]), together[moved]), inputs
