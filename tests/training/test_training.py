@@ -14,6 +14,7 @@ from vocoder import voice
 from vocoder.config import GenerationConfig
 from vocoder.corpus.manifest import Corpus
 from vocoder.errors import ConfigError, TrainingError
+from vocoder.manifest import MANIFEST
 from vocoder.training import checkpoint, config, loop, vocoder
 from vocoder.training.dataset import Batch, Segments
 from vocoder.training.task import Loss
@@ -90,6 +91,7 @@ def test_fine_tuning_starts_from_a_voice_and_refuses_another_shape(
     second = loop.train(run_config(corpus, tmp_path / "second", **changes))
     before, after = voice.load(first).model.state_dict(), voice.load(second).model.state_dict()
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    assert str(tmp_path) not in (second / MANIFEST).read_text()
     other = CONFIGS["logistics"].model_copy(update={"speakers": ("default",)})
     with pytest.raises(TrainingError, match="has shape"):
         loop.train(run_config(corpus, tmp_path / "third", model=other, **changes))

@@ -167,11 +167,10 @@ class AcousticTask:
     def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:
         """Write the voice with this acoustic model."""
         assert isinstance(model, AcousticModel)
-        settings = {"kind", "model", "corpus", "output", "vocoder"}
         provenance = AcousticProvenance(
             steps=step,
             code_version=vocoder.__version__,
-            training=self.config.model_dump(mode="json", exclude=settings),
+            training=self.config.recorded(),
             metrics={key: round(value, 5) for key, value in log.latest.items()},
         )
         manifest = self.voice.manifest.model_copy(

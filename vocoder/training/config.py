@@ -23,6 +23,13 @@ class VoiceDescription(Settings):
     sources: tuple[Source, ...] = Field((), description="corpora; hours are filled in")
 
 
+ELSEWHERE = {"kind", "model", "voice", "generation"}
+"""Settings that what was trained says in another place."""
+
+PLACES = {"corpus", "shards", "output", "initial_voice", "vocoder"}
+"""Settings that tell where things lie on the machine that trains."""
+
+
 class TrainingConfig(Settings):
     """A training run, whatever is trained: on which data, for how long and how."""
 
@@ -74,6 +81,10 @@ class TrainingConfig(Settings):
             return self.learning_rate
         fraction = left / self.decay_steps
         return self.learning_rate * max(fraction, self.final_rate_fraction)
+
+    def recorded(self) -> dict[str, Any]:
+        """The settings for a provenance, which is published."""
+        return self.model_dump(mode="json", exclude=ELSEWHERE | PLACES)
 
 
 class VocoderTraining(TrainingConfig):

@@ -226,12 +226,11 @@ class RecogniserTask:
     def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:
         """Write the recogniser so far."""
         assert isinstance(model, Recogniser)
-        settings = {"kind", "model", "corpus", "output"}
         provenance = Provenance(
             sources=sources_of(self.corpus, ()),
             steps=step,
             code_version=vocoder.__version__,
-            training=self.config.model_dump(mode="json", exclude=settings),
+            training=self.config.recorded(),
             metrics={key: round(value, 5) for key, value in log.latest.items()},
         )
         manifest = recogniser.RecogniserManifest(

@@ -29,12 +29,11 @@ def export(
     log: RunLog,
 ) -> None:
     """Write ``model`` as a voice that names its corpus, settings and latest figures."""
-    settings = {"kind", "model", "voice", "generation", "corpus", "output"}
     provenance = voice.Provenance(
         sources=sources_of(corpus, config.voice.sources),
         steps=step,
         code_version=vocoder.__version__,
-        training=config.model_dump(mode="json", exclude=settings),
+        training=config.recorded(),
         metrics={key: round(value, 5) for key, value in log.latest.items()},
     )
     manifest = voice.VoiceManifest(
