@@ -21,9 +21,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE)
 serve: setup
 	$(BIN)/vocoder serve
 
-# Two processes: idle threads of OpenMP must not take the processor from the other.
+# Two processes: idle threads of OpenMP must not take the processor from the other. A process that
+# crashes is not begun anew for ever.
 test: setup
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --durations 15 -m "not image"
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 2 --durations 15 -m "not image"
 
 # The container image, built by buildah and run without a network; Docker builds it by `docker build .`.
 image: setup

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"errors", "files", "native", "progress", "weights_file", "__init__"},
+    {"compiled_librosa", "errors", "files", "native", "progress", "weights_file", "__init__"},
     {"config", "device"},
     {"presets"},
     {"audio", "encoding", "features", "feeding", "g711", "quantization", "stacks", "resampling"},
@@ -86,3 +86,9 @@ def test_only_the_cuda_engine_knows_triton() -> None:
     for path in (ROOT / "vocoder").rglob("*.py"):
         modules = {module.split(".")[0] for module in imports(path)}
         assert "triton" not in modules or path.parent.name == "cuda", path
+
+
+def test_librosa_is_imported_in_one_place() -> None:
+    for path in (ROOT / "vocoder").rglob("*.py"):
+        modules = {module.split(".")[0] for module in imports(path)}
+        assert "librosa" not in modules or path.name == "compiled_librosa.py", path

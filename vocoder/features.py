@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import librosa
 import numpy as np
 import numpy.typing as npt
 import safetensors
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from vocoder import files
 from vocoder.audio import Samples
+from vocoder.compiled_librosa import librosa
 from vocoder.config import FeatureConfig
 from vocoder.errors import ConfigError, FeatureError
 
@@ -150,7 +150,7 @@ def f0_contour(samples: Samples, config: FeatureConfig) -> npt.NDArray[np.float3
     frames = config.frames(len(samples))
     side = (frame_length - hop) // 2
     padded = np.pad(samples, (side, side + frames * hop - len(samples) + frame_length % 2))
-    f0, voiced, _ = librosa.pyin(
+    f0, voiced, _ = librosa().pyin(
         padded,
         fmin=F0_MIN_HZ,
         fmax=min(F0_MAX_HZ, config.sample_rate_hz / 4),

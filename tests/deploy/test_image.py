@@ -37,6 +37,7 @@ LONG = "This is a sentence that takes a while to be spoken, and another while. "
 missing = [tool for tool in TOOLS if shutil.which(tool) is None]
 pytestmark = [
     pytest.mark.image,
+    pytest.mark.timeout(1800),  # the first builds it
     pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}"),
     pytest.mark.skipif(
         sys.platform != "linux" or os.geteuid() != 0, reason="containers here need root on Linux"

@@ -1,10 +1,10 @@
 """F0 and voicing for measuring, where a synthetic signal must be judged like a recording."""
 
-import librosa
 import numpy as np
 import numpy.typing as npt
 
 from vocoder.audio import Samples
+from vocoder.compiled_librosa import librosa
 from vocoder.features import F0_MAX_HZ, F0_MIN_HZ
 
 Contour = npt.NDArray[np.float64]
@@ -41,7 +41,7 @@ def contour(samples: Samples, sample_rate_hz: int) -> Contour:
     frames = -(-len(samples) // hop)
     left = (window - hop) // 2
     padded = np.pad(samples, (left, (frames - 1) * hop + window - left - len(samples)))
-    f0, voiced, _ = librosa.pyin(
+    f0, voiced, _ = librosa().pyin(
         padded,
         fmin=F0_MIN_HZ,
         fmax=min(F0_MAX_HZ, sample_rate_hz / 4),

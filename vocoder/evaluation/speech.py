@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import librosa
 import numpy as np
 import torch
 from pydantic import Field
@@ -19,6 +18,7 @@ import vocoder
 from vocoder import audio, files
 from vocoder.acoustic.synthesis import Rendering, render
 from vocoder.audio import PCM_16_LEVELS, Samples
+from vocoder.compiled_librosa import librosa
 from vocoder.config import Settings
 from vocoder.corpus.alignment import AlignedUtterance, read_linguistic
 from vocoder.corpus.manifest import Corpus
@@ -270,15 +270,15 @@ def dtw_distortion(recording: Samples, synthetic: Samples, sample_rate_hz: int) 
     """
     cepstra = []
     for samples in (recording, synthetic):
-        mel = librosa.feature.melspectrogram(
+        mel = librosa().feature.melspectrogram(
             y=samples, sr=sample_rate_hz, n_fft=512, hop_length=128, n_mels=40
         )
-        level = librosa.power_to_db(mel, ref=float(mel.max()), top_db=60.0)
+        level = librosa().power_to_db(mel, ref=float(mel.max()), top_db=60.0)
         order = np.arange(1, CEPSTRA + 1)[:, None]
         band = np.arange(40) + 0.5
         cepstra.append(np.cos(np.pi * order * band / 40) / 40 @ level)
     distance = np.sqrt(2 * np.square(cepstra[0][:, :, None] - cepstra[1][:, None]).sum(0))
-    _, path = librosa.sequence.dtw(C=distance)
+    _, path = librosa().sequence.dtw(C=distance)
     return float(distance[path[:, 0], path[:, 1]].mean())
 
 
