@@ -123,6 +123,19 @@ def test_damaged_weights_are_refused(vocoder: Run, voices: Path, tmp_path: Path)
     assert not (tmp_path / "o.wav").exists()
 
 
+def test_a_voice_is_packed_into_a_new_folder(vocoder: Run, voices: Path, tmp_path: Path) -> None:
+    result = vocoder("pack", voices / "tiny", "-o", tmp_path / "mine", "--name", "Mine")
+    assert result.code == 0
+    assert "voice mine" in result.out
+    assert "reads text" in result.out
+    spoken = vocoder(
+        *("speak", "Yes.", "--voices-dir", tmp_path, "--voice", "mine", "-o", tmp_path / "yes.wav")
+    )
+    assert spoken.code == 0
+    again = vocoder("pack", voices / "tiny", "-o", tmp_path / "mine")
+    assert_refused(again, "is there already")
+
+
 def test_text_named_wav_is_refused(vocoder: Run, tmp_path: Path) -> None:
     path, out = tmp_path / "speech.wav", tmp_path / "f.safetensors"
     path.write_text("to be, or not to be")

@@ -15,7 +15,7 @@ LAYERS = [
     {"text"},
     {"acoustic"},
     {"manifest", "recogniser", "watching", "voice"},
-    {"registry"},
+    {"packing", "registry"},
     {"conditioning_frames", "fading", "speech"},
     {"preparation"},
     {"synthesizer"},

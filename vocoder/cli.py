@@ -223,7 +223,7 @@ def voices(
 
 
 for command in (
-    *(making.prepare, making.shard, making.align, making.train, making.compare),
+    *(making.prepare, making.shard, making.align, making.train, making.compare, making.pack),
     *(measuring.evaluate, measuring.bench, recognising.recognise),
     *(commands.serve, commands.key),
 ):

@@ -36,6 +36,17 @@ class Provenance(Settings):
     code_version: str = Field("", description="version of this package")
     training: dict[str, Any] = Field(default_factory=dict, description="the run's settings")
     metrics: dict[str, Any] = Field(default_factory=dict, description="measured on held-out speech")
+    started_from: "StartingPoint | None" = Field(
+        None, description="the voice that was trained on; none: random weights, or not recorded"
+    )
+
+
+class StartingPoint(Settings):
+    """The voice whose weights a training began with; its corpora are in the weights too."""
+
+    voice: str = Field(description="its id")
+    weights: str = Field(description="SHA-256 of its vocoder.safetensors")
+    provenance: Provenance = Field(description="how those came to be")
 
 
 class AcousticProvenance(Settings):

@@ -23,6 +23,7 @@ from vocoder.manifest import VOCODER_WEIGHTS as VOCODER_WEIGHTS
 from vocoder.manifest import AcousticProvenance as AcousticProvenance
 from vocoder.manifest import Provenance as Provenance
 from vocoder.manifest import Source as Source
+from vocoder.manifest import StartingPoint as StartingPoint
 from vocoder.manifest import VoiceManifest as VoiceManifest
 from vocoder.manifest import read_manifest as read_manifest
 from vocoder.text.linguistic import SYMBOLS

@@ -89,9 +89,16 @@ def test_fine_tuning_starts_from_a_voice_and_refuses_another_shape(
     first = loop.train(run_config(corpus, tmp_path / "first", steps=3))
     changes = {"initial_voice": str(first), "steps": 1, "warm_up_steps": 1, "learning_rate": 1e-12}
     second = loop.train(run_config(corpus, tmp_path / "second", **changes))
-    before, after = voice.load(first).model.state_dict(), voice.load(second).model.state_dict()
+    start, tuned = voice.load(first), voice.load(second)
+    before, after = start.model.state_dict(), tuned.model.state_dict()
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
     assert str(tmp_path) not in (second / MANIFEST).read_text()
+    assert start.manifest.provenance.started_from is None
+    assert tuned.manifest.provenance.started_from == voice.StartingPoint(
+        voice=start.id,
+        weights=start.manifest.weights[voice.VOCODER_WEIGHTS],
+        provenance=start.manifest.provenance,
+    )
     other = CONFIGS["logistics"].model_copy(update={"speakers": ("default",)})
     with pytest.raises(TrainingError, match="has shape"):
         loop.train(run_config(corpus, tmp_path / "third", model=other, **changes))

@@ -93,3 +93,26 @@ def compare(
     from vocoder.training.compare import compare as run
 
     print(run(runs, output))
+
+
+def pack(
+    voice: Annotated[Path, typer.Argument(metavar="VOICE", help="Folder that training wrote.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="A new folder; its name becomes the voice's id."
+        ),
+    ],
+    acoustic: Annotated[
+        Path | None,
+        typer.Option(metavar="VOICE", help="Take the acoustic model of this voice: it reads text."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What people read.")] = None,
+) -> None:
+    """Make a trained voice ready to be served."""
+    from vocoder.packing import pack as run
+
+    manifest = run(voice, output, acoustic=acoustic, name=name)
+    reads = "reads text" if manifest.acoustic else "reads no text"
+    size = sum(file.stat().st_size for file in output.iterdir()) / 1e6
+    print(f"{output}: voice {manifest.id}, {size:.1f} MB, {reads}, {manifest.digest()[:16]}")

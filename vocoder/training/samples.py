@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-import vocoder
 from vocoder import audio, voice
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.shards import ShardedCorpus
@@ -21,21 +20,9 @@ LONGEST_S = 3.0
 
 
 def export(
-    folder: Path,
-    model: WaveNet,
-    config: VocoderTraining,
-    corpus: Corpus | ShardedCorpus,
-    step: int,
-    log: RunLog,
+    folder: Path, model: WaveNet, config: VocoderTraining, provenance: voice.Provenance
 ) -> None:
-    """Write ``model`` as a voice that names its corpus, settings and latest figures."""
-    provenance = voice.Provenance(
-        sources=sources_of(corpus, config.voice.sources),
-        steps=step,
-        code_version=vocoder.__version__,
-        training=config.recorded(),
-        metrics={key: round(value, 5) for key, value in log.latest.items()},
-    )
+    """Write ``model`` as a voice."""
     manifest = voice.VoiceManifest(
         id=config.name,
         name=config.voice.name,

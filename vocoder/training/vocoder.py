@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+import vocoder
 from vocoder import voice
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.config import ModelConfig
@@ -79,8 +80,9 @@ class VocoderTask:
         self.corpus, self.device = corpus, device
         self.model = WaveNet(model_config).to(device)
         self.model.stack.checkpointed = config.checkpoint_activations
-        if config.initial_voice:
-            self._start_from(Path(config.initial_voice))
+        self.started_from = (
+            self._start_from(Path(config.initial_voice)) if config.initial_voice else None
+        )
         order = None
         if isinstance(corpus, ShardedCorpus):
             order = training_order(
@@ -99,7 +101,7 @@ class VocoderTask:
             self.model.stack.compile(dynamic=False)
         self.objective: nn.Module = Objective(self.model, bf16=config.precision == "bf16")
 
-    def _start_from(self, folder: Path) -> None:
+    def _start_from(self, folder: Path) -> voice.StartingPoint:
         """Take a voice's weights: fine-tuning."""
         start = voice.load(folder)
         own, given = self.model.state_dict(), start.model.state_dict()
@@ -111,6 +113,12 @@ class VocoderTask:
                 )
         self.model.load_state_dict(given)
         logger.info("starting from voice %s, %s", start.id, start.digest[:16])
+        manifest = start.manifest
+        return voice.StartingPoint(
+            voice=start.id,
+            weights=manifest.weights[voice.VOCODER_WEIGHTS],
+            provenance=manifest.provenance,
+        )
 
     def batch(self, step: int, rows: range) -> Batch:
         """Segments of recordings."""
@@ -149,7 +157,15 @@ class VocoderTask:
     def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:
         """Write the voice so far."""
         assert isinstance(model, WaveNet)
-        samples.export(folder, model, self.config, self.corpus, step, log)
+        provenance = voice.Provenance(
+            sources=samples.sources_of(self.corpus, self.config.voice.sources),
+            steps=step,
+            code_version=vocoder.__version__,
+            training=self.config.recorded(),
+            metrics={key: round(value, 5) for key, value in log.latest.items()},
+            started_from=self.started_from,
+        )
+        samples.export(folder, model, self.config, provenance)
 
     def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
         """Speak held-out clips from their mels."""
