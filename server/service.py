@@ -73,10 +73,10 @@ class Readiness:
         if self._measure:
             self.reason = "the voice is loaded; what the machine holds is being measured"
             self._live.capacity(voice)
-        _keep_what_is_there()
+        keep_what_is_there()
 
 
-def _keep_what_is_there() -> None:
+def keep_what_is_there() -> None:
     """Have the garbage collector leave alone what is there now.
 
     It is some 200,000 objects, of PyTorch for the most part, and to look through them takes a tenth

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from browsing import chromium, shipped_voice
@@ -16,6 +17,13 @@ from server.settings import ServerSettings
 from vocoder.features import serialize
 from vocoder.registry import VoiceRegistry
 from vocoder.synthesizer import Synthesizer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _collector_as_it_is() -> Iterator[None]:
+    """Looking through all objects of a process of tests, for each application, takes half a second."""
+    with mock.patch("server.service.keep_what_is_there"):
+        yield
 
 
 @pytest.fixture(scope="session")

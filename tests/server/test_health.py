@@ -1,5 +1,6 @@
 """Liveness and readiness tell the truth; metrics can be switched off."""
 
+import gc
 import time
 from collections.abc import Iterator
 
@@ -8,7 +9,7 @@ from fastapi.testclient import TestClient
 from serving import SPEECH_URL, error_of
 
 from server.app import create_app
-from server.service import Service
+from server.service import Service, keep_what_is_there
 from server.settings import ServerSettings
 from vocoder.live import LiveSynthesizer
 from vocoder.synthesizer import Synthesizer
@@ -89,3 +90,12 @@ def test_streams_and_rows_are_shown_and_can_be_hidden(
     hidden = settings.model_copy(update={"metrics": False})
     with TestClient(create_app(hidden, synthesizer)) as client:
         assert client.get("/metrics").status_code == 404
+
+
+def test_the_collector_leaves_alone_what_was_there_before_it_served() -> None:
+    keep_what_is_there()
+    try:
+        assert gc.get_freeze_count() > 100_000
+        assert len(gc.get_objects()) < 1_000
+    finally:
+        gc.unfreeze()
