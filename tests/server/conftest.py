@@ -21,7 +21,7 @@ from vocoder.synthesizer import Synthesizer
 
 @pytest.fixture(scope="session", autouse=True)
 def _collector_as_it_is() -> Iterator[None]:
-    """Looking through all objects of a process of tests, for each application, takes half a second."""
+    """To look through all objects of these processes takes half a second for each application."""
     with mock.patch("server.service.keep_what_is_there"):
         yield
 
