@@ -80,3 +80,20 @@ def test_a_damaged_voice_is_not_packed(tmp_path: Path) -> None:
     with pytest.raises(VoiceError, match="SHA-256"):
         pack(source, tmp_path / "mine")
     assert not (tmp_path / "mine").exists()
+
+
+def test_where_nothing_can_be_written_a_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = save(tmp_path / "run", CONFIGS["logistics"])
+    (tmp_path / "file").touch()
+    with pytest.raises(VoiceError, match="Not a directory"):
+        pack(source, tmp_path / "file" / "mine")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(voice, "save", full)
+    with pytest.raises(VoiceError, match="No space left"):
+        pack(source, tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()

@@ -24,7 +24,7 @@ def pack(
 
     Raises:
         VoiceError: a voice is damaged, the two do not fit, or ``output`` is there already or has a
-            name that cannot be an id.
+            name that cannot be an id, or cannot be written.
     """
     if not re.fullmatch(VOICE_ID, output.name):
         raise VoiceError(
@@ -44,11 +44,13 @@ def pack(
             "acoustic_provenance": reader.manifest.acoustic_provenance,
         }
     )
-    output.mkdir(parents=True)
     try:
+        output.mkdir(parents=True)
         return voice.save(output, given.model, manifest, reader.acoustic)
-    except BaseException:
-        shutil.rmtree(output)
+    except BaseException as error:
+        shutil.rmtree(output, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise VoiceError(f"{output}: {error.strerror or error}") from None
         raise
 
 
