@@ -97,3 +97,20 @@ def test_where_nothing_can_be_written_a_line_says_so(
     with pytest.raises(VoiceError, match="No space left"):
         pack(source, tmp_path / "mine")
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_folder_that_comes_in_between_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, mine = save(tmp_path / "run", CONFIGS["logistics"]), tmp_path / "mine"
+    load = voice.load
+
+    def meanwhile(folder: Path) -> voice.Voice:
+        mine.mkdir()
+        (mine / "theirs").touch()
+        return load(folder)
+
+    monkeypatch.setattr(voice, "load", meanwhile)
+    with pytest.raises(VoiceError, match="File exists"):
+        pack(source, mine)
+    assert (mine / "theirs").exists()

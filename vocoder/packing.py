@@ -1,5 +1,6 @@
 """Make a trained voice ready to be served: checked, under a name of its own, able to read."""
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -46,12 +47,13 @@ def pack(
     )
     try:
         output.mkdir(parents=True)
-        return voice.save(output, given.model, manifest, reader.acoustic)
-    except BaseException as error:
-        shutil.rmtree(output, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise VoiceError(f"{output}: {error.strerror or error}") from None
-        raise
+        with contextlib.ExitStack() as undo:
+            undo.callback(shutil.rmtree, output)
+            packed = voice.save(output, given.model, manifest, reader.acoustic)
+            undo.pop_all()
+    except OSError as error:
+        raise VoiceError(f"{output}: {error.strerror or error}") from None
+    return packed
 
 
 def _check_fit(given: voice.Voice, reader: voice.Voice) -> None:

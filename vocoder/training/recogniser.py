@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import vocoder
 from vocoder import recogniser
 from vocoder.corpus.alignment import AlignedUtterance
 from vocoder.corpus.frame_labels import FRAME_LABELS, read_labelled
@@ -17,11 +16,10 @@ from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.shards import ShardedCorpus, aligned_of
 from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import TrainingError
-from vocoder.manifest import Provenance
 from vocoder.training.config import RecogniserTraining
 from vocoder.training.log import RunLog
 from vocoder.training.process import Process
-from vocoder.training.samples import sources_of
+from vocoder.training.samples import provenance
 from vocoder.training.streaming import StreamOrder, training_order
 from vocoder.training.task import Loss
 from vocoder.wavenet.distributions import bits
@@ -226,15 +224,10 @@ class RecogniserTask:
     def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:
         """Write the recogniser so far."""
         assert isinstance(model, Recogniser)
-        provenance = Provenance(
-            sources=sources_of(self.corpus, ()),
-            steps=step,
-            code_version=vocoder.__version__,
-            training=self.config.recorded(),
-            metrics={key: round(value, 5) for key, value in log.latest.items()},
-        )
         manifest = recogniser.RecogniserManifest(
-            id=self.config.name, model=model.config, provenance=provenance
+            id=self.config.name,
+            model=model.config,
+            provenance=provenance(self.config, self.corpus, step, log),
         )
         recogniser.save(folder.parent / recogniser.FOLDER, model, manifest)
 

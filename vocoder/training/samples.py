@@ -5,13 +5,14 @@ from pathlib import Path
 
 import torch
 
+import vocoder
 from vocoder import audio, voice
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.shards import ShardedCorpus
 from vocoder.evaluation import plots
 from vocoder.generation import dispatch
 from vocoder.generation.noise import Noise
-from vocoder.training.config import VocoderTraining
+from vocoder.training.config import TrainingConfig, VocoderTraining
 from vocoder.training.dataset import Segments
 from vocoder.training.log import RunLog
 from vocoder.wavenet.model import WaveNet
@@ -33,6 +34,23 @@ def export(
         provenance=provenance,
     )
     voice.save(folder, model, manifest)
+
+
+def provenance(
+    config: TrainingConfig,
+    corpus: Corpus | ShardedCorpus,
+    step: int,
+    log: RunLog,
+    described: Iterable[voice.Source] = (),
+) -> voice.Provenance:
+    """What a run's weights say of their data, the run's settings and its latest figures."""
+    return voice.Provenance(
+        sources=sources_of(corpus, described),
+        steps=step,
+        code_version=vocoder.__version__,
+        training=config.recorded(),
+        metrics={key: round(value, 5) for key, value in log.latest.items()},
+    )
 
 
 def sources_of(

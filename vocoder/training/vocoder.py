@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-import vocoder
 from vocoder import voice
 from vocoder.audio import PCM_16_LEVELS
 from vocoder.config import ModelConfig
@@ -157,14 +156,9 @@ class VocoderTask:
     def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:
         """Write the voice so far."""
         assert isinstance(model, WaveNet)
-        provenance = voice.Provenance(
-            sources=samples.sources_of(self.corpus, self.config.voice.sources),
-            steps=step,
-            code_version=vocoder.__version__,
-            training=self.config.recorded(),
-            metrics={key: round(value, 5) for key, value in log.latest.items()},
-            started_from=self.started_from,
-        )
+        described = self.config.voice.sources
+        provenance = samples.provenance(self.config, self.corpus, step, log, described)
+        provenance = provenance.model_copy(update={"started_from": self.started_from})
         samples.export(folder, model, self.config, provenance)
 
     def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
