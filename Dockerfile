@@ -67,6 +67,6 @@ ENV PATH=/opt/vocoder/bin:$PATH \
 WORKDIR /tmp
 USER 10001:10001
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=120s CMD ["python", "-m", "server.probe"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s CMD ["python", "-m", "vocoder.server.probe"]
 ENTRYPOINT ["vocoder"]
 CMD ["serve"]

@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 
 setup: $(VENV)/.installed
 
-CXX_FILES := $(wildcard vocoder/generation/cpu/csrc/*.?pp tests/generation/cpu/*.?pp)
-NATIVE := CMakeLists.txt $(wildcard vocoder/generation/cpu/csrc/*)
+CXX_FILES := $(wildcard vocoder/native/csrc/*.?pp tests/native/*.?pp)
+NATIVE := CMakeLists.txt $(wildcard vocoder/native/csrc/*)
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one with make PYTHON=...")'
@@ -52,7 +52,7 @@ sanitize: setup
 	$(BIN)/cmake --build $(SANITIZED)
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0 VOCODER_TEST_NATIVE=$$(ls $(CURDIR)/$(SANITIZED)/_native*.so) \
-	$(BIN)/python -m pytest tests/generation/cpu/test_engine.py tests/generation/cpu/test_arrays.py \
-	  tests/generation/test_contract.py tests/generation/test_correction.py \
+	$(BIN)/python -m pytest tests/generation/test_cpu.py tests/native \
+	  tests/generation/test_contract.py tests/synthesis/test_spectral_correction.py \
 	  tests/generation/test_noise.py tests/wavenet \
-	  tests/acoustic/test_packed.py tests/test_native.py -k 'not (reference or tiny or small or standard or large or hold or emphasis or memory)'
+	  tests/acoustic/test_packed.py -k 'not (reference or tiny or small or standard or large or hold or emphasis or memory)'

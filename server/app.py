@@ -14,29 +14,33 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 import vocoder
-from server import authentication, docs, errors, logs, metrics, openapi, page
-from server.admission import Admission
-from server.authentication import Authentication
-from server.cache import AudioCache
-from server.cors import SocketOrigins, cross_origin
-from server.draining import Draining, DrainingGate, DrainingServer
-from server.generations import Generations
-from server.keys import Keyring
-from server.limits import shared_folder
-from server.listening import listen, url_of
-from server.middleware import BodyLimit, RequestContext
-from server.reloading import Reloading
-from server.routes import analyze, deepgram, health, speech, stream, vocode, voices
-from server.routes import metrics as metrics_route
-from server.service import Readiness, Service
-from server.settings import ServerSettings
-from server.turns import SharingServer, Turns
-from vocoder import device
-from vocoder.generation.cpu.engine import processors
-from vocoder.live import LiveSynthesizer
-from vocoder.registry import VoiceRegistry
-from vocoder.synthesizer import Synthesizer
-from vocoder.voice import Voice
+from vocoder import machine as device
+from vocoder.machine import processors
+from vocoder.synthesis.live import StreamingSynthesizer
+from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.voices.registry import VoiceRegistry
+from vocoder.voices.voice import Voice
+
+from . import errors, logs, metrics, openapi
+from .draining import Draining, DrainingServer
+from .middleware import authentication
+from .middleware.api_keys import Keyring
+from .middleware.authentication import Authentication
+from .middleware.body_limit import BodyLimit
+from .middleware.draining_gate import DrainingGate
+from .middleware.origins import SocketOrigins, cross_origin
+from .middleware.rate_limits import shared_folder
+from .middleware.request_context import RequestContext
+from .routes import analyze, deepgram, docs, health, page, speech, stream, vocode, voices
+from .routes import metrics as metrics_route
+from .service.admission import Admission
+from .service.jobs import JobQueue
+from .service.response_cache import AudioCache
+from .service.service import Readiness, Service
+from .service.voice_reload import Reloading
+from .settings import ServerSettings
+from .sockets import listen, url_of
+from .workers.connection_sharing import ConnectionSharing, SharingServer
 
 LOAD_EVERY_S = 0.5
 """How often the gauges of the load are set."""
@@ -101,7 +105,7 @@ def create_app(settings: ServerSettings, synthesizer: Synthesizer) -> FastAPI:
 
 
 def build_app() -> FastAPI:
-    """The application that the settings describe: ``uvicorn --factory server.app:build_app``.
+    """The application of the settings: ``uvicorn --factory vocoder.server.app:build_app``.
 
     Raises:
         UserError: a setting or a voice is not as it should be.
@@ -138,7 +142,7 @@ def run(
     settings: ServerSettings,
     listener: socket.socket,
     on_started: Callable[[], None],
-    turns: Turns | None = None,
+    turns: ConnectionSharing | None = None,
 ) -> None:
     """Serve on a socket that listens.
 
@@ -188,7 +192,7 @@ def _synthesizer(settings: ServerSettings) -> Synthesizer:
 
 def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
     threads = settings.threads or processors()
-    live = LiveSynthesizer(synthesizer, threads=threads, released=metrics.ROW_RELEASE.observe)
+    live = StreamingSynthesizer(synthesizer, threads=threads, released=metrics.ROW_RELEASE.observe)
 
     def capacity(voice: Voice, engine: str | None) -> float:
         if settings.max_streams is not None:
@@ -202,7 +206,7 @@ def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
         admission=Admission(
             capacity, waiting=settings.waiting_requests, retry_after_s=settings.retry_after_s
         ),
-        generations=Generations(
+        generations=JobQueue(
             settings.concurrent_generations, settings.waiting_generations, settings.retry_after_s
         ),
         readiness=Readiness(live, measure=settings.max_streams is None),

@@ -53,7 +53,7 @@ def config(log_format: Literal["json", "text"]) -> dict[str, Any]:
     """A ``logging.config`` dictionary for the server, the vocoder and uvicorn.
 
     Uvicorn's own access log stays off, and so do its lines about WebSockets, which hold a query:
-    the line of :mod:`server.middleware` replaces both.
+    the line of :mod:`vocoder.server.middleware.request_context` replaces both.
     """
     logger = {"handlers": ["stderr"], "level": "INFO", "propagate": False}
     return {

@@ -1,7 +1,7 @@
 """What Prometheus is told: every metric of the server, and their text for ``GET /metrics``.
 
 Labels take values from small fixed sets only, never what a client sent. With several workers
-(:mod:`server.workers`) each writes its values to files in the folder that
+(:mod:`vocoder.server.workers`) each writes its values to files in the folder that
 ``PROMETHEUS_MULTIPROC_DIR`` names, and whichever is asked gives the sum over all.
 """
 

@@ -5,9 +5,10 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from server.schemas import ErrorResponse
-from vocoder import audio
+from vocoder.audio import io as audio
 from vocoder.generation.noise import MAX_SEED
+
+from .schemas import ErrorResponse
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 

@@ -1,15 +1,16 @@
 """Whether the server of these settings is ready, for a container's health check.
 
-``python -m server.probe`` asks ``/readyz`` at the address that the settings name and ends with 0
-where it is, else with 1 and the reason.
+``python -m vocoder.server.probe`` asks ``/readyz`` at the configured address. It exits with 0 if
+the server is ready, otherwise with 1 and the reason.
 """
 
 import http.client
 import json
 import sys
 
-from server.settings import ServerSettings
 from vocoder.errors import ConfigError
+
+from .settings import ServerSettings
 
 TIMEOUT_S = 4.0
 

@@ -1,4 +1,4 @@
-"""The service on a Ray cluster: ``serve run server.ray_serve:application``.
+"""The service on a Ray cluster: ``serve run vocoder.server.ray_serve:application``.
 
 Each replica is the whole service with an engine and an admission of its own. Ray Serve spreads HTTP
 requests and WebSockets over them, starts a dead one again, and more while listeners are many. The
@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ray import serve
 from ray.serve.config import AutoscalingConfig
 
-from server import logs
-from server.app import build_app, tune_process
-from server.service import Service
-from server.settings import ServerSettings
 from vocoder.errors import ConfigError
+
+from . import logs
+from .app import build_app, tune_process
+from .service.service import Service
+from .settings import ServerSettings
 
 WAITING = 16
 """Requests beyond its streams that a replica takes, for its own admission to answer."""
@@ -26,7 +27,7 @@ TARGET_SHARE = 0.7
 
 
 class Options(BaseModel):
-    """What ``serve run server.ray_serve:application KEY=VALUE ...`` takes."""
+    """What ``serve run vocoder.server.ray_serve:application KEY=VALUE ...`` takes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

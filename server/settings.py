@@ -143,7 +143,7 @@ class ServerSettings(BaseSettings):
 
     @classmethod
     def load(cls, **given: Any) -> Self:
-        """Settings from all sources; those ``given`` and not None are the command line's.
+        """StrictModel from all sources; those ``given`` and not None are the command line's.
 
         Raises:
             ConfigError: one line that names the setting, its source, the value and what is right.

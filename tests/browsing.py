@@ -12,11 +12,11 @@ from typing import Any
 import httpx2
 import pytest
 from serving import SPEECH_URL, live
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 
-from server.app import create_app
-from server.settings import ServerSettings
-from vocoder.registry import VoiceRegistry
-from vocoder.synthesizer import Synthesizer
+from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.voices.registry import VoiceRegistry
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 RECORDING = Path(__file__).parent / "assets" / "speech" / "slt_arctic_a0090.flac"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import CONFIGS
 
-from vocoder import audio
+from vocoder.audio import io as audio
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import PreparationConfig, prepare
 from vocoder.corpus.sharding import shard

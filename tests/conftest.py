@@ -11,8 +11,8 @@ import pytest
 import torch
 from toy_speech import Reading, make_corpus
 
-from vocoder import voice
 from vocoder.acoustic.model import AcousticModel
+from vocoder.alignment.align import align
 from vocoder.config import (
     AcousticConfig,
     ConditioningConfig,
@@ -25,9 +25,9 @@ from vocoder.config import (
     ModelConfig,
     StackConfig,
 )
-from vocoder.corpus.align import align
 from vocoder.corpus.manifest import Corpus
 from vocoder.presets import preset
+from vocoder.voices import voice
 from vocoder.wavenet.model import WaveNet
 
 # Two workers share the processors. Fixtures count too: sums round by the number of threads.
@@ -42,7 +42,7 @@ NATIVE_VARIABLE = "VOCODER_TEST_NATIVE"
 
 def _take_native_library_from_elsewhere() -> None:
     """Test the build that the environment names (`make sanitize`) instead of the installed one."""
-    path, name = os.environ.get(NATIVE_VARIABLE), "vocoder.generation.cpu._native"
+    path, name = os.environ.get(NATIVE_VARIABLE), "vocoder.native._native"
     if path and name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None

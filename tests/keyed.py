@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request, WebSocket
 from starlette.middleware import Middleware
-
-from server import errors, keys, limits
-from server.authentication import Authentication
-from server.keys import Keyring
-from server.middleware import RequestContext
+from vocoder.server import errors
+from vocoder.server.middleware import api_keys as keys
+from vocoder.server.middleware import rate_limits as limits
+from vocoder.server.middleware.api_keys import Keyring
+from vocoder.server.middleware.authentication import Authentication
+from vocoder.server.middleware.request_context import RequestContext
 
 
 class KeyFile:

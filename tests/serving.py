@@ -14,7 +14,6 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-from vocoder import voice
 from vocoder.acoustic.model import AcousticModel
 from vocoder.config import (
     AcousticConfig,
@@ -23,8 +22,9 @@ from vocoder.config import (
     ModelConfig,
     StackConfig,
 )
-from vocoder.features import Features
-from vocoder.voice import VoiceManifest
+from vocoder.features.feature_file import Features
+from vocoder.voices import voice
+from vocoder.voices.voice import VoiceManifest
 from vocoder.wavenet.model import WaveNet
 
 VOCODE_URL = "/v1/audio/vocode"

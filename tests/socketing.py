@@ -12,7 +12,7 @@ from serving import FEATURES, features_of
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from vocoder.features import serialize
+from vocoder.features.feature_file import serialize
 
 TEXT = "Hello there. It is 5:30, and Dr. Smith is late! Is he? He is... but\n\nnobody minds."
 MEL = features_of(30)

@@ -15,9 +15,12 @@ import torch
 from conftest import ASSETS
 from safetensors.torch import save_file
 
-from vocoder import __version__, audio, cli, features
-from vocoder.commands.options import DEFAULT_VOICES
+from vocoder import __version__
+from vocoder.audio import io as audio
+from vocoder.cli import app as cli
+from vocoder.cli.options import DEFAULT_VOICES
 from vocoder.config import FeatureConfig
+from vocoder.features import feature_file as features
 
 RECORDING = ASSETS / "speech" / "slt_arctic_a0090.flac"
 

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import vocoder
-from vocoder import cli
+from vocoder.cli import app as cli
 from vocoder.training import config
 
 ROOT = Path(__file__).parent.parent

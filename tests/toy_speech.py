@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vocoder import audio
+from vocoder.audio import io as audio
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import prepare
 from vocoder.corpus.processing import PreparationConfig

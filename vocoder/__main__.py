@@ -1,5 +1,5 @@
 """``python -m vocoder``, and so ``torchrun -m vocoder``."""
 
-from vocoder.cli import main
+from vocoder.cli.app import main
 
 main()

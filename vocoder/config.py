@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from vocoder.errors import ConfigError
 
 
-class Settings(BaseModel):
+class StrictModel(BaseModel):
     """Base of every configuration: strict types, immutable, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -37,7 +37,7 @@ class Settings(BaseModel):
             raise ConfigError(f"{where}: {key}: {message}", param=key) from None
 
 
-class FeatureConfig(Settings):
+class FeatureConfig(StrictModel):
     """How audio becomes a log-mel spectrogram. All of it is the features' fingerprint."""
 
     sample_rate_hz: int = Field(16000, ge=4000, le=96000, description="samples a second")
@@ -84,7 +84,7 @@ class FeatureConfig(Settings):
         return -(-samples // self.hop_length)
 
 
-class StackConfig(Settings):
+class StackConfig(StrictModel):
     """One stack of dilated residual layers (van den Oord et al. 2016, section 2)."""
 
     cycles: int = Field(2, ge=1, le=32, description="repetitions of the dilations 1, 2, 4, ...")
@@ -118,7 +118,7 @@ class StackConfig(Settings):
         return 1 + (self.kernel_size - 1) * sum(self.dilations)
 
 
-class MuLawConfig(Settings):
+class MuLawConfig(StrictModel):
     """Categorical output over mu-law codes (van den Oord et al. 2016, section 2.2)."""
 
     kind: Literal["mu_law"] = "mu_law"
@@ -130,7 +130,7 @@ class MuLawConfig(Settings):
         return self.classes
 
 
-class LogisticsConfig(Settings):
+class LogisticsConfig(StrictModel):
     """Mixture of logistics over 16-bit samples (Salimans et al. 2017, arXiv 1701.05517)."""
 
     kind: Literal["logistics"] = "logistics"
@@ -143,7 +143,7 @@ class LogisticsConfig(Settings):
         return 3 * self.components
 
 
-class GaussianConfig(Settings):
+class GaussianConfig(StrictModel):
     """One Gaussian over 16-bit samples (Ping et al. 2018, ClariNet, arXiv 1807.07281)."""
 
     kind: Literal["gaussian"] = "gaussian"
@@ -160,7 +160,7 @@ DistributionConfig = Annotated[
 ]
 
 
-class ContextConfig(Settings):
+class ContextConfig(StrictModel):
     """A context stack: a smaller stack over a long past, at a lower rate.
 
     van den Oord et al. 2016, section 2.6. Every ``pool`` samples it takes a step, and what it gives
@@ -177,7 +177,7 @@ class ContextConfig(Settings):
         return self.pool * self.stack.receptive_field
 
 
-class LinearPredictionConfig(Settings):
+class LinearPredictionConfig(StrictModel):
     """Linear prediction from the mel (after LPCNet, Valin and Skoglund 2019, arXiv 1810.11846).
 
     With linguistic conditioning the mel is itself predicted from the features and the speaker.
@@ -190,7 +190,7 @@ class LinearPredictionConfig(Settings):
     noise_floor: float = Field(1e-4, gt=0.0, lt=1.0, description="white noise added, of the power")
 
 
-class ConditioningConfig(Settings):
+class ConditioningConfig(StrictModel):
     """Local conditioning: a frame-rate encoder, transposed convolutions, then a hold."""
 
     kind: Literal["mel", "linguistic", "none"] = Field(
@@ -210,7 +210,7 @@ class ConditioningConfig(Settings):
         return 0 if self.kind == "none" else 2 + self.encoder_layers + len(self.upsample)
 
 
-class ModelConfig(Settings):
+class ModelConfig(StrictModel):
     """A WaveNet: its stacks, its output distribution and what conditions it."""
 
     features: FeatureConfig = FeatureConfig()
@@ -283,7 +283,7 @@ class ModelConfig(Settings):
         return max((context.receptive_field for context in self.contexts), default=0)
 
 
-class AcousticConfig(Settings):
+class AcousticConfig(StrictModel):
     """The acoustic model: phones and speaker to durations, F0, energy and log-mel."""
 
     encoder_channels: int = Field(160, ge=1, le=2048, description="width at the phone rate")
@@ -306,7 +306,7 @@ class AcousticConfig(Settings):
         return self
 
 
-class AlignerConfig(Settings):
+class AlignerConfig(StrictModel):
     """The aligner: log-mel to a distribution over phonemes at each frame."""
 
     channels: int = Field(192, ge=1, le=2048, description="width")
@@ -316,7 +316,7 @@ class AlignerConfig(Settings):
     prior_scale: float = Field(0.5, ge=0.0, le=1.0, description="exponent of the label prior")
 
 
-class GenerationConfig(Settings):
+class GenerationConfig(StrictModel):
     """How a voice's audio is drawn and finished. None of it is the model's; all of it is heard."""
 
     temperature: float = Field(1.0, gt=0.0, le=2.0, description="factor of the sampling spread")

@@ -6,13 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from server import recordings
-from server.bodies import UNTYPED, content_type
-from server.generations import Stopped, while_connected
-from server.routes import analyze_openapi
-from server.schemas import AnalyzeOptions
-from server.service import ServiceDependency
-from vocoder import features
+from vocoder.features import feature_file as features
+
+from ..http import recordings
+from ..http.bodies import UNTYPED, content_type
+from ..schemas import AnalyzeOptions
+from ..service.jobs import Stopped, while_connected
+from ..service.service import ServiceDependency
+from . import analyze_openapi
 
 RECORDING_TYPES = (
     *("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server import openapi
+from .. import openapi
 
 FEATURE_FILE = "application/x-safetensors"
 

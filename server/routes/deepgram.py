@@ -16,21 +16,23 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.websockets import WebSocket
 
 import vocoder
-from server import names, openapi
-from server.delivery import Delivery, admitted, answer, prepare
-from server.errors import Refusal
-from server.routes.stream import admit
-from server.schemas import Name, OutputRate, Seed
-from server.service import Service, ServiceDependency
-from server.streaming import Listener
-from server.websocket.dialect import Dialect
-from server.websocket.messages import Clear, ClientMessage, Close, Flush, Options, Speak, parse
-from server.websocket.outgoing import MessageOut
-from vocoder import audio
-from vocoder.audio import AudioFormat
-from vocoder.g711 import USUAL_RATE_HZ, Law, LawEncoder
-from vocoder.speech import SPEEDS, Speech
-from vocoder.voice import Voice
+from vocoder.audio import io as audio
+from vocoder.audio.g711 import USUAL_RATE_HZ, Law, LawEncoder
+from vocoder.audio.io import AudioFormat
+from vocoder.synthesis.speech import SPEEDS, Speech
+from vocoder.voices.voice import Voice
+
+from .. import openapi
+from ..errors import Refusal
+from ..http import speakers as names
+from ..http.audio_response import AudioResponse, admitted, answer, prepare
+from ..schemas import Name, OutputRate, Seed
+from ..service.listener import Listener
+from ..service.service import Service, ServiceDependency
+from ..websocket.dialect import Dialect
+from ..websocket.messages import Clear, ClientMessage, Close, Flush, Options, Speak, parse
+from ..websocket.outgoing import MessageOut
+from .stream import admit
 
 RATE_HZ = 24000
 MODELS = "aura"
@@ -84,14 +86,14 @@ class SocketQuery(Options):
 
 
 @dataclass(frozen=True)
-class LawDelivery(Delivery):
+class LawDelivery(AudioResponse):
     """Audio by one of telephony's laws."""
 
     law: Law
     wav: bool
 
     async def parts(self, listener: Listener) -> AsyncGenerator[bytes, None]:
-        """See :class:`Delivery`."""
+        """See :class:`AudioResponse`."""
         encoder = LawEncoder(self.law, self.own_rate_hz, self.rate_hz, wav=self.wav)
         async with contextlib.aclosing(listener):
             async for spoken in listener:
@@ -155,7 +157,7 @@ async def speak(
 
 async def _delivery(
     request: Request, service: Service, query: SpeakQuery, voice: Voice, speaker: str
-) -> Delivery:
+) -> AudioResponse:
     wav = query.container != "none"
     law = query.encoding if query.encoding in ("mulaw", "alaw") else None
     formats: dict[str, AudioFormat] = {"mp3": "mp3", "flac": "flac"}
@@ -173,7 +175,7 @@ async def _delivery(
     return delivery if law is None else LawDelivery(**vars(delivery), law=law, wav=wav)
 
 
-def _media_type(delivery: Delivery) -> str:
+def _media_type(delivery: AudioResponse) -> str:
     if isinstance(delivery, LawDelivery) and not delivery.wav:
         return f"audio/{delivery.law}"
     return audio.MEDIA_TYPES[delivery.audio_format]

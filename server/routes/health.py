@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from server.errors import Refusal
-from server.schemas import ErrorResponse, Health
-from server.service import Service, ServiceDependency
+from ..errors import Refusal
+from ..schemas import ErrorResponse, Health
+from ..service.service import Service, ServiceDependency
 
 router = APIRouter(tags=["health"])
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from server import metrics
+from .. import metrics
 
 router = APIRouter(tags=["health"])
 

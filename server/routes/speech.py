@@ -8,19 +8,21 @@ from collections.abc import Iterator
 
 from fastapi import APIRouter, Request, Response
 
-from server import events, names
-from server.bodies import JSON_TYPE, content_type, read_json
-from server.caching import Kept
-from server.delivery import admitted, answer, prepare
-from server.errors import Refusal
-from server.generations import Stopped, while_connected
-from server.routes import speech_openapi
-from server.schemas import SentencePlan, SpeechPlan, SpeechRequest, VoiceReference, WordTiming
-from server.service import Service, ServiceDependency
-from server.settings import ServerSettings
-from vocoder import audio
+from vocoder.audio import io as audio
 from vocoder.errors import TextError
-from vocoder.speech import Speech
+from vocoder.synthesis.speech import Speech
+
+from ..errors import Refusal
+from ..http import speakers as names
+from ..http import sse as events
+from ..http.audio_response import admitted, answer, prepare
+from ..http.bodies import JSON_TYPE, content_type, read_json
+from ..http.cached_response import CachedResponse
+from ..schemas import SentencePlan, SpeechPlan, SpeechRequest, VoiceReference, WordTiming
+from ..service.jobs import Stopped, while_connected
+from ..service.service import Service, ServiceDependency
+from ..settings import ServerSettings
+from . import speech_openapi
 
 PCM_RATE_HZ = 24000
 """Rate of OpenAI's ``pcm``, which its clients take for granted."""
@@ -65,7 +67,7 @@ async def speech(request: Request, service: ServiceDependency) -> Response:
 
     as_events = options.stream_format == "sse"
     media_type = events.MEDIA_TYPE if as_events else audio.MEDIA_TYPES[options.response_format]
-    kept = Kept.of(service, delivery, options.model_dump(mode="json"))
+    kept = CachedResponse.of(service, delivery, options.model_dump(mode="json"))
     if (known := await kept.answer(media_type)) is not None:
         return known
     place = await admitted(request, service, delivery, options.engine)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from server import openapi
-from server.schemas import SpeechRequest
+from .. import openapi
+from ..schemas import SpeechRequest
 
 _AUDIO = openapi.audio_answer("The audio, mono; or with `stream_format` `sse` events that hold it.")
 _AUDIO["content"]["text/event-stream"] = {

@@ -65,13 +65,14 @@ from collections.abc import Awaitable, Callable
 from fastapi import APIRouter
 from starlette.websockets import WebSocket
 
-from server.authentication import refuse
-from server.errors import Refusal, status_of
-from server.service import Service
-from server.websocket.connection import serve
-from server.websocket.dialect import OWN, Dialect
-from server.websocket.messages import Options, parse_query
 from vocoder.errors import UserError
+
+from ..errors import Refusal, status_of
+from ..middleware.authentication import refuse
+from ..service.service import Service
+from ..websocket.connection import serve
+from ..websocket.dialect import OWN, Dialect
+from ..websocket.messages import Options, parse_query
 
 router = APIRouter()
 

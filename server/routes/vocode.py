@@ -8,19 +8,21 @@ import torch
 from fastapi import APIRouter, Query, Request, Response
 from torch import Tensor
 
-from server.bodies import JSON_TYPE, UNTYPED, content_type, read_json
-from server.caching import Kept
-from server.delivery import admitted, answer, prepare
-from server.errors import Refusal
-from server.routes import vocode_openapi
-from server.schemas import VocodeOptions, VocodeRequest
-from server.service import Service, ServiceDependency
-from server.websocket.features import check_settings
-from vocoder import audio, features
+from vocoder.audio import io as audio
 from vocoder.config import FeatureConfig
 from vocoder.errors import FeatureError
-from vocoder.features import Features
-from vocoder.voice import Voice
+from vocoder.features import feature_file as features
+from vocoder.features.feature_file import Features
+from vocoder.voices.voice import Voice
+
+from ..errors import Refusal
+from ..http.audio_response import admitted, answer, prepare
+from ..http.bodies import JSON_TYPE, UNTYPED, content_type, read_json
+from ..http.cached_response import CachedResponse
+from ..schemas import VocodeOptions, VocodeRequest
+from ..service.service import Service, ServiceDependency
+from ..websocket.feature_frames import check_settings
+from . import vocode_openapi
 
 FEATURE_FILE_TYPES = ("application/octet-stream", "application/x-safetensors")
 
@@ -61,7 +63,7 @@ async def vocode(
 
     media_type = audio.MEDIA_TYPES[options.response_format]
     asked = {"features": await asyncio.to_thread(_digest, wanted), "tags": options.tags}
-    kept = Kept.of(service, delivery, asked)
+    kept = CachedResponse.of(service, delivery, asked)
     if (known := await kept.answer(media_type)) is not None:
         return known
     place = await admitted(request, service, delivery, options.engine)

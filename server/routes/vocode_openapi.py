@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from server import openapi
-from server.schemas import VocodeRequest
+from .. import openapi
+from ..schemas import VocodeRequest
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: openapi.audio_answer("The audio, mono."),

@@ -4,10 +4,11 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from server import names
-from server.schemas import ErrorResponse, Model, ModelList, VoiceInfo, VoiceList
-from server.service import ServiceDependency
-from vocoder.voice import Voice
+from vocoder.voices.voice import Voice
+
+from ..http import speakers as names
+from ..schemas import ErrorResponse, Model, ModelList, VoiceInfo, VoiceList
+from ..service.service import ServiceDependency
 
 router = APIRouter(prefix="/v1", tags=["voices"])
 

@@ -7,16 +7,17 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from server.errors import Refusal
-from server.service import Service
-from server.websocket.contexts import Contexts
-from server.websocket.dialect import Dialect
-from server.websocket.features import NothingStarted
-from server.websocket.messages import ClientMessage, Close, Options
-from server.websocket.outgoing import Gone, Outgoing
-from server.websocket.seat import Seat
-from server.websocket.voicing import decide
 from vocoder.errors import UserError
+
+from ..errors import Refusal
+from ..service.service import Service
+from .contexts import Contexts
+from .dialect import Dialect
+from .feature_frames import NothingStarted
+from .lease import SlotLease
+from .messages import ClientMessage, Close, Options
+from .outgoing import Gone, Outgoing
+from .voice_settings import decide
 
 MOST_MISTAKES = 100
 """Mistakes in a row after which a client is not listened to any more."""
@@ -45,7 +46,7 @@ async def serve(websocket: WebSocket, service: Service, dialect: Dialect, option
     """
     voicing = await decide(service, options)
     idle_s = service.settings.idle_place_s
-    seat = Seat(service.admission, voicing.voice, voicing.engine, idle_s=idle_s)
+    seat = SlotLease(service.admission, voicing.voice, voicing.engine, idle_s=idle_s)
     seat.take()
     try:
         headers = [(b"dg-request-id", websocket.state.request_id.encode())] * dialect.greets

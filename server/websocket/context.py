@@ -7,15 +7,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from server.admission import Place
-from server.schemas import WordTiming
-from server.service import Service
-from server.streaming import Listener
-from server.websocket.outgoing import Figures, Outgoing
-from server.websocket.seat import Seat
-from server.websocket.turns import Turn
-from server.websocket.voicing import Voicing
 from vocoder.errors import UserError
+
+from ..schemas import WordTiming
+from ..service.admission import Slot
+from ..service.listener import Listener
+from ..service.service import Service
+from .lease import SlotLease
+from .outgoing import Figures, Outgoing
+from .turn import Utterance
+from .voice_settings import VoiceSettings
 
 NEXT_TURN_S = 5.0
 """By so much the turn that follows is less urgent than the one that is spoken."""
@@ -38,10 +39,10 @@ class Context:
     def __init__(
         self,
         context_id: str | None,
-        voicing: Voicing,
+        voicing: VoiceSettings,
         service: Service,
         outgoing: Outgoing,
-        seat: Seat,
+        seat: SlotLease,
         *,
         reads_features: bool,
         broken: Callable[[BaseException], None],
@@ -49,7 +50,7 @@ class Context:
         """Begin a context; ``broken`` is told of what nobody expected."""
         self.id, self.voicing, self.reads_features = context_id, voicing, reads_features
         self.seat = seat
-        self.turns: deque[Turn] = deque()
+        self.turns: deque[Utterance] = deque()
         self.audio_s = 0.0
         self._played_until = 0.0
         self._service, self._outgoing, self._broken = service, outgoing, broken
@@ -58,11 +59,11 @@ class Context:
         seat.silent = self._silent
 
     @property
-    def open_turn(self) -> Turn | None:
+    def open_turn(self) -> Utterance | None:
         """The turn that is being fed."""
         return self.turns[-1] if self.turns and not self.turns[-1].flushed else None
 
-    def turn(self) -> Turn:
+    def turn(self) -> Utterance:
         """The turn that is being fed, a new one where there is none.
 
         Raises:
@@ -71,7 +72,7 @@ class Context:
         self.seat.take()
         turn = self.open_turn
         if turn is None:
-            turn = Turn.of_frames() if self.reads_features else Turn.of_text()
+            turn = Utterance.of_frames() if self.reads_features else Utterance.of_text()
             self.turns.append(turn)
             self._go_on()
         return turn
@@ -87,7 +88,7 @@ class Context:
             await self._outgoing.flushed(self.id)
             return
         if turn is None:
-            turn = Turn()
+            turn = Utterance()
             self.turns.append(turn)
         else:
             self.seat.take()
@@ -129,7 +130,7 @@ class Context:
             await _close(dropped)
             self._broken(error)
 
-    async def _speak(self, turn: Turn) -> None:
+    async def _speak(self, turn: Utterance) -> None:
         if turn.listener is None:
             turn.listener = self._listener(turn)
         else:
@@ -168,9 +169,9 @@ class Context:
         if following.listener is not None:
             following.listener.begin_now()
 
-    def _listener(self, turn: Turn, played_until: float = 0.0) -> Listener | None:
+    def _listener(self, turn: Utterance, played_until: float = 0.0) -> Listener | None:
         # The seat has the place: it outlasts the turn.
-        place = Place(0.0, lambda _: None)
+        place = Slot(0.0, lambda _: None)
         voicing = self.voicing
         ahead_s = max(self._played_until, played_until) - time.perf_counter()
         if turn.text is not None:
@@ -196,7 +197,7 @@ class Context:
             )
         return None
 
-    async def _send_all(self, listener: Listener, turn: Turn) -> None:
+    async def _send_all(self, listener: Listener, turn: Utterance) -> None:
         encoder = self.voicing.encoder()
         async for spoken in listener:
             await self.seat.regain()
@@ -207,7 +208,7 @@ class Context:
             await self._send(encoder.push(spoken.samples), turn)
         await self._send(encoder.finish(), turn)
 
-    async def _send(self, data: bytes, turn: Turn) -> None:
+    async def _send(self, data: bytes, turn: Utterance) -> None:
         if not data:
             return
         self._sending = True
@@ -220,13 +221,13 @@ class Context:
         self.seat.used()
 
 
-async def _close(turns: Iterable[Turn]) -> None:
+async def _close(turns: Iterable[Utterance]) -> None:
     for turn in turns:
         if turn.listener is not None:
             await turn.listener.aclose()
 
 
-def _figures(turn: Turn, listener: Listener | None) -> Figures:
+def _figures(turn: Utterance, listener: Listener | None) -> Figures:
     if listener is None:
         return Figures()
     start, factor = listener.start, listener.real_time_factor

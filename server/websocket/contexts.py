@@ -7,17 +7,18 @@ from typing import assert_never
 from starlette.websockets import WebSocket
 from torch import Tensor
 
-from server.errors import Refusal
-from server.service import Service
-from server.websocket.context import Context
-from server.websocket.features import (
+from ..errors import Refusal
+from ..service.service import Service
+from .context import Context
+from .feature_frames import (
     NothingStarted,
     check_kind,
     check_settings,
     frames_of_bytes,
     frames_of_lists,
 )
-from server.websocket.messages import (
+from .lease import SlotLease
+from .messages import (
     Cancel,
     Clear,
     ClientMessage,
@@ -29,13 +30,12 @@ from server.websocket.messages import (
     Speak,
     Start,
 )
-from server.websocket.outgoing import Outgoing
-from server.websocket.seat import Seat
-from server.websocket.voicing import Voicing, decide
+from .outgoing import Outgoing
+from .voice_settings import VoiceSettings, decide
 
 MOST_CONTEXTS = 8
 MOST_TURNS = 64
-"""Turns of a connection that may wait to be spoken."""
+"""ConnectionSharing of a connection that may wait to be spoken."""
 
 LARGE_BYTES = 2**17
 """Features from here on are looked at in another thread."""
@@ -60,13 +60,13 @@ class Contexts:
         service: Service,
         outgoing: Outgoing,
         options: Options,
-        voicing: Voicing,
-        seat: Seat,
+        voicing: VoiceSettings,
+        seat: SlotLease,
         broken: Callable[[BaseException], None],
     ) -> None:
         self._state, self._service, self._outgoing = websocket.state, service, outgoing
         self._options, self._voicing, self._broken = options, voicing, broken
-        self._seat: Seat | None = seat
+        self._seat: SlotLease | None = seat
         self._by_id: dict[str | None, Context] = {}
         self._frames_to: Context | None = None
         self._characters = 0
@@ -219,7 +219,7 @@ class Contexts:
     def _texts(self) -> list[Context]:
         return [context for context in self._by_id.values() if not context.reads_features]
 
-    async def _voicing_of(self, message: Opening) -> Voicing:
+    async def _voicing_of(self, message: Opening) -> VoiceSettings:
         """How a context sounds that a message begins."""
         lexicon = message.lexicon if isinstance(message, Speak) else None
         if not self._by_id and not message.overrides and not lexicon:
@@ -227,7 +227,7 @@ class Contexts:
         return await decide(self._service, message.options(self._options), lexicon)
 
     async def _add(
-        self, context_id: str | None, voicing: Voicing, *, reads_features: bool
+        self, context_id: str | None, voicing: VoiceSettings, *, reads_features: bool
     ) -> Context:
         if len(self._by_id) >= MOST_CONTEXTS:
             await self._make_room()
@@ -249,7 +249,7 @@ class Contexts:
         await self._outgoing.message("Metadata", context_id, **metadata)
         return context
 
-    def _seat_for(self, voicing: Voicing) -> Seat:
+    def _seat_for(self, voicing: VoiceSettings) -> SlotLease:
         """The seat of the handshake where it fits, else a new one in its stead."""
         seat = self._seat
         if seat is not None:
@@ -257,7 +257,7 @@ class Contexts:
                 return seat
             seat.leave()
         idle_s = self._service.settings.idle_place_s
-        return Seat(self._service.admission, voicing.voice, voicing.engine, idle_s=idle_s)
+        return SlotLease(self._service.admission, voicing.voice, voicing.engine, idle_s=idle_s)
 
     async def _make_room(self) -> None:
         """End a context that has nothing to say, the oldest first.

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from server.websocket.messages import ClientMessage, parse
-from server.websocket.outgoing import MessageOut
+from .messages import ClientMessage, parse
+from .outgoing import MessageOut
 
 
 @dataclass(frozen=True)

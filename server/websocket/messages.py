@@ -12,9 +12,10 @@ from pydantic import (
     model_validator,
 )
 
-from server.errors import Refusal
-from server.schemas import Ipa, Name, Rate, Seed, Word
-from vocoder.speech import PITCHES, SPEEDS
+from vocoder.synthesis.speech import PITCHES, SPEEDS
+
+from ..errors import Refusal
+from ..schemas import Ipa, Name, Rate, Seed, Word
 
 Encoding = Literal["linear16", "mulaw", "alaw"]
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from server.errors import Refusal, error_body, status_of
 from vocoder.errors import UserError
+
+from ..errors import Refusal, error_body, status_of
 
 STALLED_S = 60.0
 """A client that has taken nothing for so long is gone."""

@@ -8,8 +8,8 @@ from conftest import SPEAKERS, TINY, random_acoustic_model
 
 from vocoder.acoustic.model import AcousticModel, PhoneBatch, Prosody, energy_of
 from vocoder.acoustic.refiner import normals
-from vocoder.features import log_mel
-from vocoder.harmonics import HarmonicMel
+from vocoder.features.harmonics import HarmonicMel
+from vocoder.features.mel import log_mel
 from vocoder.text.linguistic import CONTEXT, SYMBOLS
 
 

@@ -5,14 +5,14 @@ import torch
 from conftest import TINY, TINY_ACOUSTIC, random_acoustic_model
 from tolerances import RENDERED_MEL, STACK, assert_close
 
-from vocoder import native
-from vocoder.acoustic import synthesis
+from vocoder.acoustic import rendering
 from vocoder.acoustic.model import AcousticModel
 from vocoder.acoustic.modules import ConvStack
 from vocoder.acoustic.packed import PackedRefiner, PackedStack, packed
 from vocoder.acoustic.refiner import Refiner
-from vocoder.acoustic.synthesis import Rendering, render
+from vocoder.acoustic.rendering import Rendering, render
 from vocoder.config import AcousticConfig
+from vocoder.native import library as native
 from vocoder.text.frontend import TextFrontEnd
 
 INSTRUCTION_SETS = native.load().instruction_sets()
@@ -114,7 +114,7 @@ def test_a_sentence_is_rendered_as_pytorch_renders_it(
     assert packed(model) is not model
     found = render(model, SENTENCE, 0, seed=3)
     with monkeypatch.context() as context:
-        context.setattr(synthesis, "packed", lambda model: model)
+        context.setattr(rendering, "packed", lambda model: model)
         expected = render(model, SENTENCE, 0, seed=3)
     assert torch.equal(found.durations, expected.durations)
     assert torch.equal(found.prosody.voiced, expected.prosody.voiced)

@@ -12,10 +12,10 @@ import pytest
 from torch import Tensor
 
 from vocoder.bench import equality, flight, gpu
-from vocoder.device import CPU
-from vocoder.generation.batch import Batch
-from vocoder.generation.cpu.engine import CpuEngine
+from vocoder.generation.cpu import CpuEngine
+from vocoder.machine import CPU
 from vocoder.presets import preset
+from vocoder.scheduling.batch import Batch
 
 pytest.importorskip("triton")
 

@@ -15,8 +15,8 @@ from vocoder.bench.speed import Speed, engine_run, measure
 from vocoder.bench.subject import Subject
 from vocoder.bench.training import measure_training
 from vocoder.errors import ConfigError, EngineError, UserError
-from vocoder.generation.cpu.engine import CpuEngine
-from vocoder.native import INSTRUCTIONS_VARIABLE
+from vocoder.generation.cpu import CpuEngine
+from vocoder.native.library import INSTRUCTIONS_VARIABLE
 from vocoder.presets import PRESETS, preset
 from vocoder.wavenet.model import WaveNet
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vocoder.audio import Samples
+from vocoder.audio.io import Samples
 from vocoder.config import FeatureConfig
 from vocoder.corpus.processing import PreparationConfig
 

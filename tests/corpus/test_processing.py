@@ -5,12 +5,12 @@ import pytest
 import soundfile
 import torch
 
-from vocoder.audio import Samples
+from vocoder.audio.io import Samples
 from vocoder.corpus.manifest import Reason
 from vocoder.corpus.processing import PreparationConfig, Task, clean, frame_levels, process
 from vocoder.corpus.utterances import read_utterance_file
 from vocoder.errors import CorpusError
-from vocoder.features import log_mel
+from vocoder.features.mel import log_mel
 
 from .conftest import Speech
 

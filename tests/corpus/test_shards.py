@@ -13,15 +13,15 @@ from buzzing import make_corpus, run_config, shard_small
 from conftest import CONFIGS, Toy
 from safetensors.torch import load
 
-from vocoder import voice
 from vocoder.corpus import shards
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.sharding import shard
 from vocoder.corpus.shards import ShardedCorpus, ShardSettings
 from vocoder.errors import CorpusError, TrainingError
 from vocoder.training import loop
-from vocoder.training.dataset import Segments
-from vocoder.training.streaming import StreamOrder
+from vocoder.training.data.segments import Segments
+from vocoder.training.data.shard_order import StreamOrder
+from vocoder.voices import voice
 
 SETTINGS = ShardSettings(shuffle=2)
 

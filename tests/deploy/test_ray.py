@@ -21,8 +21,8 @@ ray = pytest.importorskip("ray", reason="ray is not installed: pip install vocod
 from ray import serve  # noqa: E402 # only where it is installed
 from ray.cluster_utils import Cluster  # noqa: E402
 from ray.util.state import list_actors  # noqa: E402
+from vocoder.server.ray_serve import application  # noqa: E402
 
-from server.ray_serve import application  # noqa: E402
 from vocoder.errors import ConfigError  # noqa: E402
 
 ROOT = Path(__file__).parent.parent.parent

@@ -7,8 +7,8 @@ import pytest
 import torch
 from conftest import ODD, Toy, random_model
 
-from vocoder import audio, voice
-from vocoder.audio import Samples
+from vocoder.audio import io as audio
+from vocoder.audio.io import Samples
 from vocoder.config import ConditioningConfig, ModelConfig
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import prepare
@@ -18,7 +18,8 @@ from vocoder.errors import CorpusError, EngineError, FeatureError, NotFoundError
 from vocoder.evaluation.evaluate import SYSTEMS, Evaluation, evaluate
 from vocoder.evaluation.report import PAGE_FILE, summary, write_json, write_report
 from vocoder.text.linguistic import CHANNELS
-from vocoder.voice import Voice
+from vocoder.voices import voice
+from vocoder.voices.voice import Voice
 
 SMALL = ODD.stack.model_copy(update={"cycles": 1, "layers_per_cycle": 2})
 CONFIG = ODD.model_copy(update={"speakers": ("cat", "ben", "ann"), "stack": SMALL})

@@ -4,11 +4,13 @@ import torch
 import torchaudio
 from conftest import ASSETS
 
-from vocoder import audio, features
-from vocoder.audio import Samples
+from vocoder.audio import io as audio
+from vocoder.audio.io import Samples
 from vocoder.config import FeatureConfig
 from vocoder.evaluation.griffin_lim import Inversion, griffin_lim, magnitudes
-from vocoder.features import Features, mel_filterbank
+from vocoder.features import feature_file as features
+from vocoder.features.feature_file import Features
+from vocoder.features.mel import mel_filterbank
 
 CONFIG = FeatureConfig()
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from conftest import Toy, random_model
 
-from vocoder import voice
-from vocoder.audio import Samples
+from vocoder.audio.io import Samples
 from vocoder.config import ConditioningConfig, FeatureConfig, ModelConfig, StackConfig
 from vocoder.errors import UserError
 from vocoder.evaluation.identity import SpeakerClassifier, evaluate_identity, summary
 from vocoder.text.linguistic import CHANNELS
+from vocoder.voices import voice
 
 RATE = FeatureConfig().sample_rate_hz
 SMALL = StackConfig(

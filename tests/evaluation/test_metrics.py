@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from conftest import ASSETS
 
-from vocoder import audio
-from vocoder.audio import Samples
-from vocoder.evaluation import metrics, pitch
-from vocoder.features import mel_filterbank
+from vocoder.audio import io as audio
+from vocoder.audio.io import Samples
+from vocoder.evaluation import metrics
+from vocoder.features import f0 as pitch
+from vocoder.features.mel import mel_filterbank
 
 RATE = 16000
 

@@ -4,8 +4,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from vocoder.audio import Samples
-from vocoder.evaluation import plots
+from vocoder import plots
+from vocoder.audio.io import Samples
 
 RATE = 16000
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from conftest import CONFIGS, Toy, random_acoustic_model, random_model
 
-from vocoder import voice
 from vocoder.errors import TextError, UserError
-from vocoder.evaluation import recognition, speech, speech_report
-from vocoder.evaluation.recognition import Recogniser, word_errors, words_of
-from vocoder.voice import Voice
+from vocoder.evaluation import speech, speech_report
+from vocoder.evaluation import word_errors as recognition
+from vocoder.evaluation.word_errors import PocketSphinxAsr, word_errors, words_of
+from vocoder.voices import voice
+from vocoder.voices.voice import Voice
 
 
 @pytest.fixture(scope="module")
@@ -82,4 +83,4 @@ def test_words_have_no_punctuation() -> None:
 def test_a_missing_recogniser_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recognition.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install"):
-        Recogniser()
+        PocketSphinxAsr()

@@ -7,11 +7,11 @@ import torch
 from conftest import CONFIGS, random_model
 from generating import condition, covered, generate_in_chunks, noise, pick
 
-from vocoder import native
-from vocoder.generation.cpu.engine import CpuEngine
+from vocoder.generation.cpu import CpuEngine
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.noise import Noise
 from vocoder.generation.reference import ReferenceEngine
+from vocoder.native import library as native
 from vocoder.wavenet.model import WaveNet
 
 Make = Callable[..., Engine]

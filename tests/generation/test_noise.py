@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from vocoder import native
 from vocoder.generation.noise import philox, reference_uniforms, uniforms
+from vocoder.native import library as native
 
 
 def words(seed: int, counter: int) -> list[str]:

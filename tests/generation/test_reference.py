@@ -6,8 +6,8 @@ from tolerances import STATE_AGAINST_PARALLEL, STEP_AGAINST_PARALLEL, assert_clo
 
 from vocoder.generation.projection import TILE, apply_in_tiles
 from vocoder.generation.reference import ReferenceEngine
-from vocoder.quantization import mu_law_compand
 from vocoder.wavenet.model import WaveNet
+from vocoder.wavenet.mu_law import mu_law_compand
 
 
 @pytest.mark.parametrize("chunk", ["1", "7", "hop", "whole"])

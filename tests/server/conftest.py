@@ -11,18 +11,18 @@ from browsing import chromium, shipped_voice
 from exchanges import right
 from fastapi.testclient import TestClient
 from serving import features_of, live, save_voice
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 
-from server.app import create_app
-from server.settings import ServerSettings
-from vocoder.features import serialize
-from vocoder.registry import VoiceRegistry
-from vocoder.synthesizer import Synthesizer
+from vocoder.features.feature_file import serialize
+from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.voices.registry import VoiceRegistry
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _collector_as_it_is() -> Iterator[None]:
     """To look through all objects of these processes takes half a second for each application."""
-    with mock.patch("server.service.keep_what_is_there"):
+    with mock.patch("vocoder.server.service.service.freeze_gc"):
         yield
 
 

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
+from vocoder.server.errors import Refusal
+from vocoder.server.service.admission import Admission
 
-from server.admission import Admission
-from server.errors import Refusal
-from vocoder.voice import Voice
+from vocoder.voices.voice import Voice
 
 VOICE: Voice = None  # type: ignore[assignment] # admission only hands it to the capacity
 

@@ -12,11 +12,12 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from serving import FEATURES, VOCODE_URL, error_of
 from typer.testing import CliRunner
+from vocoder.server.settings import ServerSettings
 
-from server.settings import ServerSettings
-from vocoder import audio, features
-from vocoder.audio import Samples
-from vocoder.cli import app as command
+from vocoder.audio import io as audio
+from vocoder.audio.io import Samples
+from vocoder.cli.app import app as command
+from vocoder.features import feature_file as features
 
 URL = "/v1/audio/analyze"
 RATE = 16000

@@ -14,17 +14,18 @@ from fastapi.testclient import TestClient
 from keyed import KeyFile, application, bearer
 from serving import error_of, live
 from starlette.testclient import WebSocketDenialResponse
+from vocoder.server.app import create_app
+from vocoder.server.middleware import api_keys as keys
+from vocoder.server.middleware import authentication
+from vocoder.server.middleware.api_keys import Keyring
+from vocoder.server.middleware.authentication import Authentication
+from vocoder.server.settings import ServerSettings
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from server import authentication, keys
-from server.app import create_app
-from server.authentication import Authentication
-from server.keys import Keyring
-from server.settings import ServerSettings
 from vocoder.errors import ConfigError
-from vocoder.synthesizer import Synthesizer
+from vocoder.synthesis.synthesizer import Synthesizer
 
 
 @pytest.fixture
@@ -155,7 +156,9 @@ def test_the_name_is_logged_and_the_key_nowhere(
     answers = [client.get("/v1/models", headers=bearer(secret)) for _ in range(2)]
     answers.append(client.get("/v1/models", headers=bearer(secret + "x")))
     assert [answer.status_code for answer in answers] == [200, 429, 401]
-    lines = [r.fields for r in caplog.records if r.name == "server.middleware"]  # type: ignore[attr-defined]
+    lines = [
+        r.fields for r in caplog.records if r.name == "vocoder.server.middleware.request_context"
+    ]  # type: ignore[attr-defined]
     assert [line.get("key") for line in lines] == ["ann", "ann", None]
     told = caplog.text + json.dumps(lines, default=str) + file.path.read_text()
     told += "".join(answer.text + str(answer.headers) for answer in answers)

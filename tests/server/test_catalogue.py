@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from serving import FEATURES, save_voice
+from vocoder.server.app import build_app, create_app
+from vocoder.server.settings import ServerSettings
 
-from server.app import build_app, create_app
-from server.settings import ServerSettings
-from vocoder.registry import VoiceRegistry
-from vocoder.synthesizer import Synthesizer
+from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.voices.registry import VoiceRegistry
 
 
 def test_voices_are_listed_with_what_their_features_need(

@@ -13,15 +13,15 @@ import pytest
 from fastapi import FastAPI
 from serving import SPEECH_URL as URL
 from serving import VOCODE_URL, features_of, live
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 
-from server.app import create_app
-from server.settings import ServerSettings
-from vocoder.features import serialize
-from vocoder.generation.pieces import Piece
-from vocoder.preparation import feature_pieces
-from vocoder.speech import Speech
-from vocoder.synthesizer import Synthesizer
-from vocoder.voice import Voice
+from vocoder.features.feature_file import serialize
+from vocoder.scheduling.segment import Segment
+from vocoder.synthesis.segments import feature_pieces
+from vocoder.synthesis.speech import Speech
+from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.voices.voice import Voice
 
 PATIENCE_S = 10.0
 
@@ -39,7 +39,7 @@ class Stepwise(Synthesizer):
     def warm_up(self, voice: Voice) -> None:
         """Nothing: its pieces are counted."""
 
-    def speech_pieces(self, speech: Speech, **options: Any) -> Iterator[Piece | None]:
+    def speech_pieces(self, speech: Speech, **options: Any) -> Iterator[Segment | None]:
         self.started.append(speech.seed)
         try:
             for piece in feature_pieces(features_of(80), options["voice"]):

@@ -12,17 +12,19 @@ from conftest import CONFIGS, SPEAKERS, random_acoustic_model, random_model
 from fastapi.testclient import TestClient
 from serving import VOCODE_URL, live
 from socketing import hear, send, socket
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 
-from server.app import create_app
-from server.settings import ServerSettings
-from vocoder import audio, features, voice
+from vocoder.audio import io as audio
 from vocoder.config import ConditioningConfig, ModelConfig
 from vocoder.errors import FeatureError, NotFoundError
-from vocoder.features import Features
-from vocoder.registry import VoiceRegistry
-from vocoder.speech import Speech
-from vocoder.synthesizer import Synthesizer
+from vocoder.features import feature_file as features
+from vocoder.features.feature_file import Features
+from vocoder.synthesis.speech import Speech
+from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.text.linguistic import CHANNELS, LAYOUT
+from vocoder.voices import voice
+from vocoder.voices.registry import VoiceRegistry
 
 LINGUISTIC = CONFIGS["linguistic_tags"].model_copy(
     update={

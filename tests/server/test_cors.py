@@ -8,10 +8,10 @@ from fastapi.testclient import TestClient
 from serving import error_of
 from starlette.middleware import Middleware
 from starlette.testclient import WebSocketDenialResponse
-
-from server import cors, errors, openapi
-from server.cors import SocketOrigins
-from server.middleware import RequestContext
+from vocoder.server import errors, openapi
+from vocoder.server.middleware import origins as cors
+from vocoder.server.middleware.origins import SocketOrigins
+from vocoder.server.middleware.request_context import RequestContext
 
 ORIGIN = "https://app.example"
 

@@ -18,11 +18,11 @@ from deepgram.core.events import EventType
 from deepgram.environment import DeepgramClientEnvironment
 from deepgram.speak.v1.types import SpeakV1Flushed, SpeakV1Metadata, SpeakV1Text
 from serving import live
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from websockets.exceptions import InvalidStatus
 
-from server.app import create_app
-from server.settings import ServerSettings
-from vocoder.synthesizer import Synthesizer
+from vocoder.synthesis.synthesizer import Synthesizer
 
 TEXT = "Hello there. It is 5:30, and Dr. Smith is late!"
 RATE_HZ = 24000

@@ -6,11 +6,11 @@ from typing import cast
 
 import numpy as np
 import pytest
+from vocoder.server.http.audio_response import AudioResponse
 
-from server.delivery import Delivery
-from vocoder.audio import Samples
-from vocoder.encoding import Encoder
-from vocoder.voice import Voice
+from vocoder.audio.encoder import Encoder
+from vocoder.audio.io import Samples
+from vocoder.voices.voice import Voice
 
 
 class Slow:
@@ -30,7 +30,7 @@ class Slow:
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_cancelled_encoding_ends_first(times: int) -> None:
     slow = Slow()
-    delivery = Delivery(
+    delivery = AudioResponse(
         voice=cast(Voice, None),
         speaker="slt",
         seed=1,

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 from serving import SPEECH_URL, error_of
+from vocoder.server.app import create_app
+from vocoder.server.service.service import Service, freeze_gc
+from vocoder.server.settings import ServerSettings
 
-from server.app import create_app
-from server.service import Service, keep_what_is_there
-from server.settings import ServerSettings
-from vocoder.live import LiveSynthesizer
-from vocoder.synthesizer import Synthesizer
-from vocoder.voice import Voice
+from vocoder.synthesis.live import StreamingSynthesizer
+from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.voices.voice import Voice
 
 PATIENCE_S = 10.0
 
@@ -36,7 +36,7 @@ def test_not_ready_while_it_measures(
 ) -> None:
     measuring = []
 
-    def capacity(self: LiveSynthesizer, voice: Voice, engine: str | None = None) -> float:
+    def capacity(self: StreamingSynthesizer, voice: Voice, engine: str | None = None) -> float:
         measuring.append(voice.id)
         deadline = time.monotonic() + PATIENCE_S
         while "go on" not in measuring:
@@ -44,7 +44,7 @@ def test_not_ready_while_it_measures(
             time.sleep(0.005)
         return 4.0
 
-    monkeypatch.setattr(LiveSynthesizer, "capacity", capacity)
+    monkeypatch.setattr(StreamingSynthesizer, "capacity", capacity)
     settings = settings.model_copy(update={"max_streams": None})
     with TestClient(create_app(settings, synthesizer)) as client:
         while not measuring:
@@ -73,7 +73,7 @@ def test_not_ready_and_no_new_work_while_it_drains(client: TestClient, service: 
 def test_not_ready_when_generation_has_died(
     client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LiveSynthesizer, "alive", False)
+    monkeypatch.setattr(StreamingSynthesizer, "alive", False)
     error = error_of(client.get("/readyz"), 503)
     assert "generation has stopped" in error["message"]
     assert client.get("/healthz").status_code == 200
@@ -93,7 +93,7 @@ def test_streams_and_rows_are_shown_and_can_be_hidden(
 
 
 def test_the_collector_leaves_alone_what_was_there_before_it_served() -> None:
-    keep_what_is_there()
+    freeze_gc()
     try:
         assert gc.get_freeze_count() > 100_000
         assert len(gc.get_objects()) < 1_000

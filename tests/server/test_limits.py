@@ -13,11 +13,10 @@ from fastapi.testclient import TestClient
 from keyed import KeyFile, application, bearer, stopped_clock
 from serving import error_of
 from starlette.testclient import WebSocketDenialResponse
-
-from server import limits
-from server.errors import Refusal
-from server.keys import Keyring
-from server.limits import Identity, Limits
+from vocoder.server.errors import Refusal
+from vocoder.server.middleware import rate_limits as limits
+from vocoder.server.middleware.api_keys import Keyring
+from vocoder.server.middleware.rate_limits import ApiClient, Limits
 
 GENEROUS = Limits(concurrent=2, requests_per_minute=100, characters_per_minute=1000)
 
@@ -121,7 +120,7 @@ def test_a_refused_one_does_not_use_up_the_minute(file: KeyFile, clock: list[flo
 def test_threads_share_an_allowance(clock: list[float]) -> None:
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
-    identity = Identity("ann", Limits(characters_per_minute=1000))
+    identity = ApiClient("ann", Limits(characters_per_minute=1000))
     refused = []
 
     def spend() -> None:
@@ -145,8 +144,8 @@ def ledger(tmp_path: Path) -> Path:
     return tmp_path / "limits-ann"
 
 
-def workers(ledger: Path) -> tuple[Identity, Identity]:
-    return Identity("ann", GENEROUS, ledger), Identity("ann", GENEROUS, ledger)
+def workers(ledger: Path) -> tuple[ApiClient, ApiClient]:
+    return ApiClient("ann", GENEROUS, ledger), ApiClient("ann", GENEROUS, ledger)
 
 
 def test_workers_share_an_allowance(ledger: Path) -> None:
@@ -178,9 +177,9 @@ COUNT = """
 import sys
 from pathlib import Path
 from server.errors import Refusal
-from server.limits import Identity, Limits
+from server.limits import ApiClient, Limits
 
-identity = Identity("ann", Limits(characters_per_minute=10**6, concurrent=2), Path(sys.argv[1]))
+identity = ApiClient("ann", Limits(characters_per_minute=10**6, concurrent=2), Path(sys.argv[1]))
 charged = 0
 for _ in range(200):
     try:
@@ -203,15 +202,15 @@ def test_processes_count_exactly(ledger: Path) -> None:
     assert all(process.returncode == 0 for process in running)
     back = (time.monotonic() - start) * 250 / 60
     assert 250 <= sum(charged) <= 250 + back + 1
-    assert Identity("ann", GENEROUS, ledger).held == 0
+    assert ApiClient("ann", GENEROUS, ledger).held == 0
 
 
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from server.limits import Identity, Limits
+from server.limits import ApiClient, Limits
 
-with Identity("ann", Limits(concurrent=2), Path(sys.argv[1])).hold():
+with ApiClient("ann", Limits(concurrent=2), Path(sys.argv[1])).hold():
     print("held", flush=True)
     time.sleep(60)
 """

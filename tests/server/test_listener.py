@@ -7,11 +7,11 @@ from typing import cast
 
 import numpy as np
 import pytest
+from vocoder.server.service.admission import Slot
+from vocoder.server.service.listener import Listener
 
-from server.admission import Place
-from server.streaming import Listener
-from vocoder.generation.streams import Chunk, End, Sink
-from vocoder.live import Ticket
+from vocoder.scheduling.stream import Chunk, End, Sink
+from vocoder.synthesis.live import StreamHandle
 
 
 class Stream:
@@ -31,17 +31,17 @@ class Stream:
 @pytest.mark.parametrize("ending", ["cancelled", "cancelled before audio", "ended"])
 def test_a_stream_is_let_go_as_soon_as_its_listener_is_over(ending: str) -> None:
     begun: list[weakref.ref[Stream]] = []
-    left: list[Place] = []
+    left: list[Slot] = []
 
-    def begin(sink: Sink) -> Ticket:
+    def begin(sink: Sink) -> StreamHandle:
         stream = Stream(sink)
         begun.append(weakref.ref(stream))
         if ending == "ended":
             sink(End())
-        return cast(Ticket, stream)
+        return cast(StreamHandle, stream)
 
     async def listen() -> None:
-        listener = Listener(begin, "text", Place(1.0, left.append), 16000)
+        listener = Listener(begin, "text", Slot(1.0, left.append), 16000)
         if ending == "ended":
             assert [len(spoken.samples) async for spoken in listener] == [800]
         elif ending == "cancelled":

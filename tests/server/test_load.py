@@ -1,4 +1,4 @@
-"""The tools of ``tests/load``, small: the same bytes under load, nothing left, nothing late."""
+"""The tools of ``tools/load``, small: the same bytes under load, nothing left, nothing late."""
 
 import asyncio
 import os
@@ -13,11 +13,11 @@ from load.playing import PlayClock, quantile
 from load.server import Server
 from load.ways import Way
 from serving import features_of, live
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 
-from server.app import create_app
-from server.settings import ServerSettings
-from vocoder.features import serialize
-from vocoder.synthesizer import Synthesizer
+from vocoder.features.feature_file import serialize
+from vocoder.synthesis.synthesizer import Synthesizer
 
 SEATS = 6
 TEXT = "Hello there. It works, 1 2 3."

@@ -11,9 +11,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client import multiprocess
 from prometheus_client.parser import text_string_to_metric_families
-
-from server import metrics
-from server.routes import metrics as route
+from vocoder.server import metrics
+from vocoder.server.routes import metrics as route
 
 NAMES = {
     *("streams", "rows", "capacity_streams", "waiting", "first_audio_seconds"),

@@ -17,15 +17,16 @@ from serving import features_of, live
 from starlette.middleware import Middleware
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
+from vocoder.server import logs, metrics
+from vocoder.server.app import create_app
+from vocoder.server.errors import error_response
+from vocoder.server.middleware import request_context as middleware
+from vocoder.server.middleware.request_context import RequestContext
+from vocoder.server.service.service import Service
+from vocoder.server.settings import ServerSettings
 
-from server import logs, metrics, middleware
-from server.app import create_app
-from server.errors import error_response
-from server.middleware import RequestContext
-from server.service import Service
-from server.settings import ServerSettings
-from vocoder.features import serialize
-from vocoder.synthesizer import Synthesizer
+from vocoder.features.feature_file import serialize
+from vocoder.synthesis.synthesizer import Synthesizer
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/none", "/v1/models/none"])

@@ -12,10 +12,10 @@ import openai
 import pytest
 import soundfile
 from serving import live
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 
-from server.app import create_app
-from server.settings import ServerSettings
-from vocoder.synthesizer import Synthesizer
+from vocoder.synthesis.synthesizer import Synthesizer
 
 TEXT = "Hello there. It is 5:30, and Dr. Smith is late!"
 

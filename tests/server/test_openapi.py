@@ -11,11 +11,11 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from serving import features_of, live
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 
-from server.app import create_app
-from server.settings import ServerSettings
-from vocoder.features import serialize
-from vocoder.synthesizer import Synthesizer
+from vocoder.features.feature_file import serialize
+from vocoder.synthesis.synthesizer import Synthesizer
 
 EXAMPLES = 40
 TIMEOUT_S = 300

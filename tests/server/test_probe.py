@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from serving import live, save_voice
+from vocoder.server.app import create_app
+from vocoder.server.probe import probe
+from vocoder.server.settings import ServerSettings
 
-from server.app import create_app
-from server.probe import probe
-from server.settings import ServerSettings
-from vocoder.registry import VoiceRegistry
-from vocoder.synthesizer import Synthesizer
+from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.voices.registry import VoiceRegistry
 
 
 def settled(settings: ServerSettings, waiting: str) -> str | None:
@@ -28,7 +28,9 @@ def settled(settings: ServerSettings, waiting: str) -> str | None:
 def test_ready(port: int) -> None:
     assert settled(ServerSettings(host="0.0.0.0", port=port), "yet") is None
     environment = {**os.environ, "VOCODER_HOST": "0.0.0.0", "VOCODER_PORT": str(port)}
-    done = subprocess.run([sys.executable, "-m", "server.probe"], env=environment, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-m", "vocoder.server.probe"], env=environment, timeout=30
+    )
     assert done.returncode == 0
 
 
@@ -38,7 +40,7 @@ def test_nobody_listens() -> None:
         port = free.getsockname()[1]
     assert "no answer from 127.0.0.1" in str(probe(ServerSettings(port=port)))
     environment = {**os.environ, "VOCODER_PORT": str(port)}
-    command = [sys.executable, "-m", "server.probe"]
+    command = [sys.executable, "-m", "vocoder.server.probe"]
     done = subprocess.run(command, env=environment, timeout=30, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("no answer from 127.0.0.1")
@@ -67,6 +69,8 @@ def test_another_server(tmp_path: Path) -> None:
 
 def test_a_wrong_setting_is_said(capfd: pytest.CaptureFixture[str]) -> None:
     environment = {**os.environ, "VOCODER_PORT": "many"}
-    done = subprocess.run([sys.executable, "-m", "server.probe"], env=environment, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-m", "vocoder.server.probe"], env=environment, timeout=30
+    )
     assert done.returncode == 1
     assert "VOCODER_PORT" in capfd.readouterr().err

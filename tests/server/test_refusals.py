@@ -15,14 +15,14 @@ from safetensors.torch import save
 from serving import FEATURES, error_of, features_of
 from serving import VOCODE_URL as URL
 from torch import Tensor
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 
-from server.app import create_app
-from server.settings import ServerSettings
 from vocoder.config import FeatureConfig
-from vocoder.features import Features, serialize
-from vocoder.registry import VoiceRegistry
-from vocoder.synthesizer import Synthesizer
-from vocoder.voice import VOCODER_WEIGHTS
+from vocoder.features.feature_file import Features, serialize
+from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.voices.registry import VoiceRegistry
+from vocoder.voices.voice import VOCODER_WEIGHTS
 
 Door = Callable[..., Response]
 

@@ -13,14 +13,14 @@ from typing import Any
 import httpx2
 import pytest
 from serving import SPEECH_URL, live, save_voice
+from vocoder.server import metrics
+from vocoder.server.app import create_app
+from vocoder.server.service.voice_reload import Reloading
+from vocoder.server.settings import ServerSettings
 
-from server import metrics
-from server.app import create_app
-from server.reloading import Reloading
-from server.settings import ServerSettings
-from vocoder.registry import VoiceRegistry
-from vocoder.synthesizer import Synthesizer
-from vocoder.voice import VOCODER_WEIGHTS, Voice
+from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.voices.registry import VoiceRegistry
+from vocoder.voices.voice import VOCODER_WEIGHTS, Voice
 
 PATIENCE_S = 10.0
 

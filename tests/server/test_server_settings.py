@@ -1,4 +1,4 @@
-"""Settings from options, the environment and a file, what is refused, and how it is served."""
+"""StrictModel from options, the environment and a file, what is refused, and how it is served."""
 
 import inspect
 import json
@@ -14,11 +14,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from vocoder.server import cli as commands
+from vocoder.server.app import serve
+from vocoder.server.settings import ServerSettings
 
-from server import commands
-from server.app import serve
-from server.settings import ServerSettings
-from vocoder import cli
+from vocoder.cli import app as cli
 from vocoder.errors import ConfigError, VoiceError
 
 
@@ -186,12 +186,14 @@ def test_options_of_the_command_are_settings() -> None:
     assert options <= ServerSettings.model_fields.keys()
 
 
-@pytest.mark.parametrize(("workers", "runs"), [(1, "app.serve"), (3, "workers.supervise")])
+@pytest.mark.parametrize(
+    ("workers", "runs"), [(1, "app.serve"), (3, "workers.supervisor.supervise")]
+)
 def test_the_command_gives_its_options_to_what_serves(
     monkeypatch: pytest.MonkeyPatch, file: Path, workers: int, runs: str
 ) -> None:
     served = []
-    monkeypatch.setattr(f"server.{runs}", served.append)
+    monkeypatch.setattr(f"vocoder.server.{runs}", served.append)
     file.write_text(f"workers = {workers}\nport = 1")
     commands.serve(settings=file, port=2, cache_dir=Path("kept"))
     (settings,) = served

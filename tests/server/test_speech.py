@@ -11,15 +11,15 @@ import soundfile
 from fastapi.testclient import TestClient
 from serving import FEATURES, events_of, features_of, say
 from serving import SPEECH_URL as URL
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 
-from server.app import create_app
-from server.settings import ServerSettings
-from vocoder import audio
-from vocoder.generation.pieces import Piece
-from vocoder.preparation import feature_pieces
-from vocoder.resampling import Resampler
-from vocoder.speech import Speech
-from vocoder.synthesizer import Synthesizer
+from vocoder.audio import io as audio
+from vocoder.audio.resampler import Resampler
+from vocoder.scheduling.segment import Segment
+from vocoder.synthesis.segments import feature_pieces
+from vocoder.synthesis.speech import Speech
+from vocoder.synthesis.synthesizer import Synthesizer
 
 TEXT = "Hello there. It is 5:30, and Dr. Smith is late!"
 RATE = FEATURES.sample_rate_hz
@@ -124,7 +124,7 @@ def test_all_of_it_reaches_the_synthesizer(
 ) -> None:
     heard = []
 
-    def pieces(speech: Speech, **options: Any) -> Iterator[Piece | None]:
+    def pieces(speech: Speech, **options: Any) -> Iterator[Segment | None]:
         heard.append((speech, options["voice"].id))
         return feature_pieces(features_of(8), options["voice"])
 

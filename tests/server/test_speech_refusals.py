@@ -9,11 +9,11 @@ import soundfile
 from fastapi.testclient import TestClient
 from serving import SPEECH_URL as URL
 from serving import error_of, save_voice, say
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 
-from server.app import create_app
-from server.settings import ServerSettings
-from vocoder.registry import VoiceRegistry
-from vocoder.synthesizer import Synthesizer
+from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.voices.registry import VoiceRegistry
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ import pytest
 from fastapi.testclient import TestClient
 from serving import FEATURES, error_of, events_of, features_of, live, say
 from serving import SPEECH_URL as URL
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 
-from server.app import create_app
-from server.settings import ServerSettings
 from vocoder.errors import TextError
-from vocoder.generation.pieces import Piece
-from vocoder.preparation import feature_pieces
-from vocoder.synthesizer import Synthesizer
-from vocoder.voice import Voice
+from vocoder.scheduling.segment import Segment
+from vocoder.synthesis.segments import feature_pieces
+from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.voices.voice import Voice
 
 
 class Gated(Synthesizer):
@@ -31,7 +31,7 @@ class Gated(Synthesizer):
     def warm_up(self, voice: Voice) -> None:
         """Nothing: what is prepared is counted."""
 
-    def speech_pieces(self, *args: Any, **options: Any) -> Iterator[Piece | None]:
+    def speech_pieces(self, *args: Any, **options: Any) -> Iterator[Segment | None]:
         second = features_of(round(FEATURES.frame_rate_hz))
         try:
             while self.steps.acquire(timeout=10):
@@ -103,7 +103,7 @@ def test_events_that_break_off_end_with_an_error(
 def test_a_mistake_before_the_first_audio_is_answered_as_one(
     settings: ServerSettings, gated: Gated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(*args: object, **options: object) -> Iterator[Piece]:
+    def wrong(*args: object, **options: object) -> Iterator[Segment]:
         raise TextError("that cannot be said")
 
     monkeypatch.setattr(gated, "speech_pieces", wrong)

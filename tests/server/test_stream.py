@@ -12,11 +12,11 @@ import pytest
 import soundfile
 from serving import FEATURES, live
 from socketing import BYTES, FRAME_BYTES, MEL, TEXT, hear, post, send, socket, speak, vocoded
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from websockets.sync.client import connect
 
-from server.app import create_app
-from server.settings import ServerSettings
-from vocoder.synthesizer import Synthesizer
+from vocoder.synthesis.synthesizer import Synthesizer
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from serving import live
 from socketing import BYTES, TEXT, hear, post, send, socket, speak, vocoded
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from server.app import create_app
-from server.settings import ServerSettings
-from vocoder.synthesizer import Synthesizer
+from vocoder.synthesis.synthesizer import Synthesizer
 
 
 @pytest.fixture(scope="module")

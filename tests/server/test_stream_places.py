@@ -15,15 +15,16 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from serving import features_of, live
+from vocoder.server import metrics
+from vocoder.server.app import create_app
+from vocoder.server.middleware import rate_limits
+from vocoder.server.service.service import Service
+from vocoder.server.settings import ServerSettings
+from vocoder.server.websocket import outgoing
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from server import metrics
-from server.app import create_app
-from server.service import Service
-from server.settings import ServerSettings
-from server.websocket import outgoing
-from vocoder.synthesizer import Synthesizer
+from vocoder.synthesis.synthesizer import Synthesizer
 
 PATIENCE_S = 20.0
 LONG = "This is a long text, and it takes a while to say all of it. " * 30
@@ -273,7 +274,11 @@ def test_characters_are_charged_to_the_key(
     voices_dir: Path, synthesizer: Synthesizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charged: list[int] = []
-    monkeypatch.setattr("server.limits.Identity.charge", lambda _, count: charged.append(count))
+    monkeypatch.setattr(
+        rate_limits.ApiClient,
+        "charge",
+        lambda _, count: charged.append(count),
+    )
     with serving(voices_dir, synthesizer) as server, server.socket() as connection:
         for text in ("Hello ", "there.", ""):
             send(connection, "Speak", text=text)

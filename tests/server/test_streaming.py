@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 from serving import FEATURES, features_of
 from serving import VOCODE_URL as URL
 
-from vocoder import audio
-from vocoder.features import serialize
+from vocoder.audio import io as audio
+from vocoder.features.feature_file import serialize
 
 BODY = serialize(features_of(40))
 

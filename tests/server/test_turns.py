@@ -15,11 +15,10 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-
-from server.draining import Draining
-from server.listening import listen
-from server.loads import ABSENT, Loads
-from server.turns import SharingServer, Turns
+from vocoder.server.draining import Draining
+from vocoder.server.sockets import listen
+from vocoder.server.workers.connection_sharing import ConnectionSharing, SharingServer
+from vocoder.server.workers.load_table import ABSENT, LoadTable
 
 PATIENCE_S = 10.0
 
@@ -27,7 +26,7 @@ PATIENCE_S = 10.0
 class Worker:
     """A worker in a thread, whose answers are its number."""
 
-    def __init__(self, loads: Loads, number: int, cores: int) -> None:
+    def __init__(self, loads: LoadTable, number: int, cores: int) -> None:
         self.number = number
         self.draining = Draining()
         self.may_start, self.started = threading.Event(), threading.Event()
@@ -37,7 +36,7 @@ class Worker:
         self.server = SharingServer(
             config,
             self.draining,
-            Turns(loads, number, cores),
+            ConnectionSharing(loads, number, cores),
             grace_s=0.2,
             on_started=self.started.set,
             ready=self._ready,
@@ -56,12 +55,12 @@ class Stage:
     """Workers with so many cores each, at one socket."""
 
     def __init__(self, folder: Path, *cores: int) -> None:
-        loads = Loads(folder / "loads", len(cores))
+        loads = LoadTable(folder / "loads", len(cores))
         for number in range(len(cores)):
             loads[number] = ABSENT
         self.listener = listen("127.0.0.1", 0)
         self.workers = [
-            Worker(Loads(folder / "loads", len(cores)), number, count)
+            Worker(LoadTable(folder / "loads", len(cores)), number, count)
             for number, count in enumerate(cores)
         ]
         self.threads = [
@@ -148,7 +147,7 @@ def test_one_that_is_about_to_stop_leaves_them_to_others(tmp_path: Path) -> None
 def test_a_worker_that_hangs_does_not_stop_the_others(tmp_path: Path) -> None:
     with Stage(tmp_path, 1, 1).served() as stage:
         stage.start(stage.workers[0])
-        Loads(tmp_path / "loads", 2)[1] = 0.0  # It says that it has none, and takes none.
+        LoadTable(tmp_path / "loads", 2)[1] = 0.0  # It says that it has none, and takes none.
         assert stage.connect(2) == {0: 2}
 
 

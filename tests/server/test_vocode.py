@@ -10,9 +10,9 @@ from httpx2 import Response
 from serving import FEATURES, features_of
 from serving import VOCODE_URL as URL
 
-from vocoder import audio
-from vocoder.features import serialize
-from vocoder.synthesizer import Synthesizer
+from vocoder.audio import io as audio
+from vocoder.features.feature_file import serialize
+from vocoder.synthesis.synthesizer import Synthesizer
 
 FRAMES = 3
 

@@ -17,8 +17,7 @@ from typing import Any
 
 import pytest
 from serving import SPEECH_URL, save_voice
-
-from server.workers import FIRST_PAUSE_S, LONGEST_PAUSE_S, pause_s, shares
+from vocoder.server.workers.supervisor import FIRST_PAUSE_S, LONGEST_PAUSE_S, pause_s, shares
 
 PATIENCE_S = 60.0
 COMMAND = (sys.executable, "-c", "from vocoder.cli import main; main()", "serve")

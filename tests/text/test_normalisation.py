@@ -2,8 +2,8 @@ import pytest
 
 from vocoder.text.characters import clean
 from vocoder.text.markdown import without_markdown
-from vocoder.text.normalisation import normalise
-from vocoder.text.numbers import cardinal, decade, fraction, ordinal, roman, year
+from vocoder.text.normalisation.normalise import normalise
+from vocoder.text.normalisation.numbers import cardinal, decade, fraction, ordinal, roman, year
 
 READINGS = [
     (

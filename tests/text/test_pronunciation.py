@@ -3,8 +3,8 @@ import threading
 import pytest
 
 from vocoder.errors import TextError
-from vocoder.text.pronunciation import Pronouncer, known, parse_ipa
-from vocoder.text.tagging import Tagger
+from vocoder.text.pronunciation.pronouncer import Pronouncer, known, parse_ipa
+from vocoder.text.pronunciation.tagging import Tagger
 
 
 def ipa(sentence: str, **lexicon: str) -> list[str]:

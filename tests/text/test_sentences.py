@@ -3,13 +3,7 @@ import itertools
 import pytest
 
 from vocoder.text.characters import PARAGRAPH, SIGN_MARK, clean
-from vocoder.text.sentences import (
-    LONGEST_CHARACTERS,
-    LONGEST_WORDS,
-    MOST_WORDS,
-    shorten,
-    split,
-)
+from vocoder.text.sentences import LONGEST_CHARACTERS, LONGEST_WORDS, MOST_WORDS, shorten, split
 from vocoder.text.utterance import Phoneme, Word
 
 

@@ -11,17 +11,17 @@ import torch
 from conftest import CONFIGS, TINY_ACOUSTIC, Toy, random_model
 from safetensors.torch import load_file
 
-from vocoder import voice
 from vocoder.errors import CorpusError, TrainingError
-from vocoder.registry import VoiceRegistry
-from vocoder.speech import Speech
-from vocoder.synthesizer import Synthesizer
+from vocoder.synthesis.speech import Speech
+from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.text.linguistic import CHANNELS
 from vocoder.training import checkpoint, loop
-from vocoder.training.acoustic import AcousticTask
-from vocoder.training.acoustic_dataset import collate
 from vocoder.training.config import AcousticTraining, VocoderTraining
-from vocoder.training.sentences import FolderSentences
+from vocoder.training.data.acoustic_batch import collate
+from vocoder.training.data.sentences import FolderSentences
+from vocoder.training.tasks.acoustic import AcousticTask
+from vocoder.voices import voice
+from vocoder.voices.registry import VoiceRegistry
 
 RUN = {
     "name": "toy",

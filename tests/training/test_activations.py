@@ -5,9 +5,9 @@ import torch
 from conftest import CONFIGS, random_mel, random_model
 from torch import Tensor
 
-from vocoder.training.dataset import Batch
-from vocoder.training.memory import Activations
-from vocoder.training.vocoder import Objective
+from vocoder.training.data.segments import Batch
+from vocoder.training.stages import Activations
+from vocoder.training.tasks.vocoder import Objective
 
 
 def gradients(*, checkpointed: bool, bf16: bool) -> tuple[list[Tensor], int]:

@@ -11,7 +11,7 @@ import vocoder
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.sharding import shard
 from vocoder.errors import ConfigError, TrainingError
-from vocoder.training import config, doctor, history, loop
+from vocoder.training import config, dry_run, history, loop
 from vocoder.training.compare import compare
 from vocoder.training.process import joined
 
@@ -101,7 +101,7 @@ def test_a_dry_run_tells_of_faults_memory_and_speed_and_writes_nothing(
     first.unlink()
     second.write_bytes(second.read_bytes()[:-9])
     output = tmp_path / "run"
-    lines = list(doctor.examine(run_config(corpus, output, steps=1000)))
+    lines = list(dry_run.examine(run_config(corpus, output, steps=1000)))
     text = "\n".join(lines)
     assert "16 utterances, 2 speakers" in text
     assert "speaker ann has 0." in text
@@ -111,7 +111,7 @@ def test_a_dry_run_tells_of_faults_memory_and_speed_and_writes_nothing(
     assert "finish: 1,000 steps take" in text
     assert 'tried: precision = "bf16" gives' in text
     assert not output.exists()
-    faults = [line for line in doctor.corpus_lines(Corpus.load(broken)) if "fault" in line]
+    faults = [line for line in dry_run.corpus_lines(Corpus.load(broken)) if "fault" in line]
     assert any("1 files are missing" in line for line in faults)
     assert any("2 of 16 files looked into are damaged" in line for line in faults)
 
@@ -121,7 +121,7 @@ def test_a_dry_run_looks_at_shards_and_profiles(corpus: Path, tmp_path: Path) ->
     test = tmp_path / "shards" / "test-00000.tar"
     test.write_bytes(test.read_bytes() + b"?")
     settings = run_config(tmp_path / "shards", tmp_path / "run", steps=2)
-    lines = "\n".join(doctor.examine(settings, profile=True))
+    lines = "\n".join(dry_run.examine(settings, profile=True))
     assert "16 utterances in 3 shards" in lines
     assert f"corpus fault: {test}: has" in lines
     assert "step/backward" in lines
@@ -134,7 +134,7 @@ def test_activations_are_those_of_the_model(corpus: Path, tmp_path: Path) -> Non
     def kept(**changes: object) -> int:
         with joined() as process:
             settings = run_config(corpus, tmp_path / "run", steps=20, **changes)
-            return doctor.measure(settings, process).activations
+            return dry_run.measure(settings, process).activations
 
     whole = kept(batch_size=2)
     assert kept(batch_size=4) == pytest.approx(2 * whole, rel=0.1)

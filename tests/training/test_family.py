@@ -9,16 +9,16 @@ import pytest
 import torch
 from conftest import ASSETS, CONFIGS
 
-from vocoder import voice
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import prepare
 from vocoder.corpus.processing import PreparationConfig
-from vocoder.features import Features
-from vocoder.registry import VoiceRegistry
-from vocoder.synthesizer import Synthesizer
+from vocoder.features.feature_file import Features
+from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.training import loop
 from vocoder.training.config import VocoderTraining
-from vocoder.training.dataset import Segments
+from vocoder.training.data.segments import Segments
+from vocoder.voices import voice
+from vocoder.voices.registry import VoiceRegistry
 from vocoder.wavenet.model import WaveNet
 
 STEPS = 45

@@ -11,18 +11,18 @@ from conftest import Toy
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from vocoder import recogniser
-from vocoder.cli import app
+from vocoder.cli.app import app
 from vocoder.config import ConditioningConfig, ModelConfig, StackConfig
 from vocoder.corpus.frame_labels import FRAME_LABELS, read_labelled
 from vocoder.corpus.shards import aligned_of
 from vocoder.errors import ConfigError, RecogniserError, TrainingError
 from vocoder.evaluation.frame_accuracy import CLASSIFIERS, EVERYONE, FrameEvaluation, summary
+from vocoder.recognition import recogniser
+from vocoder.recognition.model import PhonemeRecogniser, RecogniserConfig
 from vocoder.training import checkpoint, loop
 from vocoder.training import config as configs
 from vocoder.training.config import RecogniserTraining
-from vocoder.training.recogniser import LabelledSegments, Objective, RecogniserTask, counts_of
-from vocoder.wavenet.recognition import Recogniser, RecogniserConfig
+from vocoder.training.tasks.recogniser import LabelledSegments, Objective, RecogniserTask, counts_of
 
 WAVENET = ModelConfig(
     stack=StackConfig(
@@ -153,7 +153,7 @@ def test_what_it_wrote_is_what_it_learned(run: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["missing", "short", "altered", "other", "not_finite"])
 def test_damaged_weights_are_refused(tmp_path: Path, damage: str) -> None:
-    model = Recogniser(MODEL.model_copy(update={"labels": ("sil", "a")}))
+    model = PhonemeRecogniser(MODEL.model_copy(update={"labels": ("sil", "a")}))
     manifest = recogniser.RecogniserManifest(id="r", model=model.config)
     recogniser.save(tmp_path, model, manifest)
     recogniser.load(tmp_path)
@@ -269,7 +269,7 @@ def test_a_corpus_that_does_not_fit_is_refused(toy: Toy, tmp_path: Path) -> None
     model = MODEL.model_copy(update={"wavenet": wavenet})
     with pytest.raises(TrainingError, match="8000 Hz"):
         loop.train(config(toy, tmp_path, model=model))
-    stranger = Recogniser(MODEL.model_copy(update={"labels": ("sil", "a")}))
+    stranger = PhonemeRecogniser(MODEL.model_copy(update={"labels": ("sil", "a")}))
     recogniser.save(
         tmp_path, stranger, recogniser.RecogniserManifest(id="r", model=stranger.config)
     )

@@ -14,10 +14,10 @@ from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.sharding import INDEX_FILE, shard
 from vocoder.corpus.shards import ShardedCorpus, ShardSettings
 from vocoder.errors import CorpusError, TrainingError
+from vocoder.recognition.model import RecogniserConfig
 from vocoder.training import checkpoint, loop
 from vocoder.training.config import AcousticTraining, RecogniserTraining
-from vocoder.training.sentences import BUCKET, FolderSentences, ShardedSentences
-from vocoder.wavenet.recognition import RecogniserConfig
+from vocoder.training.data.sentences import BUCKET, FolderSentences, ShardedSentences
 
 SPEAKERS = ("ann", "ben")
 RUN = {

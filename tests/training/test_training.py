@@ -10,14 +10,15 @@ from conftest import CONFIGS, random_model
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vocoder import voice
 from vocoder.config import GenerationConfig
 from vocoder.corpus.manifest import Corpus
 from vocoder.errors import ConfigError, TrainingError
-from vocoder.manifest import MANIFEST
-from vocoder.training import checkpoint, config, loop, vocoder
-from vocoder.training.dataset import Batch, Segments
-from vocoder.training.task import Loss
+from vocoder.training import checkpoint, config, loop
+from vocoder.training.data.segments import Batch, Segments
+from vocoder.training.tasks import vocoder
+from vocoder.training.tasks.task import Loss
+from vocoder.voices import voice
+from vocoder.voices.manifest import MANIFEST
 from vocoder.wavenet.model import Past, WaveNet
 
 

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from vocoder.audio import PCM_16_LEVELS
+from vocoder.audio.io import PCM_16_LEVELS
 from vocoder.wavenet import distributions as d
 
 GRID = torch.arange(-PCM_16_LEVELS, PCM_16_LEVELS, dtype=torch.float64) / PCM_16_LEVELS

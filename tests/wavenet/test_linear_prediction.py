@@ -5,9 +5,9 @@ import scipy.signal
 import torch
 from tolerances import PREDICTION, assert_close
 
-from vocoder import native
 from vocoder.config import FeatureConfig, LinearPredictionConfig
-from vocoder.features import log_mel
+from vocoder.features.mel import log_mel
+from vocoder.native import library as native
 from vocoder.wavenet.linear_prediction import (
     levinson_durbin,
     predict,

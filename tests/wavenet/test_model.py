@@ -3,7 +3,7 @@ import torch
 from conftest import CONFIGS, random_mel, random_model
 from tolerances import NATIVE_CONDITIONING, assert_close
 
-from vocoder import native
+from vocoder.native import library as native
 from vocoder.presets import PRESETS
 from vocoder.wavenet.model import WaveNet
 

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from vocoder import presets
 from vocoder.config import ConditioningConfig, LinearPredictionConfig, ModelConfig
-from vocoder.features import LOG_F0_CENTRE, log_mel
-from vocoder.harmonics import DEPTH
+from vocoder.features.f0 import LOG_F0_CENTRE
+from vocoder.features.harmonics import DEPTH
+from vocoder.features.mel import log_mel
 from vocoder.text.linguistic import CHANNELS
 from vocoder.wavenet.spectrum import EDGE_FRAMES, SpectrumPredictor
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vocoder.acoustic.modules import ConvStack, ResidualConv
 from vocoder.acoustic.refiner import Refiner, normals
 from vocoder.config import AcousticConfig, FeatureConfig
-from vocoder.harmonics import HarmonicMel
+from vocoder.features.harmonics import HarmonicMel
 from vocoder.text.linguistic import (
     CHANNELS,
     CONTEXT,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vocoder.acoustic.model import AcousticModel
 from vocoder.acoustic.modules import ConvStack, ResidualConv
 from vocoder.acoustic.refiner import TIME_CHANNELS, Refiner, time_waves
-from vocoder.stacks import PackedModules, weights_of
+from vocoder.native.packed_modules import PackedModules, weights_of
 
 EXACT, FAST = "fp32", "bf16"
 

@@ -14,10 +14,10 @@ import torch
 from vocoder.bench.equality import Row, engine_on
 from vocoder.bench.subject import Subject, device_of, on, random_conditioning
 from vocoder.generation import dispatch
-from vocoder.generation.batch import Batch
 from vocoder.generation.dispatch import Engine
-from vocoder.generation.pieces import Piece
-from vocoder.generation.streams import Taken
+from vocoder.scheduling.batch import Batch
+from vocoder.scheduling.segment import Segment
+from vocoder.scheduling.stream import Taken
 from vocoder.wavenet.model import WaveNet
 
 
@@ -62,7 +62,7 @@ def step_s(
     hold, device = model.config.hold, device_of(engine)
     blocks = max(1, steps // hold)
     conditioning = on(device, random_conditioning(model, 1, blocks * hold))
-    piece = Piece(conditioning, np.zeros((model.config.features.n_mels, 0), dtype=np.float32))
+    piece = Segment(conditioning, np.zeros((model.config.features.n_mels, 0), dtype=np.float32))
     taken = Taken([], [(piece, 0, blocks)], False)
     batch = Batch(engine, streams, hold)
     shares = [range(lane, streams, lanes) for lane in range(lanes)]

@@ -32,9 +32,9 @@ from vocoder.bench.equality import Row, engine_on, equality
 from vocoder.bench.flight import in_flight
 from vocoder.bench.subject import Subject, device_of, noise_of, on, random_conditioning
 from vocoder.config import ModelConfig
-from vocoder.device import resolve
 from vocoder.errors import EngineError, UserError
 from vocoder.generation.dispatch import Engine
+from vocoder.machine import resolve
 from vocoder.presets import preset
 
 PRESETS: tuple[str, ...] = ("tiny", "small", "standard", "standard-context", "large")

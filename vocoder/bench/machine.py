@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 import vocoder
-from vocoder import native
 from vocoder.bench import peer
+from vocoder.machine import processor
+from vocoder.native import library as native
 
-CPU_INFO = Path("/proc/cpuinfo")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
@@ -31,16 +31,6 @@ def describe() -> dict[str, str]:
         "load average at the start": load(),
     }
     return {name: text for name, text in parts.items() if text}
-
-
-def processor() -> str:
-    """The processor's name."""
-    if CPU_INFO.exists():
-        for line in CPU_INFO.read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name" and value.strip():
-                return value.strip()
-    return platform.processor() or platform.machine()
 
 
 def cores() -> int:

@@ -15,12 +15,12 @@ from vocoder.bench.speed import Speed, measure_engine, torch_threads
 from vocoder.bench.subject import CHECKED_SAMPLES, Subject
 from vocoder.config import ModelConfig
 from vocoder.generation import dispatch
-from vocoder.generation.cpu.engine import CpuEngine
+from vocoder.generation.cpu import CpuEngine
 from vocoder.generation.reference import ReferenceEngine
-from vocoder.native import INSTRUCTIONS_VARIABLE
+from vocoder.native.library import INSTRUCTIONS_VARIABLE
 from vocoder.presets import PRESETS, preset
 from vocoder.progress import track
-from vocoder.synthesizer import CHUNK_FRAMES
+from vocoder.synthesis.synthesizer import CHUNK_FRAMES
 
 CPU, REFERENCE = CpuEngine.name, ReferenceEngine.name
 FORMAT_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}

@@ -19,7 +19,7 @@ from vocoder.errors import UserError
 from vocoder.generation import dispatch
 from vocoder.generation.dispatch import Engine
 from vocoder.presets import PRESETS, preset
-from vocoder.quantization import CLASSES
+from vocoder.wavenet.mu_law import CLASSES
 
 PEER = "wavenet_vocoder"
 STEPS = 200

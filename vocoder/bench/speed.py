@@ -12,18 +12,18 @@ import torch
 from pydantic import Field
 
 from vocoder.bench.subject import Subject, device_of, noise_of, on, random_conditioning
-from vocoder.config import Settings
-from vocoder.device import CPU
+from vocoder.config import StrictModel
 from vocoder.generation import dispatch
-from vocoder.generation.cpu.engine import CpuEngine
+from vocoder.generation.cpu import CpuEngine
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.reference import ReferenceEngine
-from vocoder.synthesizer import CHUNK_FRAMES
-from vocoder.voice import Voice
+from vocoder.machine import CPU
+from vocoder.synthesis.synthesizer import CHUNK_FRAMES
+from vocoder.voices.voice import Voice
 from vocoder.wavenet.model import WaveNet
 
 
-class Speed(Settings):
+class Speed(StrictModel):
     """One measurement."""
 
     engine: str = Field(description="name of the engine")

@@ -23,11 +23,11 @@ import typer
 from pydantic import Field
 
 from vocoder import files
-from vocoder.config import Settings
+from vocoder.config import StrictModel
 from vocoder.corpus.shards import ShardedCorpus, ShardSettings
 from vocoder.presets import preset
-from vocoder.training.dataset import Segments
-from vocoder.training.streaming import StreamOrder
+from vocoder.training.data.segments import Segments
+from vocoder.training.data.shard_order import StreamOrder
 
 RATE_HZ, SECONDS, SPEAKERS, VARIANTS = 16000, 0.55, 10, 64
 SKIPPED_STEPS, BATCH_SIZE, SEGMENT_FRAMES, SHUFFLE = 10, 4, 20, 4
@@ -53,7 +53,7 @@ preset = "tiny"
 """
 
 
-class Stage(Settings):
+class Stage(StrictModel):
     """One command on one corpus."""
 
     command: str = Field(description="prepare, shard, stream (one epoch) or train")

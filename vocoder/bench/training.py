@@ -13,16 +13,16 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from vocoder.bench import peer
-from vocoder.config import ModelConfig, Settings
+from vocoder.config import ModelConfig, StrictModel
 from vocoder.presets import preset
-from vocoder.quantization import CLASSES, mu_law_encode
-from vocoder.training.dataset import Batch
-from vocoder.training.vocoder import Objective
+from vocoder.training.data.segments import Batch
+from vocoder.training.tasks.vocoder import Objective
 from vocoder.wavenet.conditioning import global_conditioning
 from vocoder.wavenet.model import WaveNet
+from vocoder.wavenet.mu_law import CLASSES, mu_law_encode
 
 
-class TrainingSpeed(Settings):
+class TrainingSpeed(StrictModel):
     """One measurement."""
 
     name: str = Field(description="whose step, and in which number format")

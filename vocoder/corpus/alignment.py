@@ -10,12 +10,12 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from vocoder.config import Settings
+from vocoder.config import StrictModel
 from vocoder.corpus.manifest import Corpus, read_lines
 from vocoder.corpus.utterances import Readable, Utterance
 from vocoder.errors import CorpusError
 from vocoder.text.linguistic import Phones, frame_features, phones
-from vocoder.text.pronunciation import parse_ipa
+from vocoder.text.pronunciation.pronouncer import parse_ipa
 from vocoder.text.utterance import PAUSES, Sentence, Word
 
 ALIGNMENT_FILE = "alignment.jsonl"
@@ -25,7 +25,7 @@ REPORT_FILE = "alignment.html"
 UnalignedReason = Literal["no_transcript", "unreadable_text", "too_short", "low_score"]
 
 
-class AlignedWord(Settings):
+class AlignedWord(StrictModel):
     """A word as it was read."""
 
     text: str = Field(min_length=1, description="spelling in the normalised text")
@@ -34,7 +34,7 @@ class AlignedWord(Settings):
     paused: bool = Field(False, description="whether the reader paused after it without any")
 
 
-class AlignedUtterance(Settings):
+class AlignedUtterance(StrictModel):
     """One line of the alignment."""
 
     speaker: str = Field(description="as in the manifest")
@@ -76,7 +76,7 @@ class AlignedUtterance(Settings):
         return phones(self.sentence, paused)
 
 
-class Unaligned(Settings):
+class Unaligned(StrictModel):
     """One line of ``unaligned.jsonl``."""
 
     speaker: str = Field(description="as in the manifest")

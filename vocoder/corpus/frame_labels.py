@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from vocoder.acoustic.aligner import labels_of
-from vocoder.audio import PCM_16_LEVELS
+from vocoder.audio.io import PCM_16_LEVELS
 from vocoder.corpus.alignment import AlignedUtterance
 from vocoder.corpus.utterances import Readable, Utterance
 from vocoder.text.linguistic import frame_index
+from vocoder.text.phone_labels import labels_of
 from vocoder.text.utterance import PHONEMES
 
 SILENCE = "sil"

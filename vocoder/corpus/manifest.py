@@ -15,14 +15,8 @@ from pydantic import Field
 from torch import Tensor
 
 from vocoder import files
-from vocoder.config import FeatureConfig, Settings
-from vocoder.corpus.utterances import (
-    Readable,
-    Split,
-    Utterance,
-    damaged,
-    read_utterance_file,
-)
+from vocoder.config import FeatureConfig, StrictModel
+from vocoder.corpus.utterances import Readable, Split, Utterance, damaged, read_utterance_file
 from vocoder.errors import ConfigError, CorpusError
 
 FORMAT = 1
@@ -46,7 +40,7 @@ Reason = Literal[
 ]
 
 
-class Rejection(Settings):
+class Rejection(StrictModel):
     """One line of ``rejected.jsonl``: a recording that was passed over, and why."""
 
     id: str = Field(description="as found, or the file's name")
@@ -57,7 +51,7 @@ class Rejection(Settings):
     digest: str | None = Field(None, description="of the recording and the settings, where judged")
 
 
-class Source(Settings):
+class Source(StrictModel):
     """One folder the corpus was made from."""
 
     path: str = Field(description="as given")
@@ -66,7 +60,7 @@ class Source(Settings):
     licence: str | None = Field(description="first line of its LICENSE file, where it has one")
 
 
-class _CorpusFile(Settings):
+class _CorpusFile(StrictModel):
     """The content of ``corpus.json``."""
 
     format: Literal[1]
@@ -188,7 +182,7 @@ def _object(line: str, where: str) -> dict[str, Any]:
     return data
 
 
-def write_lines(path: Path, items: Iterable[Settings]) -> None:
+def write_lines(path: Path, items: Iterable[StrictModel]) -> None:
     """Write settings as JSON lines, atomically."""
     lines = (json.dumps(item.model_dump(mode="json"), ensure_ascii=False) for item in items)
     files.write_text(path, "".join(f"{line}\n" for line in lines))

@@ -32,7 +32,7 @@ from vocoder.corpus.readers import Recording
 from vocoder.corpus.splits import prompts_of, split_prompts
 from vocoder.corpus.utterances import SPLITS, UTTERANCES_FOLDER, Split, Utterance, utterance_file
 from vocoder.errors import ConfigError, CorpusError
-from vocoder.features import mel_filterbank
+from vocoder.features.mel import mel_filterbank
 from vocoder.progress import track
 
 __all__ = ["PreparationConfig", "Summary", "load_settings", "prepare"]

@@ -19,11 +19,13 @@ from pydantic import Field, model_validator
 from safetensors import safe_open
 from safetensors.torch import save as save_safetensors
 
-from vocoder import audio, features, files
-from vocoder.audio import PCM_16_LEVELS, Samples
-from vocoder.config import FeatureConfig, Settings
+from vocoder import files
+from vocoder.audio import io as audio
+from vocoder.audio.io import PCM_16_LEVELS, Samples
+from vocoder.config import FeatureConfig, StrictModel
 from vocoder.corpus.manifest import Reason
 from vocoder.errors import AudioError, ConfigError, CorpusError
+from vocoder.features import feature_file as features
 
 VERSION = 1
 """Raised when the processing below changes, so that prepared files are made anew."""
@@ -37,7 +39,7 @@ LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 4000, 384000
 LOWEST_DB = -120.0
 
 
-class PreparationConfig(Settings):
+class PreparationConfig(StrictModel):
     """How recordings become a corpus."""
 
     features: FeatureConfig = FeatureConfig()
@@ -70,7 +72,7 @@ class PreparationConfig(Settings):
         return json.dumps([VERSION, self.model_dump(mode="json", exclude=apart)], sort_keys=True)
 
 
-class Measures(Settings):
+class Measures(StrictModel):
     """What was measured on one recording. Levels are RMS in dB of full scale."""
 
     rate_hz: int = Field(description="rate of the recording, samples a second")

@@ -73,7 +73,7 @@ def write(
             ["folder", "layout", "speakers", "licence"],
             [(s.path, s.layout, ", ".join(s.speakers), s.licence or "not found") for s in sources],
         ),
-        "<h2>Settings</h2>",
+        "<h2>StrictModel</h2>",
         table(["setting", "value"], _settings(settings)),
     ]
     page = folder / PAGE_FILE

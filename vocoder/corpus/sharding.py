@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from vocoder import files
-from vocoder.config import FeatureConfig, Settings
+from vocoder.config import FeatureConfig, StrictModel
 from vocoder.corpus.alignment import ALIGNMENT_FILE, AlignedUtterance, read_alignment
 from vocoder.corpus.manifest import Corpus, Source
 from vocoder.corpus.statistics import SpeechCounts, SpeechStatistics
@@ -38,7 +38,7 @@ class PackedUtterance(Utterance):
     aligned: AlignedUtterance | None = Field(None, description="its phones, where it is aligned")
 
 
-class Shard(Settings):
+class Shard(StrictModel):
     """One shard, as the index lists it."""
 
     name: str = Field(pattern=r"^[a-z]+-\d{5,}$", description="of its files, without suffix")
@@ -51,7 +51,7 @@ class Shard(Settings):
     list_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of the list beside it")
 
 
-class ShardIndex(Settings):
+class ShardIndex(StrictModel):
     """The content of ``shards.json``."""
 
     format: Literal[1]

@@ -26,7 +26,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from vocoder import files
-from vocoder.config import FeatureConfig, Settings
+from vocoder.config import FeatureConfig, StrictModel
 from vocoder.corpus.alignment import AlignedUtterance, read_alignment
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.sharding import INDEX_FILE, MEGABYTE, PackedUtterance, Shard, ShardIndex
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 3
 
 
-class ShardSettings(Settings):
+class ShardSettings(StrictModel):
     """How a corpus in shards is read; of no account for a folder of utterances."""
 
     shuffle: int = Field(8, ge=1, description="shards whose utterances are shuffled together")

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from vocoder.config import Settings
+from vocoder.config import StrictModel
 from vocoder.corpus.utterances import USUAL_LOG_F0
 from vocoder.text.linguistic import SYMBOLS
 
@@ -15,14 +15,14 @@ USUAL_SPREAD, LEAST_SPREAD = 0.2, 0.02
 """Of log F0: where next to nothing is voiced, and where a voice is monotonous."""
 
 
-class F0Range(Settings):
+class F0Range(StrictModel):
     """Where a speaker's voice lies: log F0 in Hz of voiced frames."""
 
     mean: float = Field(USUAL_LOG_F0, description="mean")
     spread: float = Field(USUAL_SPREAD, gt=0.0, description="standard deviation")
 
 
-class SpeechStatistics(Settings):
+class SpeechStatistics(StrictModel):
     """Of the aligned utterances of the train split."""
 
     f0: dict[str, F0Range] = Field(description="by speaker")

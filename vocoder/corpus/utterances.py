@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 from safetensors import safe_open
 from torch import Tensor
 
-from vocoder.config import FeatureConfig, Settings
+from vocoder.config import FeatureConfig, StrictModel
 from vocoder.errors import CorpusError, FeatureError
-from vocoder.features import check_fingerprint
+from vocoder.features.feature_file import check_fingerprint
 
 UTTERANCES_FOLDER = "utterances"
 LONGEST_NAME_BYTES = 150
@@ -43,7 +43,7 @@ def utterance_file(speaker: str, identifier: str) -> str:
     return f"{UTTERANCES_FOLDER}/{speaker}/{identifier}.safetensors"
 
 
-class Utterance(Settings):
+class Utterance(StrictModel):
     """One line of the manifest."""
 
     id: str = Field(description="unique within the speaker")

@@ -12,25 +12,25 @@ import torch
 from pydantic import Field
 
 import vocoder
-from vocoder import audio
-from vocoder.audio import PCM_16_LEVELS, Samples
-from vocoder.config import GenerationConfig, Settings
+from vocoder.audio import io as audio
+from vocoder.audio.io import PCM_16_LEVELS, Samples
+from vocoder.config import GenerationConfig, StrictModel
 from vocoder.corpus.alignment import read_alignment, read_linguistic
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.shards import aligned_of
 from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import CorpusError, FeatureError, NotFoundError, UserError
-from vocoder.evaluation import pitch
 from vocoder.evaluation.griffin_lim import griffin_lim
 from vocoder.evaluation.metrics import Metrics, measure
-from vocoder.features import Features, check_fingerprint
+from vocoder.features import f0 as pitch
+from vocoder.features.feature_file import Features, check_fingerprint
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.noise import DRAWS, MAX_SEED
 from vocoder.progress import track
-from vocoder.registry import VoiceRegistry
-from vocoder.synthesizer import Request, Synthesizer, condition
+from vocoder.synthesis.synthesizer import Request, Synthesizer, condition
 from vocoder.text.linguistic import LAYOUT
-from vocoder.voice import VOCODER_WEIGHTS, Voice
+from vocoder.voices.registry import VoiceRegistry
+from vocoder.voices.voice import VOCODER_WEIGHTS, Voice
 from vocoder.wavenet.distributions import bits
 
 System = Literal["wavenet", "griffin_lim", "griffin_lim_strong"]
@@ -43,7 +43,7 @@ KEPT_A_SPEAKER = 2
 """Clips a speaker whose audio is written, for the pictures of the report and for listening."""
 
 
-class Clip(Settings):
+class Clip(StrictModel):
     """One held-out utterance and its copies."""
 
     speaker: str = Field(description="who speaks")
@@ -54,7 +54,7 @@ class Clip(Settings):
     audio: dict[Sound, str] = Field(description="files of the sounds; empty where none were kept")
 
 
-class Summary(Settings):
+class Summary(StrictModel):
     """Averages over clips."""
 
     clips: int = Field(ge=1, description="how many")
@@ -63,7 +63,7 @@ class Summary(Settings):
     metrics: dict[System, Metrics] = Field(description="means over the clips")
 
 
-class Evaluation(Settings):
+class Evaluation(StrictModel):
     """The result of :func:`evaluate`."""
 
     format: Literal[1] = Field(1, description="version of this format")

@@ -7,17 +7,17 @@ from pydantic import Field
 from torch import Tensor
 
 import vocoder
-from vocoder.config import FeatureConfig, Settings
+from vocoder.config import FeatureConfig, StrictModel
 from vocoder.corpus.frame_labels import FRAME_LABELS, SILENCE, read_labelled
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.shards import aligned_of
 from vocoder.corpus.utterances import Split
 from vocoder.errors import RecogniserError
 from vocoder.evaluation.linear_classifier import LinearClassifier
-from vocoder.features import log_mel
+from vocoder.features.mel import log_mel
 from vocoder.progress import track
-from vocoder.recogniser import RecogniserManifest, posteriors
-from vocoder.wavenet.recognition import Recogniser, RecogniserConfig
+from vocoder.recognition.model import PhonemeRecogniser, RecogniserConfig
+from vocoder.recognition.recogniser import RecogniserManifest, posteriors
 
 WINDOW_S = 0.025
 """Window of the log-mels, as is usual in recognition."""
@@ -41,7 +41,7 @@ MEASURES = {
 EVERYONE = "all"
 
 
-class FrameScore(Settings):
+class FrameScore(StrictModel):
     """One classifier on one speaker's held-out frames."""
 
     speaker: str = Field(description=f"whose frames, or {EVERYONE}")
@@ -52,7 +52,7 @@ class FrameScore(Settings):
     phoneme_accuracy: float = Field(description="share among frames that are not silence")
 
 
-class LinearFit(Settings):
+class LinearFit(StrictModel):
     """How a linear classifier was trained."""
 
     context: int = Field(description="frames on either side")
@@ -61,7 +61,7 @@ class LinearFit(Settings):
     gain_nats: float = Field(description="by which the last pass lowered it")
 
 
-class FrameEvaluation(Settings):
+class FrameEvaluation(StrictModel):
     """Everything that was measured."""
 
     recogniser: str = Field(description="its name")
@@ -93,7 +93,7 @@ class Recording(NamedTuple):
 
 
 def evaluate_frames(
-    model: Recogniser, manifest: RecogniserManifest, corpus: Corpus
+    model: PhonemeRecogniser, manifest: RecogniserManifest, corpus: Corpus
 ) -> FrameEvaluation:
     """Label the held-out frames of a corpus, and train and try the linear classifiers.
 

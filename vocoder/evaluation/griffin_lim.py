@@ -2,7 +2,7 @@
 
 Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform"; the momentum
 is of Perraudin et al. 2013, "A fast Griffin-Lim algorithm". Written out, because the frames here
-are centred between hops (see :mod:`vocoder.features`) and the noise comes from a seed; momentum
+are centred between hops (see :mod:`vocoder.features.mel`) and the noise comes from a seed; momentum
 and number of iterations are those of torchaudio and librosa.
 
 Most of the quality is decided before, where 80 bands become 513 magnitudes. There are two ways:
@@ -17,9 +17,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vocoder.audio import Samples
+from vocoder.audio.io import Samples
 from vocoder.config import FeatureConfig
-from vocoder.features import Features, mel_filterbank
+from vocoder.features.feature_file import Features
+from vocoder.features.mel import mel_filterbank
 
 Inversion = Literal["least_squares", "positive"]
 

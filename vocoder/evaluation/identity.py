@@ -15,17 +15,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import vocoder
-from vocoder.audio import PCM_16_LEVELS, Samples
-from vocoder.config import FeatureConfig, Settings
+from vocoder.audio.io import PCM_16_LEVELS, Samples
+from vocoder.config import FeatureConfig, StrictModel
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.utterances import Split
 from vocoder.errors import CorpusError, UserError
 from vocoder.evaluation.evaluate import choose, read
-from vocoder.features import log_mel
+from vocoder.features.mel import log_mel
 from vocoder.progress import track
-from vocoder.registry import VoiceRegistry
-from vocoder.synthesizer import Request, Synthesizer
-from vocoder.voice import Voice
+from vocoder.synthesis.synthesizer import Request, Synthesizer
+from vocoder.voices.registry import VoiceRegistry
+from vocoder.voices.voice import Voice
 
 CEPSTRA = 24
 FLOOR_DB = 40.0
@@ -41,7 +41,7 @@ DECAY = 1e-2
 """Of the classifier's weights: what it sees is standardised."""
 
 
-class IdentityEvaluation(Settings):
+class IdentityEvaluation(StrictModel):
     """Whom a classifier hears."""
 
     code_version: str = Field(description="version of this package")

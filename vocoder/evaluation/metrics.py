@@ -19,10 +19,10 @@ import pystoi
 import torch
 from pydantic import Field
 
-from vocoder.audio import Samples
-from vocoder.config import FeatureConfig, Settings
-from vocoder.evaluation import pitch
-from vocoder.features import mel_filterbank, power_spectrogram
+from vocoder.audio.io import Samples
+from vocoder.config import FeatureConfig, StrictModel
+from vocoder.features import f0 as pitch
+from vocoder.features.mel import mel_filterbank, power_spectrogram
 
 DYNAMIC_RANGE_DB = 60.0
 """What is compared below the recording's loudest point."""
@@ -35,7 +35,7 @@ CEPSTRUM_S, CEPSTRUM_HOP_S, CEPSTRUM_BANDS = 0.032, 0.008, 40
 CEPSTRA = 24
 
 
-class Metrics(Settings):
+class Metrics(StrictModel):
     """How far one synthetic signal is from its recording."""
 
     mcd_db: float = Field(ge=0.0, description="mel-cepstral distortion, dB")
@@ -127,7 +127,7 @@ def measure(
         recording: samples (T,).
         synthetic: samples (T,).
         sample_rate_hz: of both.
-        recording_f0: of :func:`vocoder.evaluation.pitch.contour`, where it is known already.
+        recording_f0: of :func:`vocoder.features.f0.contour`, where it is known already.
     """
     if recording_f0 is None:
         recording_f0 = pitch.contour(recording, sample_rate_hz)

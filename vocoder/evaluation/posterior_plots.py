@@ -4,10 +4,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vocoder.audio import Samples
-from vocoder.evaluation.plots import COLOURS, DYNAMIC_RANGE_DB, HOP_S, power_db
-from vocoder.recogniser import Phone
-from vocoder.wavenet.recognition import RecogniserConfig
+from vocoder.audio.io import Samples
+from vocoder.plots import COLOURS, DYNAMIC_RANGE_DB, HOP_S, power_db
+from vocoder.recognition.model import RecogniserConfig
+from vocoder.recognition.recogniser import Phone
 
 INCHES_A_SECOND, NARROWEST_IN, WIDEST_IN = 4.0, 6.0, 40.0
 HEIGHT_IN = 9.5

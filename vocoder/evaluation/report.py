@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
-from vocoder import audio, files
-from vocoder.config import Settings
-from vocoder.evaluation import plots
+from vocoder import files, plots
+from vocoder.audio import io as audio
+from vocoder.config import StrictModel
 from vocoder.evaluation.evaluate import SYSTEMS, Clip, Evaluation, Summary, System
 from vocoder.evaluation.griffin_lim import ITERATIONS
 
@@ -39,7 +39,7 @@ _ROWS = (
 )
 
 
-def write_json(path: Path, evaluation: Settings) -> None:
+def write_json(path: Path, evaluation: StrictModel) -> None:
     """Write everything that was measured, atomically."""
     files.write_text(path, evaluation.model_dump_json(indent=2) + "\n")
 

@@ -15,11 +15,11 @@ from pydantic import Field
 from torch import Tensor
 
 import vocoder
-from vocoder import audio, files
-from vocoder.acoustic.synthesis import Rendering, render
-from vocoder.audio import PCM_16_LEVELS, Samples
-from vocoder.compiled_librosa import librosa
-from vocoder.config import Settings
+from vocoder import files
+from vocoder.acoustic.rendering import Rendering, render
+from vocoder.audio import io as audio
+from vocoder.audio.io import PCM_16_LEVELS, Samples
+from vocoder.config import StrictModel
 from vocoder.corpus.alignment import AlignedUtterance, read_linguistic
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.shards import aligned_of
@@ -27,19 +27,20 @@ from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import CorpusError, TextError
 from vocoder.evaluation import speech_plots
 from vocoder.evaluation.metrics import CEPSTRA, mel_cepstral_distortion
-from vocoder.evaluation.recognition import Recogniser, word_errors, words_of
-from vocoder.features import Features
+from vocoder.evaluation.word_errors import PocketSphinxAsr, word_errors, words_of
+from vocoder.features.feature_file import Features
+from vocoder.features.librosa_import import librosa
 from vocoder.progress import track
-from vocoder.registry import VoiceRegistry
-from vocoder.synthesizer import Request, Synthesizer
+from vocoder.synthesis.synthesizer import Request, Synthesizer
 from vocoder.text.linguistic import LAYOUT, SILENCES
-from vocoder.voice import Voice
+from vocoder.voices.registry import VoiceRegistry
+from vocoder.voices.voice import Voice
 
 BATCH = 8
 PICTURES_A_SPEAKER = 2
 
 
-class SpeakerFigures(Settings):
+class SpeakerFigures(StrictModel):
     """What was measured on one speaker's held-out sentences."""
 
     sentences: int = Field(ge=1, description="how many")
@@ -55,7 +56,7 @@ class SpeakerFigures(Settings):
     recording_word_error_rate: float | None = Field(None, description="of the recordings")
 
 
-class SpeechEvaluation(Settings):
+class SpeechEvaluation(StrictModel):
     """The result of :func:`evaluate_speech`."""
 
     format: Literal[1] = Field(1, description="version of this format")
@@ -109,7 +110,7 @@ def evaluate_speech(
     """
     if voice.acoustic is None:
         raise TextError(f"voice {voice.id} has no acoustic model to be measured", param="voice")
-    recogniser = Recogniser() if recognise else None
+    recogniser = PocketSphinxAsr() if recognise else None
     synthesizer = Synthesizer(VoiceRegistry(voice.folder.parent), engine, weights=weights)
     speakers = {}
     for speaker in corpus.speakers:
@@ -172,7 +173,7 @@ def _measure(
     speaker: str,
     cases: Sequence[_Case],
     seed: int,
-    recogniser: Recogniser | None,
+    recogniser: PocketSphinxAsr | None,
     report: Path | None,
 ) -> SpeakerFigures:
     config = voice.config.features

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vocoder.acoustic.synthesis import Rendering
+from vocoder.acoustic.rendering import Rendering
 
 
 def side_by_side(mel: Tensor, f0: Tensor, timed: Rendering, free: Rendering, title: str) -> Figure:

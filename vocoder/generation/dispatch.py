@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vocoder.config import ModelConfig
 from vocoder.errors import EngineError
-from vocoder.generation.cpu.engine import CpuEngine
+from vocoder.generation.cpu import CpuEngine
 from vocoder.generation.cuda.engine import TritonEngine
 from vocoder.generation.cuda.graph import GraphEngine
 from vocoder.generation.noise import Noise

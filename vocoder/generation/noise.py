@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vocoder import native
+from vocoder.native import library as native
 
 DRAWS = 2
 """Uniforms a sample: one picks a code or component, one a logistic's quantile."""

@@ -12,19 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vocoder import quantization
 from vocoder.config import GaussianConfig, ModelConfig, MuLawConfig
 from vocoder.errors import EngineError
 from vocoder.generation.noise import Noise
-from vocoder.generation.projection import (
-    TILE,
-    Projection,
-    apply_in_tiles,
-    check_covered,
-    project,
-)
+from vocoder.generation.projection import TILE, Projection, apply_in_tiles, check_covered, project
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet import distributions
+from vocoder.wavenet import mu_law as quantization
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.linear_prediction import LinearPrediction
 from vocoder.wavenet.model import Signal, WaveNet

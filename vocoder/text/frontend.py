@@ -10,8 +10,8 @@ from vocoder.text import sentences as splitting
 from vocoder.text.characters import SIGN_MARK, WORD_MARK, readable, script
 from vocoder.text.markdown import without_markdown
 from vocoder.text.marked import Lexicon, Manner, Mark, MarkedText, Pronounced
-from vocoder.text.normalisation import STRENGTH, normalise
-from vocoder.text.pronunciation import Pronouncer, Pronunciation
+from vocoder.text.normalisation.normalise import STRENGTH, normalise
+from vocoder.text.pronunciation.pronouncer import Pronouncer, Pronunciation
 from vocoder.text.ssml import read_ssml
 from vocoder.text.utterance import PAUSES, Sentence, Word
 

@@ -16,7 +16,7 @@ from vocoder.text.characters import clean, readable
 from vocoder.text.lookahead import PLACE_REACH, decided_at, next_place, next_word
 from vocoder.text.markdown import without_markdown
 from vocoder.text.marked import INLINE, Lexicon, MarkedText, Pronounced
-from vocoder.text.normalisation import normalise
+from vocoder.text.normalisation.normalise import normalise
 from vocoder.text.sentences import LONGEST_PIECE, Piece, split
 
 LONGEST_KEPT = 4 * LONGEST_PIECE

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vocoder.features import LOG_F0_CENTRE
+from vocoder.features.f0 import LOG_F0_CENTRE
 from vocoder.text.utterance import PAUSES, PHONEMES, Sentence, Word
 
 START = "^"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vocoder.text.characters import PARAGRAPH, SIGN_MARK, WORD_MARK, clean
-from vocoder.text.pronunciation import Pronunciation, parse_ipa, plural
+from vocoder.text.pronunciation.pronouncer import Pronunciation, parse_ipa, plural
 
 INLINE = re.compile(r"\[\[([^\[\]]{0,500})\]\]")
 """A word in the IPA."""

@@ -4,16 +4,16 @@ import re
 from collections.abc import Callable, Iterable
 
 from vocoder.errors import TextError
-from vocoder.text.addresses import SIGNS
 from vocoder.text.characters import clean
-from vocoder.text.dates import RULES as DATE_RULES
-from vocoder.text.dates import date
 from vocoder.text.marked import MarkedText, Pronounced
-from vocoder.text.numbers import NUMBER, cardinal, digits, ordinal
-from vocoder.text.numbers import RULES as NUMBER_RULES
-from vocoder.text.pronunciation import Pronouncer
-from vocoder.text.quantities import MONEY_RULES, UNIT_RULES
-from vocoder.text.rules import Rule, apply
+from vocoder.text.normalisation.addresses import SIGNS
+from vocoder.text.normalisation.dates import RULES as DATE_RULES
+from vocoder.text.normalisation.dates import date
+from vocoder.text.normalisation.numbers import NUMBER, cardinal, digits, ordinal
+from vocoder.text.normalisation.numbers import RULES as NUMBER_RULES
+from vocoder.text.normalisation.quantities import MONEY_RULES, UNIT_RULES
+from vocoder.text.normalisation.rules import Rule, apply
+from vocoder.text.pronunciation.pronouncer import Pronouncer
 
 _NUMBER = re.compile(rf"([-+]?)({NUMBER})")
 _ORDINAL = re.compile(r"(\d{1,12})(?:st|nd|rd|th)?")

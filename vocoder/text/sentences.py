@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vocoder.text.abbreviations import NEVER_LAST, OFTEN_LAST
 from vocoder.text.characters import PARAGRAPH, SIGN_MARK, WORD_MARK, words
+from vocoder.text.normalisation.abbreviations import NEVER_LAST, OFTEN_LAST
 from vocoder.text.utterance import Word
 
 LONGEST_WORDS = 40

@@ -11,7 +11,7 @@ from xml.parsers import expat
 
 from vocoder.errors import TextError
 from vocoder.text.marked import Break, Manner, MarkedText, Pronounced
-from vocoder.text.pronunciation import parse_ipa
+from vocoder.text.pronunciation.pronouncer import parse_ipa
 from vocoder.text.say_as import say_as
 
 _log = logging.getLogger(__name__)

@@ -82,7 +82,7 @@ def _table(names: Sequence[str], histories: Sequence[History]) -> str:
 
 
 def _differences(names: Sequence[str], histories: Sequence[History]) -> str:
-    """Settings and machines in which the runs are not alike."""
+    """StrictModel and machines in which the runs are not alike."""
     described = [
         history.settings | {f"({k})": v for k, v in history.environment.items()}
         for history in histories

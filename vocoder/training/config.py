@@ -1,4 +1,4 @@
-"""Settings of a training run, read from a TOML file."""
+"""StrictModel of a training run, read from a TOML file."""
 
 import tomllib
 from collections.abc import Sequence
@@ -7,15 +7,15 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vocoder.config import AcousticConfig, AlignerConfig, GenerationConfig, ModelConfig, Settings
+from vocoder.config import AcousticConfig, AlignerConfig, GenerationConfig, ModelConfig, StrictModel
 from vocoder.corpus.shards import ShardSettings
 from vocoder.errors import ConfigError
 from vocoder.presets import preset
-from vocoder.voice import Source
-from vocoder.wavenet.recognition import RecogniserConfig
+from vocoder.recognition.model import RecogniserConfig
+from vocoder.voices.voice import Source
 
 
-class VoiceDescription(Settings):
+class VoiceDescription(StrictModel):
     """What a voice says of itself besides its configuration."""
 
     name: str = Field("", description="name that people read")
@@ -24,13 +24,13 @@ class VoiceDescription(Settings):
 
 
 ELSEWHERE = {"kind", "model", "voice", "generation"}
-"""Settings that what was trained says in another place."""
+"""StrictModel that what was trained says in another place."""
 
 PLACES = {"corpus", "shards", "output", "initial_voice", "vocoder"}
-"""Settings that tell where things lie on the machine that trains."""
+"""StrictModel that tell where things lie on the machine that trains."""
 
 
-class TrainingConfig(Settings):
+class TrainingConfig(StrictModel):
     """A training run, whatever is trained: on which data, for how long and how."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="id of the voice it makes")

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 import vocoder
-from vocoder.bench import machine
+from vocoder import machine
 from vocoder.training.process import Process
 
 

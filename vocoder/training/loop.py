@@ -14,20 +14,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vocoder import files, recogniser
+from vocoder import files
 from vocoder.corpus.shards import open_corpus
 from vocoder.errors import TrainingError
+from vocoder.recognition import recogniser
 from vocoder.training import checkpoint, environment
-from vocoder.training.acoustic import AcousticTask
 from vocoder.training.config import AnyTraining, RecogniserTraining, Trained, VocoderTraining
+from vocoder.training.data.prefetch import Prefetch
 from vocoder.training.log import RunLog
 from vocoder.training.optimisation import MovingAverage, clip_gradients
-from vocoder.training.prefetch import Prefetch
 from vocoder.training.process import Process, joined, restarts
-from vocoder.training.recogniser import RecogniserTask
 from vocoder.training.stages import Stages
-from vocoder.training.task import Loss, Task
-from vocoder.training.vocoder import VocoderTask
+from vocoder.training.tasks.acoustic import AcousticTask
+from vocoder.training.tasks.recogniser import RecogniserTask
+from vocoder.training.tasks.task import Loss, Task
+from vocoder.training.tasks.vocoder import VocoderTask
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.config import ModelConfig
-from vocoder.stacks import PackedModules, weights_of
+from vocoder.native.packed_modules import PackedModules, weights_of
 from vocoder.wavenet.linear_prediction import LinearPrediction, predict_from_mel
 from vocoder.wavenet.spectrum import MEL_CENTRE, MEL_SPREAD, SpectrumPredictor
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.special import log_ndtr
 
-from vocoder.audio import LARGEST_PCM_16, PCM_16_LEVELS
+from vocoder.audio.io import LARGEST_PCM_16, PCM_16_LEVELS
 
 HALF_STEP = 0.5 / PCM_16_LEVELS
 """Half of a 16-bit quantisation step, in samples of [-1, 1)."""

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vocoder import native
 from vocoder.config import FeatureConfig, LinearPredictionConfig
-from vocoder.features import mel_filterbank
+from vocoder.features.mel import mel_filterbank
+from vocoder.native import library as native
 
 
 class LinearPrediction(NamedTuple):

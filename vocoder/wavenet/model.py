@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocoder import quantization
 from vocoder.config import GaussianConfig, LogisticsConfig, ModelConfig, MuLawConfig
 from vocoder.wavenet import distributions
+from vocoder.wavenet import mu_law as quantization
 from vocoder.wavenet.conditioning import Conditioning, LocalConditioning, pad_frames
 from vocoder.wavenet.linear_prediction import LinearPrediction, predict
 from vocoder.wavenet.modules import CausalConv1d, ContextStack, ResidualStack

@@ -5,8 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.config import ModelConfig
-from vocoder.features import LOG_F0_CENTRE, log_mel
-from vocoder.harmonics import DEPTH, HarmonicMel
+from vocoder.features.f0 import LOG_F0_CENTRE
+from vocoder.features.harmonics import DEPTH, HarmonicMel
+from vocoder.features.mel import log_mel
 
 MEL_CENTRE, MEL_SPREAD = -13.0, 4.0
 """Log mel power of speech at -24 dBFS lies about here; networks see it near unit range."""

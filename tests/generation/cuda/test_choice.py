@@ -13,7 +13,7 @@ from vocoder.generation import dispatch
 from vocoder.generation.cuda import engine as triton_engine
 from vocoder.generation.cuda import packing
 from vocoder.generation.cuda.engine import TritonEngine
-from vocoder.generation.cuda.failures import explained
+from vocoder.generation.cuda.errors import explained
 from vocoder.generation.cuda.graph import GraphEngine
 from vocoder.presets import PRESETS
 

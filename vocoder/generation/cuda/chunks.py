@@ -5,12 +5,12 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from vocoder import quantization
 from vocoder.config import ModelConfig
-from vocoder.generation.cuda.failures import explained
+from vocoder.generation.cuda.errors import explained
 from vocoder.generation.noise import Noise, steps_of
 from vocoder.generation.projection import check_covered
 from vocoder.generation.state import GenerationState, Trace
+from vocoder.wavenet import mu_law
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
 
@@ -36,7 +36,7 @@ class ChunkEngine(ABC):
             return GenerationState.start(
                 self.config,
                 self.model.input_channels,
-                quantization.SILENCE,
+                mu_law.SILENCE,
                 rows,
                 self.model.device,
             )

@@ -8,16 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vocoder import quantization
 from vocoder.config import ModelConfig, MuLawConfig
-from vocoder.device import OLDEST
 from vocoder.errors import EngineError
 from vocoder.generation.cuda import modules, packing
 from vocoder.generation.cuda.chunks import ChunkEngine
 from vocoder.generation.cuda.matrices import FORMATS
+from vocoder.generation.cuda.packing import GATE_COLUMNS, GATE_DEPTH, TILE_ROWS
 from vocoder.generation.noise import Noise, steps_of
 from vocoder.generation.projection import steps_within, window
 from vocoder.generation.state import GenerationState, Trace
+from vocoder.machine import OLDEST
+from vocoder.wavenet import mu_law
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
 
@@ -26,14 +27,9 @@ DEFAULT_WEIGHTS = "bf16"
 INTERPRETER_VARIABLE = "TRITON_INTERPRET"
 """Set to 1, Triton runs kernels in NumPy on the CPU: for tests."""
 
-TILE_ROWS = 16
-"""Rows that a program takes."""
 
 GATE_BYTES = 1 << 30
 """Most that the projected conditioning of one launch may take."""
-
-GATE_COLUMNS, GATE_DEPTH = 64, 32
-"""Gates that a program projects, and channels that it takes at a time."""
 
 
 class TritonEngine(ChunkEngine):
@@ -79,7 +75,7 @@ class TritonEngine(ChunkEngine):
         self.temperature = temperature
         self.packed = packing.pack(model, self.weights)
         self._gates = packing.pack_gates(model)
-        self._classes = torch.arange(quantization.CLASSES, dtype=torch.int32, device=model.device)
+        self._classes = torch.arange(mu_law.CLASSES, dtype=torch.int32, device=model.device)
         self._project = gates.project
         self._kernel = kernels.generate
         self._constants = {

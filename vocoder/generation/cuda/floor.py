@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from vocoder.generation.cuda.engine import TILE_ROWS
+from vocoder.generation.cuda.packing import TILE_ROWS
 
 BLOCK = 4096
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vocoder import quantization
 from vocoder.config import ModelConfig
 from vocoder.generation.cuda.chunks import ChunkEngine
-from vocoder.generation.cuda.failures import explained
+from vocoder.generation.cuda.errors import explained
 from vocoder.generation.noise import DRAWS, Noise
 from vocoder.generation.projection import Projection, blocks_spanned, project, steps_within
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.generation.state import GenerationState, Trace
+from vocoder.wavenet import mu_law
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.linear_prediction import LinearPrediction
 from vocoder.wavenet.model import Signal, WaveNet
@@ -182,9 +182,7 @@ class _Loop:
                 zeros(rows, blocks, order), zeros(rows, blocks), zeros(rows, blocks)
             )
         return cls(
-            state=GenerationState.start(
-                config, model.input_channels, quantization.SILENCE, rows, device
-            ),
+            state=GenerationState.start(config, model.input_channels, mu_law.SILENCE, rows, device),
             projection=Projection(
                 zeros(rows, blocks, stack.layers * stack.gate_channels),
                 prediction,

@@ -5,13 +5,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vocoder import quantization
 from vocoder.config import ModelConfig
-from vocoder.generation.cuda.context_packing import (
-    PackedContexts,
-    context_shapes,
-    pack_contexts,
-)
+from vocoder.generation.cuda.context_packing import PackedContexts, context_shapes, pack_contexts
 from vocoder.generation.cuda.matrices import (
     FORMATS,
     joined,
@@ -21,8 +16,15 @@ from vocoder.generation.cuda.matrices import (
     transposed,
 )
 from vocoder.generation.state import ring_offsets
+from vocoder.wavenet import mu_law as quantization
 from vocoder.wavenet.model import WaveNet
 from vocoder.wavenet.modules import ResidualBlock
+
+TILE_ROWS = 16
+"""Rows that a program takes."""
+
+GATE_COLUMNS, GATE_DEPTH = 64, 32
+"""Gates that a program projects, and channels that it takes at a time."""
 
 LARGEST_MATRIX_BYTES = 128 * 1024
 """Largest matrix of one product: it passes through a multiprocessor's shared memory."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from vocoder.config import ModelConfig
 from vocoder.generation.cuda import packing
-from vocoder.generation.cuda.engine import GATE_COLUMNS, GATE_DEPTH, TILE_ROWS
+from vocoder.generation.cuda.packing import GATE_COLUMNS, GATE_DEPTH, TILE_ROWS
 
 Type = str | tuple[Any, ...]
 Signature = dict[str, Type]

@@ -1,0 +1,1 @@
+"""What the HTTP routes share: bodies, audio responses, server-sent events, caching."""

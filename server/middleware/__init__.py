@@ -1,0 +1,1 @@
+"""ASGI middleware: request context, body limit, authentication, rate limits, origins, draining."""

@@ -1,0 +1,75 @@
+"""A limit on the size of request bodies; plain ASGI: nothing is buffered."""
+
+import asyncio
+import contextlib
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..errors import Refusal, error_response
+
+LINGER_S = 2.0
+
+
+class BodyLimit:
+    """Refuses bodies over a size with 413: by Content-Length at once, else while they are read.
+
+    The answer goes out in full before the connection closes, and for a moment what still arrives
+    is read and dropped: a client in the middle of its upload would otherwise see a reset instead.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; what is no HTTP request passes through."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        received, over, more = 0, False, True
+
+        async def counted() -> Message:
+            nonlocal received, over, more
+            message = await receive()
+            more = message.get("more_body", False)
+            received += len(message.get("body", b""))
+            if received > self.max_bytes:
+                over = True
+                raise self._refusal("too large")
+            return message
+
+        async def lingering(message: Message) -> None:
+            last = message["type"] == "http.response.body" and not message.get("more_body")
+            if over and more and last:
+                await send({**message, "more_body": True})
+                await _drop_rest(receive)
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+            await send(message)
+
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared[:20]) > self.max_bytes:
+            over = True
+            refusal = self._refusal(f"{declared[:20]} bytes")
+            response = error_response(
+                refusal.status_code, refusal.detail, code=refusal.code, headers=refusal.headers
+            )
+            await response(scope, receive, lingering)
+            return
+        await self.app(scope, counted, lingering)
+
+    def _refusal(self, size: str) -> Refusal:
+        return Refusal(
+            413,
+            f"the body is {size}: this server takes at most {self.max_bytes} bytes",
+            code="body_too_large",
+            headers={"connection": "close"},
+        )
+
+
+async def _drop_rest(receive: Receive) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            while (message := await receive())["type"] == "http.request":
+                if not message.get("more_body"):
+                    break

@@ -1,0 +1,1 @@
+"""The service behind every route: voices, admission, jobs, listeners, the response cache."""

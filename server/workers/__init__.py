@@ -1,0 +1,1 @@
+"""Several worker processes: supervisor, load table, connection sharing."""

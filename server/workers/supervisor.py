@@ -1,0 +1,218 @@
+"""Several processes that serve one address, each with its own engine on its own share of the cores.
+
+The supervisor listens and starts the workers, which take connections from its socket. It starts a
+worker again that dies, passes signals on, and knows nothing of speech. See :mod:`.worker` for
+the other side.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import logging.config
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from asyncio.subprocess import Process
+from collections.abc import Sequence
+from pathlib import Path
+
+from prometheus_client import multiprocess
+
+from vocoder.errors import UserError
+
+from .. import logs
+from ..settings import ServerSettings
+from ..sockets import listen, url_of
+from .load_table import ABSENT, LoadTable
+from .worker import FOLDER_VARIABLE, LOADS, Start
+
+STEADY_S = 30.0
+"""A worker that lived so long is started again at once when it dies."""
+
+LONGEST_PAUSE_S = 30.0
+FIRST_PAUSE_S = 0.5
+
+STARTS = 3
+"""Starts that may fail one after the other while no worker serves; then all ends."""
+
+LAST_S = 5.0
+"""Time beyond the grace before workers are killed."""
+
+logger = logging.getLogger(__name__)
+
+
+def supervise(settings: ServerSettings) -> None:
+    """Serve with ``settings.workers`` processes until a signal stops them.
+
+    Raises:
+        UserError: the workers cannot start, or the address cannot be listened on.
+    """
+    with listen(settings.host, settings.port) as listener:
+        logging.config.dictConfig(logs.config(settings.log_format))
+        asyncio.run(Supervisor(settings, listener).run())
+
+
+def shares(cores: Sequence[int], count: int) -> list[list[int]]:
+    """The cores dealt among workers, neighbours together; shared where there are too few."""
+    if count > len(cores):
+        return [[cores[index % len(cores)]] for index in range(count)]
+    ends = [len(cores) * index // count for index in range(count + 1)]
+    return [list(cores[first:end]) for first, end in itertools.pairwise(ends)]
+
+
+def pause_s(deaths: int) -> float:
+    """How long to wait before a worker is started again.
+
+    Args:
+        deaths: how often in succession it has died soon after its start.
+    """
+    return 0.0 if deaths < 2 else min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (deaths - 2))
+
+
+class Supervisor:
+    """Keeps the workers running."""
+
+    def __init__(self, settings: ServerSettings, listener: socket.socket) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._stopping = asyncio.Event()
+        self._processes: dict[int, Process] = {}
+        self._serving: set[int] = set()
+        self._announced = False
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT.
+
+        Raises:
+            UserError: the workers cannot start.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        dealt = shares(cores, self._settings.workers) if cores else [[]] * self._settings.workers
+        with tempfile.TemporaryDirectory(prefix="vocoder-workers-") as folder:
+            self._folder = Path(folder)
+            self._loads = LoadTable(self._folder / LOADS, self._settings.workers)
+            for index in range(self._settings.workers):
+                self._loads[index] = ABSENT
+            kept = [asyncio.create_task(self._keep(*share)) for share in enumerate(dealt)]
+            stopped = asyncio.create_task(self._stopping.wait())
+            await asyncio.wait({stopped, *kept}, return_when=asyncio.FIRST_COMPLETED)
+            if not stopped.done():
+                self._stop()
+            _, pending = await asyncio.wait(kept, timeout=self._settings.shutdown_grace_s + LAST_S)
+            if pending:
+                logger.error("%d workers do not stop: killing them", len(pending))
+                self._signal(signal.SIGKILL)
+            await stopped
+            ends = await asyncio.gather(*kept, return_exceptions=True)
+        for error in filter(None, ends):
+            raise error
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        self._signal(signal.SIGTERM)
+
+    def _reload(self) -> None:
+        self._signal(signal.SIGHUP)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for index, process in list(self._processes.items()):
+            # A worker that does not serve yet would die of a hang-up.
+            if number != signal.SIGHUP or index in self._serving:
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(number)
+
+    async def _keep(self, index: int, cores: list[int]) -> None:
+        """Keep one worker running until all are to stop."""
+        deaths = failed = 0
+        while not self._stopping.is_set():
+            start = time.monotonic()
+            try:
+                mistake, served, status = await self._life(index, cores)
+            except OSError as error:  # No more processes, or files.
+                mistake, served, status = str(error), False, 0
+            if self._stopping.is_set():
+                return
+            failed = 0 if served else failed + 1
+            if not self._serving and (mistake or failed == STARTS):
+                raise UserError(mistake or f"a worker dies while it starts ({_ending(status)})")
+            lived = time.monotonic() - start
+            deaths = 1 if lived > STEADY_S else deaths + 1
+            pause = pause_s(deaths)
+            fields = {"worker": index, "lived_s": round(lived, 1), "pause_s": pause}
+            logger.error(
+                "a worker %s and is started again",
+                f"cannot start: {mistake}" if mistake else _ending(status),
+                extra={"fields": fields},
+            )
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
+
+    async def _life(self, index: int, cores: list[int]) -> tuple[str | None, bool, int]:
+        """One worker from its start to its end.
+
+        Returns:
+            The user's mistake that it could not start for, whether it has served, and its status.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            files = self._listener.fileno(), theirs.fileno()
+            start = Start(index, self._settings.workers, cores, *files)
+            process = await asyncio.create_subprocess_exec(
+                *(
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "vocoder.server.workers.worker",
+                    json.dumps(start._asdict()),
+                ),
+                pass_fds=files,
+                env=os.environ
+                | self._settings.to_environment()
+                | {FOLDER_VARIABLE: str(self._folder)},
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C reaches the supervisor alone, which passes it on.
+            )
+        self._processes[index] = process
+        if self._stopping.is_set():
+            process.terminate()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        mistake, served = None, False
+        try:
+            if line := await reader.readline():
+                mistake = json.loads(line)["mistake"]
+                served = mistake is None
+            if served:
+                self._serving.add(index)
+                self._announce(index, process, cores)
+            return mistake, served, await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+            writer.close()
+            self._serving.discard(index)
+            del self._processes[index]
+            self._loads[index] = ABSENT
+            multiprocess.mark_process_dead(index, str(self._folder))  # type: ignore[no-untyped-call]
+
+    def _announce(self, index: int, process: Process, cores: list[int]) -> None:
+        fields = {"worker": index, "pid": process.pid, "cores": cores}
+        logger.info("worker serves", extra={"fields": fields})
+        if not self._announced:
+            self._announced = True
+            url = url_of(self._settings.host, self._listener)
+            count = self._settings.workers
+            logger.info("serving on %s, documentation at %s/docs, workers: %d", url, url, count)
+
+
+def _ending(status: int) -> str:
+    return f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"

@@ -1,0 +1,13 @@
+"""Audio in chunks of given sizes."""
+
+from collections.abc import Iterator, Sequence
+
+from vocoder.audio.io import Samples
+
+
+def cut(samples: Samples, sizes: Sequence[int]) -> Iterator[Samples]:
+    """Chunks of these sizes in turn."""
+    first = turn = 0
+    while first < len(samples):
+        yield samples[first : first + sizes[turn % len(sizes)]]
+        first, turn = first + sizes[turn % len(sizes)], turn + 1

@@ -1,0 +1,248 @@
+"""Chunks in flight: what waits for what, and that nobody hears it."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import random_model
+from devices import DEVICE, SMALL_CONFIGS, moved
+from generating import condition, covered, pick
+
+from vocoder.generation.cuda.engine import TritonEngine
+from vocoder.generation.cuda.streams import Lanes
+from vocoder.generation.dispatch import Engine
+from vocoder.generation.noise import Noise
+from vocoder.generation.reference import ReferenceEngine
+from vocoder.scheduling.batch import Batch
+from vocoder.scheduling.segment import Segment, UtteranceStart
+from vocoder.scheduling.stream import Taken
+from vocoder.wavenet.model import WaveNet
+
+GPU, PATIENCE_S = torch.device("cuda"), 10.0
+
+
+class FakeStream:
+    """A CUDA stream that says what is asked of it."""
+
+    said: list[tuple[object, ...]]
+
+    def __init__(self, device: torch.device) -> None:
+        self.said.append(("made", self))
+
+    def wait_stream(self, other: object) -> None:
+        self.said.append(("waits for", self, other))
+
+    def synchronize(self) -> None:
+        self.said.append(("ends its work", self))
+
+    def __enter__(self) -> None:
+        self.said.append(("entered", self))
+
+    def __exit__(self, *_: object) -> None:
+        self.said.append(("left", self))
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What is asked of a GPU that is not there."""
+    found: list[tuple[object, ...]] = []
+
+    class FakeEvent:
+        def __init__(self, blocking: bool) -> None:
+            assert blocking
+
+        def record(self) -> None:
+            found.append(("recorded",))
+
+        def synchronize(self) -> None:
+            found.append(("waited",))
+
+    empty = torch.empty
+    monkeypatch.setattr(FakeStream, "said", found, raising=False)
+    monkeypatch.setattr(torch.cuda, "Stream", FakeStream)
+    monkeypatch.setattr(torch.cuda, "Event", FakeEvent)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: "current")
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
+    monkeypatch.setattr(torch, "empty", lambda *shape, pin_memory, **kind: empty(*shape, **kind))
+    return found
+
+
+def test_a_lane_waits_for_what_was_prepared_and_is_used_again(said: list[Any]) -> None:
+    lanes = Lanes(GPU, 2)
+    (_, first), (_, second) = said
+    del said[:]
+    with lanes.enter():
+        assert said == [("waits for", second, "current"), ("entered", second)]
+        with lanes.enter():
+            assert said[2:] == [("waits for", first, "current"), ("entered", first)]
+    del said[:]
+    with lanes.enter():
+        assert said[0] == ("waits for", second, "current")
+
+
+def test_there_are_no_more_chunks_in_flight_than_lanes(said: list[Any]) -> None:
+    lanes, entered = Lanes(GPU, 1), threading.Event()
+
+    def enter() -> None:
+        with lanes.enter():
+            entered.set()
+
+    with lanes.enter():
+        thread = threading.Thread(target=enter)
+        thread.start()
+        assert not entered.wait(0.05)
+    assert entered.wait(PATIENCE_S)
+    thread.join()
+
+
+def test_a_lane_ends_its_work_before_it_is_left_by_an_error(
+    said: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes = Lanes(GPU, 1)
+    with pytest.raises(ValueError, match="mistake"), lanes.enter():
+        raise ValueError("mistake")
+    assert [kind for kind, *_ in said[-2:]] == ["left", "ends its work"]
+
+    def lost(self: FakeStream) -> None:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(FakeStream, "synchronize", lost)
+    for _ in range(2):  # The lane is there again.
+        with pytest.raises(ValueError, match="mistake"), lanes.enter():
+            raise ValueError("mistake")
+
+
+def test_only_the_copy_is_waited_for(said: list[Any]) -> None:
+    lanes, audio = Lanes(GPU, 1), torch.randn(2, 5)
+    assert torch.equal(lanes.to_host(audio), audio)
+    assert said[1:] == [("recorded",), ("waited",)]
+
+
+def test_on_the_cpu_nothing_is_copied() -> None:
+    lanes, audio = Lanes(torch.device("cpu"), 2), torch.randn(2, 5)
+    with lanes.enter(), lanes.enter(), lanes.enter():
+        assert lanes.to_host(audio) is audio
+        assert lanes.to_device(audio) is audio
+
+
+# A running batch on the device that there is.
+
+
+def taken(model: WaveNet, seed: int, blocks: int, first: int) -> Taken:
+    """What a row is conditioned on from its block ``first`` on."""
+    conditioning = moved(pick(condition(model, 4, 4), seed % 4), DEVICE)
+    mel = np.zeros((model.config.features.n_mels, 0), dtype=np.float32)
+    return Taken([], [(Segment(conditioning, mel), first, blocks)], False)
+
+
+def speak(model: WaveNet, batch: Batch, rows: list[int], seeds: list[int]) -> torch.Tensor:
+    """Two chunks of 4 and 5 blocks of an utterance on each row."""
+    audio = []
+    for first, blocks in ((0, 4), (4, 5)):
+        beginnings = [None if first else UtteranceStart(seed, None) for seed in seeds]  # type: ignore[arg-type]
+        given = [taken(model, seed, blocks, first) for seed in seeds]
+        audio.append(batch.advance(rows, beginnings, given, blocks))
+    return torch.cat(audio, dim=1)
+
+
+@pytest.fixture(params=[TritonEngine, ReferenceEngine])
+def make(request: pytest.FixtureRequest) -> Callable[[WaveNet], Engine]:
+    if request.param is TritonEngine:
+        pytest.importorskip("triton")
+    return request.param
+
+
+def test_chunks_in_flight_are_what_they_are_alone(make: Callable[[WaveNet], Engine]) -> None:
+    """Rows are taken, given back and taken by others, in as many lanes as the engine has."""
+    model = random_model(SMALL_CONFIGS["linear_prediction"])
+    on_device = random_model(SMALL_CONFIGS["linear_prediction"]).to(DEVICE)
+    engine = make(on_device)
+    batch = Batch(engine, 4, model.config.hold)
+    with ThreadPoolExecutor(engine.lanes) as pool:
+        shares = [([0, 2], [5, 6]), ([1], [7]), ([2, 0], [8, 9])]
+        running = [pool.submit(speak, model, batch, *share) for share in shares[:2]]
+        found = [each.result() for each in running]
+        found.append(pool.submit(speak, model, batch, *shares[2]).result())
+    for (_, seeds), together in zip(shares, found, strict=True):
+        for seed, audio in zip(seeds, together, strict=True):
+            conditioning = moved(pick(condition(model, 4, 4), seed % 4), DEVICE)
+            assert covered(model, conditioning) >= audio.shape[0]
+            noise = Noise(torch.tensor([seed], device=DEVICE), audio.shape[0])
+            alone = engine.generate(engine.start(1), conditioning, noise)
+            assert torch.equal(alone[0].cpu(), audio)
+
+
+class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+    """Keeps the names of PyTorch's operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(
+        self, function: Any, types: object, arguments: Any = (), named: Any = None
+    ) -> Any:
+        self.names.append(str(function))
+        return function(*arguments, **(named or {}))
+
+
+class Stub:
+    """Stands for a kernel, and marks where it is launched."""
+
+    def __init__(self, watch: Watch, name: str) -> None:
+        self.watch, self.name = watch, name
+
+    def __getitem__(self, grid: object) -> Callable[..., None]:
+        return lambda *_, **__: self.watch.names.append(self.name)
+
+
+@pytest.fixture
+def watched() -> tuple[TritonEngine, Watch]:
+    pytest.importorskip("triton")
+    model = random_model(SMALL_CONFIGS["mu_law"]).to(DEVICE)
+    engine, watch = TritonEngine(model), Watch()
+    engine._kernel, engine._project = Stub(watch, "kernel"), Stub(watch, "gates")
+    return engine, watch
+
+
+def test_nothing_is_read_from_the_device_before_a_launch(
+    watched: tuple[TritonEngine, Watch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, watch = watched
+
+    def seen(read: Callable[[torch.Tensor], object]) -> Callable[[torch.Tensor], object]:
+        def seen_read(self: torch.Tensor) -> object:
+            watch.names.append("read")
+            return read(self)
+
+        return seen_read
+
+    for name in ("__int__", "__bool__", "__float__", "__index__", "item", "tolist", "cpu"):
+        monkeypatch.setattr(torch.Tensor, name, seen(getattr(torch.Tensor, name)))
+    batch, rows = Batch(engine, 3, engine.config.hold), [2, 0]
+    given = [taken(random_model(SMALL_CONFIGS["mu_law"]), seed, 3, 0) for seed in (1, 2)]
+    with watch:
+        batch.advance(rows, [UtteranceStart(3, None), None], given, 3)  # type: ignore[arg-type]
+    before = watch.names[: watch.names.index("kernel")]
+    assert "gates" in before
+    assert not any(name == "read" or "nonzero" in name for name in before)
+    conditioning = moved(condition(random_model(SMALL_CONFIGS["mu_law"]), 1), DEVICE)
+    engine.generate(engine.start(1), conditioning, torch.rand(1, 3, 2, device=DEVICE))
+    assert "read" in watch.names  # It is seen where it is.
+
+
+def test_nothing_takes_memory_once_rows_move(
+    watched: tuple[TritonEngine, Watch],
+) -> None:
+    engine, watch = watched
+    conditioning = moved(condition(random_model(SMALL_CONFIGS["mu_law"]), 2), DEVICE)
+    state, noise = engine.start(2), Noise(torch.tensor([1, 2], device=DEVICE), 5)
+    with watch:
+        engine.generate(state, conditioning, noise)
+    after = watch.names[watch.names.index("kernel") + 1 :]
+    in_place = {"aten.unsqueeze.default", "aten.eq.Tensor_out", "aten.index_copy_.default"}
+    assert set(after) <= in_place, after

@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import random_mel
+
+from vocoder.errors import EngineError, FeatureError, NotFoundError, UserError
+from vocoder.features.feature_file import Features
+from vocoder.synthesis.synthesizer import Request, Synthesizer
+from vocoder.voices.registry import VoiceRegistry
+from vocoder.voices.voice import Voice
+
+
+@pytest.fixture
+def synthesizer(voices: Path) -> Synthesizer:
+    return Synthesizer(VoiceRegistry(voices))
+
+
+@pytest.fixture
+def voice(synthesizer: Synthesizer) -> Voice:
+    return synthesizer.registry.get()
+
+
+def features(voice: Voice, frames: int, seed: int = 0) -> Features:
+    return Features(random_mel(voice.config, 1, frames, seed)[0], voice.config.features)
+
+
+def test_chunks_add_up_to_the_frames_and_repeat_with_the_seed(
+    synthesizer: Synthesizer, voice: Voice
+) -> None:
+    given = features(voice, 10)
+    chunks = list(synthesizer.vocode(given, voice=voice, speaker="ben", seed=3))
+    assert len(chunks) > 1
+    assert all(len(chunk) for chunk in chunks)
+    whole = np.concatenate(chunks)
+    assert whole.shape == (10 * 200,)
+    assert whole.dtype == np.float32
+    assert np.abs(whole).max() <= 1.0
+    again = np.concatenate(list(synthesizer.vocode(given, voice=voice, speaker="ben", seed=3)))
+    assert np.array_equal(whole, again)
+    for change in ({"seed": 4}, {"speaker": "cat"}):
+        arguments = {"speaker": "ben", "seed": 3} | change
+        other = np.concatenate(list(synthesizer.vocode(given, voice=voice, **arguments)))
+        assert not np.array_equal(whole, other)
+
+
+def test_a_batch_gives_each_what_it_gets_alone(synthesizer: Synthesizer, voice: Voice) -> None:
+    requests = [
+        Request(features(voice, frames, seed=frames), speaker, seed)
+        for frames, speaker, seed in ((9, "ann", 1), (1, "ben", 2), (17, "cat", 3), (8, None, 4))
+    ]
+    together = synthesizer.vocode_many(requests, voice=voice)
+    for request, found in zip(requests, together, strict=True):
+        alone = synthesizer.vocode(
+            request.features, voice=voice, speaker=request.speaker, seed=request.seed
+        )
+        assert np.array_equal(np.concatenate(list(alone)), found)
+
+
+def test_mistakes_are_raised_before_the_first_chunk(synthesizer: Synthesizer, voice: Voice) -> None:
+    good = features(voice, 2)
+    with pytest.raises(NotFoundError, match="speaker 'dora'"):
+        synthesizer.vocode(good, voice=voice, speaker="dora")
+    with pytest.raises(EngineError, match="choose one of auto, triton, cuda-graph, cpu, reference"):
+        synthesizer.vocode(good, voice=voice, engine="warp")
+    with pytest.raises(UserError, match="seed -1"):
+        synthesizer.vocode(good, voice=voice, seed=-1)
+    with pytest.raises(FeatureError, match="no frames"):
+        synthesizer.vocode(Features(good.mel[:, :0], good.config), voice=voice)
+    other = good.config.model_copy(update={"hop_length": 100})
+    with pytest.raises(FeatureError, match="hop_length 100, the voice needs 200"):
+        synthesizer.vocode(Features(good.mel, other), voice=voice)
+
+
+def test_the_choice_of_engine_is_logged_once_with_its_reason(
+    synthesizer: Synthesizer, voice: Voice, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        assert synthesizer.engine_name(voice) == "cpu"
+        synthesizer.engine_name(voice)
+    lines = [r for r in caplog.records if "engine cpu on cpu" in r.getMessage()]
+    assert len(lines) == 1
+
+
+def test_extreme_but_finite_features_give_finite_audio(
+    synthesizer: Synthesizer, voice: Voice
+) -> None:
+    for level in (-23.0, 5.0, 20.0):
+        mel = torch.full((80, 2), level)
+        given = Features(mel, voice.config.features)
+        audio = np.concatenate(list(synthesizer.vocode(given, voice=voice)))
+        assert np.isfinite(audio).all()

@@ -1,0 +1,269 @@
+"""Thousands of requests of all kinds: what of memory, files and threads stays behind.
+
+    python tools/load soak --requests 5000 --plot docs/service/memory.png
+
+The server's processes are looked at each second. After a warm-up (pools, caches and an allocator
+that grows to its size) memory must not grow with the requests, and in the end there must be as
+many files and threads as after the warm-up.
+"""
+
+import asyncio
+import json
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+from matplotlib.figure import Figure
+from websockets.exceptions import InvalidStatus
+
+from .mixture import BUSY, KINDS, RECORDING, Busy, Caller, Unexpected
+from .processes import POOLED_THREADS, Holdings, listening_on
+from .progress import Progress
+from .server import Server, arguments
+
+SAMPLE_EVERY_S = 1.0
+QUIET_S = 3.0
+"""After which connections that are done with have closed."""
+
+BUSY_WAIT_S = 0.2
+
+
+@dataclass
+class Soak:
+    """A run, and what was seen in it.
+
+    Attributes:
+        done: requests so far.
+        kinds: how many of each kind came to what must come of it.
+        busy: times the server took no more.
+        unexpected: other outcomes, and how often.
+        samples: requests done and what the server held then.
+    """
+
+    done: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    busy: int = 0
+    unexpected: Counter[str] = field(default_factory=Counter)
+    samples: list[tuple[int, Holdings]] = field(default_factory=list)
+
+    async def ask(self, caller: Caller, names: Sequence[str]) -> None:
+        """One request of a kind drawn from these; again where the server is busy."""
+        (name,) = caller.draw.choices(names, [KINDS[name][1] for name in names])
+        kind = KINDS[name][0]
+        while True:
+            try:
+                await kind(caller)
+                self.kinds[name] += 1
+            except Busy:
+                self.busy += 1
+            except InvalidStatus as error:
+                if error.response.status_code not in BUSY:
+                    self.unexpected[f"{name}: {error}"] += 1
+                    break
+                self.busy += 1
+            except (Unexpected, OSError, TimeoutError) as error:
+                self.unexpected[f"{name}: {error}"[:300]] += 1
+                break
+            except Exception as error:  # A client's own errors count, and must not end the run.
+                self.unexpected[f"{name}: {type(error).__name__} {error}"[:300]] += 1
+                break
+            else:
+                break
+            await asyncio.sleep(BUSY_WAIT_S)
+        self.done += 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a soak came to.
+
+    Attributes:
+        requests: how many there were.
+        seconds: they took.
+        slope_mb: by which memory grew per 1,000 requests after the warm-up.
+        rss_mb: resident memory after the warm-up and at the end, both at rest.
+        files: the same of open files.
+        threads: the most up to the end of the warm-up, as pools grow when needed; at the end.
+        kinds: requests of each kind.
+        busy: times the server took no more.
+        unexpected: what should not have come, and how often.
+    """
+
+    requests: int
+    seconds: float
+    slope_mb: float
+    rss_mb: tuple[float, float]
+    files: tuple[int, int]
+    threads: tuple[int, int]
+    kinds: dict[str, int]
+    busy: int
+    unexpected: dict[str, int]
+
+    def wrong(self, most_slope_mb: float) -> list[str]:
+        """What is not as it should be."""
+        found = []
+        if self.slope_mb > most_slope_mb:
+            found.append(f"memory grows by {self.slope_mb:.2f} MB per 1,000 requests")
+        if self.files[1] > self.files[0]:
+            found.append(f"open files grew from {self.files[0]} to {self.files[1]}")
+        if self.threads[1] > self.threads[0] + POOLED_THREADS:
+            found.append(f"threads grew from {self.threads[0]} to {self.threads[1]}")
+        return [*found, *(f"{count} x {what}" for what, count in self.unexpected.items())]
+
+
+async def soak(
+    server: Server,
+    pid: int,
+    *,
+    requests: int,
+    warm_up: int,
+    at_once: int,
+    seed: int = 1,
+    kinds: Sequence[str] = tuple(KINDS),
+    features: bytes,
+    recording: bytes,
+) -> tuple[Soak, Verdict]:
+    """Send ``requests`` requests, ``at_once`` at a time.
+
+    Raises:
+        psutil.NoSuchProcess: the server has ended.
+    """
+    run, begun, progress = Soak(), time.monotonic(), Progress()
+
+    async def watch() -> None:
+        while True:
+            run.samples.append((run.done, held := Holdings.of(pid)))
+            progress.show(f"{run.done} of {requests} requests; the server holds {held}")
+            await asyncio.sleep(SAMPLE_EVERY_S)
+
+    async def until(count: int) -> Holdings:
+        numbers = iter(range(run.done, count))
+
+        async def work(worker: int) -> None:
+            async with server.client() as client:
+                for number in numbers:
+                    draw = random.Random(seed * 1_000_003 + number)
+                    await run.ask(Caller(server, client, draw, features, recording), kinds)
+
+        await asyncio.gather(*(work(worker) for worker in range(at_once)))
+        await asyncio.sleep(QUIET_S)
+        return Holdings.of(pid)
+
+    watching = asyncio.create_task(watch())
+    try:
+        before = await until(warm_up)
+        after = await until(requests)
+    finally:
+        watching.cancel()
+        progress.end()
+    return run, Verdict(
+        requests=run.done,
+        seconds=round(time.monotonic() - begun, 1),
+        slope_mb=round(_slope(run.samples, warm_up)[0], 3),
+        rss_mb=(round(before.rss_mb, 1), round(after.rss_mb, 1)),
+        files=(before.files, after.files),
+        threads=(
+            max(held.threads for done, held in run.samples if done <= warm_up),
+            after.threads,
+        ),
+        kinds=dict(run.kinds.most_common()),
+        busy=run.busy,
+        unexpected=dict(run.unexpected.most_common()),
+    )
+
+
+def _slope(samples: list[tuple[int, Holdings]], warm_up: int) -> tuple[float, float]:
+    """Least squares after the warm-up: MB per 1,000 requests, and MB at none."""
+    after = [(done, held.rss_mb) for done, held in samples if done > warm_up]
+    if len({done for done, _ in after}) < 2:
+        return 0.0, after[0][1] if after else 0.0
+    slope, start = np.polyfit([done / 1000 for done, _ in after], [mb for _, mb in after], 1)
+    return float(slope), float(start)
+
+
+def plot(run: Soak, verdict: Verdict, warm_up: int, path: Path) -> None:
+    """Draw memory, files and threads over the requests."""
+    done = [count for count, _ in run.samples]
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    memory, counts = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    memory.plot(done, [held.rss_mb for _, held in run.samples], linewidth=0.8, label="resident")
+    slope, start = _slope(run.samples, warm_up)
+    ends = (warm_up, verdict.requests)
+    memory.plot(
+        ends,
+        [start + slope * end / 1000 for end in ends],
+        "--",
+        label=f"{slope:+.2f} MB per 1,000 requests after the warm-up",
+    )
+    memory.set(ylabel="memory, MB", ylim=(0, None))
+    counts.plot(done, [held.files for _, held in run.samples], linewidth=0.8, label="files")
+    counts.plot(done, [held.threads for _, held in run.samples], linewidth=0.8, label="threads")
+    counts.set(xlabel="requests of mixed kinds", ylabel="open", ylim=(0, None))
+    for axes in (memory, counts):
+        axes.axvline(warm_up, color="grey", linewidth=0.8, linestyle=":")
+        axes.legend(loc="lower right")
+        axes.grid(alpha=0.3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> int:
+    """Run the tool; its exit status."""
+    parser = arguments(__doc__.split("\n")[0])
+    parser.add_argument("--requests", type=int, default=5000, help="how many")
+    parser.add_argument("--warm-up", type=int, default=1000, help="how many of them do not count")
+    parser.add_argument("--at-once", type=int, default=6, help="how many at a time")
+    parser.add_argument("--seed", type=int, default=1, help="of what is asked for")
+    parser.add_argument("--pid", type=int, help="of the server; found by its port where absent")
+    parser.add_argument("--plot", type=Path, help="picture to draw")
+    parser.add_argument(
+        "--most-slope", type=float, default=1.0, help="MB per 1,000 requests that are still flat"
+    )
+    parser.add_argument(
+        "--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of requests, if not all"
+    )
+    parser.add_argument(
+        "--features",
+        type=Path,
+        default=RECORDING.with_suffix(".safetensors"),
+        help="feature file of the voice",
+    )
+    options = parser.parse_args()
+    server = Server(options.url, options.key)
+    pid = options.pid or listening_on(server.address[1])
+    if pid is None:
+        parser.error(f"no process of this machine listens on {options.url}: give its --pid")
+    try:
+        run, verdict = asyncio.run(
+            soak(
+                server,
+                pid,
+                requests=options.requests,
+                warm_up=options.warm_up,
+                at_once=options.at_once,
+                seed=options.seed,
+                kinds=options.kinds,
+                features=options.features.read_bytes(),
+                recording=RECORDING.read_bytes(),
+            )
+        )
+    except psutil.NoSuchProcess:
+        print("the server has ended", file=sys.stderr)
+        return 1
+    wrong = verdict.wrong(options.most_slope)
+    if options.plot:
+        plot(run, verdict, options.warm_up, options.plot)
+    if options.json:
+        samples = [{"requests": done, **asdict(held)} for done, held in run.samples]
+        print(json.dumps({**asdict(verdict), "wrong": wrong, "samples": samples}))
+    else:
+        for name, value in asdict(verdict).items():
+            print(f"{name:12} {value}")
+        print("\n".join(wrong) or "nothing stays behind")
+    return 1 if wrong else 0

@@ -1,0 +1,1 @@
+"""Aligning recordings with their transcripts."""

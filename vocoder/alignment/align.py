@@ -1,0 +1,190 @@
+"""Align a prepared corpus: read its transcripts, train an aligner on it, and place every phone.
+
+Nothing from outside is needed: neither a trained aligner nor durations.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vocoder.alignment import boundaries
+from vocoder.alignment import report as alignment_report
+from vocoder.alignment.model import Aligner, repeats
+from vocoder.alignment.task import AlignerTask, Spoken
+from vocoder.audio.io import PCM_16_LEVELS
+from vocoder.corpus.alignment import (
+    ALIGNMENT_FILE,
+    UNALIGNED_FILE,
+    AlignedUtterance,
+    AlignedWord,
+    Unaligned,
+)
+from vocoder.corpus.manifest import Corpus, write_lines
+from vocoder.corpus.utterances import Utterance
+from vocoder.errors import CorpusError, TextError
+from vocoder.progress import track
+from vocoder.text.frontend import TextFrontEnd
+from vocoder.text.linguistic import phones
+from vocoder.text.phone_labels import SILENCE, labels_of
+from vocoder.text.utterance import Sentence
+from vocoder.training.config import AlignerTraining
+from vocoder.training.loop import Run
+from vocoder.training.process import joined
+
+RUN_FOLDER = "aligner"
+BATCH_SIZE = 16
+
+LOWEST_SCORE = -2.5
+"""Nats a frame below which recording and transcript do not belong together."""
+
+
+def align(folder: Path, *, steps: int, resume: bool = False) -> str:
+    """Align the corpus in ``folder``; returns a summary in one line.
+
+    Raises:
+        CorpusError: it is no prepared corpus, or no transcript could be read.
+        TrainingError: the folder holds the checkpoint of another run.
+    """
+    corpus = Corpus.load(folder)
+    sentences, left_out = _read_transcripts(corpus)
+    if not sentences:
+        raise CorpusError(
+            f"{folder}: no utterance has a transcript that can be read; give metadata.csv or "
+            ".txt files with the recordings and prepare again"
+        )
+    model = _train(corpus, sentences, steps=steps, resume=resume)
+    found_all = [
+        _align(model, corpus, utterance, sentence)
+        for utterance, sentence in track(sentences, "aligning", len(sentences))
+    ]
+    aligned = []
+    for (utterance, _), found in zip(sentences, _placed(corpus, sentences, found_all), strict=True):
+        if found.score < LOWEST_SCORE:
+            detail = f"score {found.score:.2f} nats a frame, expected {LOWEST_SCORE:g} or more"
+            left_out.append(_unaligned(utterance, "low_score", detail))
+        else:
+            aligned.append(found)
+    write_lines(folder / ALIGNMENT_FILE, aligned)
+    write_lines(folder / UNALIGNED_FILE, left_out)
+    page = alignment_report.write(corpus, aligned, left_out)
+    return f"{len(aligned)} utterances aligned, {len(left_out)} left out; report: {page}"
+
+
+def _read_transcripts(
+    corpus: Corpus,
+) -> tuple[list[tuple[Utterance, Sentence]], list[Unaligned]]:
+    front_end = TextFrontEnd()
+    known: dict[str, Sentence] = {}
+    sentences, left_out = [], []
+    for utterance in track(corpus.utterances, "reading transcripts", len(corpus.utterances)):
+        if not utterance.text:
+            left_out.append(_unaligned(utterance, "no_transcript", "has no transcript"))
+            continue
+        if utterance.text not in known:
+            try:
+                parts = list(front_end.sentences(utterance.text))
+            except TextError as error:
+                left_out.append(_unaligned(utterance, "unreadable_text", str(error)))
+                continue
+            known[utterance.text] = Sentence(tuple(w for part in parts for w in part.words))
+        sentence = known[utterance.text]
+        labels = labels_of(phones(sentence).symbols)
+        if len(labels) + repeats(labels) > utterance.frames:
+            detail = f"{len(labels)} phones in {utterance.frames} frames"
+            left_out.append(_unaligned(utterance, "too_short", detail))
+        else:
+            sentences.append((utterance, sentence))
+    return sentences, left_out
+
+
+def _unaligned(utterance: Utterance, reason: str, detail: str) -> Unaligned:
+    return Unaligned.model_validate(
+        {"speaker": utterance.speaker, "id": utterance.id, "reason": reason, "detail": detail}
+    )
+
+
+def _train(
+    corpus: Corpus, sentences: list[tuple[Utterance, Sentence]], *, steps: int, resume: bool
+) -> Aligner:
+    data = [
+        Spoken(corpus.read(utterance)[1], labels_of(phones(sentence).symbols))
+        for utterance, sentence in track(sentences, "reading features", len(sentences))
+    ]
+    config = AlignerTraining(
+        name="aligner",
+        corpus=str(corpus.folder),
+        output=str(corpus.folder / RUN_FOLDER),
+        steps=steps,
+        ctc_steps=steps // 2,
+        batch_size=min(BATCH_SIZE, len(data)),
+        learning_rate=2e-3,
+        warm_up_steps=min(50, steps // 4),
+        decay_steps=steps // 3,
+        ema_decay=0.99,
+        precision="bf16",
+        checkpoint_every=max(1, steps // 4),
+        validate_every=max(1, steps // 4),
+    )
+    with joined() as process:
+        torch.manual_seed(config.seed)
+        run = Run(config, AlignerTask(config, corpus.features, data), process)
+        run.run(resume=resume)
+    model = run.averaged()
+    assert isinstance(model, Aligner)
+    return model
+
+
+def _placed(
+    corpus: Corpus,
+    sentences: list[tuple[Utterance, Sentence]],
+    aligned: list[AlignedUtterance],
+) -> list[AlignedUtterance]:
+    """The same alignments with their boundaries placed more closely."""
+    placed = []
+    pairs = zip(sentences, aligned, strict=True)
+    for (utterance, _), found in track(pairs, "reading audio", len(aligned)):
+        pcm, _ = corpus.read(utterance)
+        labels, durations = labels_of(found.phones.symbols), torch.tensor(found.durations)
+        observations = boundaries.observe(pcm.float() / PCM_16_LEVELS, corpus.features)
+        placed.append(boundaries.Placed(observations, labels, durations))
+    durations_of_all = boundaries.place(placed, boundaries.parts_of_a_frame(corpus.features))
+    return [
+        found.model_copy(update={"durations": tuple(durations.tolist())})
+        for found, durations in zip(aligned, durations_of_all, strict=True)
+    ]
+
+
+def _align(
+    model: Aligner, corpus: Corpus, utterance: Utterance, sentence: Sentence
+) -> AlignedUtterance:
+    spoken = phones(sentence)
+    labels = labels_of(spoken.symbols)
+    starts = (spoken.words[1:] != spoken.words[:-1]) & (labels[:-1] != SILENCE)
+    starts = torch.cat((torch.tensor([False]), starts))
+    durations, pauses, score = model.align(corpus.read(utterance)[1], labels, starts)
+    paused = {int(spoken.words[index]) - 1 for index in pauses.nonzero()[:, 0]}
+    words = tuple(
+        AlignedWord(
+            text=word.text,
+            ipa=" ".join(map(str, word.phonemes)),
+            pause=word.pause,
+            paused=index in paused,
+        )
+        for index, word in enumerate(sentence.words)
+    )
+    return AlignedUtterance(
+        speaker=utterance.speaker,
+        id=utterance.id,
+        words=words,
+        durations=tuple(_with_pauses(durations, pauses)),
+        score=round(score, 4),
+    )
+
+
+def _with_pauses(durations: Tensor, pauses: Tensor) -> Iterator[int]:
+    for duration, pause in zip(durations.tolist(), pauses.tolist(), strict=True):
+        if pause:
+            yield pause
+        yield duration

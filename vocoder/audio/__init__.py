@@ -1,0 +1,1 @@
+"""Samples and their files: read, write, resample, encode."""

@@ -1,1 +1,0 @@
-"""The commands of ``vocoder``, by what they are for, and the options they share."""

@@ -1,0 +1,218 @@
+"""Log-mel and F0 analysis, and the feature file that carries the settings they were made with.
+
+Frame f describes samples [f * hop, (f + 1) * hop); its window is centred on their middle, with
+zeros beyond the ends. So F frames stand for exactly F * hop samples.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from vocoder import files
+from vocoder.audio.io import Samples
+from vocoder.config import FeatureConfig
+from vocoder.errors import FeatureError
+from vocoder.features.f0 import f0_contour
+from vocoder.features.mel import log_mel
+
+LARGEST_LOG_MEL = 20.0
+LAYOUT_KEY = "linguistic"
+"""What a feature file's metadata calls the layout of linguistic features."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a vocoder is conditioned on.
+
+    Attributes:
+        mel: log-mel (n_mels, F), float32; no frames where there is none.
+        f0: fundamental frequency in Hz (F,), float32, 0 where unvoiced; None where not analysed.
+        config: the settings they were made with.
+        linguistic: linguistic features (C, F), float32; None where not made from text.
+        layout: of the linguistic features' channels; see :mod:`vocoder.text.linguistic`.
+        length: frames, where there is neither: a model without local conditioning takes no more.
+    """
+
+    mel: Tensor
+    config: FeatureConfig
+    f0: Tensor | None = None
+    linguistic: Tensor | None = None
+    layout: str | None = None
+    length: int = 0
+
+    @property
+    def frames(self) -> int:
+        """Number of frames F."""
+        if self.linguistic is not None:
+            return self.linguistic.shape[-1]
+        return self.mel.shape[-1] or self.length
+
+    @classmethod
+    def lasting(cls, seconds: float, config: FeatureConfig) -> "Features":
+        """Nothing but a length, for a model without local conditioning.
+
+        Raises:
+            FeatureError: it is not a positive number.
+        """
+        if not (math.isfinite(seconds) and seconds > 0):
+            raise FeatureError(f"seconds {seconds:g} is not a positive number", param="seconds")
+        frames = config.frames(round(seconds * config.sample_rate_hz))
+        return cls(torch.empty(config.n_mels, 0), config, length=max(1, frames))
+
+
+def analyze(samples: Samples, config: FeatureConfig, *, with_f0: bool = True) -> Features:
+    """Features of mono samples (T,) at the configured rate.
+
+    Raises:
+        FeatureError: there are no samples.
+    """
+    if samples.size == 0:
+        raise FeatureError("no samples to analyse")
+    f0 = torch.from_numpy(f0_contour(samples, config)) if with_f0 else None
+    return Features(mel=log_mel(torch.from_numpy(samples), config), config=config, f0=f0)
+
+
+def joined(parts: Sequence[Features]) -> Features:
+    """Features one after another; each part has the same kinds and settings."""
+    first = parts[0]
+    f0 = [part.f0 for part in parts if part.f0 is not None]
+    linguistic = [part.linguistic for part in parts if part.linguistic is not None]
+    return Features(
+        torch.cat([part.mel for part in parts], dim=1),
+        first.config,
+        torch.cat(f0) if f0 else None,
+        torch.cat(linguistic, dim=1) if linguistic else None,
+        first.layout,
+    )
+
+
+def validate_mel(mel: Tensor, config: FeatureConfig) -> Tensor:
+    """Return ``mel`` as float32 (n_mels, F) if a vocoder with ``config`` can use it.
+
+    Raises:
+        FeatureError: wrong rank or band count, no frames, values not finite or out of range.
+    """
+    if mel.ndim != 2 or mel.shape[0] != config.n_mels:
+        raise FeatureError(
+            f"mel has shape {tuple(mel.shape)}, expected ({config.n_mels}, frames)", param="mel"
+        )
+    if mel.shape[1] == 0:
+        raise FeatureError("mel has no frames: give at least one", param="mel")
+    if not mel.dtype.is_floating_point:
+        raise FeatureError(f"mel is {mel.dtype}, expected float32", param="mel")
+    mel = mel.float()
+    finite = torch.isfinite(mel)
+    if not finite.all():
+        band, frame = (int(i) for i in (~finite).nonzero()[0])
+        raise FeatureError(
+            f"mel holds {mel[band, frame].item()} at band {band}, frame {frame}: "
+            "every value must be finite",
+            param="mel",
+        )
+    if float(mel.max()) > LARGEST_LOG_MEL:
+        raise FeatureError(
+            f"mel reaches {float(mel.max()):.1f}, expected at most {LARGEST_LOG_MEL:g}: "
+            "natural logarithm of power, not power or decibels",
+            param="mel",
+        )
+    return mel
+
+
+def validate_linguistic(linguistic: Tensor, channels: int) -> Tensor:
+    """Return linguistic features as float32 (C, F) if a vocoder can use them.
+
+    Raises:
+        FeatureError: wrong rank or number of channels, no frames, or values not finite.
+    """
+    if linguistic.ndim != 2 or linguistic.shape[0] != channels or not linguistic.shape[1]:
+        raise FeatureError(
+            f"linguistic has shape {tuple(linguistic.shape)}, expected ({channels}, frames)",
+            param="linguistic",
+        )
+    linguistic = linguistic.float()
+    if not torch.isfinite(linguistic).all():
+        raise FeatureError("linguistic: every value must be finite", param="linguistic")
+    return linguistic
+
+
+def check_fingerprint(found: dict[str, str], config: FeatureConfig) -> None:
+    """Compare a feature file's settings with those a voice was trained on.
+
+    Raises:
+        FeatureError: names the first setting that is missing or differs, with both values.
+    """
+    for key, expected in config.fingerprint().items():
+        if key not in found:
+            raise FeatureError(f"features lack {key} in their fingerprint", param=key)
+        if found[key] != expected:
+            raise FeatureError(
+                f"features were made with {key} {found[key]}, the voice needs {expected}", param=key
+            )
+
+
+def serialize(features: Features) -> bytes:
+    """A feature file: safetensors, and the fingerprint as metadata.
+
+    Its tensors are ``mel``, ``f0`` and ``linguistic``, those that there are.
+    """
+    mel = features.mel if features.mel.shape[-1] else None
+    given = {"mel": mel, "f0": features.f0, "linguistic": features.linguistic}
+    tensors = {name: tensor.contiguous() for name, tensor in given.items() if tensor is not None}
+    layout = {} if features.layout is None else {LAYOUT_KEY: features.layout}
+    return save_safetensors(tensors, metadata=features.config.fingerprint() | layout)
+
+
+def deserialize(data: bytes, config: FeatureConfig) -> Features:
+    """Read a feature file's bytes for a voice with ``config``.
+
+    Raises:
+        FeatureError: not safetensors, neither ``mel`` nor ``linguistic``, another fingerprint, or
+            unusable values.
+    """
+    try:
+        metadata = _metadata(data)
+        tensors = load_safetensors(data)
+    except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:
+        raise FeatureError(f"not a feature file: {error}", param="mel") from None
+    mel, linguistic = tensors.get("mel"), tensors.get("linguistic")
+    if mel is None and linguistic is None:
+        raise FeatureError("feature file has no tensor named mel or linguistic", param="mel")
+    check_fingerprint(metadata, config)
+    mel = torch.empty(config.n_mels, 0) if mel is None else validate_mel(mel, config)
+    return Features(mel, config, tensors.get("f0"), linguistic, metadata.get(LAYOUT_KEY))
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length].decode("utf-8"))
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    if not isinstance(metadata, dict):
+        return {}
+    return {str(key): str(value) for key, value in metadata.items()}
+
+
+def save(path: Path, features: Features) -> None:
+    """Write a feature file, atomically."""
+    files.write_bytes(path, serialize(features))
+
+
+def load(path: Path, config: FeatureConfig) -> Features:
+    """Read a feature file for a voice with ``config``.
+
+    Raises:
+        FeatureError: no such file, or see :func:`deserialize`.
+    """
+    if not path.is_file():
+        raise FeatureError(f"{path}: no such file")
+    try:
+        return deserialize(path.read_bytes(), config)
+    except FeatureError as error:
+        raise FeatureError(f"{path.name}: {error}", param=error.param) from None

@@ -1,0 +1,77 @@
+"""The machine: devices that can run a model, processors and their name."""
+
+import logging
+import platform
+from pathlib import Path
+
+import torch
+from joblib import cpu_count
+
+from vocoder.errors import EngineError
+
+AUTO = "auto"
+
+OLDEST = (8, 0)
+"""Least compute capability that ``auto`` takes: older GPUs have no bfloat16 tensor cores."""
+
+CPU = torch.device("cpu")
+
+CPU_INFO = Path("/proc/cpuinfo")
+
+logger = logging.getLogger(__name__)
+
+
+def resolve(name: str = AUTO) -> torch.device:
+    """The device of that name.
+
+    Args:
+        name: ``cpu``, ``cuda``, ``cuda:1`` ...; or ``auto`` for a GPU where there is one that is
+            not too old, else the processor.
+
+    Raises:
+        EngineError: no such device here.
+    """
+    if name == AUTO:
+        return _best()
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise EngineError(
+            f"device {name[:64]!r} is unknown: choose auto, cpu or cuda", param="device"
+        )
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            have = f"there are {count}" if count else "no NVIDIA GPU is usable here"
+            raise EngineError(f"device {name} is not there: {have}", param="device")
+    return device
+
+
+def _best() -> torch.device:
+    if not torch.cuda.is_available():
+        return CPU
+    capability = torch.cuda.get_device_capability()
+    if capability < OLDEST:
+        logger.info(
+            "device cpu: the GPU's compute capability %d.%d is less than %d.%d",
+            *(*capability, *OLDEST),
+        )
+        return CPU
+    return torch.device("cuda")
+
+
+def processors() -> int:
+    """Processors that this process may use: of its affinity, within a container's share of time."""
+    return int(cpu_count())
+
+
+def processor() -> str:
+    """The processor's name."""
+    if CPU_INFO.exists():
+        for line in CPU_INFO.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name" and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine()

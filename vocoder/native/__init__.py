@@ -1,0 +1,1 @@
+"""The native library (`csrc/`, C++): loading it, and packing PyTorch modules for it."""

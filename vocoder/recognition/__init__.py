@@ -1,0 +1,1 @@
+"""Phoneme recognition with a WaveNet."""

@@ -1,0 +1,1 @@
+"""Continuous batching: many streams that share one engine."""

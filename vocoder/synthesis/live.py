@@ -1,0 +1,262 @@
+"""Many streams at once: a running batch for each voice and engine, and how many it can hold."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from vocoder.features.feature_file import Features
+from vocoder.generation import dispatch
+from vocoder.generation.dispatch import Engine
+from vocoder.scheduling.scheduler import Load, Scheduler
+from vocoder.scheduling.segment import Segment
+from vocoder.scheduling.stream import Chunk, End, Sink, Stream
+from vocoder.synthesis.feed import InputStream
+from vocoder.synthesis.segments import feature_pieces
+from vocoder.synthesis.speech import Speech
+from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.voices.voice import Voice
+
+ROWS = 4
+"""Times as many rows as are advanced at once: for turns to come, and for files."""
+
+HEADROOM = 0.9
+"""Part of the measured speed that is promised.
+
+A machine is not always as fast as while it was measured, and who knocks in vain costs something,
+too.
+"""
+
+MEASURED_TEXT = "The quick brown fox jumps over the lazy old dog."
+MEASURED_FRAMES = 160
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StreamHandle:
+    """A stream that was let in."""
+
+    scheduler: Scheduler
+    stream: Stream
+
+    def took(self, samples: int) -> None:
+        """Say that the listener has taken so many more samples."""
+        self.scheduler.took(self.stream, samples)
+
+    def due(self, ahead_s: float) -> None:
+        """Say that its audio begins to play in so many seconds."""
+        self.scheduler.due(self.stream, ahead_s)
+
+    def cancel(self) -> None:
+        """End the stream; its sink hears nothing more."""
+        self.scheduler.cancel(self.stream)
+
+
+class StreamingSynthesizer:
+    """Speaks to many listeners at once. Safe to use from several threads.
+
+    A running batch begins when its voice is first spoken with, and ends when the voice is retired
+    and its last stream is over.
+    """
+
+    def __init__(
+        self,
+        synthesizer: Synthesizer,
+        *,
+        threads: int = 1,
+        released: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Speak as ``synthesizer`` does; the rest is the schedulers'."""
+        self.synthesizer = synthesizer
+        self._released = released
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._schedulers: dict[tuple[str, str], Scheduler] = {}
+        self._retired: list[Scheduler] = []
+        self._capacities: dict[tuple[str, str], float] = {}
+
+    def speak(
+        self,
+        speech: Speech,
+        sink: Sink,
+        *,
+        voice: Voice,
+        engine: str | None = None,
+        feed: InputStream[str] | None = None,
+        offline: bool = False,
+        ahead_s: float = 0.0,
+    ) -> StreamHandle:
+        """Have a speech delivered to ``sink``; see :meth:`Scheduler.add`.
+
+        Raises:
+            UserError: as :meth:`Synthesizer.speak` does.
+        """
+        pieces = self.synthesizer.speech_pieces(speech, voice=voice, feed=feed)
+        return self._add(pieces, sink, voice, engine, feed, offline, ahead_s)
+
+    def vocode(
+        self,
+        features: Features | InputStream[Tensor],
+        sink: Sink,
+        *,
+        voice: Voice,
+        speaker: str | None = None,
+        seed: int = 0,
+        tags: Sequence[str] = (),
+        engine: str | None = None,
+        offline: bool = False,
+        ahead_s: float = 0.0,
+    ) -> StreamHandle:
+        """Have the audio of features delivered to ``sink``; see :meth:`Scheduler.add`.
+
+        Raises:
+            UserError: as :meth:`Synthesizer.vocode` does.
+        """
+        pieces = feature_pieces(features, voice, speaker, seed, tags)
+        feed = features if isinstance(features, InputStream) else None
+        return self._add(pieces, sink, voice, engine, feed, offline, ahead_s)
+
+    def capacity(self, voice: Voice, engine: str | None = None) -> float:
+        """Streams that can be promised real time together, all that it takes included.
+
+        Measured when first asked for, which takes a few seconds.
+        """
+        key = self._key(voice, engine)
+        if key not in self._capacities:
+            measured = self._measured(voice, engine)
+            self._capacities[key] = HEADROOM * measured
+            logger.info(
+                "voice %s: %.1f streams in real time on engine %s", voice.id, measured, key[1]
+            )
+        return self._capacities[key]
+
+    def known_capacity(self, voice: Voice, engine: str | None = None) -> float:
+        """The capacity as far as it is known, without measuring.
+
+        Where a voice was not measured, the least of those that were stands for it on their engine;
+        on another engine, or before any measurement, one stream.
+        """
+        digest, name = self._key(voice, engine)
+        known = self._capacities.get((digest, name))
+        if known is None:
+            others = [found for (_, other), found in self._capacities.items() if other == name]
+            known = min(others, default=1.0)
+        return known
+
+    def load(self) -> Load:
+        """What all batches are doing together."""
+        with self._lock:
+            loads = [s.load for s in (*self._schedulers.values(), *self._retired)]
+        return Load(*map(sum, zip(*loads, strict=True))) if loads else Load(0, 0)
+
+    @property
+    def alive(self) -> bool:
+        """Whether every batch runs."""
+        with self._lock:
+            return all(scheduler.alive for scheduler in self._schedulers.values())
+
+    def retire(self, voice: Voice) -> None:
+        """Let a voice's batches end with the streams they have."""
+        with self._lock:
+            for key in [key for key in self._schedulers if key[0] == voice.digest]:
+                self._retired.append(self._schedulers.pop(key))
+        self.synthesizer.forget(voice)
+        self._close_idle()
+
+    def close(self) -> None:
+        """End everything."""
+        with self._lock:
+            schedulers = [*self._schedulers.values(), *self._retired]
+            self._schedulers.clear()
+            self._retired.clear()
+        for scheduler in schedulers:
+            scheduler.close()
+
+    def _key(self, voice: Voice, engine: str | None) -> tuple[str, str]:
+        return voice.digest, self.synthesizer.engine_name(voice, engine)
+
+    def _add(
+        self,
+        pieces: Iterator[Segment | None],
+        sink: Sink,
+        voice: Voice,
+        engine: str | None,
+        feed: InputStream[str] | InputStream[Tensor] | None,
+        offline: bool,
+        ahead_s: float,
+    ) -> StreamHandle:
+        scheduler = self._scheduler(voice, engine)
+        stream = scheduler.add(pieces, sink, offline=offline, ahead_s=ahead_s)
+        if feed is not None:
+            feed.on_change(lambda: scheduler.wake(stream))
+            scheduler.wake(stream)
+        self._close_idle()
+        return StreamHandle(scheduler, stream)
+
+    def _scheduler(self, voice: Voice, engine: str | None) -> Scheduler:
+        key, runner = self._key(voice, engine), self.synthesizer.engine(voice, engine)
+        features = voice.config.features
+        with self._lock:
+            if key not in self._schedulers:
+                self._schedulers[key] = Scheduler(
+                    runner,
+                    hop_length=features.hop_length,
+                    hold=voice.config.hold,
+                    rate_hz=features.sample_rate_hz,
+                    rows=ROWS * self._at_once(voice, runner),
+                    threads=self._threads_of(voice, runner),
+                    released=self._released,
+                )
+            return self._schedulers[key]
+
+    def _at_once(self, voice: Voice, engine: Engine) -> int:
+        """Rows that are advanced at once."""
+        return engine.batch_rows * dispatch.lanes(engine, self._threads_of(voice, engine))
+
+    def _threads_of(self, voice: Voice, engine: Engine) -> int:
+        """Threads of a batch: those that only wait for a GPU leave the processors to others."""
+        waiting = 0 if voice.model.device.type == "cpu" else engine.lanes or 0
+        return self._threads + waiting
+
+    def _close_idle(self) -> None:
+        with self._lock:
+            idle = [scheduler for scheduler in self._retired if not scheduler.load.streams]
+            self._retired = [s for s in self._retired if s not in idle]
+        for scheduler in idle:
+            scheduler.close()
+
+    def _measured(self, voice: Voice, engine: str | None) -> float:
+        rows = self._at_once(voice, self.synthesizer.engine(voice, engine))
+        ended, samples = threading.Semaphore(0), [0] * rows
+
+        def sink_of(row: int) -> Sink:
+            def sink(event: Chunk | End) -> None:
+                if isinstance(event, End):
+                    ended.release()
+                else:
+                    samples[row] += len(event.samples)
+
+            return sink
+
+        start = time.perf_counter()
+        for row in range(rows):
+            self._example(voice, engine, row, sink_of(row))
+        for _ in range(rows):
+            ended.acquire()
+        seconds = time.perf_counter() - start
+        return sum(samples) / voice.config.features.sample_rate_hz / seconds
+
+    def _example(self, voice: Voice, engine: str | None, seed: int, sink: Sink) -> None:
+        """A stream so short that nobody needs to take its audio."""
+        if voice.acoustic is not None:
+            speech = Speech(MEASURED_TEXT, seed=seed)
+            self.speak(speech, sink, voice=voice, engine=engine, offline=True)
+            return
+        config = voice.config.features
+        mel = Tensor(config.n_mels, MEASURED_FRAMES).fill_(-10.0)
+        features = Features(mel, config)
+        self.vocode(features, sink, voice=voice, seed=seed, engine=engine, offline=True)

@@ -1,0 +1,1 @@
+"""Written forms as words: numbers, dates, quantities, addresses, abbreviations."""

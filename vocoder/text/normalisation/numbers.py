@@ -1,0 +1,211 @@
+"""Numbers to American English words: 'one hundred twenty three', never 'one hundred and'."""
+
+import functools
+import re
+
+from num2words import num2words
+
+from vocoder.text.normalisation.rules import Rule, rule
+
+NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,6}(?![\d])|\d{1,30})(?:\.\d{1,30})?"
+"""Digits with or without separators of thousands, and decimals."""
+
+SCALES = {
+    "k": "thousand", "K": "thousand", "m": "million", "M": "million", "mn": "million",
+    "b": "billion", "B": "billion", "bn": "billion", "tn": "trillion", "T": "trillion",
+}  # fmt: skip
+"""How a multiple is written after an amount of money."""
+
+_LONGEST_CARDINAL = 9
+_DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+_PARTS = {2: "half", 4: "quarter"}
+_ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+_ROMAN_NUMBER = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+
+
+@functools.lru_cache(maxsize=10_000)
+def cardinal(written: str) -> str:
+    """``1,234.50`` as 'one thousand two hundred thirty four point five zero'.
+
+    Numbers with leading zeros, and those of ten digits and more without separators, are read digit
+    by digit.
+    """
+    whole, point, decimals = written.partition(".")
+    separated = "," in whole
+    whole = whole.replace(",", "")
+    if (
+        (len(whole) > 1 and whole[0] == "0")
+        or (len(whole) > _LONGEST_CARDINAL and not separated)
+        or len(whole) > 21
+    ):
+        words = digits(whole)
+    else:
+        words = _spelled(int(whole or "0"), "cardinal")
+    return f"{words} point {digits(decimals)}" if point and decimals else words
+
+
+@functools.lru_cache(maxsize=10_000)
+def ordinal(number: int) -> str:
+    """21 as 'twenty first'."""
+    return _spelled(number, "ordinal")
+
+
+def digits(written: str) -> str:
+    """``007`` as 'zero zero seven'; what is no digit is passed over."""
+    return " ".join(_DIGITS[int(sign)] for sign in written if sign in "0123456789")
+
+
+@functools.lru_cache(maxsize=10_000)
+def year(number: int) -> str:
+    """1999 as 'nineteen ninety nine', 2005 as 'two thousand five', 1905 as 'nineteen oh five'."""
+    century, rest = divmod(number, 100)
+    if number < 1000 or number > 9999 or (century % 10 == 0 and rest < 10):
+        return cardinal(str(number))
+    if rest == 0:
+        return f"{cardinal(str(century))} hundred"
+    return f"{cardinal(str(century))} {two_digits(rest)}"
+
+
+def two_digits(number: int) -> str:
+    """5 as 'oh five', 15 as 'fifteen'."""
+    return f"oh {cardinal(str(number))}" if number < 10 else cardinal(str(number))
+
+
+def decade(number: int) -> str:
+    """1990 as 'nineteen nineties', 90 as 'nineties', 2000 as 'two thousands'."""
+    return plural(year(number))
+
+
+def plural(words: str) -> str:
+    """'nineties', 'sixes', 'twos'."""
+    if words.endswith("y"):
+        return words[:-1] + "ies"
+    return words + ("es" if words.endswith("x") else "s")
+
+
+def code(written: str) -> str:
+    """The number in a name such as ``A380``: 'three eighty'; long ones digit by digit."""
+    if written[0] == "0" or len(written) > 4:
+        return digits(written)
+    if len(written) == 4:
+        return year(int(written))
+    if len(written) == 3 and written[1:] != "00":
+        return f"{cardinal(written[0])} {two_digits(int(written[1:]))}"
+    return cardinal(written)
+
+
+def fraction(numerator: int, denominator: int) -> str:
+    """3/4 as 'three quarters'."""
+    part = _PARTS.get(denominator) or ordinal(denominator)
+    if numerator != 1:
+        part = "halves" if part == "half" else part + "s"
+    return f"{cardinal(str(numerator))} {part}"
+
+
+def roman(written: str) -> int | None:
+    """``XIV`` as 14; None where it is no Roman numeral."""
+    if not written or not _ROMAN_NUMBER.fullmatch(written):
+        return None
+    values = [_ROMAN[sign] for sign in written]
+    following = [*values[1:], 0]
+    return sum(-one if one < after else one for one, after in zip(values, following, strict=True))
+
+
+def dotted(written: str) -> str:
+    """The parts of a version: ``2.0.11`` as 'two point zero point eleven'."""
+    return " point ".join(
+        digits(part) if part[0] == "0" and len(part) > 1 else cardinal(part)
+        for part in written.split(".")
+    )
+
+
+def counted_noun(count: int | str, noun: str) -> str:
+    """'one hour', 'two hours'."""
+    return f"{cardinal(str(count))} {noun}{'' if str(count) == '1' else 's'}"
+
+
+def _spelled(number: int, to: str) -> str:
+    words = num2words(number, to=to)
+    return words.replace(",", "").replace(" and ", " ").replace("-", " ")
+
+
+def _phone(found: re.Match[str]) -> str:
+    groups = re.findall(r"\d+", found[0])
+    spoken = ["eight hundred" if group == "800" else digits(group) for group in groups]
+    return ("plus " if "+" in found[0] else "") + ", ".join(spoken)
+
+
+def _fraction(found: re.Match[str]) -> str | None:
+    whole, above, below = found["whole"], int(found["above"]), int(found["below"])
+    if not 2 <= below <= 100 or above >= below or above == 0:
+        if whole or below == 0:
+            return None
+        return f"{cardinal(found['above'])} over {cardinal(found['below'])}"
+    if not whole:
+        return fraction(above, below)
+    part = fraction(above, below)
+    return f"{cardinal(whole)} and {'a' + part[3:] if above == 1 else part}"
+
+
+def _address(found: re.Match[str]) -> str:
+    return " dot ".join(digits(part) for part in found[0].split("."))
+
+
+def _plain_year(found: re.Match[str]) -> str | None:
+    number = int(found["year"])
+    counted = found["counted"] and not found["when"]
+    return None if counted or not 1010 <= number <= 2099 else year_in_place(found, number)
+
+
+def year_in_place(found: re.Match[str], number: int) -> str:
+    """The match with its group ``year`` in words."""
+    start = found.start()
+    before, after = found.start("year") - start, found.end("year") - start
+    return found[0][:before] + year(number) + found[0][after:]
+
+
+_START = r"(?<![\w.,/])"
+_END = r"(?![\w]|[.,/]\d)"
+_WHEN = r"(?:in|since|until|till|by|from|before|after|of|year|during|circa|around|between|and|to)"
+_COUNTED = (
+    r"(?! (?:was|is|has|as|this|its|his|does|us|vs|yes|always|perhaps|[a-z]*ss)\b)"
+    r" (?:[a-z]{2,30}s|people|men|women|children|feet|percent)\b"
+)
+_VERSIONED = (
+    r"(?:[Vv]ersions?|[Rr]eleases?|Python|iOS|iPadOS|[Aa]ndroid|macOS|Ubuntu|PHP|Java|Ruby|Node|"
+    r"Chrome|Firefox|Linux|[Kk]ernel|Django|Postgres|PostgreSQL|CUDA|PyTorch|GPT)"
+)
+
+PLURALS: list[Rule] = [
+    rule(r"(?<![\w.])'?((?:1[0-9]|20)\d0|[2-9]0)'?s\b", lambda found: decade(int(found[1]))),
+    rule(r"(?<![\w.,])(\d{3,4})s\b", lambda found: plural(code(found[1]))),
+]
+"""Before units: ``s`` after such a number is no second."""
+
+RULES: list[Rule] = [
+    rule(r"(?<!\d)24/7(?!\d)", "twenty four seven"),
+    rule(r"(?<![\d/])9/11(?![\d/])", "nine eleven"),
+    rule(r"(?<![\w])911(?![\w])(?!\.\d)", "nine one one"),
+    rule(r"(?<![\w+])\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}(?!\w)", _phone),
+    rule(r"(?<![\w.-])(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?![\w-])", _phone),
+    rule(r"(?<![\w.-])\d{3}-\d{4}(?![\w-])", _phone),
+    rule(r"(?<![\w.-])\d{1,6}(?:-\d{1,6}){2,6}(?![\w-])", _phone),
+    rule(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)", _address),
+    rule(rf"\b({_VERSIONED}) v?(\d{{1,6}}(?:\.\d{{1,6}})+)(?!\w)",
+         lambda found: f"{found[1]} {dotted(found[2])}"),
+    rule(r"\b[vV]\.? ?(\d{1,6}(?:\.\d{1,6}){0,5})(?!\w)",
+         lambda found: f"version {dotted(found[1])}"),
+    rule(rf"{_START}\d{{1,6}}(?:\.\d{{1,6}}){{2,5}}{_END}", lambda found: dotted(found[0])),
+    rule(rf"{_START}({NUMBER})/(10|100){_END}(?! of )",
+         lambda found: f"{cardinal(found[1])} out of {cardinal(found[2])}"),
+    rule(rf"{_START}(?:(?P<whole>\d{{1,6}})[ -])?(?P<above>\d{{1,4}})/(?P<below>\d{{1,4}}){_END}",
+         _fraction),
+    rule(r"(?<![\w.])(\d{1,3}(?:,\d{3})+|\d{1,12})(?:st|nd|rd|th|ST|ND|RD|TH)\b",
+         lambda found: ordinal(int(found[1].replace(",", "")))),
+    rule(rf"(?:\b(?P<when>{_WHEN}) )?(?<![\w.,/$£€¥#-])(?P<year>\d{{4}}){_END}"
+         rf"(?P<counted>{_COUNTED})?", _plain_year),
+    rule(r"(?<![\w'])'(\d\d)\b(?!')", lambda found: two_digits(int(found[1]))),
+    rule(rf"(?<![\w.,)])[-−](?={NUMBER})", " minus "),
+    rule(r"(?<![\w.])\.(\d{1,30})(?!\w)", lambda found: f"point {digits(found[1])}"),
+    rule(rf"(?<![\w.])({NUMBER})(?!\w)", lambda found: f"{cardinal(found[1])}"),
+]  # fmt: skip

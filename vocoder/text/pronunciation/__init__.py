@@ -1,0 +1,1 @@
+"""Words as phonemes: lexicon, part-of-speech tagging, letter-to-sound rules."""

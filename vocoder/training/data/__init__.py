@@ -1,0 +1,1 @@
+"""Training batches: segments of recordings, sentences, shards, prefetching."""

@@ -1,0 +1,141 @@
+"""Training segments: stretches of one file, never across two, chosen by (seed, step) alone.
+
+Because a batch is a function of its step, resuming needs no state of the data.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vocoder.audio.io import PCM_16_LEVELS
+from vocoder.config import ModelConfig
+from vocoder.corpus.alignment import AlignedUtterance, read_linguistic
+from vocoder.corpus.manifest import Corpus
+from vocoder.corpus.sharding import PackedUtterance
+from vocoder.corpus.shards import ShardedCorpus, alignment_of
+from vocoder.corpus.utterances import Split, Utterance
+from vocoder.errors import TrainingError
+from vocoder.training.data.shard_order import StreamOrder
+from vocoder.wavenet.conditioning import global_conditioning
+
+
+class Batch(NamedTuple):
+    """Segments of B rows.
+
+    Attributes:
+        audio: (B, T), float32.
+        features: with their margin (B, C, F + 2 margin), T = F * hop.
+        speaker: one-hot (B, S).
+        mask: 1 where the loss counts (B, T): not in the warm-up, not beyond the file's end.
+        past: what came before, which only context stacks see (B, P), float32.
+        known: of each row the last so many samples of it are there (B,), int64.
+    """
+
+    audio: Tensor
+    features: Tensor
+    speaker: Tensor
+    mask: Tensor
+    past: Tensor
+    known: Tensor
+
+
+class Segments:
+    """Random access to the training segments of a corpus.
+
+    Where linguistic features condition the model, only aligned utterances count.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus | ShardedCorpus,
+        split: Split,
+        model: ModelConfig,
+        segment_frames: int,
+        seed: int,
+        order: StreamOrder | None = None,
+    ) -> None:
+        """Take a split; with ``order``, the shards that it names, of which none is read yet."""
+        self.corpus, self.model, self.seed, self._order = corpus, model, seed, order
+        self.utterances: tuple[Utterance, ...] = () if order else corpus.split(split)
+        self._aligned: dict[tuple[str, str], AlignedUtterance] = {}
+        if model.conditioning.kind == "linguistic":
+            self._aligned = {} if order else alignment_of(corpus, self.utterances)
+            self.utterances = tuple(
+                u for u in self.utterances if (u.speaker, u.id) in self._aligned
+            )
+        if not self.utterances and not order:
+            raise TrainingError(f"{corpus.folder}: no utterance in the {split} split")
+        self.segment_frames = segment_frames
+        hop = model.features.hop_length
+        # Context that fills the receptive field, so that no counted sample sees a cold start.
+        self.warm_up_frames = -(-model.receptive_field // hop)
+        self.past_frames = max(0, -(-model.context_field // hop) - self.warm_up_frames)
+        frames = np.array([u.frames for u in self.utterances], dtype=np.float64)
+        self._cumulative = np.cumsum(frames) / max(1.0, frames.sum())
+
+    @property
+    def total_frames(self) -> int:
+        """Frames of a row, warm-up included."""
+        return self.warm_up_frames + self.segment_frames
+
+    def batch(self, step: int, rows: range) -> Batch:
+        """Some rows of a step's batch; each is a function of the step and its own number."""
+        drawn = [self._draw(step, row) for row in rows]
+        return Batch(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
+
+    def _draw(self, step: int, row: int) -> Batch:
+        generator = np.random.default_rng((self.seed, step, row))
+        utterance = self._pick(step, row, generator.random())
+        # Starts before the file count as its start, so that beginnings are learned as well.
+        latest = max(0, utterance.frames - self.total_frames)
+        first = max(0, int(generator.integers(-self.warm_up_frames, latest + 1)))
+        return self.segment(utterance, first)
+
+    def _pick(self, step: int, row: int, uniform: float) -> Utterance:
+        """An utterance; long ones as much more often as they are longer."""
+        if self._order:
+            return self._order.pick(step, row, uniform)
+        index = int(np.searchsorted(self._cumulative, uniform, side="right"))
+        return self.utterances[min(index, len(self.utterances) - 1)]
+
+    def read(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
+        """Audio, int16 (T,), and the features that condition the model (C, F)."""
+        pcm, mel = self.corpus.read(utterance)
+        if self.model.conditioning.kind == "none":
+            return pcm, mel[:0]
+        if self.model.conditioning.kind == "mel":
+            return pcm, mel
+        found = utterance.aligned if isinstance(utterance, PackedUtterance) else None
+        found = found or self._aligned[utterance.speaker, utterance.id]
+        return pcm, read_linguistic(self.corpus, utterance, found)
+
+    def global_conditioning(self, utterance: Utterance) -> Tensor:
+        """The speaker's one-hot and the tags of an utterance (S,)."""
+        speaker = self.model.speakers.index(utterance.speaker)
+        tags = [tag for tag in utterance.tags if tag in self.model.tags]
+        return global_conditioning(self.model, speaker, tags)
+
+    def segment(self, utterance: Utterance, first: int) -> Batch:
+        """One row: frames [first, first + total_frames) of an utterance, padded with silence."""
+        hop, margin = self.model.features.hop_length, self.model.conditioning.margin
+        pcm, features = self.read(utterance)
+        count = min(self.total_frames, utterance.frames - first)
+        audio = torch.zeros(self.total_frames * hop)
+        audio[: count * hop] = pcm[first * hop : (first + count) * hop].float() / PCM_16_LEVELS
+        frames = torch.arange(first - margin, first + self.total_frames + margin)
+        mask = torch.zeros(self.total_frames * hop)
+        # A row that begins where its file does starts as generation starts: nothing to leave out.
+        mask[(self.warm_up_frames * hop if first else 0) : count * hop] = 1.0
+        past, known = torch.zeros(self.past_frames * hop), min(first, self.past_frames) * hop
+        before = pcm[first * hop - known : first * hop].float() / PCM_16_LEVELS
+        past[len(past) - known :] = before
+        return Batch(
+            audio,
+            features[:, frames.clamp(0, utterance.frames - 1)],
+            self.global_conditioning(utterance),
+            mask,
+            past,
+            torch.tensor(known),
+        )

@@ -1,0 +1,1 @@
+"""What can be trained: the vocoder, the acoustic model, the recogniser."""

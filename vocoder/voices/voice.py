@@ -1,0 +1,162 @@
+"""A voice on disk: load, save, verify.
+
+A voice is a folder with ``voice.json`` and the weights it names, each with its SHA-256. Weights
+are safetensors; nothing is unpickled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vocoder import files
+from vocoder.acoustic.model import AcousticModel
+from vocoder.config import ModelConfig
+from vocoder.errors import NotFoundError, VoiceError
+from vocoder.machine import CPU
+from vocoder.text.linguistic import SYMBOLS
+from vocoder.voices import weights as weights_file
+from vocoder.voices.manifest import ACOUSTIC_WEIGHTS as ACOUSTIC_WEIGHTS
+from vocoder.voices.manifest import MANIFEST as MANIFEST
+from vocoder.voices.manifest import VOCODER_WEIGHTS as VOCODER_WEIGHTS
+from vocoder.voices.manifest import AcousticProvenance as AcousticProvenance
+from vocoder.voices.manifest import Provenance as Provenance
+from vocoder.voices.manifest import Source as Source
+from vocoder.voices.manifest import StartingPoint as StartingPoint
+from vocoder.voices.manifest import VoiceManifest as VoiceManifest
+from vocoder.voices.manifest import read_manifest as read_manifest
+from vocoder.wavenet.conditioning import global_conditioning
+from vocoder.wavenet.model import WaveNet
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A loaded voice.
+
+    Attributes:
+        id: what clients call it.
+        folder: where it was read from.
+        manifest: the contents of ``voice.json``.
+        model: the vocoder, in evaluation mode.
+        acoustic: the acoustic model, in evaluation mode; None where the voice reads no text.
+        created: when its ``voice.json`` was written, in seconds since 1970.
+    """
+
+    id: str
+    folder: Path
+    manifest: VoiceManifest
+    model: WaveNet
+    acoustic: AcousticModel | None = None
+    created: float = 0.0
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, over all that decides how it sounds: weights and settings."""
+        return self.manifest.digest()
+
+    @property
+    def config(self) -> ModelConfig:
+        """The vocoder's configuration."""
+        return self.manifest.model
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Names of the speakers, in one-hot order."""
+        return self.config.speakers
+
+    def speaker_index(self, name: str | None) -> int:
+        """Position of a speaker; the first one's where ``name`` is None.
+
+        Raises:
+            NotFoundError: the voice has no such speaker; the message lists those it has.
+        """
+        if name is None:
+            return 0
+        try:
+            return self.speakers.index(name)
+        except ValueError:
+            raise NotFoundError(
+                f"speaker {name!r} is unknown: voice {self.id} has {', '.join(self.speakers)}",
+                param="speaker",
+            ) from None
+
+    def identity(self, speaker: str | None, tags: Sequence[str] = ()) -> Tensor:
+        """Global conditioning (S,) of a speaker and tags.
+
+        Raises:
+            NotFoundError: the voice has no such speaker or tag; the message lists those it has.
+        """
+        index, known = self.speaker_index(speaker), self.config.tags
+        for tag in tags:
+            if tag not in known:
+                has = f"has {', '.join(known)}" if known else "has none"
+                raise NotFoundError(
+                    f"tag {tag[:64]!r} is unknown: voice {self.id} {has}", param="tags"
+                )
+        return global_conditioning(self.config, index, tags)
+
+    def with_generation(self, **changes: float) -> "Voice":
+        """The same voice, drawn and finished with other settings of :class:`GenerationConfig`."""
+        generation = self.manifest.generation.model_copy(update=changes)
+        manifest = self.manifest.model_copy(update={"generation": generation})
+        return replace(self, manifest=manifest)
+
+
+def save(
+    folder: Path, model: WaveNet, manifest: VoiceManifest, acoustic: AcousticModel | None = None
+) -> VoiceManifest:
+    """Write a voice; the manifest's models, symbols and digests are taken from the models.
+
+    The manifest goes last, so an interrupted save leaves a folder that is refused, not a wrong one.
+    """
+    weights = {VOCODER_WEIGHTS: weights_file.write(folder / VOCODER_WEIGHTS, model.state_dict())}
+    if acoustic:
+        # Ten bits of mantissa are enough for these, and halve the voice.
+        halves = {name: p.half() for name, p in acoustic.named_parameters()}
+        path = folder / ACOUSTIC_WEIGHTS
+        weights[ACOUSTIC_WEIGHTS] = weights_file.write(path, acoustic.state_dict() | halves)
+    else:
+        (folder / ACOUSTIC_WEIGHTS).unlink(missing_ok=True)
+    manifest = manifest.model_copy(
+        update={
+            "model": model.config,
+            "acoustic": acoustic.config if acoustic else None,
+            "symbols": SYMBOLS if acoustic else (),
+            "weights": weights,
+        }
+    )
+    files.write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    return manifest
+
+
+def load(folder: Path, device: torch.device = CPU) -> Voice:
+    """Load a voice and verify its weights.
+
+    The WaveNet is put on ``device``. The acoustic model stays on the processor: it is small, and
+    its native code there is quicker than so many launches.
+
+    Raises:
+        VoiceError: a file is missing, altered, cut short or padded, or does not fit the model.
+    """
+    manifest = read_manifest(folder)
+    try:
+        created = (folder / MANIFEST).stat().st_mtime
+    except OSError as error:
+        raise VoiceError(f"{folder / MANIFEST}: {error.strerror or error}") from None
+    model = WaveNet(manifest.model)
+    _read_weights(folder, VOCODER_WEIGHTS, manifest, model)
+    acoustic = None
+    if manifest.acoustic:
+        speakers = len(manifest.model.speakers)
+        acoustic = AcousticModel(manifest.acoustic, manifest.model.features, speakers)
+        _read_weights(folder, ACOUSTIC_WEIGHTS, manifest, acoustic)
+        if not ((acoustic.alias >= 0) & (acoustic.alias < len(SYMBOLS))).all():
+            raise VoiceError(f"{folder / ACOUSTIC_WEIGHTS}: alias names symbols that do not exist")
+    return Voice(manifest.id, folder, manifest, model.to(device), acoustic, created)
+
+
+def _read_weights(folder: Path, name: str, manifest: VoiceManifest, model: nn.Module) -> None:
+    weights_file.read(folder / name, manifest.weights[name], model, VoiceError)
