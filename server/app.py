@@ -1,7 +1,8 @@
-"""The application: :func:`create_app` puts it together, :func:`serve` runs it."""
+"""The application: :func:`create_app` builds it, :func:`serve` runs it."""
 
 import asyncio
 import contextlib
+import functools
 import logging
 import logging.config
 import socket
@@ -21,8 +22,9 @@ from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import Voice
 
-from . import errors, logs, metrics, openapi
+from . import errors, logs, openapi
 from .draining import Draining, DrainingServer
+from .metrics import Metrics
 from .middleware import authentication
 from .middleware.api_keys import Keyring
 from .middleware.authentication import Authentication
@@ -40,16 +42,18 @@ from .service.service import Readiness, Service
 from .service.voice_reload import Reloading
 from .settings import ServerSettings
 from .sockets import listen, url_of
-from .workers.connection_sharing import ConnectionSharing, SharingServer
 
 LOAD_EVERY_S = 0.5
-"""How often the gauges of the load are set."""
+"""How often the load gauges are updated."""
 
 SWITCH_INTERVAL_S = 0.0005
-"""After so long a thread gives the interpreter to another that asks for it."""
+"""How long a thread may keep the interpreter while another one waits for it."""
 
 LARGEST_MESSAGE_BYTES = 2**20
-"""Of a WebSocket."""
+"""Minimum for the largest message that a WebSocket accepts."""
+
+ServerFactory = Callable[[uvicorn.Config, Service], uvicorn.Server]
+"""Makes the server that runs an application."""
 
 logger = logging.getLogger(__name__)
 
@@ -72,21 +76,25 @@ def create_app(settings: ServerSettings, synthesizer: Synthesizer) -> FastAPI:
                 task.cancel()
             await asyncio.to_thread(service.live.close)
 
-    keyring = Keyring(settings.api_keys_file, shared_folder()) if settings.api_keys_file else None
+    metrics, keyring = service.metrics, None
+    if settings.api_keys_file is not None:
+        limited = functools.partial(metrics.rejected, "key_limit")
+        keyring = Keyring(settings.api_keys_file, shared_folder(), limited)
     app = FastAPI(
         title="WaveNet speech",
         version=vocoder.__version__,
-        description="Text or acoustic features in, speech out. Every error is an `ErrorResponse`.",
+        description="Turns text or acoustic features into speech. Every error is an "
+        "`ErrorResponse`.",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
         middleware=[
             *cross_origin(settings.cors_origins),
-            Middleware(RequestContext),
-            Middleware(DrainingGate, service.draining, settings.retry_after_s),
+            Middleware(RequestContext, metrics),
+            Middleware(DrainingGate, service.draining, metrics, settings.retry_after_s),
             Middleware(SocketOrigins, settings.cors_origins),
-            Middleware(Authentication, keyring, metrics_open=settings.metrics_open),
+            Middleware(Authentication, keyring, metrics, metrics_open=settings.metrics_open),
             Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
         ],
     )
@@ -105,28 +113,28 @@ def create_app(settings: ServerSettings, synthesizer: Synthesizer) -> FastAPI:
 
 
 def build_app() -> FastAPI:
-    """The application of the settings: ``uvicorn --factory vocoder.server.app:build_app``.
+    """An application from the settings, for ``uvicorn --factory vocoder.server.app:build_app``.
 
     Raises:
-        UserError: a setting or a voice is not as it should be.
+        UserError: a setting or a voice is invalid.
     """
     settings = ServerSettings.load()
     return create_app(settings, _synthesizer(settings))
 
 
 def tune_process() -> None:
-    """Set what a process that serves is better off with, whoever runs it."""
-    # Many sentences are prepared at a time: each is better off on one core than all on every one.
+    """Tune a serving process; needed however it is run."""
+    # Many sentences are prepared at once: one core each is faster than all cores for each.
     torch.set_num_threads(1)
-    # The thread that generates asks for the interpreter many times a step: it must not wait long.
+    # The generating thread needs the interpreter many times per step and must get it quickly.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 
 def serve(settings: ServerSettings) -> None:
-    """Serve until a signal stops it; what is spoken then gets ``shutdown_grace_s`` to end.
+    """Serve until a signal stops it; running streams then get ``shutdown_grace_s`` to finish.
 
     Raises:
-        UserError: the voices are unusable, or the address cannot be listened on.
+        UserError: the voices are unusable, or the address is not available.
     """
     with listen(settings.host, settings.port) as listener:
         logging.config.dictConfig(logs.config(settings.log_format))
@@ -135,22 +143,20 @@ def serve(settings: ServerSettings) -> None:
             url = url_of(settings.host, listener)
             logger.info("serving on %s, documentation at %s/docs", url, url)
 
-        run(settings, listener, announce)
+        def make_server(config: uvicorn.Config, service: Service) -> DrainingServer:
+            grace_s = settings.shutdown_grace_s
+            return DrainingServer(config, service.draining, grace_s=grace_s, on_started=announce)
+
+        run(settings, listener, make_server)
 
 
-def run(
-    settings: ServerSettings,
-    listener: socket.socket,
-    on_started: Callable[[], None],
-    turns: ConnectionSharing | None = None,
-) -> None:
-    """Serve on a socket that listens.
+def run(settings: ServerSettings, listener: socket.socket, make_server: ServerFactory) -> None:
+    """Serve on a listening socket.
 
     Args:
         settings: of the server.
         listener: the socket.
-        on_started: called when connections are accepted.
-        turns: with other workers at the socket, if it has any.
+        make_server: makes the server that accepts its connections.
 
     Raises:
         UserError: the voices are unusable.
@@ -166,33 +172,19 @@ def run(
         ws_max_size=max(LARGEST_MESSAGE_BYTES, settings.max_text_chars * 4),
         ws_per_message_deflate=False,
     )
-    service, grace_s = app.state.service, settings.shutdown_grace_s
-    server = (
-        DrainingServer(config, service.draining, grace_s=grace_s, on_started=on_started)
-        if turns is None
-        else SharingServer(
-            config,
-            service.draining,
-            turns,
-            grace_s=grace_s,
-            on_started=on_started,
-            ready=service.readiness.settled,
-            unhealthy=service.unhealthy,
-        )
-    )
-    server.run(sockets=[listener])
+    make_server(config, app.state.service).run(sockets=[listener])
 
 
 def _synthesizer(settings: ServerSettings) -> Synthesizer:
     chosen = device.resolve(settings.device)
     registry = VoiceRegistry(settings.voices_dir, chosen, more=settings.more_voices_dir)
-    # One thread a call: the running batch has as many as there are cores.
+    # One thread per call: the running batch already uses every core.
     return Synthesizer(registry, engine=settings.engine, weights=settings.weights, threads=1)
 
 
 def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
-    threads = settings.threads or processors()
-    live = StreamingSynthesizer(synthesizer, threads=threads, released=metrics.ROW_RELEASE.observe)
+    threads, metrics = settings.threads or processors(), Metrics()
+    live = StreamingSynthesizer(synthesizer, threads=threads, released=metrics.row_release.observe)
 
     def capacity(voice: Voice, engine: str | None) -> float:
         if settings.max_streams is not None:
@@ -201,10 +193,14 @@ def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
 
     return Service(
         settings=settings,
+        metrics=metrics,
         synthesizer=synthesizer,
         live=live,
         admission=Admission(
-            capacity, waiting=settings.waiting_requests, retry_after_s=settings.retry_after_s
+            capacity,
+            metrics,
+            waiting=settings.waiting_requests,
+            retry_after_s=settings.retry_after_s,
         ),
         generations=JobQueue(
             settings.concurrent_generations, settings.waiting_generations, settings.retry_after_s
@@ -218,13 +214,14 @@ def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
 
 
 async def _watch_load(service: Service) -> None:
-    """Keep the gauges of the load up to date."""
+    """Keep the load gauges up to date."""
+    metrics = service.metrics
     while True:
-        metrics.ROWS.set(service.live.load().rows)
+        metrics.rows.set(service.live.load().rows)
         ids = service.synthesizer.registry.ids()
         if service.settings.max_streams is not None:
-            metrics.CAPACITY.set(service.settings.max_streams)
+            metrics.capacity.set(service.settings.max_streams)
         elif ids and service.readiness.loaded:
             voice = service.synthesizer.registry.get()
-            metrics.CAPACITY.set(service.live.known_capacity(voice, None))
+            metrics.capacity.set(service.live.known_capacity(voice, None))
         await asyncio.sleep(LOAD_EVERY_S)

@@ -68,7 +68,7 @@ def config(log_format: Literal["json", "text"]) -> dict[str, Any]:
                 "filters": ["handshakes"],
             }
         },
-        "loggers": {"server": logger, "vocoder": logger, "uvicorn": logger | {"level": "WARNING"}},
+        "loggers": {"vocoder": logger, "uvicorn": logger | {"level": "WARNING"}},
     }
 
 
@@ -76,7 +76,7 @@ def join(log_format: Literal["json", "text"]) -> None:
     """Write the service's own lines in a process whose logging is somebody else's."""
     handler = logging.StreamHandler()
     handler.setFormatter(FORMATTERS[log_format]())
-    for name in ("server", "vocoder"):
+    for name in ("vocoder",):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(logging.INFO)

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Response
 from starlette.responses import StreamingResponse
 
-from .. import metrics
+from ..metrics import Metrics
 from ..service.response_cache import AudioCache, CachedAnswer, Writer, key_of
 from ..service.service import Service
 from .audio_response import AudioResponse
@@ -22,9 +22,10 @@ class CachedResponse:
     Only requests that name their seed are kept: one that leaves it open means a new reading.
     """
 
-    def __init__(self, cache: AudioCache | None, key: str) -> None:
+    def __init__(self, cache: AudioCache | None, key: str, metrics: Metrics) -> None:
         self._cache = cache
         self._key = key
+        self._metrics = metrics
 
     @classmethod
     def of(
@@ -38,7 +39,7 @@ class CachedResponse:
             asked: all else that the answer depends on.
         """
         if service.cache is None or not delivery.repeatable:
-            return cls(None, "")
+            return cls(None, "", service.metrics)
         engine = service.synthesizer.engine(delivery.voice, delivery.engine)
         parts = {
             "asked": dict(asked),
@@ -48,7 +49,7 @@ class CachedResponse:
             "engine": [delivery.engine, engine.weights],
             "format": [delivery.audio_format, delivery.rate_hz, delivery.whole],
         }
-        return cls(service.cache, key_of(parts))
+        return cls(service.cache, key_of(parts), service.metrics)
 
     async def answer(self, media_type: str) -> Response | None:
         """The answer as it was kept; None where it is not."""
@@ -56,9 +57,9 @@ class CachedResponse:
             return None
         found = await asyncio.to_thread(self._cache.get, self._key)
         if found is None:
-            metrics.CACHE_MISSES.inc()
+            self._metrics.cache_misses.inc()
             return None
-        metrics.CACHE_HITS.inc()
+        self._metrics.cache_hits.inc()
         headers = {**found.headers, CACHE_HEADER: "hit", "content-length": str(found.length)}
         return StreamingResponse(_blocks(found), media_type=media_type, headers=headers)
 

@@ -13,8 +13,8 @@ from typing import Self
 
 from vocoder.voices.voice import Voice
 
-from .. import metrics
 from ..errors import Refusal
+from ..metrics import Metrics, Rejection
 
 LONGEST_WAIT_S = 60
 SMOOTHING = 0.1
@@ -49,7 +49,9 @@ class Slot:
 class Admission:
     """Gives out places. For use in one event loop."""
 
-    def __init__(self, capacity: Capacity, *, waiting: int, retry_after_s: int) -> None:
+    def __init__(
+        self, capacity: Capacity, metrics: Metrics, *, waiting: int, retry_after_s: int
+    ) -> None:
         """Let in what ``capacity`` allows.
 
         Args:
@@ -57,7 +59,7 @@ class Admission:
             waiting: requests that may wait for a place.
             retry_after_s: what a refused client is told to wait while nothing better is known.
         """
-        self._capacity = capacity
+        self._capacity, self._metrics = capacity, metrics
         self._most_waiting = waiting
         self._mean_s = float(retry_after_s)
         self._used = 0.0
@@ -100,7 +102,7 @@ class Admission:
         future: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
         entry = cost, future
         self._waiting.append(entry)
-        metrics.WAITING.inc()
+        self._metrics.waiting.inc()
         try:
             return await future
         except asyncio.CancelledError:
@@ -110,7 +112,7 @@ class Admission:
         finally:
             if entry in self._waiting:
                 self._waiting.remove(entry)
-            metrics.WAITING.dec()
+            self._metrics.waiting.dec()
             self._let_in()
 
     def _cost(self, voice: Voice, engine: str | None) -> float:
@@ -140,8 +142,8 @@ class Admission:
             if not future.done():
                 future.set_result(self._take(cost))
 
-    def _refusal(self, reason: metrics.Rejection, what: str) -> Refusal:
-        metrics.rejected(reason)
+    def _refusal(self, reason: Rejection, what: str) -> Refusal:
+        self._metrics.rejected(reason)
         # With n streams under way one ends every (mean duration / n), on average.
         expected = self._mean_s * (len(self._waiting) + 1) / max(1, self._live)
         wait = min(LONGEST_WAIT_S, max(1, math.ceil(expected)))

@@ -10,7 +10,7 @@ from vocoder.synthesis.live import StreamHandle
 from vocoder.synthesis.segments import SentenceTimings
 from vocoder.synthesis.speech import AudioChunk
 
-from .. import metrics
+from ..metrics import Kind, Metrics
 from .admission import Slot
 
 MEANT_LATE_S = 0.001
@@ -29,7 +29,12 @@ class Listener:
     """
 
     def __init__(
-        self, begin: Callable[[Sink], StreamHandle], kind: metrics.Kind, place: Slot, rate_hz: int
+        self,
+        begin: Callable[[Sink], StreamHandle],
+        kind: Kind,
+        place: Slot,
+        rate_hz: int,
+        metrics: Metrics,
     ) -> None:
         """Listen in the running event loop; the stream begins with the first chunk asked for.
 
@@ -40,6 +45,7 @@ class Listener:
             rate_hz: samples a second.
         """
         self.start: Start | None = None
+        self._metrics = metrics
         self._samples = 0
         self._asked = time.perf_counter()
         self._made_at = self._played_until = self._asked
@@ -50,7 +56,7 @@ class Listener:
         self._ticket: StreamHandle | None = None
         self._taken = 0
         self._over = False
-        metrics.STREAMS.inc()
+        self._metrics.streams.inc()
 
     @property
     def audio_s(self) -> float:
@@ -107,7 +113,7 @@ class Listener:
     async def aclose(self) -> None:
         """Stop: the stream's row is free within a step."""
         if not self._over:
-            metrics.CANCELLATIONS.inc()
+            self._metrics.cancellations.inc()
             self._abandon()
 
     async def _begun(self) -> StreamHandle:
@@ -137,18 +143,18 @@ class Listener:
             self._played_until = max(self._played_until, self._made_at)
             self._played_until += len(event.samples) / self._rate_hz
             self._samples += len(event.samples)
-            metrics.AUDIO_SECONDS.inc(len(event.samples) / self._rate_hz)
-            metrics.CHUNK_LATENESS.observe(event.late_s)
+            self._metrics.audio_seconds.inc(len(event.samples) / self._rate_hz)
+            self._metrics.chunk_lateness.observe(event.late_s)
             if event.late_s > MEANT_LATE_S:
-                metrics.LATE_CHUNKS.inc()
+                self._metrics.late_chunks.inc()
             if event.start is not None and self.start is None:
                 self.start = event.start
-                metrics.FIRST_AUDIO.labels(self._kind).observe(sum(event.start))
+                self._metrics.first_audio.labels(self._kind).observe(sum(event.start))
         self._queue.put_nowait(event)
 
     def _end(self) -> None:
         if self.real_time_factor is not None:
-            metrics.REAL_TIME_FACTOR.observe(self.real_time_factor)
+            self._metrics.real_time_factor.observe(self.real_time_factor)
         self._finish()
 
     def _finish(self) -> None:
@@ -156,7 +162,7 @@ class Listener:
             self._over = True
             # The stream knows its listener: else both would wait for the collector.
             self._ticket = self._work = None
-            metrics.STREAMS.dec()
+            self._metrics.streams.dec()
             self._place.leave()
 
 

@@ -20,9 +20,9 @@ from vocoder.synthesis.speech import Speech
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.voice import Voice
 
-from .. import metrics
 from ..draining import Draining
 from ..errors import Refusal
+from ..metrics import Kind, Metrics
 from ..settings import ServerSettings
 from .admission import Admission, Slot
 from .jobs import JobQueue
@@ -93,6 +93,7 @@ class Service:
     """One application's state."""
 
     settings: ServerSettings
+    metrics: Metrics
     synthesizer: Synthesizer
     live: StreamingSynthesizer
     admission: Admission
@@ -111,7 +112,7 @@ class Service:
         feed: InputStream[str] | None = None,
         offline: bool = False,
         ahead_s: float = 0.0,
-        kind: metrics.Kind = "text",
+        kind: Kind = "text",
     ) -> Listener:
         """A listener of a speech; see :meth:`StreamingSynthesizer.speak`. It leaves ``place``."""
 
@@ -126,7 +127,7 @@ class Service:
                 ahead_s=ahead_s,
             )
 
-        return Listener(begin, kind, place, voice.config.features.sample_rate_hz)
+        return Listener(begin, kind, place, voice.config.features.sample_rate_hz, self.metrics)
 
     def vocode(
         self,
@@ -140,7 +141,7 @@ class Service:
         engine: str | None = None,
         offline: bool = False,
         ahead_s: float = 0.0,
-        kind: metrics.Kind = "features",
+        kind: Kind = "features",
     ) -> Listener:
         """A listener of features; see :meth:`StreamingSynthesizer.vocode`. It leaves ``place``."""
 
@@ -157,7 +158,7 @@ class Service:
                 ahead_s=ahead_s,
             )
 
-        return Listener(begin, kind, place, voice.config.features.sample_rate_hz)
+        return Listener(begin, kind, place, voice.config.features.sample_rate_hz, self.metrics)
 
     def unhealthy(self) -> str | None:
         """Why nothing can be generated any more; None where it can."""

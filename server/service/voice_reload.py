@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from vocoder.voices.registry import VoiceChange
 from vocoder.voices.voice import Voice
 
-from .. import metrics
 from .service import Service
 
 NICENESS = 10
@@ -74,7 +73,7 @@ class Reloading:
         ]
 
     def _tell(self, change: VoiceChange, left: Voice | None) -> None:
-        metrics.VOICE_LOADS.labels(change.kind).inc()
+        self._service.metrics.voice_loads.labels(change.kind).inc()
         fields = {"voice": change.id}
         if change.kind == "refused":
             logger.error("voice refused: %s", change.reason, extra={"fields": fields})

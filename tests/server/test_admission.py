@@ -3,16 +3,17 @@
 import asyncio
 
 import pytest
-from vocoder.server.errors import Refusal
-from vocoder.server.service.admission import Admission
 
+from vocoder.server.errors import Refusal
+from vocoder.server.metrics import Metrics
+from vocoder.server.service.admission import Admission
 from vocoder.voices.voice import Voice
 
 VOICE: Voice = None  # type: ignore[assignment] # admission only hands it to the capacity
 
 
 def admission(capacity: float = 2.0, waiting: int = 2) -> Admission:
-    return Admission(lambda voice, engine: capacity, waiting=waiting, retry_after_s=5)
+    return Admission(lambda voice, engine: capacity, Metrics(), waiting=waiting, retry_after_s=5)
 
 
 def test_as_many_live_streams_as_fit_and_no_more() -> None:
@@ -40,7 +41,9 @@ def test_what_is_alone_is_let_in_however_slow_its_engine() -> None:
 
 def test_voices_share_the_machine_by_what_they_cost() -> None:
     capacities = {"fast": 4.0, "slow": 2.0}
-    both = Admission(lambda voice, engine: capacities[engine or "fast"], waiting=0, retry_after_s=5)
+    both = Admission(
+        lambda voice, engine: capacities[engine or "fast"], Metrics(), waiting=0, retry_after_s=5
+    )
     held = [both.place(VOICE, "slow"), both.place(VOICE, "fast"), both.place(VOICE, "fast")]
     for engine in capacities:
         with pytest.raises(Refusal):

@@ -14,17 +14,18 @@ from fastapi.testclient import TestClient
 from keyed import KeyFile, application, bearer
 from serving import error_of, live
 from starlette.testclient import WebSocketDenialResponse
-from vocoder.server.app import create_app
-from vocoder.server.middleware import api_keys as keys
-from vocoder.server.middleware import authentication
-from vocoder.server.middleware.api_keys import Keyring
-from vocoder.server.middleware.authentication import Authentication
-from vocoder.server.settings import ServerSettings
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from vocoder.errors import ConfigError
+from vocoder.server.app import create_app
+from vocoder.server.metrics import Metrics
+from vocoder.server.middleware import api_keys as keys
+from vocoder.server.middleware import authentication
+from vocoder.server.middleware.api_keys import Keyring
+from vocoder.server.middleware.authentication import Authentication
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.synthesizer import Synthesizer
 
 
@@ -257,7 +258,7 @@ def test_a_server_without_denial_responses_still_refuses(file: KeyFile) -> None:
     async def receive() -> Any:
         raise AssertionError
 
-    app = Authentication(application(None), Keyring(file.path), metrics_open=False)
+    app = Authentication(application(None), Keyring(file.path), Metrics(), metrics_open=False)
     scope = {"type": "websocket", "path": "/socket", "headers": [], "subprotocols": []}
     asyncio.run(app(scope, receive, send))
     assert [message["type"] for message in sent] == ["websocket.close"]

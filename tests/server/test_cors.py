@@ -8,7 +8,9 @@ from fastapi.testclient import TestClient
 from serving import error_of
 from starlette.middleware import Middleware
 from starlette.testclient import WebSocketDenialResponse
+
 from vocoder.server import errors, openapi
+from vocoder.server.metrics import Metrics
 from vocoder.server.middleware import origins as cors
 from vocoder.server.middleware.origins import SocketOrigins
 from vocoder.server.middleware.request_context import RequestContext
@@ -20,7 +22,7 @@ def application(*origins: str) -> FastAPI:
     app = FastAPI(
         middleware=[
             *cors.cross_origin(origins),
-            Middleware(RequestContext),
+            Middleware(RequestContext, metrics=Metrics()),
             Middleware(SocketOrigins, origins=origins),
         ]
     )

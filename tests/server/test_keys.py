@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from keyed import KeyFile, application, bearer, stopped_clock
+
+from vocoder.errors import ConfigError
 from vocoder.server import cli as commands
 from vocoder.server import errors
 from vocoder.server.middleware import api_keys as keys
 from vocoder.server.middleware.api_keys import Keyring
-
-from vocoder.errors import ConfigError
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def test_a_changed_file_is_read_again(
     assert status(ann) == 200
     ben = file.add("ben")
     assert status(ben) == 401
-    clock[0] += keys.LOOK_S
+    clock[0] += keys.CHECK_S
     assert (status(ben), status(ann)) == (200, 429)
     del file.entries["ann"]
     file.write()
-    clock[0] += keys.LOOK_S
+    clock[0] += keys.CHECK_S
     assert (status(ben), status(ann)) == (200, 401)
-    assert "1 API keys read again" in caplog.text
+    assert "reloaded 1 API keys" in caplog.text
 
 
 @pytest.mark.parametrize("content", ["", "[[key]]", "[[key", "key = 3", None])
@@ -80,13 +80,13 @@ def test_a_broken_new_file_leaves_the_old_keys(
     else:
         file.path.write_text(content)
     for _ in range(3):
-        clock[0] += keys.LOOK_S
+        clock[0] += keys.CHECK_S
         assert keyring.find(ann.encode()) is not None
     (record,) = caplog.records
     assert record.levelname == "ERROR"
     assert str(file.path) in record.message
     ben = file.add("ben")
-    clock[0] += keys.LOOK_S
+    clock[0] += keys.CHECK_S
     assert keyring.find(ben.encode()) is not None
 
 
@@ -98,7 +98,7 @@ def test_limits_of_a_new_file_hold_for_what_was_used(file: KeyFile, clock: list[
     identity.charge(10)
     file.entries["ann"] = file.entries["ann"].replace("= 10", "= 1000")
     file.write()
-    clock[0] += keys.LOOK_S
+    clock[0] += keys.CHECK_S
     assert keyring.find(secret.encode()) is identity
     with pytest.raises(errors.Refusal):
         identity.charge(1000)
@@ -113,7 +113,7 @@ DIGEST = "0" * 64
     ("content", "message"),
     [
         (None, "No such file"),
-        ("", "`vocoder key NAME` makes one"),
+        ("", "create one with `vocoder key NAME`"),
         ("[[key]\n", "not TOML"),
         (f"[[key]]\nname = 'a b'\nsha256 = '{DIGEST}'", "key.0.name"),
         ("[[key]]\nname = 'a'\nsha256 = 'vk_secret'", "key.0.sha256"),

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from keyed import KeyFile, application, bearer, stopped_clock
 from serving import error_of
 from starlette.testclient import WebSocketDenialResponse
+
 from vocoder.server.errors import Refusal
 from vocoder.server.middleware import rate_limits as limits
 from vocoder.server.middleware.api_keys import Keyring
@@ -44,7 +45,7 @@ def test_characters_of_a_minute(file: KeyFile, clock: list[float]) -> None:
     answer = speak(1)
     error = error_of(answer, 429)
     assert (error["code"], answer.headers["retry-after"]) == ("rate_limited", "1")
-    assert "600 characters a minute" in error["message"]
+    assert "600 characters per minute" in error["message"]
     assert speak(600, other).status_code == 200
     assert speak(205).headers["retry-after"] == "21"
     clock[0] += 20.4

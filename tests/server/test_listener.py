@@ -7,10 +7,11 @@ from typing import cast
 
 import numpy as np
 import pytest
-from vocoder.server.service.admission import Slot
-from vocoder.server.service.listener import Listener
 
 from vocoder.scheduling.stream import Chunk, End, Sink
+from vocoder.server.metrics import Metrics
+from vocoder.server.service.admission import Slot
+from vocoder.server.service.listener import Listener
 from vocoder.synthesis.live import StreamHandle
 
 
@@ -41,7 +42,7 @@ def test_a_stream_is_let_go_as_soon_as_its_listener_is_over(ending: str) -> None
         return cast(StreamHandle, stream)
 
     async def listen() -> None:
-        listener = Listener(begin, "text", Slot(1.0, left.append), 16000)
+        listener = Listener(begin, "text", Slot(1.0, left.append), 16000, Metrics())
         if ending == "ended":
             assert [len(spoken.samples) async for spoken in listener] == [800]
         elif ending == "cancelled":

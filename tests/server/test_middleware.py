@@ -17,15 +17,16 @@ from serving import features_of, live
 from starlette.middleware import Middleware
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
-from vocoder.server import logs, metrics
+
+from vocoder.features.feature_file import serialize
+from vocoder.server import logs
 from vocoder.server.app import create_app
 from vocoder.server.errors import error_response
+from vocoder.server.metrics import Metrics
 from vocoder.server.middleware import request_context as middleware
 from vocoder.server.middleware.request_context import RequestContext
 from vocoder.server.service.service import Service
 from vocoder.server.settings import ServerSettings
-
-from vocoder.features.feature_file import serialize
 from vocoder.synthesis.synthesizer import Synthesizer
 
 
@@ -87,7 +88,7 @@ def test_an_unexpected_exception_shows_nothing_of_itself(
 
 @pytest.mark.parametrize("formatter", [logs.JsonLines(), logs.TextLines()])
 def test_a_line_stays_a_line(formatter: logging.Formatter) -> None:
-    record = logging.LogRecord("server", logging.INFO, "", 0, "request", None, None)
+    record = logging.LogRecord("vocoder.server", logging.INFO, "", 0, "request", None, None)
     record.fields = {"path": "/a\nb", "status": 200}
     line = formatter.format(record)
     assert "\n" not in line
@@ -95,8 +96,8 @@ def test_a_line_stays_a_line(formatter: logging.Formatter) -> None:
         assert json.loads(line)["path"] == "/a\nb"
 
 
-def counted(path: str, status: int) -> float:
-    value = metrics.REGISTRY.get_sample_value(
+def counted(metrics: Metrics, path: str, status: int) -> float:
+    value = metrics.registry.get_sample_value(
         "vocoder_requests_total", {"path": path, "status": str(status)}
     )
     return value or 0.0
@@ -117,13 +118,19 @@ def counted(path: str, status: int) -> float:
 def test_requests_are_counted_by_the_template_of_their_route(
     client: TestClient, method: str, path: str, template: str, status: int
 ) -> None:
-    before = counted(template, status)
+    metrics = client.app.state.service.metrics  # type: ignore[attr-defined]
+    before = counted(metrics, template, status)
     assert client.request(method, path).status_code == status
-    assert counted(template, status) == before + 1
+    assert counted(metrics, template, status) == before + 1
 
 
 @pytest.fixture
-def sockets() -> TestClient:
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def sockets(metrics: Metrics) -> TestClient:
     """Connections that end in each way there is; the path says in which."""
     router = APIRouter(prefix="/ends")
 
@@ -146,7 +153,7 @@ def sockets() -> TestClient:
             with contextlib.suppress(*(() if how == "left" else (WebSocketDisconnect,))):
                 await socket.receive_text()
 
-    app = FastAPI(middleware=[Middleware(RequestContext)])
+    app = FastAPI(middleware=[Middleware(RequestContext, metrics)])
     app.include_router(router)
     return TestClient(app)
 
@@ -155,8 +162,8 @@ def sockets() -> TestClient:
 def test_a_connection_has_an_id_and_one_line(
     sockets: TestClient, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "server")
-    before = counted("/ends/{how}", 101)
+    caplog.set_level(logging.INFO, "vocoder.server")
+    before = counted(metrics, "/ends/{how}", 101)
     with sockets.websocket_connect(f"/ends/{how}", headers={"x-request-id": "this"}) as socket:
         headers = dict(socket.extra_headers or ())
         assert headers == {b"x-own": b"1", b"x-request-id": b"this"}
@@ -169,13 +176,13 @@ def test_a_connection_has_an_id_and_one_line(
     assert (line["request_id"], line["path"], line["spoken"]) == ("this", f"/ends/{how}", 3)
     assert (line["status"], line["close_code"]) == (101, 4001)
     assert line["duration_ms"] >= 0
-    assert counted("/ends/{how}", 101) == before + 1
+    assert counted(metrics, "/ends/{how}", 101) == before + 1
 
 
 def test_a_connection_that_the_server_closes(
     sockets: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "server")
+    caplog.set_level(logging.INFO, "vocoder.server")
     with sockets.websocket_connect("/ends/closed") as socket:
         assert len(socket.receive_text()) == 32
         with pytest.raises(WebSocketDisconnect):
@@ -188,8 +195,8 @@ def test_a_connection_that_the_server_closes(
 def test_a_denied_connection(
     sockets: TestClient, how: str, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "server")
-    before = counted("/ends/{how}", status)
+    caplog.set_level(logging.INFO, "vocoder.server")
+    before = counted(metrics, "/ends/{how}", status)
     with (
         pytest.raises(WebSocketDenialResponse) as denied,
         sockets.websocket_connect(f"/ends/{how}", headers={"x-request-id": "this"}),
@@ -198,7 +205,7 @@ def test_a_denied_connection(
     assert denied.value.status_code == status
     assert denied.value.headers["x-request-id"] == "this"
     assert "detail" not in denied.value.text
-    assert counted("/ends/{how}", status) == before + 1
+    assert counted(metrics, "/ends/{how}", status) == before + 1
     (line,) = (record.fields for record in caplog.records if record.message == "websocket")  # type: ignore[attr-defined]
     assert line["status"] == status
     assert "close_code" not in line
@@ -207,7 +214,7 @@ def test_a_denied_connection(
 def test_a_connection_closed_before_it_was_accepted(
     sockets: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "server")
+    caplog.set_level(logging.INFO, "vocoder.server")
     with pytest.raises(WebSocketDisconnect), sockets.websocket_connect("/ends/unaccepted"):
         pass
     (line,) = (record.fields for record in caplog.records if record.message == "websocket")  # type: ignore[attr-defined]
@@ -217,7 +224,7 @@ def test_a_connection_closed_before_it_was_accepted(
 def test_an_unexpected_exception_closes_the_connection(
     sockets: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "server")
+    caplog.set_level(logging.INFO, "vocoder.server")
     with sockets.websocket_connect("/ends/broken") as socket:
         request_id = socket.receive_text()
         with pytest.raises(WebSocketDisconnect) as closed:

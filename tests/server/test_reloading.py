@@ -13,11 +13,11 @@ from typing import Any
 import httpx2
 import pytest
 from serving import SPEECH_URL, live, save_voice
-from vocoder.server import metrics
+
 from vocoder.server.app import create_app
+from vocoder.server.metrics import Metrics
 from vocoder.server.service.voice_reload import Reloading
 from vocoder.server.settings import ServerSettings
-
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import VOCODER_WEIGHTS, Voice
@@ -31,6 +31,7 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.registry = VoiceRegistry(folder)
         self.synthesizer = self
+        self.metrics = Metrics()
         self.warmed: list[str] = []
         self.served_meanwhile: list[str] = []
         self.left: list[Voice] = []
@@ -68,14 +69,14 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def counted(result: str) -> float:
-    value = metrics.REGISTRY.get_sample_value("vocoder_voice_loads_total", {"result": result})
+def counted(metrics: Metrics, result: str) -> float:
+    value = metrics.registry.get_sample_value("vocoder_voice_loads_total", {"result": result})
     assert value is not None
     return value
 
 
 def test_a_replaced_voice_is_warm_before_it_serves(stage: Stage) -> None:
-    old, before = stage.registry.get(), counted("replaced")
+    old, before = stage.registry.get(), counted(stage.metrics, "replaced")
 
     async def scenario() -> None:
         save_voice(stage.registry.folder, "arctic", seed=1)
@@ -87,11 +88,11 @@ def test_a_replaced_voice_is_warm_before_it_serves(stage: Stage) -> None:
     assert stage.warmed == [new.digest]
     assert stage.served_meanwhile == [old.digest]
     assert stage.left == [old]
-    assert counted("replaced") == before + 1
+    assert counted(stage.metrics, "replaced") == before + 1
 
 
 def test_voices_come_and_go(stage: Stage) -> None:
-    loaded, removed = counted("loaded"), counted("removed")
+    loaded, removed = counted(stage.metrics, "loaded"), counted(stage.metrics, "removed")
 
     async def scenario() -> None:
         save_voice(stage.registry.folder, "british", seed=1)
@@ -102,7 +103,10 @@ def test_voices_come_and_go(stage: Stage) -> None:
         await until(lambda: len(stage.left) == 1)
 
     stage.play(0.02, scenario())
-    assert (counted("loaded"), counted("removed")) == (loaded + 1, removed + 1)
+    assert (counted(stage.metrics, "loaded"), counted(stage.metrics, "removed")) == (
+        loaded + 1,
+        removed + 1,
+    )
 
 
 def test_an_engine_that_another_voice_has_is_kept(stage: Stage) -> None:
@@ -123,18 +127,18 @@ def test_an_engine_that_another_voice_has_is_kept(stage: Stage) -> None:
 def test_a_corrupt_voice_makes_one_line_and_the_old_one_stays(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    old, before = stage.registry.get(), counted("refused")
+    old, before = stage.registry.get(), counted(stage.metrics, "refused")
 
     async def scenario() -> None:
         path = stage.registry.folder / "arctic" / VOCODER_WEIGHTS
         path.write_bytes(path.read_bytes()[:-1])
-        await until(lambda: counted("refused") > before)
+        await until(lambda: counted(stage.metrics, "refused") > before)
         await asyncio.sleep(0.2)
 
     stage.play(0.02, scenario())
     assert stage.registry.get() is old
     assert stage.left == stage.warmed == []
-    assert counted("refused") == before + 1
+    assert counted(stage.metrics, "refused") == before + 1
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert "SHA-256" in record.message
@@ -206,8 +210,8 @@ def test_streams_go_on_with_the_voice_that_they_began_with(tmp_path: Path) -> No
         assert after.headers["x-voice-hash"] == hash_of_the_default() != before
         assert after.content != whole.content
 
-        refused = counted("refused")
+        refused = counted(stage.metrics, "refused")
         path = tmp_path / "arctic" / VOCODER_WEIGHTS
         path.write_bytes(path.read_bytes()[:-1])
-        wait_for(lambda: counted("refused") > refused)
+        wait_for(lambda: counted(stage.metrics, "refused") > refused)
         assert client.post(SPEECH_URL, json=wanted).content == after.content

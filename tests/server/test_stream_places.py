@@ -15,15 +15,14 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from serving import features_of, live
-from vocoder.server import metrics
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
 from vocoder.server.app import create_app
 from vocoder.server.middleware import rate_limits
 from vocoder.server.service.service import Service
 from vocoder.server.settings import ServerSettings
 from vocoder.server.websocket import outgoing
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
-
 from vocoder.synthesis.synthesizer import Synthesizer
 
 PATIENCE_S = 20.0
@@ -144,7 +143,7 @@ def test_a_silent_connection_gives_its_place_back(
 @pytest.mark.parametrize("moment", ["at once", "in a text", "in features", "while it is sent"])
 @pytest.mark.parametrize("reset", [False, True])
 def test_a_client_that_vanishes_leaves_nothing(server: Server, moment: str, reset: bool) -> None:
-    before = metrics.STREAMS._value.get()
+    before = server.service.metrics.streams._value.get()
     with contextlib.suppress(ConnectionClosed, OSError), server.socket(max_queue=1) as connection:
         if moment == "in features":
             send(connection, "Start", input="features")
@@ -157,7 +156,7 @@ def test_a_client_that_vanishes_leaves_nothing(server: Server, moment: str, rese
             raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         raw.close()
     server.settles()
-    assert metrics.STREAMS._value.get() == before
+    assert server.service.metrics.streams._value.get() == before
 
 
 def test_a_hundred_clients_that_vanish_leave_nothing(server: Server) -> None:
@@ -198,12 +197,12 @@ def test_a_client_that_takes_nothing_rests_and_gives_its_place_back(
         with unread(server):
             until(lambda: server.service.live.load().rows > 0)
             until(lambda: server.service.admission.live == 0)
-            heard_s = metrics.AUDIO_SECONDS._value.get()
+            heard_s = server.service.metrics.audio_seconds._value.get()
             with server.socket() as other:
                 send(other, "Speak", text="Hello there.")
                 send(other, "Flush")
                 assert [receive(other)["type"] for _ in range(2)] == ["Metadata", "Flushed"]
-            assert metrics.AUDIO_SECONDS._value.get() < heard_s + 20
+            assert server.service.metrics.audio_seconds._value.get() < heard_s + 20
         server.settles()
 
 
