@@ -15,9 +15,8 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 import vocoder
-from vocoder import machine as device
-from vocoder.machine import processors
-from vocoder.synthesis.live import StreamingSynthesizer
+from vocoder import machine
+from vocoder.synthesis.streaming import StreamingSynthesizer
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import Voice
@@ -37,9 +36,10 @@ from .routes import analyze, deepgram, docs, health, page, speech, stream, vocod
 from .routes import metrics as metrics_route
 from .service.admission import Admission
 from .service.jobs import JobQueue
-from .service.response_cache import AudioCache
-from .service.service import Readiness, Service
-from .service.voice_reload import Reloading
+from .service.readiness import Readiness
+from .service.response_cache import ResponseCache
+from .service.service import Service
+from .service.voice_reload import VoiceReload
 from .settings import ServerSettings
 from .sockets import listen, url_of
 
@@ -58,23 +58,38 @@ ServerFactory = Callable[[uvicorn.Config, Service], uvicorn.Server]
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: ServerSettings, synthesizer: Synthesizer) -> FastAPI:
-    """An application with its own state; any number can live in one process."""
-    service = _service(settings, synthesizer)
+def create_app(
+    settings: ServerSettings,
+    synthesizer: Synthesizer | None = None,
+    registry: VoiceRegistry | None = None,
+) -> FastAPI:
+    """An application with its own state; any number can live in one process.
+
+    Args:
+        settings: of the server.
+        synthesizer: created from the settings if None; several applications can share one.
+        registry: of the voices; created from the settings if None.
+
+    Raises:
+        UserError: the settings or voices are unusable.
+    """
+    service = _service(
+        settings, synthesizer or _synthesizer(settings), registry or _registry(settings)
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.readiness.start()
         tasks = [
             asyncio.create_task(_watch_load(service)),
-            asyncio.create_task(Reloading(service, settings.reload_voices_s).run()),
+            asyncio.create_task(VoiceReload(service, settings.reload_voices_s).run()),
         ]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.to_thread(service.live.close)
+            await asyncio.to_thread(service.streaming.close)
 
     metrics, keyring = service.metrics, None
     if settings.api_keys_file is not None:
@@ -118,8 +133,7 @@ def build_app() -> FastAPI:
     Raises:
         UserError: a setting or a voice is invalid.
     """
-    settings = ServerSettings.load()
-    return create_app(settings, _synthesizer(settings))
+    return create_app(ServerSettings.load())
 
 
 def tune_process() -> None:
@@ -162,8 +176,8 @@ def run(settings: ServerSettings, listener: socket.socket, make_server: ServerFa
         UserError: the voices are unusable.
     """
     tune_process()
-    app = create_app(settings, _synthesizer(settings))
-    logger.info("voices: %s", ", ".join(app.state.service.synthesizer.registry.ids()) or "none")
+    app = create_app(settings)
+    logger.info("voices: %s", ", ".join(app.state.service.registry.ids()) or "none")
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -175,39 +189,43 @@ def run(settings: ServerSettings, listener: socket.socket, make_server: ServerFa
     make_server(config, app.state.service).run(sockets=[listener])
 
 
+def _registry(settings: ServerSettings) -> VoiceRegistry:
+    device = machine.resolve(settings.device)
+    return VoiceRegistry(settings.voices_dir, device, more=settings.more_voices_dir)
+
+
 def _synthesizer(settings: ServerSettings) -> Synthesizer:
-    chosen = device.resolve(settings.device)
-    registry = VoiceRegistry(settings.voices_dir, chosen, more=settings.more_voices_dir)
     # One thread per call: the running batch already uses every core.
-    return Synthesizer(registry, engine=settings.engine, weights=settings.weights, threads=1)
+    return Synthesizer(engine=settings.engine, weights=settings.weights, threads=1)
 
 
-def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
-    threads, metrics = settings.threads or processors(), Metrics()
-    live = StreamingSynthesizer(synthesizer, threads=threads, released=metrics.row_release.observe)
+def _service(
+    settings: ServerSettings, synthesizer: Synthesizer, registry: VoiceRegistry
+) -> Service:
+    metrics = Metrics()
+    threads = settings.threads or machine.processors()
+    released = metrics.row_release.observe
+    streaming = StreamingSynthesizer(synthesizer, threads=threads, released=released)
 
-    def capacity(voice: Voice, engine: str | None) -> float:
-        if settings.max_streams is not None:
-            return settings.max_streams
-        return live.known_capacity(voice, engine)
+    def capacity(voice: Voice, engine: str) -> float:
+        return settings.max_streams or streaming.known_capacity(voice, engine)
 
     return Service(
         settings=settings,
         metrics=metrics,
+        registry=registry,
         synthesizer=synthesizer,
-        live=live,
+        streaming=streaming,
         admission=Admission(
             capacity,
             metrics,
             waiting=settings.waiting_requests,
             retry_after_s=settings.retry_after_s,
         ),
-        generations=JobQueue(
-            settings.concurrent_generations, settings.waiting_generations, settings.retry_after_s
-        ),
-        readiness=Readiness(live, measure=settings.max_streams is None),
+        jobs=JobQueue(settings.concurrent_jobs, settings.waiting_jobs, settings.retry_after_s),
+        readiness=Readiness(streaming, registry, measure=settings.max_streams is None),
         draining=Draining(),
-        cache=AudioCache(settings.cache_dir, settings.cache_max_bytes)
+        cache=ResponseCache(settings.cache_dir, settings.cache_max_bytes)
         if settings.cache_dir
         else None,
     )
@@ -217,11 +235,12 @@ async def _watch_load(service: Service) -> None:
     """Keep the load gauges up to date."""
     metrics = service.metrics
     while True:
-        metrics.rows.set(service.live.load().rows)
-        ids = service.synthesizer.registry.ids()
+        metrics.rows.set(service.streaming.load().rows)
         if service.settings.max_streams is not None:
             metrics.capacity.set(service.settings.max_streams)
-        elif ids and service.readiness.loaded:
-            voice = service.synthesizer.registry.get()
-            metrics.capacity.set(service.live.known_capacity(voice, None))
+        # Neither a voice is loaded nor an engine created for this: it runs on the event loop.
+        elif (voice := service.registry.loaded()) and (
+            engine := service.synthesizer.made_engine(voice)
+        ):
+            metrics.capacity.set(service.streaming.known_capacity(voice, engine.name))
         await asyncio.sleep(LOAD_EVERY_S)

@@ -88,7 +88,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     429: error(
         "The server is at its limit of concurrent streams; see `retry-after`.",
         "overloaded",
-        "the server is at its limit of 12 streams: try again in 4 s",
+        "the server's limit is 12 streams: try again in 4 s",
     ),
     503: error(
         "The queue is full, or no voice is installed; see `retry-after`.",

@@ -79,11 +79,11 @@ class ServerSettings(BaseSettings):
     waiting_requests: int = Field(
         16, ge=0, description="requests for whole files that may wait for a turn, each worker"
     )
-    idle_place_s: float = Field(
+    idle_slot_s: float = Field(
         10.0, ge=0, description="seconds that a silent WebSocket keeps its place among the streams"
     )
-    concurrent_generations: int = Field(2, ge=1, le=1024, description="generations at a time")
-    waiting_generations: int = Field(16, ge=0, description="requests that may wait for a turn")
+    concurrent_jobs: int = Field(2, ge=1, le=1024, description="generations at a time")
+    waiting_jobs: int = Field(16, ge=0, description="requests that may wait for a turn")
     retry_after_s: int = Field(5, ge=1, description="seconds that refused clients are told to wait")
     api_keys_file: Path | None = Field(
         None, description="TOML file of API keys; everything is open without one"

@@ -18,6 +18,7 @@ from vocoder.generation.dispatch import Engine
 from vocoder.synthesis.request import SynthesisRequest, Vocoding
 from vocoder.synthesis.speech import Speech
 
+from ..metrics import Kind
 from ..service.admission import Slot
 from ..service.listener import Listener
 from ..service.response_cache import key_of
@@ -125,7 +126,7 @@ class AudioResponse:
         synthesis = SynthesisRequest(
             self.speaker.voice, content, engine=self.engine.name, offline=self.whole
         )
-        kind = "features" if isinstance(content, Vocoding) else "text"
+        kind: Kind = "features" if isinstance(content, Vocoding) else "text"
         listener = self.service.listen(synthesis, kind, slot.release)
         parts = self.guarded(cached.store(self.parts(listener), self.headers()))
         try:

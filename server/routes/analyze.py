@@ -52,8 +52,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     422: openapi.error(
         "The body is not a recording, the recording is too long, or an option is unknown.",
         "invalid_audio",
-        "cannot read the body as audio (format not recognised): "
-        "send a WAV, FLAC, MP3 or OGG file",
+        "cannot read the body as audio (format not recognised): send a WAV, FLAC, MP3 or OGG file",
     ),
 }
 

@@ -50,7 +50,8 @@ class SpeakQuery(BaseModel):
 
     model: Name | None = Field(
         None,
-        description="one of Deepgram's names, or a voice of this server; default: the default voice",
+        description="one of Deepgram's names, or a voice of this server; the default voice by "
+        "default",
     )
     encoding: Literal["linear16", "mulaw", "alaw", "mp3", "flac"] = "mp3"
     container: Literal["wav", "none"] | None = Field(
@@ -101,7 +102,9 @@ class LawResponse(AudioResponse):
     def encoder(self) -> AsyncEncoder:
         """See :class:`AudioResponse`."""
         own_rate_hz = self.speaker.voice.config.features.sample_rate_hz
-        return AsyncEncoder(LawEncoder(self.law, own_rate_hz, self.rate_hz, wav=self.wav), quick=True)
+        return AsyncEncoder(
+            LawEncoder(self.law, own_rate_hz, self.rate_hz, wav=self.wav), quick=True
+        )
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -158,7 +161,8 @@ async def _response(
     request: Request, service: Service, query: SpeakQuery, speaker: Speaker
 ) -> AudioResponse:
     wav = query.container != "none"
-    kind, fields = AudioResponse, {}
+    kind: type[AudioResponse] = AudioResponse
+    fields: dict[str, Any] = {}
     if query.encoding in ("mulaw", "alaw"):
         kind, fields = LawResponse, {"law": query.encoding, "wav": wav}
     formats: dict[str, AudioFormat] = {"mp3": "mp3", "flac": "flac"}

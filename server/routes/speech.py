@@ -102,7 +102,8 @@ async def speech(request: Request, service: ServiceDependency) -> Response:
     options = await _read(request, service.settings)
     speaker = await _speaker(options, service)
     characters = len(options.input)
-    kind, fields = AudioResponse, {}
+    kind: type[AudioResponse] = AudioResponse
+    fields: dict[str, Any] = {}
     if options.stream_format == "sse":
         kind, fields = EventResponse, {"characters": characters, "timings": options.timings}
     rate_hz = options.sample_rate or (PCM_RATE_HZ if options.response_format == "pcm" else None)

@@ -146,7 +146,7 @@ def test_the_example_of_the_readme_runs(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
     (code,) = (
         block
         for block in re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)

@@ -121,7 +121,7 @@ def test_a_further_context_needs_a_place_of_its_own(server: Server) -> None:
 def test_a_silent_connection_gives_its_place_back(
     voices_dir: Path, synthesizer: Synthesizer
 ) -> None:
-    with serving(voices_dir, synthesizer, idle_place_s=0.2, max_streams=1) as server:
+    with serving(voices_dir, synthesizer, idle_slot_s=0.2, max_streams=1) as server:
         with server.socket() as first:
             until(lambda: server.service.admission.live == 0)  # It has said nothing at all.
             send(first, "Speak", text="Hello there. It is an unfinished")
@@ -193,7 +193,7 @@ def unread(server: Server) -> Iterator[ClientConnection]:
 def test_a_client_that_takes_nothing_rests_and_gives_its_place_back(
     voices_dir: Path, synthesizer: Synthesizer
 ) -> None:
-    with serving(voices_dir, synthesizer, idle_place_s=0.3, max_streams=1) as server:
+    with serving(voices_dir, synthesizer, idle_slot_s=0.3, max_streams=1) as server:
         with unread(server):
             until(lambda: server.service.live.load().rows > 0)
             until(lambda: server.service.admission.live == 0)
