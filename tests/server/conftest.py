@@ -22,7 +22,7 @@ from vocoder.voices.registry import VoiceRegistry
 @pytest.fixture(scope="session", autouse=True)
 def _collector_as_it_is() -> Iterator[None]:
     """To look through all objects of these processes takes half a second for each application."""
-    with mock.patch("vocoder.server.service.service.freeze_gc"):
+    with mock.patch("vocoder.server.service.readiness.freeze_gc"):
         yield
 
 

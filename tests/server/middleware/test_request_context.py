@@ -71,7 +71,7 @@ def test_an_unexpected_exception_shows_nothing_of_itself(
     def broken(*args: object, **kwargs: object) -> object:
         raise KeyError("an internal detail")
 
-    monkeypatch.setattr(Service, "vocode", broken)
+    monkeypatch.setattr(Service, "listen", broken)
     monkeypatch.setattr(synthesizer, "warm_up", lambda voice: None)
     with TestClient(create_app(settings, synthesizer)) as client:
         answer = client.post(URL, content=feature_file, headers={"x-request-id": "this"})

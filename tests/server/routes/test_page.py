@@ -1,7 +1,7 @@
 """The page at `/` in Chromium, with the voice in `checkpoints`: it speaks, draws and compares.
 
-`VOCODER_PAGE_PICTURE=docs/service/page.png pytest tests/server/routes/test_page.py -k speaks` takes its
-picture while it plays.
+`VOCODER_PAGE_PICTURE=docs/service/page.png pytest tests/server/routes/test_page.py -k speaks`
+takes a screenshot while it plays.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Who is let in: live streams at once or never, files in turn, each at its voice's cost."""
+"""Admission: live streams at once or never, files in order, each at its voice's cost."""
 
 import asyncio
 
@@ -9,100 +9,100 @@ from vocoder.server.metrics import Metrics
 from vocoder.server.service.admission import Admission
 from vocoder.voices.voice import Voice
 
-VOICE: Voice = None  # type: ignore[assignment] # admission only hands it to the capacity
+VOICE: Voice = None  # type: ignore[assignment] # admission only passes it to the capacity
 
 
 def admission(capacity: float = 2.0, waiting: int = 2) -> Admission:
     return Admission(lambda voice, engine: capacity, Metrics(), waiting=waiting, retry_after_s=5)
 
 
-def test_as_many_live_streams_as_fit_and_no_more() -> None:
+def test_live_streams_are_admitted_up_to_the_capacity() -> None:
     many = admission(2.9)
-    places = [many.place(VOICE) for _ in range(2)]
-    with pytest.raises(Refusal, match="2 streams are all that this server holds") as refused:
-        many.place(VOICE)
+    slots = [many.slot(VOICE, "cpu") for _ in range(2)]
+    with pytest.raises(Refusal, match="the server's limit is 2 streams") as refused:
+        many.slot(VOICE, "cpu")
     assert refused.value.status_code == 429
     assert refused.value.headers is not None
     # Two streams of 5 s, one of which ends every 2.5 s.
     assert refused.value.headers["retry-after"] == "3"
-    places[0].leave()
-    places[0].leave()
-    with many.place(VOICE):
-        assert many.live == 2
-    assert many.live == 1
+    slots[0].release()
+    slots[0].release()
+    with many.slot(VOICE, "cpu"):
+        assert many.streams == 2
+    assert many.streams == 1
 
 
-def test_what_is_alone_is_let_in_however_slow_its_engine() -> None:
+def test_a_single_stream_is_admitted_however_slow_its_engine() -> None:
     slow = admission(0.1)
-    with slow.place(VOICE), pytest.raises(Refusal):
-        slow.place(VOICE)
-    slow.place(VOICE).leave()
+    with slow.slot(VOICE, "cpu"), pytest.raises(Refusal):
+        slow.slot(VOICE, "cpu")
+    slow.slot(VOICE, "cpu").release()
 
 
-def test_voices_share_the_machine_by_what_they_cost() -> None:
+def test_voices_share_the_machine_by_their_cost() -> None:
     capacities = {"fast": 4.0, "slow": 2.0}
     both = Admission(
-        lambda voice, engine: capacities[engine or "fast"], Metrics(), waiting=0, retry_after_s=5
+        lambda voice, engine: capacities[engine], Metrics(), waiting=0, retry_after_s=5
     )
-    held = [both.place(VOICE, "slow"), both.place(VOICE, "fast"), both.place(VOICE, "fast")]
+    held = [both.slot(VOICE, "slow"), both.slot(VOICE, "fast"), both.slot(VOICE, "fast")]
     for engine in capacities:
         with pytest.raises(Refusal):
-            both.place(VOICE, engine)
-    held[0].leave()
+            both.slot(VOICE, engine)
+    held[0].release()
     with pytest.raises(Refusal):
-        [both.place(VOICE, "fast") for _ in range(3)]
-    assert both.live == 4
+        [both.slot(VOICE, "fast") for _ in range(3)]
+    assert both.streams == 4
 
 
-def test_files_are_let_in_in_the_order_in_which_they_came() -> None:
+def test_files_are_admitted_in_order_of_arrival() -> None:
     async def scenario() -> None:
         one = admission(1.0)
-        place, order = one.place(VOICE), []
+        slot, order = one.slot(VOICE, "cpu"), []
 
         async def wait(number: int) -> None:
-            with await one.turn(VOICE):
+            with await one.wait_for_slot(VOICE, "cpu"):
                 order.append(number)
 
         tasks = [asyncio.create_task(wait(number)) for number in range(2)]
         await asyncio.sleep(0)
         assert one.waiting == 2
-        with pytest.raises(Refusal, match="1 requests are being served and 2 wait"):
-            await one.turn(VOICE)
-        # Nobody who would listen at once goes before those who wait.
-        place.leave()
+        with pytest.raises(Refusal, match="1 requests are being served and 2 are waiting"):
+            await one.wait_for_slot(VOICE, "cpu")
+        # A live stream does not overtake those that wait.
+        slot.release()
         with pytest.raises(Refusal):
-            one.place(VOICE)
+            one.slot(VOICE, "cpu")
         await asyncio.gather(*tasks)
         assert order == [0, 1]
-        assert one.live == one.waiting == 0
+        assert one.streams == one.waiting == 0
 
     asyncio.run(scenario())
 
 
-def test_who_stops_waiting_makes_room() -> None:
+def test_a_cancelled_wait_leaves_the_queue() -> None:
     async def scenario() -> None:
         one = admission(1.0)
-        place = one.place(VOICE)
-        first, second = (asyncio.create_task(one.turn(VOICE)) for _ in range(2))
+        slot = one.slot(VOICE, "cpu")
+        first, second = (asyncio.create_task(one.wait_for_slot(VOICE, "cpu")) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()
         await asyncio.sleep(0)
         assert one.waiting == 1
-        place.leave()
-        # Given a place and cancelled in the same moment: the place is not lost.
+        slot.release()
+        # Given a slot and cancelled in the same moment: the slot is not lost.
         second.cancel()
         await asyncio.gather(first, second, return_exceptions=True)
-        assert one.live == one.waiting == 0
-        one.place(VOICE).leave()
+        assert one.streams == one.waiting == 0
+        one.slot(VOICE, "cpu").release()
 
     asyncio.run(scenario())
 
 
-def test_the_predicted_wait_follows_how_long_streams_take() -> None:
+def test_the_estimated_wait_follows_the_duration_of_streams() -> None:
     one = admission(1.0)
-    place = one.place(VOICE)
-    place.since -= 400.0
-    place.leave()
-    with one.place(VOICE), pytest.raises(Refusal) as refused:
-        one.place(VOICE)
+    slot = one.slot(VOICE, "cpu")
+    slot.since -= 400.0
+    slot.release()
+    with one.slot(VOICE, "cpu"), pytest.raises(Refusal) as refused:
+        one.slot(VOICE, "cpu")
     assert refused.value.headers == {"retry-after": "45"}

@@ -1,4 +1,4 @@
-"""One listener of a stream, and what it leaves behind."""
+"""A listener of a stream, and what it leaves behind."""
 
 import asyncio
 import gc
@@ -10,13 +10,12 @@ import pytest
 
 from vocoder.scheduling.stream import Chunk, End, Sink
 from vocoder.server.metrics import Metrics
-from vocoder.server.service.admission import Slot
 from vocoder.server.service.listener import Listener
 from vocoder.synthesis.streaming import StreamHandle
 
 
 class Stream:
-    """A ticket of a stream that says one chunk, and knows its listener as the scheduler's do."""
+    """A handle of a stream with one chunk; it refers to its listener, as the scheduler's do."""
 
     def __init__(self, sink: Sink) -> None:
         self.sink, self.cancelled = sink, False
@@ -30,34 +29,36 @@ class Stream:
 
 
 @pytest.mark.parametrize("ending", ["cancelled", "cancelled before audio", "ended"])
-def test_a_stream_is_let_go_as_soon_as_its_listener_is_over(ending: str) -> None:
-    begun: list[weakref.ref[Stream]] = []
-    left: list[Slot] = []
+def test_a_stream_is_released_as_soon_as_its_listener_is_over(ending: str) -> None:
+    started: list[weakref.ref[Stream]] = []
+    ended: list[None] = []
 
-    def begin(sink: Sink) -> StreamHandle:
+    def start(sink: Sink) -> StreamHandle:
         stream = Stream(sink)
-        begun.append(weakref.ref(stream))
+        started.append(weakref.ref(stream))
         if ending == "ended":
             sink(End())
         return cast(StreamHandle, stream)
 
     async def listen() -> None:
-        listener = Listener(begin, "text", Slot(1.0, left.append), 16000, Metrics())
+        listener = Listener(
+            start, 16000, kind="text", metrics=Metrics(), on_end=lambda: ended.append(None)
+        )
         if ending == "ended":
-            assert [len(spoken.samples) async for spoken in listener] == [800]
+            assert [len(chunk.samples) async for chunk in listener] == [800]
         elif ending == "cancelled":
             await anext(listener)
             await listener.aclose()
         else:
-            listener.begin_now()
+            listener.start_now()
             await asyncio.sleep(0.05)
             await listener.aclose()
             await asyncio.sleep(0)
 
-    gc.disable()  # Who needs the collector to go stays for long in a server.
+    gc.disable()  # In a server, objects that need the collector stay for a long time.
     try:
         asyncio.run(listen())
-        assert [reference() for reference in begun] == [None]
+        assert [reference() for reference in started] == [None]
     finally:
         gc.enable()
-    assert len(left) == 1
+    assert len(ended) == 1

@@ -16,7 +16,7 @@ from serving import SPEECH_URL, live, save_voice
 
 from vocoder.server.app import create_app
 from vocoder.server.metrics import Metrics
-from vocoder.server.service.voice_reload import Reloading
+from vocoder.server.service.voice_reload import VoiceReload
 from vocoder.server.settings import ServerSettings
 from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import VOCODER_WEIGHTS, Voice
@@ -47,7 +47,7 @@ class Stage:
 
     def play(self, every_s: float, scenario: Coroutine[Any, Any, None]) -> None:
         async def run() -> None:
-            task = asyncio.create_task(Reloading(self, every_s).run())  # type: ignore[arg-type]
+            task = asyncio.create_task(VoiceReload(self, every_s).run())  # type: ignore[arg-type]
             try:
                 await scenario
             finally:
@@ -201,7 +201,7 @@ def test_streams_go_on_with_the_voice_that_they_began_with(tmp_path: Path) -> No
         before = whole.headers["x-voice-hash"]
         assert hash_of_the_default() == before
         with client.stream("POST", SPEECH_URL, json=wanted) as stream:
-            assert app.state.service.admission.live == 1
+            assert app.state.service.admission.streams == 1
             save_voice(tmp_path, "arctic", seed=1)
             wait_for(lambda: hash_of_the_default() != before)
             assert b"".join(stream.iter_bytes()) == whole.content

@@ -47,7 +47,7 @@ class Server:
     def holds(self) -> tuple[int, int, int]:
         """Places, streams of the batch, connections."""
         service = self.service
-        return service.admission.live, service.live.load().streams, service.draining.running
+        return service.admission.streams, service.streaming.load().streams, service.draining.running
 
     def settles(self) -> None:
         until(lambda: self.holds == (0, 0, 0))
@@ -123,17 +123,17 @@ def test_a_silent_connection_gives_its_place_back(
 ) -> None:
     with serving(voices_dir, synthesizer, idle_slot_s=0.2, max_streams=1) as server:
         with server.socket() as first:
-            until(lambda: server.service.admission.live == 0)  # It has said nothing at all.
+            until(lambda: server.service.admission.streams == 0)  # It has said nothing at all.
             send(first, "Speak", text="Hello there. It is an unfinished")
             assert receive(first)["type"] == "Metadata"
-            until(lambda: server.service.admission.live == 0)  # It waits for the rest.
+            until(lambda: server.service.admission.streams == 0)  # It waits for the rest.
             with server.socket() as second:
                 send(second, "Speak", text=LONG)
                 assert receive(second)["type"] == "Metadata"
                 send(first, "Speak", text=" thing")
                 error = receive(first)
                 assert (error["type"], error["error"]["code"]) == ("Error", "overloaded")
-            until(lambda: server.service.admission.live == 0)
+            until(lambda: server.service.admission.streams == 0)
             send(first, "Speak", text=" thing.")
             send(first, "Flush")
             assert receive(first)["type"] == "Flushed"
@@ -195,8 +195,8 @@ def test_a_client_that_takes_nothing_rests_and_gives_its_place_back(
 ) -> None:
     with serving(voices_dir, synthesizer, idle_slot_s=0.3, max_streams=1) as server:
         with unread(server):
-            until(lambda: server.service.live.load().rows > 0)
-            until(lambda: server.service.admission.live == 0)
+            until(lambda: server.service.streaming.load().rows > 0)
+            until(lambda: server.service.admission.streams == 0)
             heard_s = server.service.metrics.audio_seconds._value.get()
             with server.socket() as other:
                 send(other, "Speak", text="Hello there.")
@@ -220,7 +220,7 @@ def test_what_nobody_expected_closes_and_is_logged(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("planted")
 
-    monkeypatch.setattr(Service, "speak", broken)
+    monkeypatch.setattr(Service, "listen", broken)
     with server.socket() as connection:
         send(connection, "Speak", text="Hello")
         assert receive(connection)["type"] == "Metadata"
