@@ -1,4 +1,4 @@
-"""Helpers of the server's tests: a tiny untrained voice, its features, a server on a real socket."""
+"""Helpers of the server's tests: a tiny untrained voice, its features, a running server."""
 
 import contextlib
 import json

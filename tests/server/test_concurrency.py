@@ -6,20 +6,25 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from serving import SPEECH_URL as URL
 from serving import VOCODE_URL, features_of, live
 
 from vocoder.features.feature_file import serialize
+from vocoder.generation import dispatch
+from vocoder.generation.dispatch import Engine
 from vocoder.scheduling.segment import Segment
 from vocoder.server.app import create_app
 from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.request import SynthesisRequest, Vocoding
 from vocoder.synthesis.segments import feature_segments
+from vocoder.synthesis.streaming import StreamingSynthesizer
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.voice import Voice
 
@@ -220,5 +225,41 @@ def test_the_event_loop_answers_while_audio_is_generated(
             thread.join()
     assert [answer.status_code for answer in answers] == [200, 200]
     assert asked >= 3
-    # A blocked loop would only have answered at the end. The machine may be slow, so no fixed bound.
+    # A blocked loop would only have answered at the end. No fixed bound: the machine may be slow.
     assert slowest_s < busy_s / 2
+
+
+def test_no_engine_is_created_on_the_event_loop(
+    settings: ServerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created: list[bool] = []
+    real = dispatch.create
+
+    def create(*args: Any, **kwargs: Any) -> Engine:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            created.append(False)
+        else:
+            created.append(True)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(dispatch, "create", create)
+    monkeypatch.setattr(StreamingSynthesizer, "capacity", lambda *_: 8.0)
+    # The capacity of each voice is looked up, and each request for a seed in the cache.
+    changes = {"max_streams": None, "cache_dir": tmp_path / "cache"}
+    app = create_app(settings.model_copy(update=changes), Synthesizer())
+    with TestClient(app) as client:
+        for voice in ("arctic", "other"):
+            for engine in ({}, {"engine": "reference"}):
+                body = {"input": "Hi.", "seed": 1, "voice": voice, **engine}
+                assert client.post(URL, json=body).status_code == 200
+        query = {"voice": "other", "seed": 1}
+        body = serialize(features_of(3))
+        assert client.post(VOCODE_URL, params=query, content=body).status_code == 200
+        with client.websocket_connect("/v1/audio/stream?voice=other") as socket:
+            socket.send_json({"type": "Speak", "text": "Hi."})
+            socket.send_json({"type": "Close"})
+            assert socket.receive_json()["type"] == "Metadata"
+    assert created
+    assert not any(created)
