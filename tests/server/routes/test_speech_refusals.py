@@ -21,7 +21,7 @@ from vocoder.voices.registry import VoiceRegistry
     [
         ({"model": "none"}, "model", "arctic, other, tts-1"),
         ({"model": "../arctic"}, "model", "arctic, other"),
-        ({"voice": "none"}, "voice", "slt, 花子; voices are arctic, other"),
+        ({"voice": "none"}, "voice", "slt, 花子; the voices are arctic, other"),
         ({"voice": "none/slt"}, "voice", "arctic, other"),
         ({"voice": "other/none"}, "speaker", "slt, 花子"),
         ({"speaker": "none"}, "speaker", "slt, 花子"),
