@@ -1,4 +1,4 @@
-"""What of given features conditions a voice, checked frame by frame as it arrives."""
+"""The part of the features that conditions a voice, from a file or as it arrives."""
 
 import math
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vocoder.config import ModelConfig
 from vocoder.errors import FeatureError
 from vocoder.features.feature_file import (
     Features,
@@ -48,10 +49,7 @@ def _frames(features: Features, voice: Voice) -> Frames:
         return Frames(mel, mel)
     if config.conditioning.kind == "none":
         if not features.length:
-            raise FeatureError(
-                f"voice {voice.id} is conditioned on nothing: give seconds, no features",
-                param="seconds",
-            )
+            raise _no_features_wanted(voice)
         silence = _silence(voice, features.length)
         return Frames(silence[:0], silence)
     if features.linguistic is None:
@@ -77,6 +75,12 @@ def _frames(features: Features, voice: Voice) -> Frames:
     return Frames(local, mel)
 
 
+def _no_features_wanted(voice: Voice) -> FeatureError:
+    return FeatureError(
+        f"voice {voice.id} is conditioned on nothing: give seconds, no features", param="seconds"
+    )
+
+
 def _silence(voice: Voice, frames: int) -> Tensor:
     """The mel (n_mels, F) of a voice that does without one.
 
@@ -91,14 +95,29 @@ def _silence(voice: Voice, frames: int) -> Tensor:
     return torch.full((config.n_mels, 1), math.log(config.log_floor)).expand(-1, frames)
 
 
+def checked_frames(frames: Tensor, config: ModelConfig) -> Tensor:
+    """Frames (C, F) that may be put into the input stream of a voice with this configuration.
+
+    Raises:
+        FeatureError: there are none, or not of C channels, or a value is unusable.
+    """
+    if config.conditioning.kind == "mel":
+        return validate_mel(frames, config.features)
+    return validate_linguistic(frames, config.feature_channels)
+
+
 def arriving_frames(feed: InputStream[Tensor], voice: Voice) -> Iterator[Frames | None]:
     """Frames as they arrive (C, F), None while there are none.
 
+    They are not checked again: the sender passes them through :func:`checked_frames`, and so learns
+    of a mistake at once.
+
     Raises:
-        FeatureError: at once, where the voice needs a mel besides; for unusable values, when they
-            come.
+        FeatureError: at once, if the voice needs a mel as well, or no features at all.
     """
-    kind, config = voice.config.conditioning.kind, voice.config.features
+    kind = voice.config.conditioning.kind
+    if kind == "none":
+        raise _no_features_wanted(voice)
     if kind == "linguistic":
         _silence(voice, 1)  # Refused at once where a mel is needed.
 
@@ -111,9 +130,8 @@ def arriving_frames(feed: InputStream[Tensor], voice: Voice) -> Iterator[Frames 
             if given is None:
                 yield None
             elif kind == "mel":
-                yield _frames(Features(given, config), voice)
+                yield Frames(given, given)
             else:
-                nothing = given.new_empty(config.n_mels, 0)
-                yield _frames(Features(nothing, config, linguistic=given), voice)
+                yield Frames(given, _silence(voice, given.shape[1]))
 
     return frames()

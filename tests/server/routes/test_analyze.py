@@ -115,8 +115,7 @@ def test_invalid_recordings_are_refused(client: TestClient) -> None:
     error = error_of(post(client, b"hello" + bytes(100)), 422)
     assert error["code"] == "invalid_audio"
     assert error["message"] == (
-        "cannot read the body as audio (format not recognised): "
-        "send a WAV, FLAC, MP3 or OGG file"
+        "cannot read the body as audio (format not recognised): send a WAV, FLAC, MP3 or OGG file"
     )
     aiff = recording(tone(), kind="AIFF")
     assert "AIFF" in error_of(post(client, aiff, "application/octet-stream"), 422)["message"]

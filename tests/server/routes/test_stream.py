@@ -12,10 +12,14 @@ import pytest
 import soundfile
 from serving import FEATURES, live
 from socketing import BYTES, FRAME_BYTES, MEL, TEXT, hear, post, send, socket, speak, vocoded
+from torch import Tensor
 from websockets.sync.client import connect
 
+from vocoder.config import FeatureConfig
+from vocoder.features import feature_file
 from vocoder.server.app import create_app
 from vocoder.server.settings import ServerSettings
+from vocoder.synthesis import conditioning_input
 from vocoder.synthesis.synthesizer import Synthesizer
 
 
@@ -146,6 +150,23 @@ def test_features_in_parts_give_the_audio_of_the_whole(url: str, frames: int) ->
         heard = hear(connection)
     assert heard.kinds == ["Metadata", "Flushed", "Flushed"]
     assert heard.audio[None] == 2 * vocoded(url)
+
+
+def test_features_are_checked_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[int] = []
+    real = feature_file.validate_mel
+
+    def validate(mel: Tensor, config: FeatureConfig) -> Tensor:
+        checked.append(mel.shape[1])
+        return real(mel, config)
+
+    monkeypatch.setattr(feature_file, "validate_mel", validate)
+    monkeypatch.setattr(conditioning_input, "validate_mel", validate)
+    with socket(url) as connection:
+        send(connection, "Start", input="features")
+        connection.send(BYTES)
+        assert hear(connection).audio
+    assert checked == [MEL.frames]
 
 
 def test_features_are_spoken_before_the_last_arrives(url: str) -> None:
