@@ -30,7 +30,7 @@ class CpuEngine:
     """Runs every model shape on the CPU; shapes of the presets on a path compiled for them."""
 
     name = "cpu"
-    lanes: int | None = None
+    max_concurrency: int | None = None
 
     def __init__(
         self,

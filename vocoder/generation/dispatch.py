@@ -39,8 +39,8 @@ class Engine(Protocol):
         """Number format of the weights."""
 
     @property
-    def lanes(self) -> int | None:
-        """Threads that may advance rows of one state at a time, each other ones; None: any."""
+    def max_concurrency(self) -> int | None:
+        """Threads that may advance different rows of one state at once; None: any number."""
 
     @property
     def batch_rows(self) -> int:
@@ -79,9 +79,9 @@ ENGINES: tuple[type[Engine], ...] = (TritonEngine, GraphEngine, CpuEngine, Refer
 """Every engine, the fastest first."""
 
 
-def lanes(engine: Engine, threads: int) -> int:
-    """Of so many threads those that may advance rows of one state at a time."""
-    return threads if engine.lanes is None else min(threads, engine.lanes)
+def max_concurrency(engine: Engine, threads: int) -> int:
+    """How many of ``threads`` may advance rows of one state at once."""
+    return threads if engine.max_concurrency is None else min(threads, engine.max_concurrency)
 
 
 AUTO = "auto"

@@ -94,7 +94,7 @@ def apply_in_tiles(linear: nn.Linear, x: Tensor) -> Tensor:
 
     One product of all rows would round differently with their number, and a row's result must not
     depend on who stands beside it, nor on where it stands: rows are columns of the product, and so
-    lanes of the same instructions.
+    lanes of the same vector instructions.
     """
     tiles = F.pad(x, (0, 0, 0, -len(x) % TILE)).unflatten(0, (-1, TILE))
     weight = linear.weight.expand(tiles.shape[0], -1, -1)

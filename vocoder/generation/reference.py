@@ -29,7 +29,7 @@ class ReferenceEngine:
     """Runs any model on any device that PyTorch knows."""
 
     name = "reference"
-    lanes = 1
+    max_concurrency = 1
 
     weights = "fp32"
 

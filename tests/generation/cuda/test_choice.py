@@ -82,9 +82,9 @@ def test_two_launches_fill_the_device(
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     engine = TritonEngine.__new__(TritonEngine)
     engine.model = SimpleNamespace(device=GPU)
-    assert (engine.lanes, engine.batch_rows) == (2, rows)
+    assert (engine.max_concurrency, engine.batch_rows) == (2, rows)
     engine.model.device = CPU
-    assert (engine.lanes, engine.batch_rows) == (1, 16)
+    assert (engine.max_concurrency, engine.batch_rows) == (1, 16)
 
 
 def test_an_unknown_format_is_refused() -> None:

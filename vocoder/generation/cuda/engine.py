@@ -94,7 +94,7 @@ class TritonEngine(ChunkEngine):
         return True, f"a Triton kernel on {torch.cuda.get_device_name(device)}"
 
     @property
-    def lanes(self) -> int:
+    def max_concurrency(self) -> int:
         """Two, so that one chunk's audio is on its way while another is generated.
 
         Triton's interpreter takes one launch at a time.
@@ -103,11 +103,11 @@ class TritonEngine(ChunkEngine):
 
     @property
     def batch_rows(self) -> int:
-        """Rows that are best advanced together: all lanes' tiles fill the multiprocessors."""
+        """Best number of rows for one launch: all launches in flight fill the multiprocessors."""
         if self.model.device.type == "cpu":
             return TILE_ROWS
         properties = torch.cuda.get_device_properties(self.model.device)
-        return TILE_ROWS * max(1, int(properties.multi_processor_count) // self.lanes)
+        return TILE_ROWS * max(1, int(properties.multi_processor_count) // self.max_concurrency)
 
     def _advance(
         self,
@@ -254,7 +254,7 @@ LAUNCH: dict[str, Any] = {"num_warps": 8, "num_stages": 1}
 
 
 _LAUNCHING = threading.Lock()
-"""Several lanes launch the kernels, which the first of them compiles."""
+"""Held while a kernel is launched: several threads launch it, and the first compiles it."""
 
 
 def _obstacle(device: torch.device) -> str | None:
