@@ -283,7 +283,7 @@ def test_an_instruction_set_that_is_not_there_is_refused(monkeypatch: pytest.Mon
 
 
 def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(EngineError, match="'fp8' are unknown: choose one of fp32, bf16, int8"):
+    with pytest.raises(EngineError, match="'fp8' is unknown: choose one of fp32, bf16, int8"):
         CpuEngine(random_model(CONFIGS["mu_law"]), weights="fp8")
     with pytest.raises(EngineError, match="keeps its weights in fp32, not int8"):
         ReferenceEngine(random_model(CONFIGS["mu_law"]), weights="int8")

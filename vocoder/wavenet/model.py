@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.config import GaussianConfig, LogisticsConfig, ModelConfig, MuLawConfig
-from vocoder.wavenet import distributions
-from vocoder.wavenet import mu_law as quantization
+from vocoder.wavenet import distributions, mu_law
 from vocoder.wavenet.conditioning import Conditioning, LocalConditioning, pad_frames
 from vocoder.wavenet.linear_prediction import LinearPrediction, predict
 from vocoder.wavenet.modules import CausalConv1d, ContextStack, ResidualStack
@@ -135,8 +134,8 @@ class WaveNet(nn.Module):
         if self.config.pre_emphasis:
             audio = audio - self.config.pre_emphasis * F.pad(audio, (1, 0))[:, :-1]
         if self.config.distribution.kind == "mu_law":
-            codes = quantization.mu_law_encode(audio)
-            return quantization.mu_law_decode(codes), codes
+            codes = mu_law.encode(audio)
+            return mu_law.decode(codes), codes
         return distributions.to_16_bit(audio), None
 
     def context(self, audio: Tensor, past: Past | None = None) -> Tensor | None:
@@ -149,7 +148,7 @@ class WaveNet(nn.Module):
             return None
         whole = audio if past is None else torch.cat((past.audio, audio), dim=1)
         known = None if past is None else past.known + audio.shape[1]
-        samples = quantization.mu_law_compand(self._on_grid(whole)[0])
+        samples = mu_law.compand(self._on_grid(whole)[0])
         samples = samples.to(self.output.weight.dtype)
         given = []
         for stack in self.contexts:
@@ -166,8 +165,8 @@ class WaveNet(nn.Module):
         the past sample and the prediction in units of the level, and the past excitation.
         """
         if signal.codes is not None:
-            past = F.pad(signal.codes, (1, 0), value=quantization.SILENCE)[:, :-1]
-            return F.one_hot(past, quantization.CLASSES).to(self.output.weight.dtype)
+            past = F.pad(signal.codes, (1, 0), value=mu_law.SILENCE)[:, :-1]
+            return F.one_hot(past, mu_law.CLASSES).to(self.output.weight.dtype)
         past = F.pad(signal.samples, (1, 0))[:, :-1]
         if not self.config.linear_prediction:
             return past.unsqueeze(-1)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from altering import altered
 from conftest import random_model
 from devices import DEVICE, SMALL_CONFIGS, OnDevice, moved, signal_of, snapshot
 from generating import condition, covered, cut, generate_in_chunks, noise, pick
+from planted_faults import altered
 from tolerances import ENGINE_PARAMETERS, ENGINE_STATE, GATES, STEP_AGAINST_PARALLEL, assert_close
 
 from vocoder.generation.cuda import engine as triton_engine

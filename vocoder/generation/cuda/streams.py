@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from vocoder.generation.cuda.errors import explained
+from vocoder.generation.cuda.errors import device_errors
 
 
 class StreamPool:
@@ -67,7 +67,7 @@ class StreamPool:
         """
         if not self._on_gpu:
             return tensor
-        with explained(self._device, "generating audio"):
+        with device_errors(self._device, "generating audio"):
             found = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
             found.copy_(tensor, non_blocking=True)
             # A blocking event sleeps, which leaves the core to other streams' text and audio.
