@@ -204,7 +204,7 @@ class ReferenceEngine:
         block: Tensor,
         rows: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Prediction of the next sample, scale of the excitation, scale of the signal: (n,) each."""
+        """Prediction of the next sample, excitation scale and signal scale: (n,) each."""
         if prediction is None:
             one = torch.ones(len(rows), device=rows.device)
             return torch.zeros_like(one), one, one

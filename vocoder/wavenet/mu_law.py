@@ -14,12 +14,12 @@ SILENCE = 128
 
 
 def compand(audio: Tensor) -> Tensor:
-    """Samples in [-1, 1] on the curve, not quantised: quiet ones spread out."""
+    """Compand samples in [-1, 1] without quantising them."""
     return audio.sign() * torch.log1p(MU * audio.abs()) / math.log1p(MU)
 
 
 def encode(audio: Tensor) -> Tensor:
-    """Codes 0 to 255 (int64) of samples in [-1, 1]; samples beyond are clipped.
+    """Codes 0 to 255 (int64) of samples in [-1, 1]; samples outside are clipped.
 
     >>> encode(torch.tensor([-1.0, 0.0, 1.0])).tolist()
     [0, 128, 255]
@@ -29,7 +29,7 @@ def encode(audio: Tensor) -> Tensor:
 
 
 def decode(codes: Tensor) -> Tensor:
-    """Samples in [-1, 1] (float32) at the centre of each code: encoding them gives the code again.
+    """Samples in [-1, 1] (float32) at the centre of each code: encoding them returns the code.
 
     >>> decode(torch.tensor([0, 255])).tolist()
     [-1.0, 1.0]

@@ -13,8 +13,8 @@ Weights, one tensor, every width padded with zeros to a power of two of at least
     output        (GROUPS, S', V')    logits; or [weights,] locations, log-scales
 Biases, float32: residual (L, R'), skip (S'), head (S'), output (GROUPS, V'), input (R'). The
 gates already include the dilated convolutions' biases. The input convolution's weights are
-(TAPS, C, R') in float32. A padded channel is zero in every layer, because its weights and biases are
-zero and tanh(0) sigmoid(0) = 0.
+(TAPS, C, R') in float32. A padded channel is zero in every layer, because its weights and biases
+are zero and tanh(0) sigmoid(0) = 0.
 
 Memory ordering within a program. One thread may write a queue's slot and another read it; only a
 barrier orders the two. There are two cases:

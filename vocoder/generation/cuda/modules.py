@@ -40,8 +40,8 @@ def obstacle() -> str | None:
     if _compiler() or os.environ.get(FOLDER_VARIABLE):
         return None
     return (
-        "Triton needs a C compiler (gcc, clang, or the one named by CC), or prebuilt modules in the "
-        f"folder named by {FOLDER_VARIABLE}"
+        "Triton needs a C compiler (gcc, clang, or the one named by CC), or prebuilt modules in "
+        f"the folder named by {FOLDER_VARIABLE}"
     )
 
 
