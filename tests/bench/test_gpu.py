@@ -49,8 +49,8 @@ def test_everything_is_measured_and_right(tmp_path: Path) -> None:
     assert "share_of_floor" in done.stdout
 
 
-def test_streams_are_dealt_among_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On an engine of the CPU that says that it has two; one stream alone cannot be dealt."""
+def test_speech_streams_are_dealt_among_cuda_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU engine stands in, with two chunks in flight; a single stream cannot be dealt."""
     shares: list[list[int]] = []
     advance = Batch.advance
 
@@ -59,7 +59,7 @@ def test_streams_are_dealt_among_the_lanes(monkeypatch: pytest.MonkeyPatch) -> N
         return advance(self, rows, *given)
 
     monkeypatch.setattr(Batch, "advance", watched)
-    monkeypatch.setattr(CpuEngine, "lanes", 2)
+    monkeypatch.setattr(CpuEngine, "max_concurrency", 2)
     monkeypatch.setattr(equality, "ENGINE", "cpu")
     one, five = flight.in_flight("tiny", CPU, "bf16", (1, 5), steps=90, chunks=2)
     assert one["one_after_another_us"] > 0

@@ -321,12 +321,12 @@ def test_batches_stay_full_where_all_are_in_haste(
     assert sum(middle) > 0.8 * engine.batch_rows * len(middle), sizes
 
 
-@pytest.mark.parametrize(("lanes", "expected"), [(1, 1), (2, 2), (None, 3)])
-def test_as_many_threads_generate_as_the_engine_has_lanes(
-    tiny: WaveNet, monkeypatch: pytest.MonkeyPatch, lanes: int | None, expected: int
+@pytest.mark.parametrize(("concurrency", "expected"), [(1, 1), (2, 2), (None, 3)])
+def test_no_more_threads_generate_than_the_engine_allows(
+    tiny: WaveNet, monkeypatch: pytest.MonkeyPatch, concurrency: int | None, expected: int
 ) -> None:
     engine = CpuEngine(tiny)
-    monkeypatch.setattr(CpuEngine, "lanes", lanes)
+    monkeypatch.setattr(CpuEngine, "max_concurrency", concurrency)
     monkeypatch.setattr(CpuEngine, "batch_rows", 2)
     generate, lock, running, most = engine.generate, threading.Lock(), [0], [0]
 

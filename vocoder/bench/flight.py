@@ -1,4 +1,4 @@
-"""A running batch with one chunk after another, and with as many in flight as its engine has lanes.
+"""A running batch with one chunk after another, and with as many in flight as its engine allows.
 
 What is timed is what the scheduler does but for its own choices: conditioning is gathered row by
 row, the chunk is generated, and its audio copied to the host.
@@ -29,7 +29,7 @@ def in_flight(
     steps: int,
     chunks: int,
 ) -> list[Row]:
-    """Time of a sample of so many streams: all in one chunk after another, and dealt among lanes.
+    """Time of a sample of so many streams: one chunk after another, and several in flight.
 
     Args:
         name: of a preset.
@@ -37,41 +37,41 @@ def in_flight(
         weights: number format.
         streams: how many; one stream alone cannot be dealt.
         steps: samples of a chunk, cut to whole blocks.
-        chunks: that each lane is timed over.
+        chunks: that each thread is timed over.
     """
     subject = Subject.of(name)
     engine = engine_on(subject, device, weights)
-    lanes = dispatch.lanes(engine, threads=max(streams))
+    concurrency = dispatch.max_concurrency(engine, threads=max(streams))
     rows: list[Row] = []
     for count in streams:
         row: dict[str, Any] = {"preset": name, "weights": weights, "streams": count}
-        one = step_s(subject.model, engine, count, steps, chunks, lanes=1)
+        one = step_s(subject.model, engine, count, steps, chunks, concurrency=1)
         row["one_after_another_us"] = 1e6 * one
-        if 1 < lanes <= count:
-            several = step_s(subject.model, engine, count, steps, chunks, lanes=lanes)
-            row |= {"in_flight": lanes, "in_flight_us": 1e6 * several, "gain": one / several}
+        if 1 < concurrency <= count:
+            several = step_s(subject.model, engine, count, steps, chunks, concurrency=concurrency)
+            row |= {"in_flight": concurrency, "in_flight_us": 1e6 * several, "gain": one / several}
         rows.append(row)
     return rows
 
 
 @torch.no_grad()
 def step_s(
-    model: WaveNet, engine: Engine, streams: int, steps: int, chunks: int, *, lanes: int
+    model: WaveNet, engine: Engine, streams: int, steps: int, chunks: int, *, concurrency: int
 ) -> float:
-    """Time of a sample of all streams, the same number of them in each of so many lanes."""
+    """Time of a sample of all streams, which are dealt among ``concurrency`` chunks in flight."""
     hold, device = model.config.hold, device_of(engine)
     blocks = max(1, steps // hold)
     conditioning = on(device, random_conditioning(model, 1, blocks * hold))
     piece = Segment(conditioning, np.zeros((model.config.features.n_mels, 0), dtype=np.float32))
     taken = Taken([], [(piece, 0, blocks)], False)
     batch = Batch(engine, streams, hold)
-    shares = [range(lane, streams, lanes) for lane in range(lanes)]
+    shares = [range(i, streams, concurrency) for i in range(concurrency)]
 
     def advance(rows: range, chunks: int) -> None:
         for _ in range(chunks):
             batch.advance(rows, [None] * len(rows), [taken] * len(rows), blocks)
 
-    with ThreadPoolExecutor(lanes) as pool:
+    with ThreadPoolExecutor(concurrency) as pool:
 
         def together(chunks: int) -> float:
             began = time.perf_counter()

@@ -98,11 +98,11 @@ def _floor_s(engine: Engine, streams: int, steps: int) -> float:
 
     Those of context stacks, read once a window, are left out.
     """
-    from vocoder.generation.cuda import floor
+    from vocoder.generation.cuda import roofline
     from vocoder.generation.cuda.engine import TritonEngine
 
     assert isinstance(engine, TritonEngine)
-    return floor.seconds_a_step(engine.packed.weights, streams, steps)
+    return roofline.seconds_per_step(engine.packed.weights, streams, steps)
 
 
 @torch.inference_mode()

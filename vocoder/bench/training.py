@@ -17,9 +17,9 @@ from vocoder.config import ModelConfig, StrictModel
 from vocoder.presets import preset
 from vocoder.training.data.segments import Batch
 from vocoder.training.tasks.vocoder import Objective
+from vocoder.wavenet import mu_law
 from vocoder.wavenet.conditioning import global_conditioning
 from vocoder.wavenet.model import WaveNet
-from vocoder.wavenet.mu_law import CLASSES, mu_law_encode
 
 
 class TrainingSpeed(StrictModel):
@@ -125,8 +125,8 @@ def _peer_step(config: ModelConfig, batch: Batch, *, bf16: bool) -> Callable[[],
     )
     optimiser = torch.optim.Adam(model.parameters())
     margin = config.conditioning.margin
-    codes = mu_law_encode(batch.audio)
-    inputs = F.one_hot(codes, CLASSES).float().transpose(1, 2).contiguous()
+    codes = mu_law.encode(batch.audio)
+    inputs = F.one_hot(codes, mu_law.CLASSES).float().transpose(1, 2).contiguous()
     mel = batch.features[..., margin:-margin].contiguous()
 
     def step() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from vocoder.generation.cuda.streams import Lanes
+from vocoder.generation.cuda.streams import StreamPool
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.noise import Noise
 from vocoder.scheduling.segment import UtteranceStart
@@ -18,7 +18,7 @@ from vocoder.wavenet.linear_prediction import LinearPrediction
 class Batch:
     """So many rows, each free or held by a stream.
 
-    As many threads as the engine has lanes may advance rows at a time, each other ones. Where each
+    As many threads as the engine allows may advance rows at once, each different ones. Where each
     row is the host knows too, so that it never waits for a device to begin a chunk.
     """
 
@@ -26,7 +26,7 @@ class Batch:
         self._engine, self._hold = engine, hold
         self._state = engine.start(rows)
         self._silence = engine.start(1)
-        self._lanes = Lanes(self._state.position.device, engine.lanes or 1)
+        self._streams = StreamPool(self._state.position.device, engine.max_concurrency or 1)
         self._seeds = torch.zeros(rows, dtype=torch.int64)
         self._positions = torch.zeros(rows, dtype=torch.int64)
         self._free = list(reversed(range(rows)))
@@ -71,8 +71,8 @@ class Batch:
                 self._seeds[row], self._positions[row] = beginning.seed, 0
                 begun.append(row)
         index, steps = torch.tensor(rows), blocks * self._hold
-        position, to_device = self._positions[index], self._lanes.to_device
-        with self._lanes.enter():
+        position, to_device = self._positions[index], self._streams.to_device
+        with self._streams.stream():
             if begun:
                 silence = to_device(torch.zeros(len(begun), dtype=torch.int64))
                 self._state.copy_rows(to_device(torch.tensor(begun)), self._silence, silence)
@@ -83,7 +83,7 @@ class Batch:
                 to_device(index),
                 covered=True,
             )
-            found = self._lanes.to_host(audio)
+            found = self._streams.to_host(audio)
         self._positions[index] = position + steps
         return found
 

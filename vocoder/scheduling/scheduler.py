@@ -99,7 +99,7 @@ class Scheduler:
             rate_hz: samples a second.
             rows: streams that may have a row at a time; others wait for one. Half of them are for
                 those that soon run out of audio.
-            threads: that work; as many of them as the engine has lanes may generate at a time.
+            threads: that work; no more of them generate at once than the engine allows.
             released: told in how many seconds a cancelled stream's row was free.
             clock: in seconds.
         """
@@ -110,7 +110,7 @@ class Scheduler:
         self._long_blocks = LONG_STEP_FRAMES * hop_length // hold
         self._batch = Batch(engine, rows, hold)
         self._kept_rows = rows // 2
-        self._lanes = dispatch.lanes(engine, threads)
+        self._max_concurrency = dispatch.max_concurrency(engine, threads)
         self._generating = 0
         self._owed_s = 0.0  # time that preparation may take before those in haste
         self._lock = threading.Lock()
@@ -234,7 +234,7 @@ class Scheduler:
             for stream in over:
                 self._end(stream)
             return functools.partial(_tell_the_end, over)
-        may_generate = self._generating < self._lanes
+        may_generate = self._generating < self._max_concurrency
         ready = priority.most_urgent(self._streams, self._blocks, now) if may_generate else []
         needy = priority.neediest(self._streams, now)
         first = needy is not None and (not ready or self._first(needy, ready[0], now))

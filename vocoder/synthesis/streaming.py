@@ -169,11 +169,11 @@ class StreamingSynthesizer:
 
     def _at_once(self, voice: Voice, engine: Engine) -> int:
         """Rows that are advanced at once."""
-        return engine.batch_rows * dispatch.lanes(engine, self._threads_of(voice, engine))
+        return engine.batch_rows * dispatch.max_concurrency(engine, self._threads_of(voice, engine))
 
     def _threads_of(self, voice: Voice, engine: Engine) -> int:
         """Threads of a batch: those that only wait for a GPU leave the processors to others."""
-        waiting = 0 if voice.model.device.type == "cpu" else engine.lanes or 0
+        waiting = 0 if voice.model.device.type == "cpu" else engine.max_concurrency or 0
         return self._threads + waiting
 
     def _close_idle(self) -> None:
