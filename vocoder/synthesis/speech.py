@@ -192,7 +192,7 @@ def _front_end(speech: Speech, front_end: TextFrontEnd | None) -> TextFrontEnd:
 def _readable(front_end: TextFrontEnd, parts: Iterable[TextPart]) -> Iterator[Sentence]:
     for part in parts:
         with contextlib.suppress(SilentTextError):
-            yield from front_end.sentences(part.text, whole=part.whole)
+            yield from front_end.sentences(part.text, complete=part.complete)
 
 
 def _with_following(sentences: Iterator[Sentence]) -> Iterator[tuple[Sentence, bool]]:
