@@ -106,16 +106,19 @@ class StreamingSynthesizer:
             )
         return self._capacities[key]
 
-    def known_capacity(self, voice: Voice, engine: str | None = None) -> float:
-        """The capacity as far as it is known, without measuring.
+    def known_capacity(self, voice: Voice, engine: str) -> float:
+        """The capacity as far as it is known, without measuring or creating an engine.
 
-        Where a voice was not measured, the least of those that were stands for it on their engine;
-        on another engine, or before any measurement, one stream.
+        For a voice that was not measured, it is the least of those measured on the same engine; on
+        another engine, or before any measurement, one stream.
+
+        Args:
+            voice: that speaks.
+            engine: the engine's own name, not ``auto``.
         """
-        digest, name = self._key(voice, engine)
-        known = self._capacities.get((digest, name))
+        known = self._capacities.get((voice.digest, engine))
         if known is None:
-            others = [found for (_, other), found in self._capacities.items() if other == name]
+            others = [found for (_, other), found in self._capacities.items() if other == engine]
             known = min(others, default=1.0)
         return known
 
