@@ -19,5 +19,5 @@ def test_threads_that_wait_for_a_gpu_come_on_top(
     voice = SimpleNamespace(model=SimpleNamespace(device=torch.device(device)))
     engine = SimpleNamespace(max_concurrency=concurrency, batch_rows=16)
     assert live._threads_of(voice, engine) == threads  # type: ignore[arg-type]
-    assert live._at_once(voice, engine) == 16 * (concurrency or 3)  # type: ignore[arg-type]
+    assert live._active_rows(voice, engine) == 16 * (concurrency or 3)  # type: ignore[arg-type]
     live.close()
