@@ -79,6 +79,36 @@ def test_cepstral_distortion_of_a_known_filter() -> None:
     assert found == pytest.approx(decibels.std(), rel=0.1)
 
 
+RATES = [8000, 16000, 24000, 48000]
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_warping_forgives_tempo_and_nothing_else(rate: int) -> None:
+    time = np.arange(rate) / rate
+    glide = np.sin(2 * np.pi * (300 * time + 500 * time**2)).astype(np.float32)
+    slow = np.arange(3 * rate // 2) / (3 * rate // 2)
+    slower = np.sin(2 * np.pi * 1.5 * (300 * slow + 500 * slow**2)).astype(np.float32)
+    noise = np.random.default_rng(0).standard_normal(rate).astype(np.float32)
+    assert metrics.warped_mel_cepstral_distortion(glide, glide, rate) == pytest.approx(0, abs=1e-6)
+    tempo, other = (
+        metrics.warped_mel_cepstral_distortion(glide, one, rate) for one in (slower, noise)
+    )
+    assert tempo < 0.5 * other
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_warping_adds_no_distortion_at_any_rate(rate: int) -> None:
+    """The diagonal is one of the paths; and a window as long as at 16 kHz spans pitch periods."""
+    time = np.arange(round(0.6 * rate)) / rate
+    faint = 1e-3 * np.random.default_rng(0).standard_normal(len(time))
+    first, second = (
+        np.float32(0.1 * sum(np.sin(2 * np.pi * 100 * k * t) / k for k in range(1, 60)) + faint)
+        for t in (time, time - 0.005)
+    )
+    plain = metrics.mel_cepstral_distortion(first, second, rate)
+    assert 0 < metrics.warped_mel_cepstral_distortion(first, second, rate) <= plain < 0.5
+
+
 def test_two_realisations_of_a_noise_are_as_far_apart_as_documented() -> None:
     first, second = noise(8.0, 1), noise(8.0, 2)
     assert metrics.log_spectral_distance(first, second, RATE) == pytest.approx(7.9, abs=0.1)

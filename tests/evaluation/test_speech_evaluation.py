@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import CONFIGS, Toy, random_acoustic_model, random_model
 
@@ -48,17 +47,6 @@ def test_everything_is_measured_and_shown(toy: Toy, reader: Voice, tmp_path: Pat
 def test_a_voice_that_reads_no_text_is_refused(toy: Toy, reader: Voice) -> None:
     with pytest.raises(TextError, match="no acoustic model"):
         speech.evaluate_speech(replace(reader, acoustic=None), toy.corpus)
-
-
-def test_distortion_in_warped_time_forgives_tempo_and_nothing_else() -> None:
-    time = np.arange(16000) / 16000
-    glide = np.sin(2 * np.pi * (300 * time + 500 * time**2)).astype(np.float32)
-    slow = np.arange(24000) / 24000
-    slower = np.sin(2 * np.pi * 1.5 * (300 * slow + 500 * slow**2)).astype(np.float32)
-    noise = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
-    assert speech.dtw_distortion(glide, glide, 16000) == pytest.approx(0, abs=1e-6)
-    tempo, other = (speech.dtw_distortion(glide, one, 16000) for one in (slower, noise))
-    assert tempo < 0.5 * other
 
 
 @pytest.mark.parametrize(

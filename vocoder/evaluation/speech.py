@@ -26,10 +26,9 @@ from vocoder.corpus.shards import aligned_of
 from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import CorpusError, TextError
 from vocoder.evaluation import speech_plots
-from vocoder.evaluation.metrics import CEPSTRA, mel_cepstral_distortion
+from vocoder.evaluation.metrics import mel_cepstral_distortion, warped_mel_cepstral_distortion
 from vocoder.evaluation.word_errors import PocketSphinxAsr, word_errors, words_of
 from vocoder.features.feature_file import Features
-from vocoder.features.librosa_import import librosa
 from vocoder.progress import track
 from vocoder.synthesis.synthesizer import Request, Synthesizer
 from vocoder.text.linguistic import LAYOUT, SILENCES
@@ -214,7 +213,7 @@ def _measure(
             mel_cepstral_distortion(case.recording, one, rate) for case, one, _, _ in sounds
         ),
         mcd_dtw_db=statistics.fmean(
-            dtw_distortion(case.recording, one, rate) for case, _, one, _ in sounds
+            warped_mel_cepstral_distortion(case.recording, one, rate) for case, _, one, _ in sounds
         ),
         copy_mcd_db=statistics.fmean(
             mel_cepstral_distortion(case.recording, one, rate) for case, _, _, one in sounds
@@ -262,25 +261,6 @@ def _melodies(
         wrong += int(((made > 0) != (read > 0)).sum())
         count += len(read)
     return np.concatenate(ours), np.concatenate(theirs), wrong / count
-
-
-def dtw_distortion(recording: Samples, synthetic: Samples, sample_rate_hz: int) -> float:
-    """Mel-cepstral distortion in dB along the best path in time (dynamic time warping).
-
-    As :func:`mel_cepstral_distortion`, with the mean over the path's steps.
-    """
-    cepstra = []
-    for samples in (recording, synthetic):
-        mel = librosa().feature.melspectrogram(
-            y=samples, sr=sample_rate_hz, n_fft=512, hop_length=128, n_mels=40
-        )
-        level = librosa().power_to_db(mel, ref=float(mel.max()), top_db=60.0)
-        order = np.arange(1, CEPSTRA + 1)[:, None]
-        band = np.arange(40) + 0.5
-        cepstra.append(np.cos(np.pi * order * band / 40) / 40 @ level)
-    distance = np.sqrt(2 * np.square(cepstra[0][:, :, None] - cepstra[1][:, None]).sum(0))
-    _, path = librosa().sequence.dtw(C=distance)
-    return float(distance[path[:, 0], path[:, 1]].mean())
 
 
 def _keep(folder: Path, case: _Case, synthetic: Samples, rate_hz: int) -> None:
