@@ -7,7 +7,7 @@ from toy_speech import RATE, WORDS, cut_at_s
 
 from vocoder.corpus.alignment import AlignedUtterance, AlignedWord
 from vocoder.corpus.frame_labels import FRAME_LABELS, SILENCE, frame_labels, read_labelled
-from vocoder.corpus.shards import aligned_of
+from vocoder.corpus.shards import aligned_utterances
 
 HOP, POOL = 200, 160
 
@@ -48,7 +48,7 @@ def test_stress_and_the_kind_of_pause_make_no_other_label() -> None:
 def agreement(toy: Toy, shift_s: float = 0.0) -> float:
     """Share of frames whose label is the phone that the toy language has there."""
     right = frames = 0
-    for utterance, aligned in aligned_of(toy.corpus, "train"):
+    for utterance, aligned in aligned_utterances(toy.corpus, "train"):
         audio, labels = read_labelled(toy.corpus, utterance, aligned, POOL)
         assert len(audio) == len(labels) * POOL
         truth = toy.truth[utterance.speaker, utterance.id]

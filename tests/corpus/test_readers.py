@@ -17,7 +17,7 @@ def write(path: Path) -> Path:
     return path
 
 
-def names(found: readers.Found) -> set[tuple[str, str, str | None]]:
+def names(found: readers.FolderContents) -> set[tuple[str, str, str | None]]:
     return {(r.speaker, r.id, r.text) for r in found.recordings}
 
 

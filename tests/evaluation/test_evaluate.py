@@ -13,7 +13,7 @@ from vocoder.config import ConditioningConfig, ModelConfig
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import prepare
 from vocoder.corpus.processing import PreparationConfig
-from vocoder.corpus.shards import aligned_of
+from vocoder.corpus.shards import aligned_utterances
 from vocoder.errors import CorpusError, EngineError, FeatureError, NotFoundError, UserError
 from vocoder.evaluation.evaluate import SYSTEMS, Evaluation, evaluate
 from vocoder.evaluation.report import PAGE_FILE, summary, write_json, write_report
@@ -194,6 +194,6 @@ def test_a_voice_on_linguistic_features_is_measured_on_aligned_clips(
     )
     speaks = save_voice(tmp_path / "l", config)
     result = evaluate(speaks, toy.corpus, per_speaker=1)
-    aligned = {(u.speaker, u.id) for u, _ in aligned_of(toy.corpus, "test")}
+    aligned = {(u.speaker, u.id) for u, _ in aligned_utterances(toy.corpus, "test")}
     assert {(clip.speaker, clip.id) for clip in result.clips} <= aligned
     assert 0 < result.overall.bits_per_sample < 20

@@ -32,10 +32,10 @@ def test_everything_is_measured_and_shown(toy: Toy, reader: Voice, tmp_path: Pat
         assert -1 <= figures.log_f0_correlation <= 1
         assert figures.mcd_db > 0
         assert figures.word_error_rate is None
-    assert len(list(tmp_path.glob("*.png"))) == 2 * speech.PICTURES_A_SPEAKER
-    assert len(list(tmp_path.glob("*-recording.wav"))) == 2 * speech.PICTURES_A_SPEAKER
+    assert len(list(tmp_path.glob("*.png"))) == 2 * speech.PLOTS_PER_SPEAKER
+    assert len(list(tmp_path.glob("*-recording.wav"))) == 2 * speech.PLOTS_PER_SPEAKER
     page = speech_report.write_page(tmp_path, found).read_text()
-    assert page.count("![") == 2 * speech.PICTURES_A_SPEAKER
+    assert page.count("![") == 2 * speech.PLOTS_PER_SPEAKER
     assert "| log-F0 correlation |" in page
     text = speech_report.summary(found)
     assert "log-F0 correlation" in text

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vocoder.config import StrictModel
 from vocoder.corpus.manifest import Corpus, read_lines
-from vocoder.corpus.utterances import Readable, Utterance
+from vocoder.corpus.utterances import ReadableCorpus, Utterance
 from vocoder.errors import CorpusError
 from vocoder.text.linguistic import Phones, frame_features, phones
 from vocoder.text.pronunciation.pronouncer import parse_ipa
@@ -85,14 +85,16 @@ class Unaligned(StrictModel):
     detail: str = Field(description="what was found")
 
 
-def read_linguistic(corpus: Readable, utterance: Utterance, aligned: AlignedUtterance) -> Tensor:
+def read_linguistic(
+    corpus: ReadableCorpus, utterance: Utterance, aligned: AlignedUtterance
+) -> Tensor:
     """Linguistic features (C, F) of a recording, with its own durations and melody.
 
     Raises:
         CorpusError: the corpus was prepared without F0.
     """
     phones, durations = aligned.phones, torch.tensor(aligned.durations)
-    rows = (phones.symbols, phones.context, durations, *corpus.read_melody(utterance))
+    rows = (phones.symbols, phones.context, durations, *corpus.read_log_f0(utterance))
     return frame_features(*(row[None] for row in rows))[0]
 
 

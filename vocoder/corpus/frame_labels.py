@@ -5,7 +5,7 @@ from torch import Tensor
 
 from vocoder.audio.io import PCM_16_LEVELS
 from vocoder.corpus.alignment import AlignedUtterance
-from vocoder.corpus.utterances import Readable, Utterance
+from vocoder.corpus.utterances import ReadableCorpus, Utterance
 from vocoder.text.linguistic import frame_index
 from vocoder.text.phone_labels import labels_of
 from vocoder.text.utterance import PHONEMES
@@ -36,7 +36,7 @@ def frame_labels(aligned: AlignedUtterance, hop: int, pool: int) -> Tensor:
 
 
 def read_labelled(
-    corpus: Readable, utterance: Utterance, aligned: AlignedUtterance, pool: int
+    corpus: ReadableCorpus, utterance: Utterance, aligned: AlignedUtterance, pool: int
 ) -> tuple[Tensor, Tensor]:
     """Audio (F * pool,) in [-1, 1) and labels (F,) of the whole frames of a recording."""
     labels = frame_labels(aligned, corpus.features.hop_length, pool)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vocoder import files
 from vocoder.config import FeatureConfig, StrictModel
-from vocoder.corpus.utterances import Readable, Split, Utterance, damaged, read_utterance_file
+from vocoder.corpus.utterances import ReadableCorpus, Split, Utterance, damaged, read_utterance_file
 from vocoder.errors import ConfigError, CorpusError
 
 FORMAT = 1
@@ -72,7 +72,7 @@ class _CorpusFile(StrictModel):
 
 
 @dataclass(frozen=True)
-class Corpus(Readable):
+class Corpus(ReadableCorpus):
     """A prepared corpus.
 
     Attributes:

@@ -27,7 +27,7 @@ from vocoder.corpus.manifest import (
     read_lines,
     write_lines,
 )
-from vocoder.corpus.processing import Measures, Outcome, PreparationConfig, Refusal, Task
+from vocoder.corpus.processing import Measurements, Outcome, PreparationConfig, Refusal, Task
 from vocoder.corpus.readers import Recording
 from vocoder.corpus.splits import prompts_of, split_prompts
 from vocoder.corpus.utterances import SPLITS, UTTERANCES_FOLDER, Split, Utterance, utterance_file
@@ -166,9 +166,9 @@ def prepare(
 
 def _row(
     recording: Recording, prompt: str, outcome: Outcome, split: Split, settings: PreparationConfig
-) -> tuple[Utterance, Measures]:
+) -> tuple[Utterance, Measurements]:
     assert outcome.digest is not None
-    assert outcome.measures is not None
+    assert outcome.measurements is not None
     utterance = Utterance(
         id=recording.id,
         speaker=recording.speaker,
@@ -182,7 +182,7 @@ def _row(
         source=str(recording.path),
         digest=outcome.digest,
     )
-    return utterance, outcome.measures
+    return utterance, outcome.measurements
 
 
 def _hours(
@@ -198,7 +198,7 @@ def _hours(
     }
 
 
-def _source(one: readers.Found) -> Source:
+def _source(one: readers.FolderContents) -> Source:
     speakers = tuple(sorted({recording.speaker for recording in one.recordings}))
     return Source(path=str(one.path), layout=one.layout, speakers=speakers, licence=one.licence)
 

@@ -72,7 +72,7 @@ class PreparationConfig(StrictModel):
         return json.dumps([VERSION, self.model_dump(mode="json", exclude=apart)], sort_keys=True)
 
 
-class Measures(StrictModel):
+class Measurements(StrictModel):
     """What was measured on one recording. Levels are RMS in dB of full scale."""
 
     rate_hz: int = Field(description="rate of the recording, samples a second")
@@ -107,7 +107,7 @@ class Outcome:
 
     digest: str | None
     samples: int = 0
-    measures: Measures | None = None
+    measurements: Measurements | None = None
     refusal: Refusal | None = None
     redone: bool = False
 
@@ -132,7 +132,7 @@ def process(task: Task, settings: PreparationConfig) -> Outcome:
     if (kept := _up_to_date(task.target, digest)) is not None:
         return kept
     try:
-        samples, measures = clean(task.source, settings)
+        samples, measurements = clean(task.source, settings)
     except _Refused as refused:
         return Outcome(digest, refusal=refused.refusal, redone=True)
     pcm = audio.to_pcm16(samples)
@@ -144,7 +144,7 @@ def process(task: Task, settings: PreparationConfig) -> Outcome:
     if analysed.f0 is not None:
         tensors["f0"] = analysed.f0
     metadata = settings.features.fingerprint()
-    metadata |= {"digest": digest, "measures": measures.model_dump_json()}
+    metadata |= {"digest": digest, "measures": measurements.model_dump_json()}
     try:
         # The disk is waited for once, at the end: for each of many short files it takes longer than
         # all else. A file that a power failure cut short is no safetensors, and made again.
@@ -152,10 +152,10 @@ def process(task: Task, settings: PreparationConfig) -> Outcome:
         files.write_bytes(task.target, written, durable=False)
     except OSError as error:
         raise CorpusError(f"{task.target}: cannot be written ({error.strerror})") from None
-    return Outcome(digest, len(pcm), measures, redone=True)
+    return Outcome(digest, len(pcm), measurements, redone=True)
 
 
-def clean(source: Path, settings: PreparationConfig) -> tuple[Samples, Measures]:
+def clean(source: Path, settings: PreparationConfig) -> tuple[Samples, Measurements]:
     """Read, judge, trim and level one recording.
 
     Returns:
@@ -196,7 +196,7 @@ def clean(source: Path, settings: PreparationConfig) -> tuple[Samples, Measures]
     tail = settings.features.frames(len(kept)) * settings.features.hop_length - len(kept)
     steps = round(to_rate * STEP_S)
     inside = speech[start // steps : max(end // steps, start // steps + 1)]
-    measures = Measures(
+    measurements = Measurements(
         rate_hz=rate,
         seconds=round(seconds, 3),
         kept_s=round(length, 3),
@@ -205,7 +205,7 @@ def clean(source: Path, settings: PreparationConfig) -> tuple[Samples, Measures]
         gain_db=round(20 * float(np.log10(gain)), 2),
         silence=round(1 - float(inside.mean()), 4),
     )
-    return np.pad(kept * np.float32(gain), (0, tail)), measures
+    return np.pad(kept * np.float32(gain), (0, tail)), measurements
 
 
 def frame_levels(samples: Samples, rate_hz: int) -> npt.NDArray[np.float64]:
@@ -293,7 +293,7 @@ def _up_to_date(target: Path, digest: str) -> Outcome | None:
             if metadata.get("digest") != digest:
                 return None
             (samples,) = opened.get_slice("audio").get_shape()
-            measures = Measures.parse(json.loads(metadata["measures"]), str(target))
+            measurements = Measurements.parse(json.loads(metadata["measures"]), str(target))
     except (OSError, safetensors.SafetensorError, KeyError, ValueError, ConfigError):
         return None
-    return Outcome(digest, samples, measures)
+    return Outcome(digest, samples, measurements)

@@ -41,7 +41,7 @@ class Recording:
 
 
 @dataclass
-class Found:
+class FolderContents:
     """What one folder holds."""
 
     path: Path
@@ -72,7 +72,7 @@ class Found:
         )
 
 
-def find(folders: Sequence[Path]) -> list[Found]:
+def find(folders: Sequence[Path]) -> list[FolderContents]:
     """Read every folder in its own layout; a folder of corpora stands for all of them.
 
     Raises:
@@ -80,7 +80,7 @@ def find(folders: Sequence[Path]) -> list[Found]:
     """
     if not folders:
         raise CorpusError("no corpus given: name at least one folder of recordings", param="corpus")
-    found: list[Found] = []
+    found: list[FolderContents] = []
     for folder in folders:
         if not folder.is_dir():
             raise CorpusError(
@@ -119,9 +119,9 @@ def _corpora(folder: Path) -> list[Path]:
     return [folder]
 
 
-def _read(folder: Path) -> Found:
+def _read(folder: Path) -> FolderContents:
     layout = detect(folder)
-    found = Found(folder, layout, _licence(folder), _tags(folder / TAGS_FILE))
+    found = FolderContents(folder, layout, _licence(folder), _tags(folder / TAGS_FILE))
     {"ljspeech": _ljspeech, "vctk": _vctk, "folder": _plain}[layout](found)
     for identifier in sorted(found.tags.keys() - {each.id for each in found.recordings}):
         detail = f"{TAGS_FILE} names it, there is no such recording"
@@ -148,7 +148,7 @@ def _tags(path: Path) -> dict[str, tuple[str, ...]]:
         ) from None
 
 
-def _ljspeech(found: Found) -> None:
+def _ljspeech(found: FolderContents) -> None:
     folder = found.path
     speaker = folder.resolve().name
     metadata = folder / "metadata.csv"
@@ -183,7 +183,7 @@ def _ljspeech(found: Found) -> None:
             found.add(identifier, speaker, path, None)
 
 
-def _vctk(found: Found) -> None:
+def _vctk(found: FolderContents) -> None:
     folder = found.path
     root = _vctk_audio(folder)
     assert root is not None
@@ -204,7 +204,7 @@ def _vctk(found: Found) -> None:
         found.reject(identifier, path.parent.name, path, "missing", detail)
 
 
-def _plain(found: Found) -> None:
+def _plain(found: FolderContents) -> None:
     folder = found.path
     for path in _audio(folder, recursive=True):
         parts = path.relative_to(folder).with_suffix("").parts
@@ -243,7 +243,7 @@ def _licence(folder: Path) -> str | None:
     return None
 
 
-def _without_duplicates(found: list[Found]) -> list[Found]:
+def _without_duplicates(found: list[FolderContents]) -> list[FolderContents]:
     """Of recordings with one speaker and id, keep the first."""
     seen: dict[tuple[str, str], Path] = {}
     for one in found:

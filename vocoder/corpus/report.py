@@ -10,17 +10,17 @@ from matplotlib.figure import Figure
 
 from vocoder import files
 from vocoder.corpus.manifest import Rejection, Source
-from vocoder.corpus.processing import Measures, PreparationConfig
+from vocoder.corpus.processing import Measurements, PreparationConfig
 from vocoder.corpus.utterances import SPLITS, Utterance
 
-Row = tuple[Utterance, Measures]
+Row = tuple[Utterance, Measurements]
 
 PAGE_FILE = "report.html"
-SPEAKERS_A_PICTURE = 6
+SPEAKERS_PER_PLOT = 6
 BINS = 40
 BAR, MEDIAN = "#4477aa", "#222222"
 
-_PANELS: tuple[tuple[str, Callable[[Measures], float]], ...] = (
+_PANELS: tuple[tuple[str, Callable[[Measurements], float]], ...] = (
     ("duration after trimming, s", lambda m: m.kept_s),
     ("speech level before, dBFS", lambda m: m.level_dbfs),
     ("quiet frames before, dBFS", lambda m: m.floor_dbfs),
@@ -105,7 +105,7 @@ def _hours_table(by_speaker: dict[str, list[Row]], rate_hz: int) -> str:
 
 def _low_rates(by_speaker: dict[str, list[Row]], rate_hz: int) -> str:
     counts = {
-        name: sum(measures.rate_hz < rate_hz for _, measures in rows)
+        name: sum(measurements.rate_hz < rate_hz for _, measurements in rows)
         for name, rows in by_speaker.items()
     }
     low = ", ".join(f"{html.escape(name)} {count}" for name, count in counts.items() if count)
@@ -152,18 +152,20 @@ def table(
     return "<table>\n" + "\n".join(rows) + "\n</table>"
 
 
-def _pictures(folder: Path, by_speaker: dict[str, list[Measures]]) -> list[tuple[str, list[str]]]:
+def _pictures(
+    folder: Path, by_speaker: dict[str, list[Measurements]]
+) -> list[tuple[str, list[str]]]:
     """Draw histograms, some speakers a picture; returns each file's name and its speakers."""
     for old in folder.glob("report-*.png"):
         old.unlink()
     speakers = list(by_speaker)
     # One range a column over all speakers, so that rows can be compared.
-    everyone = [measures for own in by_speaker.values() for measures in own]
+    everyone = [measurements for own in by_speaker.values() for measurements in own]
     ranges = [_range([value(m) for m in everyone]) for _, value in _PANELS]
     pictures = []
-    for first in range(0, len(speakers), SPEAKERS_A_PICTURE):
-        shown = speakers[first : first + SPEAKERS_A_PICTURE]
-        name = f"report-{first // SPEAKERS_A_PICTURE + 1}.png"
+    for first in range(0, len(speakers), SPEAKERS_PER_PLOT):
+        shown = speakers[first : first + SPEAKERS_PER_PLOT]
+        name = f"report-{first // SPEAKERS_PER_PLOT + 1}.png"
         figure = _figure({speaker: by_speaker[speaker] for speaker in shown}, ranges)
         with files.replacing(folder / name) as temporary:
             figure.savefig(temporary, dpi=110)
@@ -177,7 +179,9 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _figure(by_speaker: dict[str, list[Measures]], ranges: Sequence[tuple[float, float]]) -> Figure:
+def _figure(
+    by_speaker: dict[str, list[Measurements]], ranges: Sequence[tuple[float, float]]
+) -> Figure:
     height = 0.8 + 1.9 * len(by_speaker)
     figure = Figure(figsize=(13, height))
     axes = figure.subplots(len(by_speaker), len(_PANELS), squeeze=False, sharex="col")
@@ -187,7 +191,7 @@ def _figure(by_speaker: dict[str, list[Measures]], ranges: Sequence[tuple[float,
         # A name is plain text, whatever dollar signs it holds.
         line[0].set_ylabel(f"{speaker}\nrecordings", parse_math=False)
         for panel, (_, value), limits in zip(line, _PANELS, ranges, strict=True):
-            values = np.array([value(measures) for measures in own])
+            values = np.array([value(measurements) for measurements in own])
             counts, edges = np.histogram(values, BINS, limits)
             panel.stairs(counts, edges, fill=True, color=BAR)
             middle = float(np.median(values))

@@ -21,7 +21,13 @@ from vocoder.config import FeatureConfig, StrictModel
 from vocoder.corpus.alignment import ALIGNMENT_FILE, AlignedUtterance, read_alignment
 from vocoder.corpus.manifest import Corpus, Source
 from vocoder.corpus.statistics import SpeechCounts, SpeechStatistics
-from vocoder.corpus.utterances import SPLITS, Split, Utterance, melody, read_utterance_file
+from vocoder.corpus.utterances import (
+    SPLITS,
+    Split,
+    Utterance,
+    interpolated_log_f0,
+    read_utterance_file,
+)
 from vocoder.errors import CorpusError
 from vocoder.progress import track
 
@@ -154,7 +160,7 @@ class _Writer:
         aligned = self._aligned.get((utterance.speaker, utterance.id))
         if aligned and "f0" in tensors and self.split == "train":
             symbols = aligned.phones.symbols
-            self._counts.add(utterance.speaker, symbols, *melody(tensors["f0"]))
+            self._counts.add(utterance.speaker, symbols, *interpolated_log_f0(tensors["f0"]))
         key = f"{len(self._lines):08d}"
         packed = PackedUtterance(
             **utterance.model_dump(),

@@ -30,7 +30,7 @@ from vocoder.config import FeatureConfig, StrictModel
 from vocoder.corpus.alignment import AlignedUtterance, read_alignment
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.sharding import INDEX_FILE, MEGABYTE, PackedUtterance, Shard, ShardIndex
-from vocoder.corpus.utterances import Readable, Split, Utterance, check_tensors
+from vocoder.corpus.utterances import ReadableCorpus, Split, Utterance, check_tensors
 from vocoder.errors import CorpusError
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class OpenShard:
         return load(content)
 
 
-class ShardedCorpus(Readable):
+class ShardedCorpus(ReadableCorpus):
     """A corpus in shards.
 
     Attributes:
@@ -152,9 +152,9 @@ class ShardedCorpus(Readable):
         Raises:
             CorpusError: it is missing or damaged.
         """
-        return self.coming(name).result()
+        return self.prefetch(name).result()
 
-    def coming(self, name: str) -> Future[OpenShard]:
+    def prefetch(self, name: str) -> Future[OpenShard]:
         """Begin to fetch a shard in the background."""
         with self._lock:
             if name in self._open:
@@ -247,7 +247,7 @@ def open_corpus(location: str, settings: ShardSettings) -> "Corpus | ShardedCorp
     return ShardedCorpus(location, settings)
 
 
-def aligned_of(
+def aligned_utterances(
     corpus: Corpus | ShardedCorpus, split: Split
 ) -> list[tuple[Utterance, AlignedUtterance]]:
     """Utterances of a split that are aligned, with their alignment.
@@ -256,12 +256,12 @@ def aligned_of(
         CorpusError: the corpus is not aligned.
     """
     utterances = corpus.split(split)
-    found = alignment_of(corpus, utterances)
+    found = read_alignments(corpus, utterances)
     keys = ((utterance, (utterance.speaker, utterance.id)) for utterance in utterances)
     return [(utterance, found[key]) for utterance, key in keys if key in found]
 
 
-def alignment_of(
+def read_alignments(
     corpus: Corpus | ShardedCorpus, utterances: Sequence[Utterance]
 ) -> dict[tuple[str, str], AlignedUtterance]:
     """Aligned utterances by speaker and id, those of a folder or some that come from shards.

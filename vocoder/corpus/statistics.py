@@ -8,18 +8,18 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from vocoder.config import StrictModel
-from vocoder.corpus.utterances import USUAL_LOG_F0
+from vocoder.corpus.utterances import DEFAULT_LOG_F0
 from vocoder.text.linguistic import SYMBOLS
 
-USUAL_SPREAD, LEAST_SPREAD = 0.2, 0.02
+DEFAULT_SPREAD, MIN_SPREAD = 0.2, 0.02
 """Of log F0: where next to nothing is voiced, and where a voice is monotonous."""
 
 
 class F0Range(StrictModel):
     """Where a speaker's voice lies: log F0 in Hz of voiced frames."""
 
-    mean: float = Field(USUAL_LOG_F0, description="mean")
-    spread: float = Field(USUAL_SPREAD, gt=0.0, description="standard deviation")
+    mean: float = Field(DEFAULT_LOG_F0, description="mean")
+    spread: float = Field(DEFAULT_SPREAD, gt=0.0, description="standard deviation")
 
 
 class SpeechStatistics(StrictModel):
@@ -37,7 +37,7 @@ class SpeechStatistics(StrictModel):
             raise ValueError(f"the front end has no symbol {strange[0]!r}")
         return symbols
 
-    def range_of(self, speaker: str) -> F0Range:
+    def f0_range(self, speaker: str) -> F0Range:
         """A speaker's; the usual one where nothing of theirs was heard."""
         return self.f0.get(speaker, F0Range())
 
@@ -62,7 +62,7 @@ class SpeechCounts:
     def add(self, speaker: str, symbols: Tensor, log_f0: Tensor, voiced: Tensor) -> None:
         """Count an utterance: its symbols (N,), and its log F0 and voicing (F,)."""
         self._symbols[symbols] = True
-        heard = log_f0[voiced > 0].double() - USUAL_LOG_F0
+        heard = log_f0[voiced > 0].double() - DEFAULT_LOG_F0
         self._frames[speaker] += len(heard)
         self._sums[speaker] += float(heard.sum())
         self._squares[speaker] += float(heard.square().sum())
@@ -76,5 +76,5 @@ class SpeechCounts:
     def _range(self, speaker: str) -> F0Range:
         count, total = self._frames[speaker], self._sums[speaker]
         variance = (self._squares[speaker] - total * total / count) / (count - 1)
-        spread = max(LEAST_SPREAD, math.sqrt(max(0.0, variance)))
-        return F0Range(mean=USUAL_LOG_F0 + total / count, spread=spread)
+        spread = max(MIN_SPREAD, math.sqrt(max(0.0, variance)))
+        return F0Range(mean=DEFAULT_LOG_F0 + total / count, spread=spread)

@@ -18,7 +18,7 @@ from vocoder.features.feature_file import check_fingerprint
 UTTERANCES_FOLDER = "utterances"
 LONGEST_NAME_BYTES = 150
 
-USUAL_LOG_F0 = 5.0
+DEFAULT_LOG_F0 = 5.0
 """148 Hz: what stands where a whole utterance is unvoiced."""
 
 Split = Literal["train", "validation", "test"]
@@ -68,7 +68,7 @@ class Utterance(StrictModel):
         return self
 
 
-class Readable(ABC):
+class ReadableCorpus(ABC):
     """A corpus whose utterances can be read, wherever they lie.
 
     Attributes:
@@ -107,7 +107,7 @@ class Readable(ABC):
         """F0 in Hz float32 (F,), 0 where unvoiced; None where it was not prepared."""
         return self.tensors(utterance).get("f0")
 
-    def read_melody(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
+    def read_log_f0(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
         """Log F0, linear between voiced frames, and voicing as 0 or 1, both float32 (F,).
 
         Raises:
@@ -118,14 +118,14 @@ class Readable(ABC):
             raise CorpusError(
                 f"{self.folder}: prepared without F0; prepare it again with: vocoder prepare --f0"
             )
-        return melody(f0)
+        return interpolated_log_f0(f0)
 
 
-def melody(f0: Tensor) -> tuple[Tensor, Tensor]:
-    """F0 in Hz (F,), 0 where unvoiced, as :meth:`Readable.read_melody` gives it."""
+def interpolated_log_f0(f0: Tensor) -> tuple[Tensor, Tensor]:
+    """F0 in Hz (F,), 0 where unvoiced, as :meth:`ReadableCorpus.read_log_f0` gives it."""
     voiced = (f0 > 0).numpy()
     if not voiced.any():
-        return torch.full_like(f0, USUAL_LOG_F0), torch.zeros_like(f0)
+        return torch.full_like(f0, DEFAULT_LOG_F0), torch.zeros_like(f0)
     at = np.arange(len(voiced))
     filled = np.interp(at, at[voiced], np.log(f0.numpy()[voiced]))
     return torch.from_numpy(filled.astype(np.float32)), torch.from_numpy(voiced).float()

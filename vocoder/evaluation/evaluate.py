@@ -17,7 +17,7 @@ from vocoder.audio.io import PCM_16_LEVELS, Samples
 from vocoder.config import GenerationConfig, StrictModel
 from vocoder.corpus.alignment import read_alignment, read_linguistic
 from vocoder.corpus.manifest import Corpus
-from vocoder.corpus.shards import aligned_of
+from vocoder.corpus.shards import aligned_utterances
 from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import CorpusError, FeatureError, NotFoundError, UserError
 from vocoder.evaluation.griffin_lim import griffin_lim
@@ -189,7 +189,7 @@ def choose(voice: Voice, corpus: Corpus, split: Split, per_speaker: int) -> list
         raise type(error)(f"{corpus.folder}: {error}", param=error.param) from None
     usable = corpus.split(split)
     if voice.config.conditioning.kind == "linguistic":
-        usable = tuple(utterance for utterance, _ in aligned_of(corpus, split))
+        usable = tuple(utterance for utterance, _ in aligned_utterances(corpus, split))
     chosen = []
     for speaker in corpus.speakers:
         own = [utterance for utterance in usable if utterance.speaker == speaker]
@@ -220,7 +220,7 @@ def read(voice: Voice, corpus: Corpus, utterances: Iterable[Utterance]) -> list[
 
 @torch.inference_mode()
 def _nats(voice: Voice, engine: Engine, request: Request, samples: Samples) -> float:
-    """Negative log-likelihood in nats of a whole clip under the engine, from the first sample on."""
+    """Negative log-likelihood of a whole clip under the engine, in nats."""
     recording = torch.from_numpy(samples).unsqueeze(0).to(voice.model.device)
     conditioning = condition(voice, request)
     signal = voice.model.signal(recording, conditioning.prediction)

@@ -11,7 +11,7 @@ from vocoder import tables
 from vocoder.config import FeatureConfig, StrictModel
 from vocoder.corpus.frame_labels import FRAME_LABELS, SILENCE, read_labelled
 from vocoder.corpus.manifest import Corpus
-from vocoder.corpus.shards import aligned_of
+from vocoder.corpus.shards import aligned_utterances
 from vocoder.corpus.utterances import Split
 from vocoder.errors import RecogniserError
 from vocoder.evaluation.linear_classifier import LinearClassifier
@@ -112,7 +112,7 @@ def evaluate_frames(
             f"labels, the recogniser {config.sample_rate_hz} Hz and {len(config.labels)} labels; "
             "train the recogniser on this corpus"
         )
-    split: Split = "test" if aligned_of(corpus, "test") else "validation"
+    split: Split = "test" if aligned_utterances(corpus, "test") else "validation"
     held_out = _read(corpus, split, config)
     training = _read(corpus, "train", config) if held_out else []
     if not training:
@@ -157,7 +157,7 @@ def _read(corpus: Corpus, split: Split, config: RecogniserConfig) -> list[Record
         hop_length=config.pool,
         f_max_hz=config.sample_rate_hz / 2,
     )
-    recordings, pairs = [], aligned_of(corpus, split)
+    recordings, pairs = [], aligned_utterances(corpus, split)
     for utterance, aligned in track(pairs, f"analysing {split}", len(pairs)):
         audio, labels = read_labelled(corpus, utterance, aligned, config.pool)
         recordings.append(Recording(utterance.speaker, audio, log_mel(audio, mels), labels))

@@ -71,7 +71,7 @@ def magnitudes(mel: Tensor, config: FeatureConfig, inversion: Inversion) -> Tens
 
 
 def _least_squares(bands: Tensor, bank: Tensor) -> Tensor:
-    """Least-squares power (bins, F) for ``bands`` (n_mels, F) and ``bank`` (bins, n_mels), clipped."""
+    """Least-squares power (bins, F) from ``bands`` (n_mels, F), clipped at zero."""
     inverse: Tensor = torch.linalg.pinv(bank.T)
     return (inverse @ bands).clamp_min(0.0)
 

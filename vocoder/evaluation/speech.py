@@ -22,7 +22,7 @@ from vocoder.audio.io import PCM_16_LEVELS, Samples
 from vocoder.config import StrictModel
 from vocoder.corpus.alignment import AlignedUtterance, read_linguistic
 from vocoder.corpus.manifest import Corpus
-from vocoder.corpus.shards import aligned_of
+from vocoder.corpus.shards import aligned_utterances
 from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import CorpusError, TextError
 from vocoder.evaluation import speech_plots
@@ -151,7 +151,7 @@ def _cases(
 ) -> list[_Case]:
     chosen: dict[str, tuple[Utterance, AlignedUtterance]] = {}
     for split in splits:
-        for utterance, aligned in aligned_of(corpus, split):
+        for utterance, aligned in aligned_utterances(corpus, split):
             if utterance.speaker == speaker:
                 chosen.setdefault(utterance.prompt, (utterance, aligned))
     if not chosen:
