@@ -134,7 +134,7 @@ def _write_fault(path: Path, fault: str, speech: Speech) -> None:
         ("hours", "too_long"),
     ],
 )
-def test_each_fault_has_its_reason(
+def test_each_fault_is_rejected_with_its_reason(
     tmp_path: Path, speech: Speech, settings: PreparationConfig, fault: str, reason: Reason
 ) -> None:
     path, target = tmp_path / "a.wav", tmp_path / "out" / "a.safetensors"

@@ -168,8 +168,8 @@ _KINDS: dict[str, type[Trained]] = {
 def load(path: Path, changes: Sequence[str] = ()) -> Trained:
     """Read a training configuration; its ``kind`` defaults to ``vocoder``.
 
-    ``extends = "base.toml"`` inherits the settings of another file, relative to this one, which this
-    file then overrides key by key. The table ``[model]`` may name a ``preset``, whose fields the
+    ``extends = "base.toml"`` inherits the settings of another file, relative to this one, and
+    overrides them key by key. The table ``[model]`` may name a ``preset``, whose fields the
     other keys override.
 
     Args:

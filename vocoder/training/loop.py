@@ -177,7 +177,7 @@ class Run:
         )
 
     def _backward(self, micro_batches: list[Any]) -> dict[str, float]:
-        """Accumulate the gradients of the batch; returns its loss ``total`` and the loss's parts."""
+        """Accumulate the gradients of the batch; returns its loss ``total`` and the parts."""
         counts = self.process.sum(torch.stack([self.task.counts(b) for b in micro_batches]).sum(0))
         names: list[str] = []
         sums: list[Tensor] = []
@@ -218,7 +218,7 @@ class Run:
         if self.process.is_main:
             files.write_text(path, json.dumps(report, indent=2))
         raise TrainingError(
-            f"step {step}: loss {loss}, gradient norm {norm}; the weights are unchanged, see {path}; "
+            f"step {step}: loss {loss}, gradient norm {norm}; weights unchanged, see {path}; "
             "resume from the last checkpoint with a lower learning_rate"
         )
 
