@@ -1,7 +1,7 @@
-"""A running batch with one chunk after another, and with as many in flight as its engine has lanes.
+"""Speed of a running batch with one chunk at a time, and with several chunks in flight.
 
-What is timed is what the scheduler does but for its own choices: conditioning is gathered row by
-row, the chunk is generated, and its audio copied to the host.
+It times what the scheduler does apart from scheduling itself: gather the conditioning row by row,
+generate the chunk and copy its audio to the host.
 """
 
 import time
@@ -29,15 +29,15 @@ def in_flight(
     steps: int,
     chunks: int,
 ) -> list[Row]:
-    """Time of a sample of so many streams: all in one chunk after another, and dealt among lanes.
+    """Time per sample of all streams, in one chunk at a time and split over chunks in flight.
 
     Args:
-        name: of a preset.
-        device: where it runs.
-        weights: number format.
-        streams: how many; one stream alone cannot be dealt.
-        steps: samples of a chunk, cut to whole blocks.
-        chunks: that each lane is timed over.
+        name: name of a preset.
+        device: device of the engine.
+        weights: number format of the weights.
+        streams: numbers of streams to measure; a single stream cannot be split.
+        steps: samples per chunk, rounded down to whole blocks.
+        chunks: number of chunks to time.
     """
     subject = Subject.of(name)
     engine = engine_on(subject, device, weights)
@@ -58,7 +58,7 @@ def in_flight(
 def step_s(
     model: WaveNet, engine: Engine, streams: int, steps: int, chunks: int, *, lanes: int
 ) -> float:
-    """Time of a sample of all streams, the same number of them in each of so many lanes."""
+    """Time per sample of all streams, split evenly over ``lanes`` chunks in flight."""
     hold, device = model.config.hold, device_of(engine)
     blocks = max(1, steps // hold)
     conditioning = on(device, random_conditioning(model, 1, blocks * hold))
@@ -79,5 +79,5 @@ def step_s(
                 share.result()
             return time.perf_counter() - began
 
-        together(1)  # The kernel is compiled, and memory taken.
+        together(1)  # Compile the kernel and allocate memory.
         return together(chunks) / (chunks * blocks * hold)
