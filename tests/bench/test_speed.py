@@ -60,7 +60,7 @@ def test_a_measurement_is_consistent() -> None:
 
 
 def test_the_error_belongs_to_the_measured_engine() -> None:
-    subject = Subject.of("tiny")
+    subject = Subject.from_preset("tiny")
     errors = {w: subject.error(CpuEngine(subject.model, weights=w)) for w in ("fp32", "int8")}
     assert 0 < errors["fp32"] < 1e-4 < errors["int8"]
     assert tiny("cpu", "int8").max_error_against_reference == errors["int8"]
@@ -73,7 +73,7 @@ def test_the_error_belongs_to_the_measured_engine() -> None:
 
 @pytest.mark.parametrize("name", ["linguistic_tags", "unconditional", "contexts"])
 def test_models_with_any_conditioning_can_be_measured(name: str) -> None:
-    subject = Subject.of_model(name, random_model(CONFIGS[name]))
+    subject = Subject.from_model(name, random_model(CONFIGS[name]))
     assert subject.error(CpuEngine(subject.model, weights="fp32")) < ENGINE_PARAMETERS["fp32"]
 
 
@@ -85,7 +85,7 @@ def test_the_reference_is_compared_with_the_parallel_forward() -> None:
 
 
 def test_a_stream_continues_from_chunk_to_chunk() -> None:
-    model = Subject.of("tiny").model
+    model = Subject.from_preset("tiny").model
     positions: list[list[int]] = []
 
     class Watched(CpuEngine):

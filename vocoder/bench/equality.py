@@ -10,12 +10,12 @@ from torch import Tensor
 
 from vocoder.bench.subject import (
     Subject,
-    changed,
     device_of,
+    map_tensors,
     noise_of,
-    on,
+    on_device,
     random_conditioning,
-    traced,
+    trace_parameters,
 )
 from vocoder.errors import UserError
 from vocoder.generation import dispatch
@@ -38,7 +38,7 @@ def equality(names: tuple[str, ...], device: torch.device, formats: tuple[str, .
     """Compare every shape and format with float64 and with its tolerance."""
     rows: list[Row] = []
     for name in names:
-        subject = Subject.of(name)
+        subject = Subject.from_preset(name)
         exact = _exact(subject)
         for weights in formats:
             try:
@@ -46,7 +46,7 @@ def equality(names: tuple[str, ...], device: torch.device, formats: tuple[str, .
             except UserError as refusal:
                 rows.append({"preset": name, "weights": weights, "refused": str(refusal)})
                 continue
-            found = traced(engine, subject.conditioning, subject.signal)
+            found = trace_parameters(engine, subject.conditioning, subject.signal)
             error = float((found - exact).abs().max())
             alone = _rows_differ(subject, engine)
             rows.append(
@@ -65,7 +65,7 @@ def equality(names: tuple[str, ...], device: torch.device, formats: tuple[str, .
 def _exact(subject: Subject) -> Tensor:
     """Parameters of the parallel forward in float64."""
     model = copy.deepcopy(subject.model).double()
-    conditioning = changed(
+    conditioning = map_tensors(
         subject.conditioning, lambda part: part.double() if part.is_floating_point() else part
     )
     samples, codes, *rest = subject.signal
@@ -91,14 +91,14 @@ def _rows_differ(subject: Subject, engine: Engine, rows: int = 19) -> float:
     """Largest difference between rows in a batch, joined at different times, and rows alone."""
     steps = JOINED_STEPS
     device, hop_length = device_of(engine), subject.model.config.features.hop_length
-    conditioning = on(device, random_conditioning(subject.model, rows, hop_length))
+    conditioning = on_device(device, random_conditioning(subject.model, rows, hop_length))
     noise = noise_of(rows, steps, device)
     together, audio = engine.start(rows), torch.zeros(rows, 2 * steps, device=device)
 
     def advance(members: Tensor) -> None:
         start = together.position[members]
         index = start[:, None] + torch.arange(steps, device=device)
-        window = changed(conditioning, operator.itemgetter(members))
+        window = map_tensors(conditioning, operator.itemgetter(members))
         draws = noise._replace(seeds=noise.seeds[members])
         audio[members[:, None], index] = engine.generate(together, window, draws, members)
 
@@ -109,7 +109,7 @@ def _rows_differ(subject: Subject, engine: Engine, rows: int = 19) -> float:
     worst = 0.0
     for row in (0, 1, rows - 1):
         member = every_row[row : row + 1]
-        window = changed(conditioning, operator.itemgetter(member))
+        window = map_tensors(conditioning, operator.itemgetter(member))
         whole = Noise(noise.seeds[member], 2 * steps)
         alone = engine.generate(engine.start(1), window, whole)
         worst = max(worst, float((alone - audio[member]).abs().max()))

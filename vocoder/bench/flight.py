@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from vocoder.bench.equality import Row, engine_on
-from vocoder.bench.subject import Subject, device_of, on, random_conditioning
+from vocoder.bench.subject import Subject, device_of, on_device, random_conditioning
 from vocoder.generation import dispatch
 from vocoder.generation.dispatch import Engine
 from vocoder.scheduling.batch import Batch
@@ -39,7 +39,7 @@ def in_flight(
         steps: samples per chunk, rounded down to whole blocks.
         chunks: number of chunks to time.
     """
-    subject = Subject.of(name)
+    subject = Subject.from_preset(name)
     engine = engine_on(subject, device, weights)
     lanes = dispatch.lanes(engine, threads=max(streams))
     rows: list[Row] = []
@@ -61,7 +61,7 @@ def step_s(
     """Time per sample of all streams, split evenly over ``lanes`` chunks in flight."""
     hold, device = model.config.hold, device_of(engine)
     blocks = max(1, steps // hold)
-    conditioning = on(device, random_conditioning(model, 1, blocks * hold))
+    conditioning = on_device(device, random_conditioning(model, 1, blocks * hold))
     piece = Segment(conditioning, np.zeros((model.config.features.n_mels, 0), dtype=np.float32))
     taken = Taken([], [(piece, 0, blocks)], False)
     batch = Batch(engine, streams, hold)

@@ -31,7 +31,7 @@ from vocoder import tables
 from vocoder.bench import machine
 from vocoder.bench.equality import Row, engine_on, equality
 from vocoder.bench.flight import in_flight
-from vocoder.bench.subject import Subject, device_of, noise_of, on, random_conditioning
+from vocoder.bench.subject import Subject, device_of, noise_of, on_device, random_conditioning
 from vocoder.config import ModelConfig
 from vocoder.errors import EngineError, UserError
 from vocoder.generation.dispatch import Engine
@@ -55,7 +55,7 @@ def speeds(
     name: str, device: torch.device, weights: str, streams: tuple[int, ...], steps: int
 ) -> list[Row]:
     """Samples per second of several numbers of streams, and the fraction of the lower bound."""
-    subject = Subject.of(name)
+    subject = Subject.from_preset(name)
     engine = engine_on(subject, device, weights)
     rows: list[Row] = []
     for count in streams:
@@ -80,7 +80,9 @@ def speeds(
 @torch.no_grad()
 def _step_s(subject: Subject, engine: Engine, streams: int, steps: int) -> float:
     """Time per sample of all streams: the median over chunks copied to the host."""
-    conditioning = on(device_of(engine), random_conditioning(subject.model, streams, MOST_STEPS))
+    conditioning = on_device(
+        device_of(engine), random_conditioning(subject.model, streams, MOST_STEPS)
+    )
     noise = noise_of(streams, steps, device_of(engine))
     state, hold = engine.start(streams), subject.model.config.hold
 
@@ -109,7 +111,7 @@ def _floor_s(engine: Engine, streams: int, steps: int) -> float:
 @torch.inference_mode()
 def first_audio(name: str, device: torch.device, steps: int) -> Row:
     """Time from features to the first samples on the host, for one stream."""
-    subject = Subject.of(name)
+    subject = Subject.from_preset(name)
     engine, config = engine_on(subject, device, None), subject.model.config
     model = copy.deepcopy(subject.model).to(device)
     margin = config.conditioning.margin

@@ -122,7 +122,7 @@ def write_page(
     unique = dict.fromkeys(case for table in chosen for case in table.cases)
     for case in track(unique, "measuring", len(unique)):
         if case.preset not in subjects:
-            subjects[case.preset] = Subject.of(case.preset)
+            subjects[case.preset] = Subject.from_preset(case.preset)
         results[case] = _measure(case, subjects[case.preset], seconds)
     parts = [
         "# Benchmarks",

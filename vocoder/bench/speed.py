@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from pydantic import Field
 
-from vocoder.bench.subject import Subject, device_of, noise_of, on, random_conditioning
+from vocoder.bench.subject import Subject, device_of, noise_of, on_device, random_conditioning
 from vocoder.config import StrictModel
 from vocoder.generation import dispatch
 from vocoder.generation.cpu import CpuEngine
@@ -91,7 +91,7 @@ def engine_run(model: WaveNet, engine: Engine, streams: int) -> Run:
     """
     frames = 1 if engine.name == ReferenceEngine.name else CHUNK_FRAMES
     steps, device = frames * model.config.features.hop_length, device_of(engine)
-    conditioning = on(device, random_conditioning(model, streams, steps))
+    conditioning = on_device(device, random_conditioning(model, streams, steps))
     noise = noise_of(streams, steps, device)
     state, hold = engine.start(streams), model.config.hold
 
@@ -137,7 +137,7 @@ def measure_voice(
         UserError: the engine or format is unknown, or the engine cannot run the voice here.
     """
     with torch_threads(threads):
-        subject = Subject.of_model(voice.id, voice.model)
+        subject = Subject.from_model(voice.id, voice.model)
         temperature = voice.manifest.generation.temperature
         model = _copy_on(device, voice.model)
         runner = dispatch.create(
@@ -160,7 +160,7 @@ def choose(
         UserError: the preset, engine or format is unknown, or the engine cannot run here.
     """
     with torch_threads(threads):
-        subject = Subject.of(preset_name)
+        subject = Subject.from_preset(preset_name)
         model = _copy_on(device, subject.model)
         return subject, dispatch.create(model, engine, weights=weights, threads=threads)
 

@@ -38,23 +38,23 @@ class Subject(NamedTuple):
     parameters: Tensor
 
     @classmethod
-    def of(cls, preset_name: str) -> Self:
+    def from_preset(cls, preset_name: str) -> Self:
         """A preset's shape with random weights.
 
         Raises:
             ConfigError: the preset is unknown.
         """
-        return cls.of_model(preset_name, random_model(preset(preset_name)))
+        return cls.from_model(preset_name, random_model(preset(preset_name)))
 
     @classmethod
     @torch.no_grad()
-    def of_model(cls, name: str, model: WaveNet) -> Self:
+    def from_model(cls, name: str, model: WaveNet) -> Self:
         """Run the reference engine on a model."""
         generator = torch.Generator().manual_seed(0)
         audio = (torch.randn(1, CHECKED_SAMPLES, generator=generator) * 0.2).clamp(-1, 0.999)
         conditioning = random_conditioning(model, 1, CHECKED_SAMPLES)
         signal = model.signal(audio, conditioning.prediction)
-        parameters = traced(ReferenceEngine(model), conditioning, signal)
+        parameters = trace_parameters(ReferenceEngine(model), conditioning, signal)
         return cls(name, model, audio, signal, conditioning, parameters)
 
     @torch.no_grad()
@@ -66,7 +66,7 @@ class Subject(NamedTuple):
         if engine.name == ReferenceEngine.name and device_of(engine).type == "cpu":
             found = self.model(self.audio, self.conditioning)
         else:
-            found = traced(engine, self.conditioning, self.signal)
+            found = trace_parameters(engine, self.conditioning, self.signal)
         return float((found - self.parameters).abs().max())
 
 
@@ -75,7 +75,7 @@ def device_of(engine: Engine) -> torch.device:
     return engine.start(1).position.device
 
 
-def changed(conditioning: Conditioning, change: Callable[[Tensor], Tensor]) -> Conditioning:
+def map_tensors(conditioning: Conditioning, change: Callable[[Tensor], Tensor]) -> Conditioning:
     """Apply ``change`` to each tensor of the conditioning; the first dimension of each is rows."""
     local, speaker, prediction, first = conditioning
     if prediction is not None:
@@ -83,9 +83,9 @@ def changed(conditioning: Conditioning, change: Callable[[Tensor], Tensor]) -> C
     return Conditioning(change(local), change(speaker), prediction, change(first))
 
 
-def on(device: torch.device, conditioning: Conditioning) -> Conditioning:
+def on_device(device: torch.device, conditioning: Conditioning) -> Conditioning:
     """Move conditioning to a device."""
-    return changed(conditioning, lambda part: part.to(device))
+    return map_tensors(conditioning, lambda part: part.to(device))
 
 
 def noise_of(rows: int, steps: int, device: torch.device) -> Noise:
@@ -93,14 +93,16 @@ def noise_of(rows: int, steps: int, device: torch.device) -> Noise:
     return Noise(torch.arange(rows, device=device), steps)
 
 
-def traced(engine: Engine, conditioning: Conditioning, signal: Signal) -> Tensor:
+def trace_parameters(engine: Engine, conditioning: Conditioning, signal: Signal) -> Tensor:
     """An engine's distribution parameters (1, T, P) along a signal, on the CPU."""
     device = device_of(engine)
     codes = None if signal.codes is None else signal.codes.to(device)
     samples, _, *rest = signal
     moved = Signal(samples.to(device), codes, *(part.to(device) for part in rest))
     noise = noise_of(1, moved.samples.shape[1], device)
-    return engine.trace(engine.start(1), on(device, conditioning), moved, noise).parameters.cpu()
+    return engine.trace(
+        engine.start(1), on_device(device, conditioning), moved, noise
+    ).parameters.cpu()
 
 
 def random_model(config: ModelConfig, seed: int = 0) -> WaveNet:
