@@ -60,7 +60,10 @@ class LinearClassifier:
 
         wanted = torch.cat(labels)
         self._whitening = self._fit_whitening(mels, len(wanted), seed)
-        inputs = np.concatenate([self._inputs(mel) for mel in mels])
+        inputs = np.empty((len(wanted), self._whitening.n_components_), dtype=np.float32)
+        ends = np.cumsum([mel.shape[1] for mel in mels])
+        for rows, mel in zip(np.split(inputs, ends[:-1]), mels, strict=True):
+            rows[:] = self._inputs(mel)
         self._regression: LogisticRegression = LogisticRegression(max_iter=MAX_ITERATIONS)
         self._regression.fit(inputs, wanted.numpy())
         nats = float(F.nll_loss(self._log_probabilities(inputs), wanted))

@@ -212,7 +212,7 @@ def _measure(
         total = sum(map(len, spoken))
         for index, audio_of_cases in enumerate((free, [case.recording for case in cases])):
             pairs = zip(spoken, audio_of_cases, strict=True)
-            errors = (word_errors(words, recogniser.hear(one, rate)) for words, one in pairs)
+            errors = (word_errors(words, recogniser.transcribe(one, rate)) for words, one in pairs)
             rates[index] = sum(errors) / total
     if report:
         for case, _, synthetic, _ in sounds[:PLOTS_PER_SPEAKER]:

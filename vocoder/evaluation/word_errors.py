@@ -34,7 +34,7 @@ class PocketSphinxAsr:
 
         self._decoder: Any = Decoder(Config(loglevel="FATAL"))
 
-    def hear(self, samples: Samples, sample_rate_hz: int) -> list[str]:
+    def transcribe(self, samples: Samples, sample_rate_hz: int) -> list[str]:
         """The words recognised in samples (T,)."""
         at_rate = audio.resample(samples, sample_rate_hz, RATE_HZ)
         self._decoder.start_utt()
