@@ -1,4 +1,4 @@
-"""How many threads a running batch has."""
+"""Number of threads and rows of a running batch."""
 
 from types import SimpleNamespace
 
@@ -15,9 +15,9 @@ from vocoder.synthesis.streaming import StreamingSynthesizer
 def test_threads_that_wait_for_a_gpu_come_on_top(
     device: str, concurrency: int | None, threads: int
 ) -> None:
-    live = StreamingSynthesizer(SimpleNamespace(), threads=3)  # type: ignore[arg-type]
+    streaming = StreamingSynthesizer(SimpleNamespace(), threads=3)  # type: ignore[arg-type]
     voice = SimpleNamespace(model=SimpleNamespace(device=torch.device(device)))
     engine = SimpleNamespace(max_concurrency=concurrency, batch_rows=16)
-    assert live._threads_of(voice, engine) == threads  # type: ignore[arg-type]
-    assert live._active_rows(voice, engine) == 16 * (concurrency or 3)  # type: ignore[arg-type]
-    live.close()
+    assert streaming._threads_of(voice, engine) == threads  # type: ignore[arg-type]
+    assert streaming._active_rows(voice, engine) == 16 * (concurrency or 3)  # type: ignore[arg-type]
+    streaming.close()

@@ -1,7 +1,7 @@
-"""A running batch with one chunk after another, and with as many in flight as its engine allows.
+"""Speed of a running batch with one chunk at a time, and with several chunks in flight.
 
-What is timed is what the scheduler does but for its own choices: conditioning is gathered row by
-row, the chunk is generated, and its audio copied to the host.
+It times what the scheduler does apart from scheduling itself: gather the conditioning row by row,
+generate the chunk and copy its audio to the host.
 """
 
 import time
@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from vocoder.bench.equality import Row, engine_on
-from vocoder.bench.subject import Subject, device_of, on, random_conditioning
+from vocoder.bench.subject import Subject, device_of, on_device, random_conditioning
 from vocoder.generation import dispatch
 from vocoder.generation.dispatch import Engine
 from vocoder.scheduling.batch import Batch
 from vocoder.scheduling.segment import Segment
-from vocoder.scheduling.stream import Taken
+from vocoder.scheduling.stream import StepInput
 from vocoder.wavenet.model import WaveNet
 
 
@@ -29,17 +29,17 @@ def in_flight(
     steps: int,
     chunks: int,
 ) -> list[Row]:
-    """Time of a sample of so many streams: one chunk after another, and several in flight.
+    """Time per sample of all streams, in one chunk at a time and split over chunks in flight.
 
     Args:
-        name: of a preset.
-        device: where it runs.
-        weights: number format.
-        streams: how many; one stream alone cannot be dealt.
-        steps: samples of a chunk, cut to whole blocks.
-        chunks: that each thread is timed over.
+        name: name of a preset.
+        device: device of the engine.
+        weights: number format of the weights.
+        streams: numbers of streams to measure; a single stream cannot be split.
+        steps: samples per chunk, rounded down to whole blocks.
+        chunks: number of chunks to time.
     """
-    subject = Subject.of(name)
+    subject = Subject.from_preset(name)
     engine = engine_on(subject, device, weights)
     concurrency = dispatch.max_concurrency(engine, threads=max(streams))
     rows: list[Row] = []
@@ -58,12 +58,12 @@ def in_flight(
 def step_s(
     model: WaveNet, engine: Engine, streams: int, steps: int, chunks: int, *, concurrency: int
 ) -> float:
-    """Time of a sample of all streams, which are dealt among ``concurrency`` chunks in flight."""
+    """Time per sample of all streams, split evenly over ``concurrency`` chunks in flight."""
     hold, device = model.config.hold, device_of(engine)
     blocks = max(1, steps // hold)
-    conditioning = on(device, random_conditioning(model, 1, blocks * hold))
-    piece = Segment(conditioning, np.zeros((model.config.features.n_mels, 0), dtype=np.float32))
-    taken = Taken([], [(piece, 0, blocks)], False)
+    conditioning = on_device(device, random_conditioning(model, 1, blocks * hold))
+    segment = Segment(conditioning, np.zeros((model.config.features.n_mels, 0), dtype=np.float32))
+    taken = StepInput([], [(segment, 0, blocks)], False)
     batch = Batch(engine, streams, hold)
     shares = [range(i, streams, concurrency) for i in range(concurrency)]
 
@@ -79,5 +79,5 @@ def step_s(
                 share.result()
             return time.perf_counter() - began
 
-        together(1)  # The kernel is compiled, and memory taken.
+        together(1)  # Compile the kernel and allocate memory.
         return together(chunks) / (chunks * blocks * hold)

@@ -19,7 +19,7 @@ from vocoder.generation.noise import Noise
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.scheduling.batch import Batch
 from vocoder.scheduling.segment import Segment, UtteranceStart
-from vocoder.scheduling.stream import Taken
+from vocoder.scheduling.stream import StepInput
 from vocoder.wavenet.model import WaveNet
 
 GPU, PATIENCE_S = torch.device("cuda"), 10.0
@@ -132,20 +132,20 @@ def test_on_the_cpu_nothing_is_copied() -> None:
 # A running batch on the device that there is.
 
 
-def taken(model: WaveNet, seed: int, blocks: int, first: int) -> Taken:
-    """What a row is conditioned on from its block ``first`` on."""
+def step_input(model: WaveNet, seed: int, blocks: int, first: int) -> StepInput:
+    """A row's conditioning, from its block ``first`` on."""
     conditioning = moved(pick(condition(model, 4, 4), seed % 4), DEVICE)
     mel = np.zeros((model.config.features.n_mels, 0), dtype=np.float32)
-    return Taken([], [(Segment(conditioning, mel), first, blocks)], False)
+    return StepInput([], [(Segment(conditioning, mel), first, blocks)], False)
 
 
 def speak(model: WaveNet, batch: Batch, rows: list[int], seeds: list[int]) -> torch.Tensor:
     """Two chunks of 4 and 5 blocks of an utterance on each row."""
     audio = []
     for first, blocks in ((0, 4), (4, 5)):
-        beginnings = [None if first else UtteranceStart(seed, None) for seed in seeds]  # type: ignore[arg-type]
-        given = [taken(model, seed, blocks, first) for seed in seeds]
-        audio.append(batch.advance(rows, beginnings, given, blocks))
+        starts = [None if first else UtteranceStart(seed, None) for seed in seeds]  # type: ignore[arg-type]
+        given = [step_input(model, seed, blocks, first) for seed in seeds]
+        audio.append(batch.advance(rows, starts, given, blocks))
     return torch.cat(audio, dim=1)
 
 
@@ -224,7 +224,7 @@ def test_nothing_is_read_from_the_device_before_a_launch(
     for name in ("__int__", "__bool__", "__float__", "__index__", "item", "tolist", "cpu"):
         monkeypatch.setattr(torch.Tensor, name, seen(getattr(torch.Tensor, name)))
     batch, rows = Batch(engine, 3, engine.config.hold), [2, 0]
-    given = [taken(random_model(SMALL_CONFIGS["mu_law"]), seed, 3, 0) for seed in (1, 2)]
+    given = [step_input(random_model(SMALL_CONFIGS["mu_law"]), seed, 3, 0) for seed in (1, 2)]
     with watch:
         batch.advance(rows, [UtteranceStart(3, None), None], given, 3)  # type: ignore[arg-type]
     before = watch.names[: watch.names.index("kernel")]
