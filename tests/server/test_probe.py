@@ -1,4 +1,4 @@
-"""The health check of a container: a status, and the reason on standard error."""
+"""A container's health check: an exit status, and the reason on standard error."""
 
 import os
 import socket
@@ -9,16 +9,14 @@ from pathlib import Path
 
 import pytest
 from serving import live, save_voice
+
 from vocoder.server.app import create_app
 from vocoder.server.probe import probe
 from vocoder.server.settings import ServerSettings
 
-from vocoder.synthesis.synthesizer import Synthesizer
-from vocoder.voices.registry import VoiceRegistry
-
 
 def settled(settings: ServerSettings, waiting: str) -> str | None:
-    """What the server says when it no longer says that it is waiting."""
+    """The probe's result once the server has settled."""
     end = time.monotonic() + 60
     while waiting in str(said := probe(settings)) and time.monotonic() < end:
         time.sleep(0.05)
@@ -34,7 +32,7 @@ def test_ready(port: int) -> None:
     assert done.returncode == 0
 
 
-def test_nobody_listens() -> None:
+def test_nothing_listens() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -51,7 +49,7 @@ def test_not_ready_yet(tmp_path: Path) -> None:
     weights = tmp_path / "arctic" / "vocoder.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     settings = ServerSettings(voices_dir=tmp_path, max_streams=1)
-    app = create_app(settings, Synthesizer(VoiceRegistry(tmp_path)))
+    app = create_app(settings)
     with live(app) as port:
         reason = settled(ServerSettings(port=port), "yet")
     assert "no voice could be loaded" in str(reason)
@@ -67,7 +65,7 @@ def test_another_server(tmp_path: Path) -> None:
         assert "answers 404" in str(probe(ServerSettings(port=port)))
 
 
-def test_a_wrong_setting_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_setting_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
     environment = {**os.environ, "VOCODER_PORT": "many"}
     done = subprocess.run(
         [sys.executable, "-m", "vocoder.server.probe"], env=environment, timeout=30
