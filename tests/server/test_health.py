@@ -11,7 +11,7 @@ from vocoder.server.app import create_app
 from vocoder.server.service.service import Service, freeze_gc
 from vocoder.server.settings import ServerSettings
 
-from vocoder.synthesis.live import StreamingSynthesizer
+from vocoder.synthesis.streaming import StreamingSynthesizer
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.voice import Voice
 
