@@ -11,10 +11,10 @@ from browsing import chromium, shipped_voice
 from exchanges import right
 from fastapi.testclient import TestClient
 from serving import features_of, live, save_voice
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 
 from vocoder.features.feature_file import serialize
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 
@@ -22,7 +22,7 @@ from vocoder.voices.registry import VoiceRegistry
 @pytest.fixture(scope="session", autouse=True)
 def _collector_as_it_is() -> Iterator[None]:
     """To look through all objects of these processes takes half a second for each application."""
-    with mock.patch("vocoder.server.service.service.freeze_gc"):
+    with mock.patch("vocoder.server.service.readiness.freeze_gc"):
         yield
 
 

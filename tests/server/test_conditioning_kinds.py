@@ -12,14 +12,14 @@ from conftest import CONFIGS, SPEAKERS, random_acoustic_model, random_model
 from fastapi.testclient import TestClient
 from serving import VOCODE_URL, live
 from socketing import hear, send, socket
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 
 from vocoder.audio import io as audio
 from vocoder.config import ConditioningConfig, ModelConfig
 from vocoder.errors import FeatureError, NotFoundError
 from vocoder.features import feature_file as features
 from vocoder.features.feature_file import Features
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.speech import Speech
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.text.linguistic import CHANNELS, LAYOUT
@@ -159,7 +159,7 @@ def test_tags_change_what_is_heard_and_unknown_ones_are_refused(
     assert [answer.status_code for answer in said] == [200, 200]
     assert said[0].content != said[1].content
     with pytest.raises(NotFoundError, match="has none"):
-        registry.get("sea").identity(None, ["soft"])
+        registry.get("sea").check_tags(["soft"])
 
 
 def test_a_voice_without_conditioning_sounds_for_as_long_as_asked(

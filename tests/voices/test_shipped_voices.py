@@ -42,7 +42,7 @@ def test_a_recogniser_hears_the_words(
     for text in TEXTS:
         speech = Speech(text, speaker=speaker, seed=1)
         chunks = [chunk.samples for chunk in synthesizer.speak(speech, voice=voice)]
-        heard = recogniser.hear(np.concatenate(chunks), RATE)
+        heard = recogniser.transcribe(np.concatenate(chunks), RATE)
         wrong += word_errors(words_of(text), heard)
         count += len(words_of(text))
     assert wrong / count < 0.5
@@ -50,7 +50,7 @@ def test_a_recogniser_hears_the_words(
 
 def test_a_recogniser_does_not_hear_words_in_noise() -> None:
     noise = 0.1 * np.random.default_rng(0).standard_normal(3 * RATE).astype(np.float32)
-    assert word_errors(words_of(TEXTS[0]), PocketSphinxAsr().hear(noise, RATE)) >= 8
+    assert word_errors(words_of(TEXTS[0]), PocketSphinxAsr().transcribe(noise, RATE)) >= 8
 
 
 def test_the_first_voice_is_the_usual_one(registry: VoiceRegistry) -> None:
