@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup serve test image lint format bench sanitize
+.PHONY: setup serve test image wheel-test lint format bench sanitize
 
 setup: $(VENV)/.installed
 
@@ -24,11 +24,15 @@ serve: setup
 # Two processes: idle threads of OpenMP must not take the processor from the other. A process that
 # crashes is not begun anew for ever.
 test: setup
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 2 --durations 15 -m "not image"
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 2 --durations 15 -m "not image and not wheel"
 
 # The container image, built by buildah and run without a network; Docker builds it by `docker build .`.
 image: setup
 	$(BIN)/python -m pytest -m image -s -rs
+
+# The wheel: built from the sdist, installed into a fresh environment, and used without a network.
+wheel-test: setup
+	$(BIN)/python -m pytest -m wheel -s -rs tests/test_wheel.py
 
 lint: setup
 	$(BIN)/ruff check .
