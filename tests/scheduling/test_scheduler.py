@@ -21,7 +21,6 @@ from vocoder.scheduling.scheduler import Scheduler, StoppedError
 from vocoder.scheduling.segment import Mel, Segment, UtteranceStart
 from vocoder.scheduling.stream import (
     LARGE_CHUNK_S,
-    MAX_UNCONSUMED_S,
     OFFLINE_SLACK_S,
     Chunk,
     End,

@@ -1,4 +1,4 @@
-"""The commands of ``vocoder`` that measure: a voice's quality, an engine's speed."""
+"""Commands for measurement: ``evaluate`` a voice's quality, ``bench`` an engine's speed."""
 
 import sys
 from collections.abc import Sequence
@@ -19,29 +19,41 @@ from vocoder.errors import UserError
 
 
 def evaluate(
-    voice: Annotated[str, typer.Argument(metavar="VOICE", help="Voice id, or a voice's folder.")],
+    voice: Annotated[str, typer.Argument(metavar="VOICE", help="Voice id or folder.")],
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Prepared corpus.")],
-    json_output: Annotated[Path | None, typer.Option("--json", metavar="OUT")] = None,
-    report: Annotated[Path | None, typer.Option("--report", metavar="DIR")] = None,
-    clips: Annotated[int, typer.Option(min=1, help="Clips a speaker.")] = 15,
+    json_output: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="OUT.json", help="Write the measurements to a file."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="DIR", help="Write a report page and its audio."),
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Clips per speaker.")] = 15,
     text: Annotated[
         bool, typer.Option("--text", help="Measure speech from text instead of copy synthesis.")
     ] = False,
     recognise: Annotated[
-        bool, typer.Option("--recognise", help="With --text: word errors of a recogniser.")
+        bool, typer.Option("--recognise", help="With --text, measure the word error rate.")
     ] = False,
     speakers: Annotated[
-        bool, typer.Option("--speakers", help="Speak as every speaker: does one hear whom?")
+        bool,
+        typer.Option(
+            "--speakers", help="Speak as every speaker and measure whether each is recognised."
+        ),
     ] = False,
     correction_passes: Annotated[
-        int | None, typer.Option(min=0, max=8, help="Instead of the voice's own; 0 for none.")
+        int | None,
+        typer.Option(
+            min=0, max=8, help="Spectral correction passes; by default, as set in the voice."
+        ),
     ] = None,
     seed: SeedOption = 0,
     engine: EngineOption = "auto",
     weights: WeightsOption = None,
     voices_dir: VoicesOption = DEFAULT_VOICES,
 ) -> None:
-    """Held-out likelihood and copy synthesis beside Griffin-Lim; or speech from text."""
+    """Evaluate a voice on held-out speech: likelihood and copy synthesis, or speech from text."""
     from vocoder.config import StrictModel
     from vocoder.corpus.manifest import Corpus
     from vocoder.evaluation import speaker_accuracy, speech, speech_report
@@ -55,9 +67,12 @@ def evaluate(
     if correction_passes is not None:
         loaded = loaded.with_generation(correction_passes=correction_passes)
     if recognise and not text:
-        raise UserError("--recognise hears speech from text: add --text", param="recognise")
+        raise UserError("--recognise needs --text: add it", param="recognise")
     if speakers and (text or report):
-        raise UserError("--speakers goes with --json alone", param="speakers")
+        raise UserError(
+            "--speakers cannot be combined with --text or --report: leave them out",
+            param="speakers",
+        )
     recordings = Corpus.load(corpus)
     measured: StrictModel
     if speakers:
@@ -98,31 +113,40 @@ def evaluate(
 
 def bench(
     preset: Annotated[
-        str | None, typer.Option(help="Preset of the model; small if left out.")
+        str | None, typer.Option(help="tiny, small, standard or large; small by default.")
     ] = None,
     voice: Annotated[
-        str | None, typer.Option("--voice", help="A voice's own weights instead of a preset's.")
+        str | None, typer.Option("--voice", help="Voice id, to measure a voice's own model.")
     ] = None,
     engine: EngineOption = "auto",
     weights: WeightsOption = None,
     device: DeviceOption = "cpu",
-    streams: Annotated[int, typer.Option(min=1, help="Rows at once.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads to run with.")] = 1,
-    seconds: Annotated[float, typer.Option(min=0.01, help="Least time of a measurement.")] = 3.0,
+    streams: Annotated[int, typer.Option(min=1, help="Streams generated in one batch.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Number of threads.")] = 1,
+    seconds: Annotated[
+        float, typer.Option(min=0.01, help="Minimum duration of a measurement, in seconds.")
+    ] = 3.0,
     peer: Annotated[
-        bool, typer.Option("--peer", help="Beside the PyPI package wavenet_vocoder, one stream.")
+        bool,
+        typer.Option(
+            "--peer", help="Compare with the PyPI package wavenet_vocoder, on one stream."
+        ),
     ] = False,
     training: Annotated[
         bool, typer.Option("--training", help="Time a training step instead of generation.")
     ] = False,
     page: Annotated[
         Path | None,
-        typer.Option(metavar="OUT.md", help="Write a page of every preset, engine and format."),
+        typer.Option(
+            metavar="OUT.md", help="Measure every preset, engine and weight format; write a page."
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line.")
+    ] = False,
     voices_dir: VoicesOption = DEFAULT_VOICES,
 ) -> None:
-    """Speed of an engine and its error against the reference, or of a training step."""
+    """Benchmark an engine's speed and its error against the reference, or a training step."""
     import shlex
 
     from vocoder.bench.page import write_page
@@ -133,14 +157,14 @@ def bench(
     from vocoder.voices.registry import VoiceRegistry
 
     if sum((peer, training, page is not None)) > 1:
-        raise UserError("--peer, --training and --page exclude each other")
+        raise UserError("--peer, --training and --page cannot be combined: give one of them")
     if voice is not None and (preset or peer or training or page):
         raise UserError(
-            "--voice excludes --preset, --peer, --training and --page: leave one out", param="voice"
+            "--voice cannot be combined with --preset, --peer, --training or --page", param="voice"
         )
     preset = "small" if preset is None else preset
     if peer and streams > 1:
-        raise UserError("--peer compares one stream: leave out --streams", param="streams")
+        raise UserError("--peer measures one stream only: leave out --streams", param="streams")
     if page:
         write_page(page, seconds=seconds, command=shlex.join(["vocoder", *sys.argv[1:]]))
         print(page)

@@ -1,4 +1,4 @@
-"""What ``vocoder recognise`` does: a recording's phones in time, or a corpus's frame accuracy."""
+"""The command ``recognise``: a recording's phones and their times, or accuracy on a corpus."""
 
 import json
 from pathlib import Path
@@ -11,17 +11,19 @@ if TYPE_CHECKING:
 
 
 def recognise(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a recogniser's.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run or a recogniser.")],
     source: Annotated[
-        Path, typer.Argument(metavar="CORPUS|IN.wav", help="An aligned corpus, or a recording.")
+        Path, typer.Argument(metavar="CORPUS|IN.wav", help="Aligned corpus, or a recording.")
     ],
-    json_output: Annotated[Path | None, typer.Option("--json", metavar="OUT")] = None,
+    json_output: Annotated[
+        Path | None, typer.Option("--json", metavar="OUT.json", help="Write the result to a file.")
+    ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option(metavar="OUT.png", help="Of a recording: draw what is heard, and how surely."),
+        typer.Option(metavar="OUT.png", help="Plot a recording's phones and their probabilities."),
     ] = None,
 ) -> None:
-    """Phones of a recording with their times; or frame accuracy on a corpus's held-out speech."""
+    """Recognise the phones of a recording, or measure frame accuracy on a corpus's test split."""
     import torch
 
     from vocoder import files, plots
@@ -36,14 +38,14 @@ def recognise(
     model, manifest = load(run)
     if source.is_dir():
         if picture:
-            raise UserError("--picture draws a recording: name a file", param="picture")
+            raise UserError("--picture needs a recording, not a corpus", param="picture")
         evaluation = evaluate_frames(model, manifest, Corpus.load(source))
         print(summary(evaluation))
         if json_output:
             write_json(json_output, evaluation)
         return
     rate = model.config.sample_rate_hz
-    samples = levelled(audio.read(source, rate)[0], rate)
+    samples = normalise_level(audio.read(source, rate)[0], rate)
     log_p = posteriors(model, torch.from_numpy(samples))
     heard = phones(model, log_p)
     for phone in heard:
@@ -55,8 +57,8 @@ def recognise(
         plots.save(picture, posteriorgram(samples, log_p.exp(), heard, model.config, source.name))
 
 
-def levelled(samples: "Samples", rate_hz: int) -> "Samples":
-    """Samples (T,) at the level of prepared recordings, on which recognisers are trained."""
+def normalise_level(samples: "Samples", rate_hz: int) -> "Samples":
+    """Samples (T,) scaled to the level of prepared recordings, as used in training."""
     import numpy as np
 
     from vocoder.audio.io import LARGEST_PCM_16

@@ -1,126 +1,186 @@
-"""What ``vocoder speak`` does besides parsing its options: texts from files, speech into files."""
+"""Commands for speech: ``speak`` from text, ``generate`` from features, ``analyze`` a recording."""
 
-import json
-import sys
-import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import soundfile
-from rich.console import Console
+import typer
 
-from vocoder import files
-from vocoder.audio import io as audio
-from vocoder.errors import TextError
-from vocoder.features import feature_file as features
-from vocoder.synthesis.speech import PlannedSentence, Speech
-from vocoder.synthesis.synthesizer import Synthesizer
-from vocoder.text.timings import TimedWord
-from vocoder.voices.voice import Voice
-
-TEXT_SUFFIXES = (".txt", ".ssml", ".xml")
-LINE_EVERY_S = 5.0
-
-
-def read_text(given: str) -> tuple[str, bool]:
-    """The text that an argument stands for, and whether it is SSML by its file's name.
-
-    Raises:
-        TextError: a file that is named does not exist, or holds no UTF-8.
-    """
-    try:
-        if given == "-":
-            return sys.stdin.buffer.read().decode("utf-8"), False
-        path = Path(given)
-        is_text_file = path.suffix.lower() in TEXT_SUFFIXES and not any(map(str.isspace, given))
-        if not is_text_file:
-            return given, False
-        return path.read_text(encoding="utf-8"), path.suffix.lower() != ".txt"
-    except UnicodeDecodeError as error:
-        raise TextError(f"{given}: not UTF-8 ({error.reason} at byte {error.start})") from None
-    except OSError as error:
-        raise TextError(f"{given}: {error.strerror or error}") from None
+from vocoder.cli.options import (
+    DEFAULT_VOICES,
+    DeviceOption,
+    EngineOption,
+    SeedOption,
+    SpeakerOption,
+    TagsOption,
+    VoiceOption,
+    VoicesOption,
+    WeightsOption,
+)
+from vocoder.errors import UserError
 
 
-def read_lexicon(path: Path) -> dict[str, str]:
-    """Words and their IPA from a JSON object.
+def speak(
+    text: Annotated[
+        str,
+        typer.Argument(
+            metavar="TEXT|FILE|-", help="Text, a .txt, .ssml or .xml file, or - for standard input."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="OUT.wav", help="Audio file to write: WAV, FLAC or MP3."
+        ),
+    ] = None,
+    voice: VoiceOption = None,
+    speaker: SpeakerOption = None,
+    tags: TagsOption = None,
+    seed: SeedOption = 0,
+    speed: Annotated[float, typer.Option("--speed", help="Speed factor, 0.25 to 4.")] = 1.0,
+    pitch: Annotated[
+        float, typer.Option("--pitch", help="Pitch shift in semitones, -12 to 12.")
+    ] = 0.0,
+    ssml: Annotated[bool, typer.Option("--ssml", help="Read the text as SSML.")] = False,
+    lexicon: Annotated[
+        Path | None,
+        typer.Option(metavar="WORDS.json", help="JSON object of words and their IPA."),
+    ] = None,
+    timings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT.json", help="Write the times of words and phonemes, in seconds, to a file."
+        ),
+    ] = None,
+    features_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--features",
+            metavar="OUT.safetensors",
+            help="Write the acoustic features to a file, as input for generate.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print the text as read, phonemes and durations; make no audio."
+        ),
+    ] = False,
+    engine: EngineOption = "auto",
+    weights: WeightsOption = None,
+    device: DeviceOption = "cpu",
+    voices_dir: VoicesOption = DEFAULT_VOICES,
+) -> None:
+    """Convert text to speech."""
+    from vocoder.cli import speech_files
+    from vocoder.machine import resolve
+    from vocoder.synthesis.speech import Speech
+    from vocoder.synthesis.synthesizer import Synthesizer
+    from vocoder.voices.registry import VoiceRegistry
 
-    Raises:
-        TextError: no such file, or not an object of strings.
-    """
-    try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TextError(f"{path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise TextError(f"{path}: not JSON: {error}") from None
-    if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
-        raise TextError(f'{path}: expected an object such as {{"GIF": "d͡ʒɪf"}}')
-    return data
-
-
-def write(
-    synthesizer: Synthesizer, speech: Speech, voice: Voice, path: Path, timings: Path | None
-) -> str:
-    """Speak into a file, which is written as the speech is made; returns a line about it."""
-    audio_format = audio.check_output(path)
-    rate = voice.config.features.sample_rate_hz
-    began, first, count = time.perf_counter(), 0.0, 0
-    shown = time.monotonic()
-    words: list[TimedWord] = []
-    chunks = synthesizer.speak(speech, voice=voice)
-    with files.replacing(path) as temporary:
-        settings = audio.file_settings(audio_format, rate)
-        with soundfile.SoundFile(temporary, "w", samplerate=rate, channels=1, **settings) as sound:
-            for chunk in chunks:
-                first = first or time.perf_counter() - began
-                sound.write(audio.to_pcm16(chunk.samples))
-                count += len(chunk.samples)
-                words += chunk.words
-                if time.monotonic() - shown > LINE_EVERY_S:
-                    shown = time.monotonic()
-                    print(f"spoken: {count / rate:.0f} s", file=sys.stderr, flush=True)
-    if timings:
-        write_timings(timings, words)
-    seconds, spent = count / rate, time.perf_counter() - began
-    name = synthesizer.engine_name(voice)
-    return (
-        f"{path}: {seconds:.2f} s in {spent:.2f} s with the {name} engine, first audio after "
-        f"{1000 * first:.0f} ms"
+    if output is None and features_to is None and not dry_run:
+        raise UserError(
+            "no output: add -o OUT.wav, --features OUT.safetensors or --dry-run", param="output"
+        )
+    registry = VoiceRegistry(voices_dir, resolve(device))
+    loaded = registry.get(voice)
+    content, is_ssml = speech_files.read_text(text)
+    speech = Speech(
+        text=content,
+        speaker=speaker,
+        seed=seed,
+        speed=speed,
+        pitch=pitch,
+        ssml=ssml or is_ssml,
+        lexicon=speech_files.read_lexicon(lexicon) if lexicon else {},
+        tags=tuple(tags or ()),
     )
+    synthesizer = Synthesizer(engine, weights=weights)
+    if features_to is not None and not dry_run:
+        print(speech_files.write_features(synthesizer, speech, loaded, features_to))
+        if output is None:
+            return
+    if output is None or dry_run:
+        speech_files.print_plan(synthesizer.plan(speech, voice=loaded), timings)
+        return
+    print(speech_files.write_audio(synthesizer, speech, loaded, output, timings))
 
 
-def write_features(synthesizer: Synthesizer, speech: Speech, voice: Voice, path: Path) -> str:
-    """Write what a speech is vocoded from as a feature file; returns a line about it."""
-    made = synthesizer.features(speech, voice=voice)
-    features.save(path, made)
-    return f"{path}: {made.frames} frames, {made.frames / made.config.frame_rate_hz:.2f} s"
+def generate(
+    features_file: Annotated[
+        Path | None, typer.Argument(metavar="IN.safetensors", help="Feature file.")
+    ] = None,
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="OUT.wav", help="Audio file to write: WAV, FLAC or MP3."
+        ),
+    ],
+    voice: VoiceOption = None,
+    speaker: SpeakerOption = None,
+    tags: TagsOption = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", help="Duration in seconds, for a voice that takes no features."),
+    ] = None,
+    seed: SeedOption = 0,
+    engine: EngineOption = "auto",
+    weights: WeightsOption = None,
+    device: DeviceOption = "cpu",
+    voices_dir: VoicesOption = DEFAULT_VOICES,
+) -> None:
+    """Generate audio from a feature file."""
+    import time
+
+    import numpy as np
+
+    from vocoder.audio import io as audio
+    from vocoder.features import feature_file as features
+    from vocoder.features.feature_file import Features
+    from vocoder.machine import resolve
+    from vocoder.progress import track
+    from vocoder.synthesis.synthesizer import CHUNK_FRAMES, Synthesizer
+    from vocoder.voices.registry import VoiceRegistry
+
+    audio.check_output(output)
+    registry = VoiceRegistry(voices_dir, resolve(device))
+    loaded = registry.get(voice)
+    config = loaded.config.features
+    if features_file is not None and seconds is None:
+        analysis = features.load(features_file, config)
+    elif features_file is None and seconds is not None:
+        analysis = Features.lasting(seconds, config)
+    else:
+        raise UserError("give either a feature file, or --seconds for a voice that takes none")
+    synthesizer = Synthesizer(engine, weights=weights)
+    began = time.perf_counter()
+    chunks = synthesizer.vocode(analysis, voice=loaded, speaker=speaker, seed=seed, tags=tags or ())
+    total = -(-analysis.frames // CHUNK_FRAMES)
+    samples = np.concatenate(list(track(chunks, "generating", total)))
+    audio.write(output, samples, config.sample_rate_hz)
+    duration_s, elapsed_s = len(samples) / config.sample_rate_hz, time.perf_counter() - began
+    name = synthesizer.engine_name(loaded)
+    print(f"{output}: {duration_s:.2f} s of audio in {elapsed_s:.2f} s ({name} engine)")
 
 
-def show_plan(sentences: Iterable[PlannedSentence], timings: Path | None) -> None:
-    """Print each sentence, its phonemes and its length."""
-    console, total = Console(soft_wrap=True, highlight=False, markup=False), 0.0
-    words: list[TimedWord] = []
-    for sentence in sentences:
-        console.print(f"{sentence.text}\n  {sentence.phonemes}\n  {sentence.duration_s:.2f} s")
-        total += sentence.duration_s
-        words += sentence.words
-    console.print(f"{total:.2f} s in all")
-    if timings:
-        write_timings(timings, words)
+def analyze(
+    recording: Annotated[
+        Path, typer.Argument(metavar="IN.wav", help="Recording: WAV, FLAC, MP3 or OGG.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="OUT.safetensors", help="Feature file to write."),
+    ],
+    voice: VoiceOption = None,
+    voices_dir: VoicesOption = DEFAULT_VOICES,
+) -> None:
+    """Extract features from a recording in a voice's feature format."""
+    from vocoder.audio import io as audio
+    from vocoder.features import feature_file as features
+    from vocoder.voices.registry import VoiceRegistry
 
-
-def write_timings(path: Path, words: Iterable[TimedWord]) -> None:
-    """Write words with their phonemes as JSON; times in seconds."""
-    rows = [_rounded(asdict(word)) for word in words]
-    files.write_text(path, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 4)
-    if isinstance(value, Mapping):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    return [_rounded(inner) for inner in value] if isinstance(value, list | tuple) else value
+    config = VoiceRegistry(voices_dir).get(voice).config.features
+    samples, _ = audio.read(recording, config.sample_rate_hz)
+    analysis = features.analyze(samples, config)
+    features.save(output, analysis)
+    print(f"{output}: {analysis.frames} frames, {len(samples) / config.sample_rate_hz:.2f} s")

@@ -1,4 +1,4 @@
-"""The commands of ``vocoder`` that make a voice: from recordings to trained runs side by side."""
+"""Commands for training: ``prepare``, ``shard`` and ``align`` a corpus, ``train``, ``compare``."""
 
 import os
 from pathlib import Path
@@ -10,15 +10,17 @@ from vocoder.errors import UserError
 
 
 def prepare(
-    corpora: Annotated[list[Path], typer.Argument(metavar="CORPUS...", help="Folders of speech.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR")],
+    corpora: Annotated[list[Path], typer.Argument(metavar="CORPUS", help="Folders of recordings.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the prepared corpus.")
+    ],
     settings: Annotated[
-        Path | None, typer.Option(help="TOML file of preparation settings.")
+        Path | None, typer.Option(metavar="FILE.toml", help="Preparation settings.")
     ] = None,
-    f0: Annotated[bool, typer.Option("--f0", help="Analyse F0 as well.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    f0: Annotated[bool, typer.Option("--f0", help="Extract F0 as well.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = os.cpu_count() or 1,
 ) -> None:
-    """Make a training corpus: resample, trim, normalise, analyse, split, report."""
+    """Prepare recordings for training: resample, trim, level, extract features, split, report."""
     from vocoder.corpus.prepare import load_settings
     from vocoder.corpus.prepare import prepare as run
 
@@ -30,10 +32,14 @@ def prepare(
 
 def shard(
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Prepared corpus.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR")],
-    megabytes: Annotated[int, typer.Option("--mb", min=1, help="Size of a shard.")] = 256,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the shards.")
+    ],
+    megabytes: Annotated[
+        int, typer.Option("--mb", min=1, help="Size of each shard in megabytes.")
+    ] = 256,
 ) -> None:
-    """Write a prepared corpus as tar files, to be read from anywhere."""
+    """Pack a prepared corpus into tar shards, to train from local or remote storage."""
     from vocoder.corpus.manifest import Corpus
     from vocoder.corpus.sharding import shard as run
 
@@ -44,40 +50,48 @@ def align(
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Prepared corpus.")],
     steps: Annotated[int, typer.Option(min=8, help="Training steps of the aligner.")] = 3000,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the aligner's last checkpoint.")
+        bool, typer.Option("--resume", help="Resume from the aligner's last checkpoint.")
     ] = False,
 ) -> None:
-    """Find each phone of a corpus's transcripts in its recordings."""
+    """Align a corpus's transcripts with its recordings, phone by phone."""
     from vocoder.alignment.align import align as run
 
     print(run(corpus, steps=steps, resume=resume))
 
 
 def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file.")],
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG.toml", help="Configuration of the run.")
+    ],
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on from the last checkpoint; under torchrun, if any."),
+        typer.Option(
+            "--resume",
+            help="Resume from the last checkpoint; under torchrun, start afresh if there is none.",
+        ),
     ] = False,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Instead of the file's; may be repeated."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override a configuration key; may be repeated."
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check corpus, memory and speed; train nothing.")
+        bool,
+        typer.Option("--dry-run", help="Check the corpus, memory and speed without training."),
     ] = False,
     profile: Annotated[
-        bool, typer.Option("--profile", help="With --dry-run: where a step's time goes.")
+        bool, typer.Option("--profile", help="With --dry-run, profile a few training steps.")
     ] = False,
 ) -> None:
-    """Train a voice, an acoustic model or a recogniser."""
+    """Train a vocoder, an acoustic model or a recogniser."""
     from vocoder.training import config as configs
-    from vocoder.training import loop
     from vocoder.training.dry_run import check
+    from vocoder.training import loop
 
     settings = configs.load(config, changes or ())
     if profile and not dry_run:
-        raise UserError("--profile shows a few steps that train nothing: add --dry-run")
+        raise UserError("--profile needs --dry-run: add it")
     if dry_run:
         for line in check(settings, profile=profile):
             print(line, flush=True)
@@ -87,33 +101,12 @@ def train(
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the plots and table.")
+    ],
 ) -> None:
-    """Curves and a table of training runs."""
+    """Compare training runs: loss curves and a table."""
     from vocoder.training.compare import compare as run
 
     print(run(runs, output))
-
-
-def pack(
-    voice: Annotated[Path, typer.Argument(metavar="VOICE", help="Folder that training wrote.")],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", metavar="DIR", help="A new folder; its name becomes the voice's id."
-        ),
-    ],
-    acoustic: Annotated[
-        Path | None,
-        typer.Option(metavar="VOICE", help="Take the acoustic model of this voice: it reads text."),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="What people read.")] = None,
-) -> None:
-    """Make a trained voice ready to be served."""
-    from vocoder.voices.export import pack as run
-
-    manifest = run(voice, output, acoustic=acoustic, name=name)
-    reads = "reads text" if manifest.acoustic else "reads no text"
-    size = sum(file.stat().st_size for file in output.iterdir()) / 1e6
-    print(f"{output}: voice {manifest.id}, {size:.1f} MB, {reads}, {manifest.digest()[:16]}")
