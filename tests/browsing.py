@@ -12,9 +12,9 @@ from typing import Any
 import httpx2
 import pytest
 from serving import SPEECH_URL, live
+
 from vocoder.server.app import create_app
 from vocoder.server.settings import ServerSettings
-
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request, WebSocket
 from starlette.middleware import Middleware
+
 from vocoder.server import errors
 from vocoder.server.middleware import api_keys as keys
 from vocoder.server.middleware import rate_limits as limits

@@ -11,10 +11,10 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from vocoder.server import metrics
-from vocoder.server.settings import ServerSettings
 
 import vocoder
+from vocoder.server import metrics
+from vocoder.server.settings import ServerSettings
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"

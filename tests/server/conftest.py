@@ -11,10 +11,10 @@ from browsing import chromium, shipped_voice
 from exchanges import right
 from fastapi.testclient import TestClient
 from serving import features_of, live, save_voice
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 
 from vocoder.features.feature_file import serialize
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 

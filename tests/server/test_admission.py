@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
+
 from vocoder.server.errors import Refusal
 from vocoder.server.service.admission import Admission
-
 from vocoder.voices.voice import Voice
 
 VOICE: Voice = None  # type: ignore[assignment] # admission only hands it to the capacity

@@ -12,12 +12,12 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from serving import FEATURES, VOCODE_URL, error_of
 from typer.testing import CliRunner
-from vocoder.server.settings import ServerSettings
 
 from vocoder.audio import io as audio
 from vocoder.audio.io import Samples
 from vocoder.cli.app import app as command
 from vocoder.features import feature_file as features
+from vocoder.server.settings import ServerSettings
 
 URL = "/v1/audio/analyze"
 RATE = 16000

@@ -14,17 +14,17 @@ from fastapi.testclient import TestClient
 from keyed import KeyFile, application, bearer
 from serving import error_of, live
 from starlette.testclient import WebSocketDenialResponse
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
+
+from vocoder.errors import ConfigError
 from vocoder.server.app import create_app
 from vocoder.server.middleware import api_keys as keys
 from vocoder.server.middleware import authentication
 from vocoder.server.middleware.api_keys import Keyring
 from vocoder.server.middleware.authentication import Authentication
 from vocoder.server.settings import ServerSettings
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
-from websockets.typing import Subprotocol
-
-from vocoder.errors import ConfigError
 from vocoder.synthesis.synthesizer import Synthesizer
 
 

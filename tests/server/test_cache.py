@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vocoder.server.service import response_cache as module
-from vocoder.server.service.response_cache import AudioCache, key_of
 
 from vocoder.errors import ConfigError
+from vocoder.server.service import response_cache as module
+from vocoder.server.service.response_cache import AudioCache, key_of
 
 HEADERS = {"X-Seed": "1", "X-Speaker": "%E8%8A%B1"}
 

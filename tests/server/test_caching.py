@@ -7,9 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from serving import SPEECH_URL, VOCODE_URL, say
+
 from vocoder.server.app import create_app
 from vocoder.server.settings import ServerSettings
-
 from vocoder.synthesis.synthesizer import Synthesizer
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from serving import FEATURES, save_voice
+
 from vocoder.server.app import build_app, create_app
 from vocoder.server.settings import ServerSettings
-
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 

@@ -13,11 +13,11 @@ import pytest
 from fastapi import FastAPI
 from serving import SPEECH_URL as URL
 from serving import VOCODE_URL, features_of, live
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 
 from vocoder.features.feature_file import serialize
 from vocoder.scheduling.segment import Segment
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.segments import feature_pieces
 from vocoder.synthesis.speech import Speech
 from vocoder.synthesis.synthesizer import Synthesizer

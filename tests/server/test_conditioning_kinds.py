@@ -12,14 +12,14 @@ from conftest import CONFIGS, SPEAKERS, random_acoustic_model, random_model
 from fastapi.testclient import TestClient
 from serving import VOCODE_URL, live
 from socketing import hear, send, socket
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 
 from vocoder.audio import io as audio
 from vocoder.config import ConditioningConfig, ModelConfig
 from vocoder.errors import FeatureError, NotFoundError
 from vocoder.features import feature_file as features
 from vocoder.features.feature_file import Features
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.speech import Speech
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.text.linguistic import CHANNELS, LAYOUT

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from serving import error_of
 from starlette.middleware import Middleware
 from starlette.testclient import WebSocketDenialResponse
+
 from vocoder.server import errors, openapi
 from vocoder.server.middleware import origins as cors
 from vocoder.server.middleware.origins import SocketOrigins

@@ -18,10 +18,10 @@ from deepgram.core.events import EventType
 from deepgram.environment import DeepgramClientEnvironment
 from deepgram.speak.v1.types import SpeakV1Flushed, SpeakV1Metadata, SpeakV1Text
 from serving import live
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 from websockets.exceptions import InvalidStatus
 
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.synthesizer import Synthesizer
 
 TEXT = "Hello there. It is 5:30, and Dr. Smith is late!"

@@ -6,10 +6,10 @@ from typing import cast
 
 import numpy as np
 import pytest
-from vocoder.server.http.audio_response import AudioResponse
 
 from vocoder.audio.encoder import Encoder
 from vocoder.audio.io import Samples
+from vocoder.server.http.audio_response import AudioResponse
 from vocoder.voices.voice import Voice
 
 

@@ -16,11 +16,12 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
 from vocoder.server import draining
 from vocoder.server.draining import Draining, DrainingServer
 from vocoder.server.middleware.draining_gate import DrainingGate
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 PATIENCE_S = 10.0
 TICKS_S = 0.3

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from keyed import KeyFile, application, bearer, stopped_clock
+
+from vocoder.errors import ConfigError
 from vocoder.server import cli as commands
 from vocoder.server import errors
 from vocoder.server.middleware import api_keys as keys
 from vocoder.server.middleware.api_keys import Keyring
-
-from vocoder.errors import ConfigError
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from keyed import KeyFile, application, bearer, stopped_clock
 from serving import error_of
 from starlette.testclient import WebSocketDenialResponse
+
 from vocoder.server.errors import Refusal
 from vocoder.server.middleware import rate_limits as limits
 from vocoder.server.middleware.api_keys import Keyring

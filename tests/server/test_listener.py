@@ -7,10 +7,10 @@ from typing import cast
 
 import numpy as np
 import pytest
-from vocoder.server.service.admission import Slot
-from vocoder.server.service.listener import Listener
 
 from vocoder.scheduling.stream import Chunk, End, Sink
+from vocoder.server.service.admission import Slot
+from vocoder.server.service.listener import Listener
 from vocoder.synthesis.live import StreamHandle
 
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client import multiprocess
 from prometheus_client.parser import text_string_to_metric_families
+
 from vocoder.server import metrics
 from vocoder.server.routes import metrics as route
 

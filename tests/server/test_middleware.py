@@ -17,6 +17,8 @@ from serving import features_of, live
 from starlette.middleware import Middleware
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
+
+from vocoder.features.feature_file import serialize
 from vocoder.server import logs, metrics
 from vocoder.server.app import create_app
 from vocoder.server.errors import error_response
@@ -24,8 +26,6 @@ from vocoder.server.middleware import request_context as middleware
 from vocoder.server.middleware.request_context import RequestContext
 from vocoder.server.service.service import Service
 from vocoder.server.settings import ServerSettings
-
-from vocoder.features.feature_file import serialize
 from vocoder.synthesis.synthesizer import Synthesizer
 
 

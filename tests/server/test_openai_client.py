@@ -12,9 +12,9 @@ import openai
 import pytest
 import soundfile
 from serving import live
+
 from vocoder.server.app import create_app
 from vocoder.server.settings import ServerSettings
-
 from vocoder.synthesis.synthesizer import Synthesizer
 
 TEXT = "Hello there. It is 5:30, and Dr. Smith is late!"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from browsing import RECORDING, SHORT, TEXT, shipped_voice, visit
+
 from vocoder.server.middleware import api_keys as keys
 
 WITHOUT_SOCKETS = """window.WebSocket = class {

@@ -13,10 +13,10 @@ import soundfile
 from browsing import chromium, visit
 from fastapi.testclient import TestClient
 from serving import error_of, live
+
 from vocoder.server.app import create_app
 from vocoder.server.routes.page import FOLDER
 from vocoder.server.settings import ServerSettings
-
 from vocoder.synthesis.synthesizer import Synthesizer
 
 Run = Callable[..., Any]

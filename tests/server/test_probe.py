@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from serving import live, save_voice
+
 from vocoder.server.app import create_app
 from vocoder.server.probe import probe
 from vocoder.server.settings import ServerSettings
-
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 

@@ -15,11 +15,11 @@ from safetensors.torch import save
 from serving import FEATURES, error_of, features_of
 from serving import VOCODE_URL as URL
 from torch import Tensor
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 
 from vocoder.config import FeatureConfig
 from vocoder.features.feature_file import Features, serialize
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import VOCODER_WEIGHTS

@@ -13,11 +13,11 @@ from typing import Any
 import httpx2
 import pytest
 from serving import SPEECH_URL, live, save_voice
+
 from vocoder.server import metrics
 from vocoder.server.app import create_app
 from vocoder.server.service.voice_reload import Reloading
 from vocoder.server.settings import ServerSettings
-
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import VOCODER_WEIGHTS, Voice

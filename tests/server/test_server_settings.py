@@ -14,12 +14,12 @@ from typing import Any
 
 import httpx2
 import pytest
-from vocoder.server import cli as commands
-from vocoder.server.app import serve
-from vocoder.server.settings import ServerSettings
 
 from vocoder.cli import app as cli
 from vocoder.errors import ConfigError, VoiceError
+from vocoder.server import cli as commands
+from vocoder.server.app import serve
+from vocoder.server.settings import ServerSettings
 
 
 @pytest.fixture(autouse=True)

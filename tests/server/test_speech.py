@@ -11,12 +11,12 @@ import soundfile
 from fastapi.testclient import TestClient
 from serving import FEATURES, events_of, features_of, say
 from serving import SPEECH_URL as URL
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 
 from vocoder.audio import io as audio
 from vocoder.audio.resampler import Resampler
 from vocoder.scheduling.segment import Segment
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.segments import feature_pieces
 from vocoder.synthesis.speech import Speech
 from vocoder.synthesis.synthesizer import Synthesizer

@@ -9,9 +9,9 @@ import soundfile
 from fastapi.testclient import TestClient
 from serving import SPEECH_URL as URL
 from serving import error_of, save_voice, say
+
 from vocoder.server.app import create_app
 from vocoder.server.settings import ServerSettings
-
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 

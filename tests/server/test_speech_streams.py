@@ -9,11 +9,11 @@ import pytest
 from fastapi.testclient import TestClient
 from serving import FEATURES, error_of, events_of, features_of, live, say
 from serving import SPEECH_URL as URL
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 
 from vocoder.errors import TextError
 from vocoder.scheduling.segment import Segment
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.segments import feature_pieces
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.voice import Voice

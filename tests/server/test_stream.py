@@ -12,10 +12,10 @@ import pytest
 import soundfile
 from serving import FEATURES, live
 from socketing import BYTES, FRAME_BYTES, MEL, TEXT, hear, post, send, socket, speak, vocoded
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 from websockets.sync.client import connect
 
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.synthesizer import Synthesizer
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from serving import live
 from socketing import BYTES, TEXT, hear, post, send, socket, speak, vocoded
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.synthesizer import Synthesizer
 
 

@@ -15,15 +15,15 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from serving import features_of, live
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
 from vocoder.server import metrics
 from vocoder.server.app import create_app
 from vocoder.server.middleware import rate_limits
 from vocoder.server.service.service import Service
 from vocoder.server.settings import ServerSettings
 from vocoder.server.websocket import outgoing
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
-
 from vocoder.synthesis.synthesizer import Synthesizer
 
 PATIENCE_S = 20.0

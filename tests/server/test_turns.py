@@ -15,6 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+
 from vocoder.server.draining import Draining
 from vocoder.server.sockets import listen
 from vocoder.server.workers.connection_sharing import ConnectionSharing, SharingServer

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from serving import SPEECH_URL, save_voice
+
 from vocoder.server.workers.supervisor import FIRST_PAUSE_S, LONGEST_PAUSE_S, pause_s, shares
 
 PATIENCE_S = 60.0
