@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 import vocoder
 from vocoder import machine as device
 from vocoder.machine import processors
-from vocoder.synthesis.live import StreamingSynthesizer
+from vocoder.synthesis.streaming import StreamingSynthesizer
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import Voice
@@ -54,9 +54,24 @@ LARGEST_MESSAGE_BYTES = 2**20
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: ServerSettings, synthesizer: Synthesizer) -> FastAPI:
-    """An application with its own state; any number can live in one process."""
-    service = _service(settings, synthesizer)
+def create_app(
+    settings: ServerSettings,
+    synthesizer: Synthesizer | None = None,
+    registry: VoiceRegistry | None = None,
+) -> FastAPI:
+    """An application with its own state; any number can live in one process.
+
+    Args:
+        settings: of the server.
+        synthesizer: made from the settings where None; several applications may share one.
+        registry: of the voices; made from the settings where None.
+
+    Raises:
+        UserError: the settings or voices are unusable.
+    """
+    service = _service(
+        settings, synthesizer or _synthesizer(settings), registry or _registry(settings)
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -110,8 +125,7 @@ def build_app() -> FastAPI:
     Raises:
         UserError: a setting or a voice is not as it should be.
     """
-    settings = ServerSettings.load()
-    return create_app(settings, _synthesizer(settings))
+    return create_app(ServerSettings.load())
 
 
 def tune_process() -> None:
@@ -156,8 +170,8 @@ def run(
         UserError: the voices are unusable.
     """
     tune_process()
-    app = create_app(settings, _synthesizer(settings))
-    logger.info("voices: %s", ", ".join(app.state.service.synthesizer.registry.ids()) or "none")
+    app = create_app(settings)
+    logger.info("voices: %s", ", ".join(app.state.service.registry.ids()) or "none")
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -183,14 +197,19 @@ def run(
     server.run(sockets=[listener])
 
 
-def _synthesizer(settings: ServerSettings) -> Synthesizer:
+def _registry(settings: ServerSettings) -> VoiceRegistry:
     chosen = device.resolve(settings.device)
-    registry = VoiceRegistry(settings.voices_dir, chosen, more=settings.more_voices_dir)
+    return VoiceRegistry(settings.voices_dir, chosen, more=settings.more_voices_dir)
+
+
+def _synthesizer(settings: ServerSettings) -> Synthesizer:
     # One thread a call: the running batch has as many as there are cores.
-    return Synthesizer(registry, engine=settings.engine, weights=settings.weights, threads=1)
+    return Synthesizer(engine=settings.engine, weights=settings.weights, threads=1)
 
 
-def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
+def _service(
+    settings: ServerSettings, synthesizer: Synthesizer, registry: VoiceRegistry
+) -> Service:
     threads = settings.threads or processors()
     live = StreamingSynthesizer(synthesizer, threads=threads, released=metrics.ROW_RELEASE.observe)
 
@@ -201,6 +220,7 @@ def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
 
     return Service(
         settings=settings,
+        registry=registry,
         synthesizer=synthesizer,
         live=live,
         admission=Admission(
@@ -209,7 +229,7 @@ def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
         generations=JobQueue(
             settings.concurrent_generations, settings.waiting_generations, settings.retry_after_s
         ),
-        readiness=Readiness(live, measure=settings.max_streams is None),
+        readiness=Readiness(live, registry, measure=settings.max_streams is None),
         draining=Draining(),
         cache=AudioCache(settings.cache_dir, settings.cache_max_bytes)
         if settings.cache_dir
@@ -221,10 +241,10 @@ async def _watch_load(service: Service) -> None:
     """Keep the gauges of the load up to date."""
     while True:
         metrics.ROWS.set(service.live.load().rows)
-        ids = service.synthesizer.registry.ids()
+        ids = service.registry.ids()
         if service.settings.max_streams is not None:
             metrics.CAPACITY.set(service.settings.max_streams)
         elif ids and service.readiness.loaded:
-            voice = service.synthesizer.registry.get()
+            voice = service.registry.get()
             metrics.CAPACITY.set(service.live.known_capacity(voice, None))
         await asyncio.sleep(LOAD_EVERY_S)

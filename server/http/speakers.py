@@ -37,7 +37,7 @@ async def model(service: Service, name: str | None) -> Voice:
         NotFoundError: none.
         Refusal: as :meth:`Service.voice` does.
     """
-    ids = service.synthesizer.registry.ids()
+    ids = service.registry.ids()
     if name is None or name in ids or (name in MODELS and ids):
         return await service.voice(name if name in ids else None)
     if not ids:
@@ -72,7 +72,7 @@ async def speaker(
 
 
 async def _voice(service: Service, own: Voice, name: str) -> tuple[Voice, str | None]:
-    ids = service.synthesizer.registry.ids()
+    ids = service.registry.ids()
     if name in own.speakers:
         return own, name
     if name in ids:

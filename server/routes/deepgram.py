@@ -195,7 +195,7 @@ async def _with_rate(service: Service, options: Options) -> Options:
 
 async def _meant(service: Service, options: Options) -> Options:
     """The options with our names in place of Deepgram's."""
-    name, registry = options.model, service.synthesizer.registry
+    name, registry = options.model, service.registry
     if name is None or name in registry.ids() or name in names.MODELS:
         return options
     given: dict[str, object] = {"model": None, "voice": name}

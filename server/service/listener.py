@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Self
 
 from vocoder.scheduling.stream import Chunk, End, Sink, Start
-from vocoder.synthesis.live import StreamHandle
 from vocoder.synthesis.segments import SentenceTimings
 from vocoder.synthesis.speech import AudioChunk
+from vocoder.synthesis.streaming import StreamHandle
 
 from .. import metrics
 from .admission import Slot
@@ -75,9 +75,9 @@ class Listener:
     def due(self, played_until: float) -> None:
         """Say when its audio begins to play (``time.perf_counter``)."""
         if self._ticket is not None:
-            self._ticket.due(played_until - time.perf_counter())
+            self._ticket.plays_in(played_until - time.perf_counter())
         elif self._work is not None and self._work.done() and self._work.exception() is None:
-            self._work.result().due(played_until - time.perf_counter())
+            self._work.result().plays_in(played_until - time.perf_counter())
 
     def __aiter__(self) -> Self:
         return self
@@ -92,7 +92,7 @@ class Listener:
             raise StopAsyncIteration
         if self._ticket is None:
             self._ticket = await self._begun()
-        self._ticket.took(self._taken)
+        self._ticket.consumed(self._taken)
         self._taken = 0
         event = await self._queue.get()
         if isinstance(event, End):

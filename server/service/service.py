@@ -14,10 +14,12 @@ from torch import Tensor
 from vocoder.errors import UserError, VoiceError
 from vocoder.features.feature_file import Features
 from vocoder.scheduling.stream import Sink
-from vocoder.synthesis.feed import InputStream
-from vocoder.synthesis.live import StreamHandle, StreamingSynthesizer
+from vocoder.synthesis.input_stream import InputStream
+from vocoder.synthesis.request import SynthesisRequest, Vocoding
 from vocoder.synthesis.speech import Speech
+from vocoder.synthesis.streaming import StreamHandle, StreamingSynthesizer
 from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import Voice
 
 from .. import metrics
@@ -35,11 +37,14 @@ logger = logging.getLogger(__name__)
 class Readiness:
     """Loads the default voice and measures what the machine holds, in the background."""
 
-    def __init__(self, live: StreamingSynthesizer, *, measure: bool) -> None:
+    def __init__(
+        self, live: StreamingSynthesizer, registry: VoiceRegistry, *, measure: bool
+    ) -> None:
         """Whether to ``measure`` too."""
         self.loaded = False
         self.reason = "no voice is loaded yet"
         self._live = live
+        self._registry = registry
         self._measure = measure
         self._loading: asyncio.Task[None] | None = None
 
@@ -68,9 +73,8 @@ class Readiness:
             self.loaded = True
 
     def _warm_up(self) -> None:
-        synthesizer = self._live.synthesizer
-        voice = synthesizer.registry.get()
-        synthesizer.warm_up(voice)
+        voice = self._registry.get()
+        self._live.synthesizer.warm_up(voice)
         if self._measure:
             self.reason = "the voice is loaded; what the machine holds is being measured"
             self._live.capacity(voice)
@@ -93,6 +97,7 @@ class Service:
     """One application's state."""
 
     settings: ServerSettings
+    registry: VoiceRegistry
     synthesizer: Synthesizer
     live: StreamingSynthesizer
     admission: Admission
@@ -113,18 +118,11 @@ class Service:
         ahead_s: float = 0.0,
         kind: metrics.Kind = "text",
     ) -> Listener:
-        """A listener of a speech; see :meth:`StreamingSynthesizer.speak`. It leaves ``place``."""
+        """A listener of a speech; see :meth:`StreamingSynthesizer.start`. It leaves ``place``."""
+        request = SynthesisRequest(voice, speech, feed, engine, offline, ahead_s)
 
         def begin(sink: Sink) -> StreamHandle:
-            return self.live.speak(
-                speech,
-                sink,
-                voice=voice,
-                engine=engine,
-                feed=feed,
-                offline=offline,
-                ahead_s=ahead_s,
-            )
+            return self.live.start(request, sink)
 
         return Listener(begin, kind, place, voice.config.features.sample_rate_hz)
 
@@ -142,20 +140,14 @@ class Service:
         ahead_s: float = 0.0,
         kind: metrics.Kind = "features",
     ) -> Listener:
-        """A listener of features; see :meth:`StreamingSynthesizer.vocode`. It leaves ``place``."""
+        """A listener of features; see :meth:`StreamingSynthesizer.start`. It leaves ``place``."""
+        feed = features if isinstance(features, InputStream) else None
+        given = features if isinstance(features, Features) else None
+        vocoding = Vocoding(given, speaker, seed, tuple(tags))
+        request = SynthesisRequest(voice, vocoding, feed, engine, offline, ahead_s)
 
         def begin(sink: Sink) -> StreamHandle:
-            return self.live.vocode(
-                features,
-                sink,
-                voice=voice,
-                speaker=speaker,
-                seed=seed,
-                tags=tags,
-                engine=engine,
-                offline=offline,
-                ahead_s=ahead_s,
-            )
+            return self.live.start(request, sink)
 
         return Listener(begin, kind, place, voice.config.features.sample_rate_hz)
 
@@ -174,7 +166,7 @@ class Service:
             NotFoundError: there is no such voice.
             Refusal: 409, its files are damaged; 503, there are no voices at all.
         """
-        registry = self.synthesizer.registry
+        registry = self.registry
         if (voice := registry.loaded(voice_id)) is not None:
             return voice
         ids = registry.ids()
@@ -207,7 +199,7 @@ class Service:
     async def voices(self) -> list[Voice]:
         """All voices whose files are sound."""
         found = []
-        for voice_id in self.synthesizer.registry.ids():
+        for voice_id in self.registry.ids():
             try:
                 found.append(await self.voice(voice_id))
             except Refusal:

@@ -65,9 +65,8 @@ class Reloading:
 
     def _look(self, at_once: bool) -> list[tuple[VoiceChange, Voice | None]]:
         """What has changed, each with the voice whose engine nobody needs any more."""
-        synthesizer = self._service.synthesizer
-        registry = synthesizer.registry
-        changes = registry.refresh(synthesizer.warm_up, at_once=at_once)
+        registry, warm_up = self._service.registry, self._service.synthesizer.warm_up
+        changes = registry.refresh(warm_up, at_once=at_once)
         # Voices of other names may sound the same, and then have one engine.
         return [
             (c, c.old if c.old and not registry.serves(c.old.digest) else None) for c in changes

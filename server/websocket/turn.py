@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from torch import Tensor
 
-from vocoder.synthesis.feed import InputStream
+from vocoder.synthesis.input_stream import InputStream
 
 from ..service.listener import Listener
 

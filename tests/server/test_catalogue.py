@@ -9,12 +9,11 @@ from serving import FEATURES, save_voice
 
 from vocoder.server.app import build_app, create_app
 from vocoder.server.settings import ServerSettings
-from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 
 
 def test_voices_are_listed_with_what_their_features_need(
-    client: TestClient, synthesizer: Synthesizer
+    client: TestClient, registry: VoiceRegistry
 ) -> None:
     answer = client.get("/v1/audio/voices").json()
     assert answer["object"] == "list"
@@ -28,7 +27,7 @@ def test_voices_are_listed_with_what_their_features_need(
         "reads_text": True,
         "sample_rate_hz": 8000,
         "licence": "MIT",
-        "hash": synthesizer.registry.get("arctic").digest,
+        "hash": registry.get("arctic").digest,
         "features": FEATURES.model_dump(),
     }
 
@@ -89,7 +88,7 @@ def test_ready_once_the_voice_is_loaded(client: TestClient) -> None:
 
 
 def test_not_ready_without_voices(settings: ServerSettings, tmp_path: Path) -> None:
-    with TestClient(create_app(settings, Synthesizer(VoiceRegistry(tmp_path)))) as client:
+    with TestClient(create_app(settings, registry=VoiceRegistry(tmp_path))) as client:
         assert client.get("/healthz").status_code == 200
         for path, method in (("/readyz", "GET"), ("/v1/audio/vocode", "POST")):
             answer = client.request(method, path)
@@ -104,7 +103,7 @@ def test_ready_after_a_damaged_voice_is_mended(settings: ServerSettings, tmp_pat
     weights = tmp_path / "arctic" / "vocoder.safetensors"
     sound = weights.read_bytes()
     weights.write_bytes(sound[:-1])
-    with TestClient(create_app(settings, Synthesizer(VoiceRegistry(tmp_path)))) as client:
+    with TestClient(create_app(settings, registry=VoiceRegistry(tmp_path))) as client:
         for _ in range(1000):
             answer = client.get("/readyz")
             assert answer.status_code == 503

@@ -18,8 +18,8 @@ from vocoder.features.feature_file import serialize
 from vocoder.scheduling.segment import Segment
 from vocoder.server.app import create_app
 from vocoder.server.settings import ServerSettings
-from vocoder.synthesis.segments import feature_pieces
-from vocoder.synthesis.speech import Speech
+from vocoder.synthesis.request import SynthesisRequest, Vocoding
+from vocoder.synthesis.segments import feature_segments
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.voice import Voice
 
@@ -29,8 +29,8 @@ PATIENCE_S = 10.0
 class Stepwise(Synthesizer):
     """Prepares a piece whenever the test allows one, so that a test decides how long it takes."""
 
-    def __init__(self, inner: Synthesizer) -> None:
-        super().__init__(inner.registry)
+    def __init__(self) -> None:
+        super().__init__()
         self.steps = threading.Semaphore(0)
         self.started: list[int] = []
         self.pieces = 0
@@ -39,20 +39,21 @@ class Stepwise(Synthesizer):
     def warm_up(self, voice: Voice) -> None:
         """Nothing: its pieces are counted."""
 
-    def speech_pieces(self, speech: Speech, **options: Any) -> Iterator[Segment | None]:
-        self.started.append(speech.seed)
+    def segments(self, request: SynthesisRequest) -> Iterator[Segment | None]:
+        seed = request.content.seed
+        self.started.append(seed)
         try:
-            for piece in feature_pieces(features_of(80), options["voice"]):
+            for segment in feature_segments(Vocoding(features_of(80)), request.voice):
                 assert self.steps.acquire(timeout=PATIENCE_S)
                 self.pieces += 1
-                yield piece
+                yield segment
         finally:
-            self.ended.append(speech.seed)
+            self.ended.append(seed)
 
 
 @pytest.fixture
-def stepwise(synthesizer: Synthesizer) -> Stepwise:
-    return Stepwise(synthesizer)
+def stepwise() -> Stepwise:
+    return Stepwise()
 
 
 def app_of(settings: ServerSettings, synthesizer: Synthesizer, **changes: int) -> FastAPI:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 from serving import SPEECH_URL, error_of
+from vocoder.synthesis.live import StreamingSynthesizer
 
 from vocoder.server.app import create_app
 from vocoder.server.service.service import Service, freeze_gc
 from vocoder.server.settings import ServerSettings
-from vocoder.synthesis.live import StreamingSynthesizer
+from vocoder.synthesis.streaming import StreamingSynthesizer
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.voice import Voice
 

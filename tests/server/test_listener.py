@@ -7,11 +7,12 @@ from typing import cast
 
 import numpy as np
 import pytest
+from vocoder.synthesis.live import StreamHandle
 
 from vocoder.scheduling.stream import Chunk, End, Sink
 from vocoder.server.service.admission import Slot
 from vocoder.server.service.listener import Listener
-from vocoder.synthesis.live import StreamHandle
+from vocoder.synthesis.streaming import StreamHandle
 
 
 class Stream:
@@ -21,7 +22,7 @@ class Stream:
         self.sink, self.cancelled = sink, False
         sink(Chunk(np.zeros(800, np.float32)))
 
-    def took(self, samples: int) -> None:
+    def consumed(self, samples: int) -> None:
         pass
 
     def cancel(self) -> None:

@@ -5,6 +5,7 @@ import math
 import re
 import struct
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,9 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def run(synthesizer: Synthesizer) -> Iterator[Run]:
+def run(synthesizer: Synthesizer, voices_dir: Path) -> Iterator[Run]:
     """Runs the body of a JavaScript function, whose argument is `given`, in the page."""
-    settings = ServerSettings(voices_dir=synthesizer.registry.folder)
+    settings = ServerSettings(voices_dir=voices_dir)
     with (
         chromium() as browser,
         live(create_app(settings, synthesizer)) as port,

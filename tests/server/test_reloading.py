@@ -18,7 +18,6 @@ from vocoder.server import metrics
 from vocoder.server.app import create_app
 from vocoder.server.service.voice_reload import Reloading
 from vocoder.server.settings import ServerSettings
-from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import VOCODER_WEIGHTS, Voice
 
@@ -179,7 +178,7 @@ def test_a_hang_up_takes_it_at_once(stage: Stage) -> None:
 def test_streams_go_on_with_the_voice_that_they_began_with(tmp_path: Path) -> None:
     save_voice(tmp_path, "arctic")
     settings = ServerSettings(voices_dir=tmp_path, reload_voices_s=0.05, max_streams=8)
-    app = create_app(settings, Synthesizer(VoiceRegistry(tmp_path)))
+    app = create_app(settings)
     wanted = {"input": "The quick brown fox. " * 20, "seed": 1, "response_format": "pcm"}
 
     with live(app) as port, httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:

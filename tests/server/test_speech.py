@@ -17,18 +17,20 @@ from vocoder.audio.resampler import Resampler
 from vocoder.scheduling.segment import Segment
 from vocoder.server.app import create_app
 from vocoder.server.settings import ServerSettings
-from vocoder.synthesis.segments import feature_pieces
+from vocoder.synthesis.request import SynthesisRequest, Vocoding
+from vocoder.synthesis.segments import feature_segments
 from vocoder.synthesis.speech import Speech
 from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.voices.registry import VoiceRegistry
 
 TEXT = "Hello there. It is 5:30, and Dr. Smith is late!"
 RATE = FEATURES.sample_rate_hz
 
 
 @pytest.fixture
-def expected(synthesizer: Synthesizer) -> audio.Samples:
+def expected(synthesizer: Synthesizer, registry: VoiceRegistry) -> audio.Samples:
     """The samples of ``TEXT`` by the first voice and speaker."""
-    voice = synthesizer.registry.get("arctic")
+    voice = registry.get("arctic")
     chunks = synthesizer.speak(Speech(TEXT, speaker="slt", seed=1), voice=voice)
     return np.concatenate([chunk.samples for chunk in chunks])
 
@@ -85,12 +87,12 @@ def test_a_streamed_wav_and_flac_have_no_length(
     assert samples.astype("<i2").tobytes() == at(expected, RATE)
 
 
-def test_headers(client: TestClient, synthesizer: Synthesizer) -> None:
+def test_headers(client: TestClient, synthesizer: Synthesizer, registry: VoiceRegistry) -> None:
     answer = client.post(URL, json={"input": "Hi"}, headers={"accept": "application/octet-stream"})
     headers = answer.headers
     assert (headers["x-voice"], headers["x-speaker"]) == ("arctic", "slt")
-    assert headers["x-voice-hash"] == synthesizer.registry.get("arctic").digest
-    assert headers["x-engine"] == synthesizer.engine_name(synthesizer.registry.get(None))
+    assert headers["x-voice-hash"] == registry.get("arctic").digest
+    assert headers["x-engine"] == synthesizer.engine_name(registry.get(None))
     assert (headers["cache-control"], headers["x-accel-buffering"]) == ("no-cache", "no")
     assert headers["x-request-id"]
     drawn = headers["x-seed"]
@@ -124,15 +126,18 @@ def test_all_of_it_reaches_the_synthesizer(
 ) -> None:
     heard = []
 
-    def pieces(speech: Speech, **options: Any) -> Iterator[Segment | None]:
-        heard.append((speech, options["voice"].id))
-        return feature_pieces(features_of(8), options["voice"])
+    def segments(request: SynthesisRequest) -> Iterator[Segment | None]:
+        heard.append((request.content, request.voice.id))
+        return feature_segments(Vocoding(features_of(8)), request.voice)
 
-    monkeypatch.setattr(synthesizer, "speech_pieces", pieces)
+    monkeypatch.setattr(synthesizer, "segments", segments)
     how = {"seed": 5, "speed": 2, "pitch": -3.5, "ssml": True, "lexicon": {"a": "ə"}}
     answer = say(client, "Hi.", voice="other/花子", engine="reference", **how)
     assert (answer.status_code, answer.headers["x-engine"]) == (200, "reference")
-    assert heard == [(Speech("Hi.", speaker="花子", **how), "other")]
+    # The default voice may still be warming up.
+    assert [asked for asked in heard if asked[1] != "arctic"] == [
+        (Speech("Hi.", speaker="花子", **how), "other")
+    ]
 
 
 def test_an_engine_can_be_named(client: TestClient) -> None:

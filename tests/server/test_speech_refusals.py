@@ -35,7 +35,7 @@ def test_unknown_names(client: TestClient, names: dict[str, str], param: str, kn
 
 def test_a_voice_that_reads_no_text(settings: ServerSettings, tmp_path: Path) -> None:
     save_voice(tmp_path, "mute", reads_text=False)
-    with TestClient(create_app(settings, Synthesizer(VoiceRegistry(tmp_path)))) as client:
+    with TestClient(create_app(settings, registry=VoiceRegistry(tmp_path))) as client:
         for url in (URL, f"{URL}/plan"):
             error = error_of(client.post(url, json={"input": "Hi."}), 422)
             assert (error["param"], error["code"]) == ("voice", "invalid_text")
@@ -43,7 +43,7 @@ def test_a_voice_that_reads_no_text(settings: ServerSettings, tmp_path: Path) ->
 
 
 def test_no_voice_at_all(settings: ServerSettings, tmp_path: Path) -> None:
-    with TestClient(create_app(settings, Synthesizer(VoiceRegistry(tmp_path)))) as client:
+    with TestClient(create_app(settings, registry=VoiceRegistry(tmp_path))) as client:
         assert error_of(say(client, "Hi.", model="tts-1"), 503)["code"] == "not_ready"
         assert error_of(say(client, "Hi.", model="none"), 503)["code"] == "not_ready"
 

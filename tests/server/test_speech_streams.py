@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import httpx2
 import pytest
@@ -14,7 +13,8 @@ from vocoder.errors import TextError
 from vocoder.scheduling.segment import Segment
 from vocoder.server.app import create_app
 from vocoder.server.settings import ServerSettings
-from vocoder.synthesis.segments import feature_pieces
+from vocoder.synthesis.request import SynthesisRequest, Vocoding
+from vocoder.synthesis.segments import feature_segments
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.voice import Voice
 
@@ -22,8 +22,8 @@ from vocoder.voices.voice import Voice
 class Gated(Synthesizer):
     """Prepares a second of audio whenever the test allows one; fails or ends when told to."""
 
-    def __init__(self, inner: Synthesizer) -> None:
-        super().__init__(inner.registry)
+    def __init__(self) -> None:
+        super().__init__()
         self.steps = threading.Semaphore(0)
         self.error: Exception | None = None
         self.closed = threading.Event()
@@ -31,11 +31,11 @@ class Gated(Synthesizer):
     def warm_up(self, voice: Voice) -> None:
         """Nothing: what is prepared is counted."""
 
-    def speech_pieces(self, *args: Any, **options: Any) -> Iterator[Segment | None]:
+    def segments(self, request: SynthesisRequest) -> Iterator[Segment | None]:
         second = features_of(round(FEATURES.frame_rate_hz))
         try:
             while self.steps.acquire(timeout=10):
-                yield from feature_pieces(second, options["voice"])
+                yield from feature_segments(Vocoding(second), request.voice)
                 if self.error:
                     raise self.error
         finally:
@@ -51,8 +51,8 @@ class Gated(Synthesizer):
 
 
 @pytest.fixture
-def gated(synthesizer: Synthesizer) -> Gated:
-    return Gated(synthesizer)
+def gated() -> Gated:
+    return Gated()
 
 
 @pytest.mark.parametrize("name", ["mp3", "wav", "flac", "pcm"])
@@ -106,7 +106,7 @@ def test_a_mistake_before_the_first_audio_is_answered_as_one(
     def wrong(*args: object, **options: object) -> Iterator[Segment]:
         raise TextError("that cannot be said")
 
-    monkeypatch.setattr(gated, "speech_pieces", wrong)
+    monkeypatch.setattr(gated, "segments", wrong)
     with TestClient(create_app(settings, gated)) as client:
         for options in ({}, {"stream_format": "sse"}, {"stream": False}):
             error = error_of(say(client, "Hi.", **options), 422)

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -12,10 +12,8 @@ from vocoder.features.feature_file import Features
 from vocoder.generation import dispatch
 from vocoder.generation.dispatch import Engine
 from vocoder.scheduling.scheduler import Load, Scheduler
-from vocoder.scheduling.segment import Segment
 from vocoder.scheduling.stream import Chunk, End, Sink, Stream
-from vocoder.synthesis.feed import InputStream
-from vocoder.synthesis.segments import feature_pieces
+from vocoder.synthesis.request import SynthesisRequest, Vocoding
 from vocoder.synthesis.speech import Speech
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.voice import Voice
@@ -38,21 +36,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StreamHandle:
-    """A stream that was let in."""
+    """A running stream."""
 
     scheduler: Scheduler
     stream: Stream
 
-    def took(self, samples: int) -> None:
-        """Say that the listener has taken so many more samples."""
-        self.scheduler.took(self.stream, samples)
+    def consumed(self, samples: int) -> None:
+        """Report that the client has consumed another ``samples`` samples."""
+        self.scheduler.consumed(self.stream, samples)
 
-    def due(self, ahead_s: float) -> None:
-        """Say that its audio begins to play in so many seconds."""
-        self.scheduler.due(self.stream, ahead_s)
+    def plays_in(self, seconds: float) -> None:
+        """Report that the audio starts playing in ``seconds``."""
+        self.scheduler.plays_in(self.stream, seconds)
 
     def cancel(self) -> None:
-        """End the stream; its sink hears nothing more."""
+        """End the stream; its sink receives nothing more."""
         self.scheduler.cancel(self.stream)
 
 
@@ -79,46 +77,20 @@ class StreamingSynthesizer:
         self._retired: list[Scheduler] = []
         self._capacities: dict[tuple[str, str], float] = {}
 
-    def speak(
-        self,
-        speech: Speech,
-        sink: Sink,
-        *,
-        voice: Voice,
-        engine: str | None = None,
-        feed: InputStream[str] | None = None,
-        offline: bool = False,
-        ahead_s: float = 0.0,
-    ) -> StreamHandle:
-        """Have a speech delivered to ``sink``; see :meth:`Scheduler.add`.
+    def start(self, request: SynthesisRequest, sink: Sink) -> StreamHandle:
+        """Start a stream that delivers its audio to ``sink``; see :meth:`Scheduler.add`.
 
         Raises:
-            UserError: as :meth:`Synthesizer.speak` does.
+            UserError: as :meth:`Synthesizer.segments` does, or for an engine that cannot run.
         """
-        pieces = self.synthesizer.speech_pieces(speech, voice=voice, feed=feed)
-        return self._add(pieces, sink, voice, engine, feed, offline, ahead_s)
-
-    def vocode(
-        self,
-        features: Features | InputStream[Tensor],
-        sink: Sink,
-        *,
-        voice: Voice,
-        speaker: str | None = None,
-        seed: int = 0,
-        tags: Sequence[str] = (),
-        engine: str | None = None,
-        offline: bool = False,
-        ahead_s: float = 0.0,
-    ) -> StreamHandle:
-        """Have the audio of features delivered to ``sink``; see :meth:`Scheduler.add`.
-
-        Raises:
-            UserError: as :meth:`Synthesizer.vocode` does.
-        """
-        pieces = feature_pieces(features, voice, speaker, seed, tags)
-        feed = features if isinstance(features, InputStream) else None
-        return self._add(pieces, sink, voice, engine, feed, offline, ahead_s)
+        segments = self.synthesizer.segments(request)
+        scheduler = self._scheduler(request.voice, request.engine)
+        stream = scheduler.add(segments, sink, offline=request.offline, ahead_s=request.ahead_s)
+        if request.input is not None:
+            request.input.on_change(lambda: scheduler.wake(stream))
+            scheduler.wake(stream)
+        self._close_idle()
+        return StreamHandle(scheduler, stream)
 
     def capacity(self, voice: Voice, engine: str | None = None) -> float:
         """Streams that can be promised real time together, all that it takes included.
@@ -179,24 +151,6 @@ class StreamingSynthesizer:
     def _key(self, voice: Voice, engine: str | None) -> tuple[str, str]:
         return voice.digest, self.synthesizer.engine_name(voice, engine)
 
-    def _add(
-        self,
-        pieces: Iterator[Segment | None],
-        sink: Sink,
-        voice: Voice,
-        engine: str | None,
-        feed: InputStream[str] | InputStream[Tensor] | None,
-        offline: bool,
-        ahead_s: float,
-    ) -> StreamHandle:
-        scheduler = self._scheduler(voice, engine)
-        stream = scheduler.add(pieces, sink, offline=offline, ahead_s=ahead_s)
-        if feed is not None:
-            feed.on_change(lambda: scheduler.wake(stream))
-            scheduler.wake(stream)
-        self._close_idle()
-        return StreamHandle(scheduler, stream)
-
     def _scheduler(self, voice: Voice, engine: str | None) -> Scheduler:
         key, runner = self._key(voice, engine), self.synthesizer.engine(voice, engine)
         features = voice.config.features
@@ -252,11 +206,9 @@ class StreamingSynthesizer:
 
     def _example(self, voice: Voice, engine: str | None, seed: int, sink: Sink) -> None:
         """A stream so short that nobody needs to take its audio."""
-        if voice.acoustic is not None:
-            speech = Speech(MEASURED_TEXT, seed=seed)
-            self.speak(speech, sink, voice=voice, engine=engine, offline=True)
-            return
-        config = voice.config.features
-        mel = Tensor(config.n_mels, MEASURED_FRAMES).fill_(-10.0)
-        features = Features(mel, config)
-        self.vocode(features, sink, voice=voice, seed=seed, engine=engine, offline=True)
+        content: Speech | Vocoding = Speech(MEASURED_TEXT, seed=seed)
+        if voice.acoustic is None:
+            config = voice.config.features
+            mel = Tensor(config.n_mels, MEASURED_FRAMES).fill_(-10.0)
+            content = Vocoding(Features(mel, config), seed=seed)
+        self.start(SynthesisRequest(voice, content, engine=engine, offline=True), sink)

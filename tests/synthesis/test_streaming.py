@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from vocoder.synthesis.live import StreamingSynthesizer
+from vocoder.synthesis.streaming import StreamingSynthesizer
 
 
 @pytest.mark.parametrize(
