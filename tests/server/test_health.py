@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 from serving import SPEECH_URL, error_of
-from vocoder.synthesis.live import StreamingSynthesizer
 
 from vocoder.server.app import create_app
 from vocoder.server.service.service import Service, freeze_gc

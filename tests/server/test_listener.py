@@ -7,7 +7,6 @@ from typing import cast
 
 import numpy as np
 import pytest
-from vocoder.synthesis.live import StreamHandle
 
 from vocoder.scheduling.stream import Chunk, End, Sink
 from vocoder.server.service.admission import Slot
