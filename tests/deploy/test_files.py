@@ -14,6 +14,7 @@ import yaml
 
 import vocoder
 from vocoder.server.metrics import Metrics
+from vocoder.server import metrics
 from vocoder.server.settings import ServerSettings
 
 ROOT = Path(__file__).parent.parent.parent

@@ -3,6 +3,7 @@
 import functools
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -224,12 +225,12 @@ def test_a_voice_altered_while_it_is_read_is_not_judged(
     save(folder / "cat", "cat")
     load = voice.load
 
-    def disturbed(path: Path, device: torch.device) -> Voice:
+    def disturbed(path: Path, device: torch.device, **options: Any) -> Voice:
         weights = path / VOCODER_WEIGHTS
         sound = weights.read_bytes()
         weights.write_bytes(sound[:-1])
         try:
-            return load(path, device)
+            return load(path, device, **options)
         finally:
             weights.write_bytes(sound)
 

@@ -146,3 +146,8 @@ def test_the_shipped_voices_hold_one_copy_of_the_acoustic_model() -> None:
         assert loaded.acoustic is not None
         assert loaded.digest.startswith(digest)
         assert (checkpoints / name / VOCODER_WEIGHTS).is_file()
+
+
+def test_voices_that_share_a_file_share_the_model_in_memory() -> None:
+    registry = VoiceRegistry(Path(__file__).parents[2] / "checkpoints")
+    assert registry.get("arctic-light").acoustic is registry.get("arctic").acoustic

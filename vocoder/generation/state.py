@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,7 +31,7 @@ class StackState:
         """Rings of zeros, like the padding of the parallel forward."""
         past, channels = config.kernel_size - 1, config.residual_channels
         *offsets, end = ring_offsets(config)
-        storage = torch.zeros(rows, -(-end // _PAGE) * _PAGE + 5 * _CACHE_LINE, device=device)
+        storage = _zeros(rows, -(-end // _PAGE) * _PAGE + 5 * _CACHE_LINE, device)
         buffers = [
             storage[:, offset : offset + past * dilation * channels].unflatten(1, (-1, channels))
             for offset, dilation in zip(offsets, config.dilations, strict=True)
@@ -41,6 +42,18 @@ class StackState:
 _CACHE_LINE, _PAGE = 16, 1024
 """In float32 values. Ring lengths are powers of two. If their sum were the row stride, the same
 slot of all rows would map to the same cache set, so each row is shifted by a few more cache lines."""
+
+
+def _zeros(rows: int, length: int, device: torch.device) -> Tensor:
+    """Zeros (rows, length); on the CPU, a row takes memory only once it is written.
+
+    ``torch.zeros`` writes to every page, so a batch would take the memory of all its rows at once.
+    """
+    if device.type != "cpu":
+        return torch.zeros(rows, length, device=device)
+    memory = np.zeros(rows * length + _CACHE_LINE, dtype=np.float32)
+    first = -(memory.ctypes.data // memory.itemsize) % _CACHE_LINE
+    return torch.from_numpy(memory)[first : first + rows * length].view(rows, length)
 
 
 def ring_offsets(config: StackConfig) -> list[int]:

@@ -88,7 +88,7 @@ class VoiceRegistry:
                     param="voice",
                 )
             if voice_id not in self._voices:
-                voice = load(self._folders[voice_id], self.device)
+                voice = load(self._folders[voice_id], self.device, in_memory=self._voices.values())
                 if voice.id != voice_id:
                     raise VoiceError(
                         f"{voice.folder}: the id changed from {voice_id} to {voice.id}"
@@ -144,7 +144,7 @@ class VoiceRegistry:
         return changes
 
     def _load(self, path: Path, gone: set[Path], prepare: Callable[[Voice], None]) -> Voice:
-        voice = load(path, self.device)
+        voice = load(path, self.device, in_memory=tuple(self._voices.values()))
         other = self._folders.get(voice.id, path)
         if other != path and other not in gone:
             raise VoiceError(f"{path} and {other} have the same id, {voice.id}")

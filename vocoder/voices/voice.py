@@ -5,17 +5,19 @@ file may be shared: ``voice.json`` then names the sibling folder that has it. We
 safetensors; nothing is unpickled.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch import Tensor
 
 from vocoder import files
 from vocoder.acoustic.model import AcousticModel
-from vocoder.config import ModelConfig
+from vocoder.config import AcousticConfig, ModelConfig
 from vocoder.errors import NotFoundError, VoiceError
 from vocoder.machine import CPU
 from vocoder.text.linguistic import SYMBOLS
@@ -134,11 +136,16 @@ def save(
     return manifest
 
 
-def load(folder: Path, device: torch.device = CPU) -> Voice:
+def load(folder: Path, device: torch.device = CPU, *, in_memory: Iterable[Voice] = ()) -> Voice:
     """Load a voice and verify its weights.
 
     The WaveNet goes to ``device``. The acoustic model stays on the CPU: it is small, and native
     code runs it faster than a GPU's many kernel launches would.
+
+    Args:
+        folder: the voice's folder.
+        device: where its WaveNet runs.
+        in_memory: voices that are loaded already; an acoustic model from the same file is reused.
 
     Raises:
         VoiceError: a file is missing, altered, truncated or padded, or does not fit the model.
@@ -149,22 +156,45 @@ def load(folder: Path, device: torch.device = CPU) -> Voice:
     except OSError as error:
         raise VoiceError(f"{folder / MANIFEST}: {error.strerror or error}") from None
     model = WaveNet(manifest.model)
-    _read_weights(folder, VOCODER_WEIGHTS, manifest, model)
+    with _explained(manifest, VOCODER_WEIGHTS):
+        path = manifest.weights_path(folder, VOCODER_WEIGHTS)
+        weights_file.read(path, manifest.weights[VOCODER_WEIGHTS], model, VoiceError)
     acoustic = None
     if manifest.acoustic:
-        speakers = len(manifest.model.speakers)
-        acoustic = AcousticModel(manifest.acoustic, manifest.model.features, speakers)
-        _read_weights(folder, ACOUSTIC_WEIGHTS, manifest, acoustic)
-        if not ((acoustic.alias >= 0) & (acoustic.alias < len(SYMBOLS))).all():
-            path = manifest.weights_path(folder, ACOUSTIC_WEIGHTS)
-            raise VoiceError(f"{path}: alias refers to symbols that do not exist")
+        with _explained(manifest, ACOUSTIC_WEIGHTS):
+            acoustic = _acoustic_model(folder, manifest, manifest.acoustic, in_memory)
     return Voice(manifest.id, folder, manifest, model.to(device), acoustic, created)
 
 
-def _read_weights(folder: Path, name: str, manifest: VoiceManifest, model: nn.Module) -> None:
-    path = manifest.weights_path(folder, name)
+def _acoustic_model(
+    folder: Path, manifest: VoiceManifest, config: AcousticConfig, in_memory: Iterable[Voice]
+) -> AcousticModel:
+    path, digest = (
+        manifest.weights_path(folder, ACOUSTIC_WEIGHTS),
+        manifest.weights[ACOUSTIC_WEIGHTS],
+    )
+    features, speakers = manifest.model.features, len(manifest.model.speakers)
+    for voice in in_memory:
+        same = (voice.manifest.acoustic, voice.config.features, len(voice.speakers))
+        if (
+            voice.acoustic is not None
+            and voice.manifest.weights[ACOUSTIC_WEIGHTS] == digest
+            and same == (config, features, speakers)
+        ):
+            weights_file.verified(path, digest, VoiceError)
+            return voice.acoustic
+    acoustic = AcousticModel(config, features, speakers)
+    weights_file.read(path, digest, acoustic, VoiceError)
+    if not ((acoustic.alias >= 0) & (acoustic.alias < len(SYMBOLS))).all():
+        raise VoiceError(f"{path}: alias refers to symbols that do not exist")
+    return acoustic
+
+
+@contextlib.contextmanager
+def _explained(manifest: VoiceManifest, name: str) -> Iterator[None]:
+    """Say of an error in a shared file whose it is."""
     try:
-        weights_file.read(path, manifest.weights[name], model, VoiceError)
+        yield
     except VoiceError as error:
         if name not in manifest.shared:
             raise

@@ -21,18 +21,16 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def read(path: Path, expected: str, model: nn.Module, error: type[UserError]) -> None:
-    """Verify weights and load them into ``model``, which is left in evaluation mode.
+def verified(path: Path, expected: str, error: type[UserError]) -> bytes:
+    """Read a weights file.
 
     Args:
         path: the weights file.
         expected: its SHA-256 in hexadecimal.
-        model: must have the same tensor names and shapes as the file.
         error: the type of error to raise.
 
     Raises:
-        UserError: of type ``error``, if the file is missing, altered, truncated or padded, belongs
-            to another model, or holds values that are not finite.
+        UserError: of type ``error``, if the file is missing, altered, truncated or padded.
     """
     try:
         data = path.read_bytes()
@@ -44,6 +42,23 @@ def read(path: Path, expected: str, model: nn.Module, error: type[UserError]) ->
             f"{path}: SHA-256 is {digest[:16]}..., expected {expected[:16]}...: "
             "the file is damaged or incomplete; restore the original"
         )
+    return data
+
+
+def read(path: Path, expected: str, model: nn.Module, error: type[UserError]) -> None:
+    """Verify weights and load them into ``model``, which is left in evaluation mode.
+
+    Args:
+        path: the weights file.
+        expected: its SHA-256 in hexadecimal.
+        model: must have the same tensor names and shapes as the file.
+        error: the type of error to raise.
+
+    Raises:
+        UserError: as :func:`verified` does, or if the weights belong to another model or are not
+            finite.
+    """
+    data = verified(path, expected, error)
     try:
         tensors = load_safetensors(data)
     except safetensors.SafetensorError as failure:

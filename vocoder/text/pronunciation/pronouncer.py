@@ -6,7 +6,7 @@ random fields) are gruut's (MIT). All of it works offline.
 
 import functools
 import re
-import sqlite3
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
 import gruut_lang_en
@@ -14,6 +14,7 @@ import gruut_lang_en
 from vocoder.errors import TextError
 from vocoder.text.characters import fold, word_set
 from vocoder.text.pronunciation.crf_models import GraphemeToPhoneme, Tagger
+from vocoder.text.pronunciation.lexicon import read
 from vocoder.text.pronunciation.lexicon_additions import ADDITIONS, READINGS, SINGLE_READING
 from vocoder.text.utterance import PHONEMES, STRESS_MARKS, VOWELS, Phoneme
 
@@ -146,17 +147,8 @@ class _Models:
 
     def __init__(self) -> None:
         folder = gruut_lang_en.get_lang_dir()
-        self._lexicon: dict[str, str] = {}
-        self.readings: dict[str, dict[str, str]] = {}
-        database = sqlite3.connect(f"file:{folder / 'lexicon.db'}?mode=ro", uri=True)
-        query = "SELECT word, role, phonemes FROM word_phonemes ORDER BY word, pron_order"
-        for word, role, phonemes in database.execute(query):
-            self._lexicon.setdefault(word, phonemes)
-            if role:
-                tag = role.removeprefix("gruut:")
-                self.readings.setdefault(word, {}).setdefault(tag, phonemes)
-        database.close()
-        self._lexicon |= ADDITIONS
+        lexicon, self.readings = read(folder / "lexicon.db")
+        self._lexicon = ChainMap(dict(ADDITIONS), lexicon)  # type: ignore[arg-type] # read only
         self.readings |= READINGS
         self._letter_a = self.readings.pop("a")[_LETTER]
         self.readings = {
