@@ -1,7 +1,7 @@
 """Check a built site: no dead link, no missing anchor, nothing loaded from another host.
 
-``python tools/documentation/links.py build/site`` prints what is wrong and then exits with 1. MkDocs
-checks the links written in Markdown; this also covers HTML, generated references and media.
+``python tools/documentation/links.py build/site`` prints what is wrong and then exits with 1. The
+generator checks the links written in Markdown; this also covers HTML, references and media.
 """
 
 import sys

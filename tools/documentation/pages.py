@@ -1,9 +1,9 @@
 """Gather the site's pages in one folder: ``python tools/documentation/pages.py build/docs``.
 
 The README is the home page; changelog, contributing guide, model cards and examples become pages
-too, and the HTTP reference is generated. Links are written as paths in the repository, so that they
-also work where the files are read without the site, and are rewritten here. Any generator that takes
-a folder of Markdown can then build the site.
+too, and the HTTP reference is generated. Links are written as paths in the repository, so that
+they also work where the files are read without the site, and are rewritten here. Any generator
+that takes a folder of Markdown can then build the site.
 """
 
 import posixpath
@@ -35,7 +35,9 @@ def write(folder: Path) -> None:
     """Write every page and picture of the site into a folder, which is emptied first."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / DOCS, folder)
-    sources = {f"{DOCS}/{path.relative_to(folder).as_posix()}": path for path in folder.rglob("*.md")}
+    sources = {
+        f"{DOCS}/{path.relative_to(folder).as_posix()}": path for path in folder.rglob("*.md")
+    }
     for source, page in (sources | {name: folder / page for name, page in PAGES.items()}).items():
         text = (ROOT / source).read_text(encoding="utf-8")
         if MARKER in text:
