@@ -1,6 +1,5 @@
-# A service that speaks, on the CPU and, under the NVIDIA runtime, on a GPU. What is installed comes
-# before the project itself, so that a change of code fetches none of it again; what compiles stays in
-# a stage of its own.
+# The server's image, for the CPU and, with the NVIDIA runtime, for GPUs. Dependencies are installed before
+# the project, so that code changes do not download them again; compilers stay in a stage of their own.
 #
 #   docker build -t vocoder .
 #   docker build -t vocoder:cpu --build-arg TORCH_INDEX_URL=<PyTorch's index of CPU wheels> .
@@ -8,7 +7,7 @@
 FROM python:3.11-slim AS requirements
 WORKDIR /requirements
 COPY pyproject.toml constraints.txt ./
-# Apart from pyproject.toml, which changes with every version.
+# Extracted from pyproject.toml, which changes with every version.
 RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > all.txt \
     && grep '^torch' all.txt > torch.txt
 
@@ -18,14 +17,14 @@ RUN python -m venv --without-pip /opt/vocoder
 RUN --mount=type=bind,from=requirements,source=/requirements,target=/requirements \
     pip --python /opt/vocoder install --no-cache-dir ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} \
         --constraint /requirements/constraints.txt --requirement /requirements/torch.txt
-# A layer of its own, as the one before is by far the largest.
+# A separate layer, because the one before is by far the largest.
 # hadolint ignore=DL3059
 RUN --mount=type=bind,from=requirements,source=/requirements,target=/requirements \
     pip --python /opt/vocoder install --no-cache-dir \
         --constraint /requirements/constraints.txt --requirement /requirements/all.txt
 
 FROM dependencies AS build
-# Docker's own Python brings its headers, Debian's has them in a package.
+# Docker's Python includes its headers, Debian's has them in a package.
 # hadolint ignore=DL3008,SC2046
 RUN include=$(python -c "import sysconfig; print(sysconfig.get_path('include'))") \
     && apt-get update \
@@ -39,7 +38,7 @@ COPY vocoder vocoder
 COPY server server
 RUN --mount=type=cache,target=/src/build \
     PATH="/opt/build/bin:$PATH" pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
-# What Triton would compile on the machine with the GPU, where there is no compiler.
+# Compiles ahead of time what Triton needs on the GPU machine, where there is no compiler.
 RUN mkdir /modules && /opt/vocoder/bin/python -m vocoder.generation.cuda.modules /modules
 
 FROM dependencies
@@ -51,7 +50,7 @@ COPY checkpoints /opt/vocoder/checkpoints
 COPY --from=build /modules /opt/vocoder/modules
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip --python /opt/vocoder install --no-cache-dir --no-deps /wheels/*.whl
-# Anybody may write to the cache: the image runs as whatever user it is told to.
+# The cache is writable for everyone, because the image can run as any user.
 RUN mkdir /voices /cache && chmod 1777 /cache
 ENV PATH=/opt/vocoder/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -1,7 +1,8 @@
-"""The application: :func:`create_app` puts it together, :func:`serve` runs it."""
+"""The application: :func:`create_app` builds it, :func:`serve` runs it."""
 
 import asyncio
 import contextlib
+import functools
 import logging
 import logging.config
 import socket
@@ -14,15 +15,15 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 import vocoder
-from vocoder import machine as device
-from vocoder.machine import processors
-from vocoder.synthesis.live import StreamingSynthesizer
+from vocoder import machine
+from vocoder.synthesis.streaming import StreamingSynthesizer
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import Voice
 
-from . import errors, logs, metrics, openapi
+from . import errors, logs, openapi
 from .draining import Draining, DrainingServer
+from .metrics import Metrics
 from .middleware import authentication
 from .middleware.api_keys import Keyring
 from .middleware.authentication import Authentication
@@ -35,58 +36,80 @@ from .routes import analyze, deepgram, docs, health, page, speech, stream, vocod
 from .routes import metrics as metrics_route
 from .service.admission import Admission
 from .service.jobs import JobQueue
-from .service.response_cache import AudioCache
-from .service.service import Readiness, Service
-from .service.voice_reload import Reloading
+from .service.readiness import Readiness
+from .service.response_cache import ResponseCache
+from .service.service import Service
+from .service.voice_reload import VoiceReload
 from .settings import ServerSettings
 from .sockets import listen, url_of
-from .workers.connection_sharing import ConnectionSharing, SharingServer
 
 LOAD_EVERY_S = 0.5
-"""How often the gauges of the load are set."""
+"""How often the load gauges are updated."""
 
 SWITCH_INTERVAL_S = 0.0005
-"""After so long a thread gives the interpreter to another that asks for it."""
+"""How long a thread may keep the interpreter while another one waits for it."""
 
 LARGEST_MESSAGE_BYTES = 2**20
-"""Of a WebSocket."""
+"""Minimum for the largest message that a WebSocket accepts."""
+
+ServerFactory = Callable[[uvicorn.Config, Service], uvicorn.Server]
+"""Makes the server that runs an application."""
 
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: ServerSettings, synthesizer: Synthesizer) -> FastAPI:
-    """An application with its own state; any number can live in one process."""
-    service = _service(settings, synthesizer)
+def create_app(
+    settings: ServerSettings,
+    synthesizer: Synthesizer | None = None,
+    registry: VoiceRegistry | None = None,
+) -> FastAPI:
+    """An application with its own state; any number can live in one process.
+
+    Args:
+        settings: of the server.
+        synthesizer: created from the settings if None; several applications can share one.
+        registry: of the voices; created from the settings if None.
+
+    Raises:
+        UserError: the settings or voices are unusable.
+    """
+    service = _service(
+        settings, synthesizer or _synthesizer(settings), registry or _registry(settings)
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.readiness.start()
         tasks = [
             asyncio.create_task(_watch_load(service)),
-            asyncio.create_task(Reloading(service, settings.reload_voices_s).run()),
+            asyncio.create_task(VoiceReload(service, settings.reload_voices_s).run()),
         ]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.to_thread(service.live.close)
+            await asyncio.to_thread(service.streaming.close)
 
-    keyring = Keyring(settings.api_keys_file, shared_folder()) if settings.api_keys_file else None
+    metrics, keyring = service.metrics, None
+    if settings.api_keys_file is not None:
+        limited = functools.partial(metrics.rejected, "key_limit")
+        keyring = Keyring(settings.api_keys_file, shared_folder(), limited)
     app = FastAPI(
         title="WaveNet speech",
         version=vocoder.__version__,
-        description="Text or acoustic features in, speech out. Every error is an `ErrorResponse`.",
+        description="Turns text or acoustic features into speech. Every error is an "
+        "`ErrorResponse`.",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
         middleware=[
             *cross_origin(settings.cors_origins),
-            Middleware(RequestContext),
-            Middleware(DrainingGate, service.draining, settings.retry_after_s),
+            Middleware(RequestContext, metrics),
+            Middleware(DrainingGate, service.draining, metrics, settings.retry_after_s),
             Middleware(SocketOrigins, settings.cors_origins),
-            Middleware(Authentication, keyring, metrics_open=settings.metrics_open),
+            Middleware(Authentication, keyring, metrics, metrics_open=settings.metrics_open),
             Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
         ],
     )
@@ -105,28 +128,27 @@ def create_app(settings: ServerSettings, synthesizer: Synthesizer) -> FastAPI:
 
 
 def build_app() -> FastAPI:
-    """The application of the settings: ``uvicorn --factory vocoder.server.app:build_app``.
+    """An application from the settings, for ``uvicorn --factory vocoder.server.app:build_app``.
 
     Raises:
-        UserError: a setting or a voice is not as it should be.
+        UserError: a setting or a voice is invalid.
     """
-    settings = ServerSettings.load()
-    return create_app(settings, _synthesizer(settings))
+    return create_app(ServerSettings.load())
 
 
 def tune_process() -> None:
-    """Set what a process that serves is better off with, whoever runs it."""
-    # Many sentences are prepared at a time: each is better off on one core than all on every one.
+    """Tune a serving process; needed however it is run."""
+    # Many sentences are prepared at once: one core each is faster than all cores for each.
     torch.set_num_threads(1)
-    # The thread that generates asks for the interpreter many times a step: it must not wait long.
+    # The generating thread needs the interpreter many times per step and must get it quickly.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 
 def serve(settings: ServerSettings) -> None:
-    """Serve until a signal stops it; what is spoken then gets ``shutdown_grace_s`` to end.
+    """Serve until a signal stops it; running streams then get ``shutdown_grace_s`` to finish.
 
     Raises:
-        UserError: the voices are unusable, or the address cannot be listened on.
+        UserError: the voices are unusable, or the address is not available.
     """
     with listen(settings.host, settings.port) as listener:
         logging.config.dictConfig(logs.config(settings.log_format))
@@ -135,29 +157,27 @@ def serve(settings: ServerSettings) -> None:
             url = url_of(settings.host, listener)
             logger.info("serving on %s, documentation at %s/docs", url, url)
 
-        run(settings, listener, announce)
+        def make_server(config: uvicorn.Config, service: Service) -> DrainingServer:
+            grace_s = settings.shutdown_grace_s
+            return DrainingServer(config, service.draining, grace_s=grace_s, on_started=announce)
+
+        run(settings, listener, make_server)
 
 
-def run(
-    settings: ServerSettings,
-    listener: socket.socket,
-    on_started: Callable[[], None],
-    turns: ConnectionSharing | None = None,
-) -> None:
-    """Serve on a socket that listens.
+def run(settings: ServerSettings, listener: socket.socket, make_server: ServerFactory) -> None:
+    """Serve on a listening socket.
 
     Args:
         settings: of the server.
         listener: the socket.
-        on_started: called when connections are accepted.
-        turns: with other workers at the socket, if it has any.
+        make_server: makes the server that accepts its connections.
 
     Raises:
         UserError: the voices are unusable.
     """
     tune_process()
-    app = create_app(settings, _synthesizer(settings))
-    logger.info("voices: %s", ", ".join(app.state.service.synthesizer.registry.ids()) or "none")
+    app = create_app(settings)
+    logger.info("voices: %s", ", ".join(app.state.service.registry.ids()) or "none")
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -166,65 +186,61 @@ def run(
         ws_max_size=max(LARGEST_MESSAGE_BYTES, settings.max_text_chars * 4),
         ws_per_message_deflate=False,
     )
-    service, grace_s = app.state.service, settings.shutdown_grace_s
-    server = (
-        DrainingServer(config, service.draining, grace_s=grace_s, on_started=on_started)
-        if turns is None
-        else SharingServer(
-            config,
-            service.draining,
-            turns,
-            grace_s=grace_s,
-            on_started=on_started,
-            ready=service.readiness.settled,
-            unhealthy=service.unhealthy,
-        )
-    )
-    server.run(sockets=[listener])
+    make_server(config, app.state.service).run(sockets=[listener])
+
+
+def _registry(settings: ServerSettings) -> VoiceRegistry:
+    device = machine.resolve(settings.device)
+    return VoiceRegistry(settings.voices_dir, device, more=settings.more_voices_dir)
 
 
 def _synthesizer(settings: ServerSettings) -> Synthesizer:
-    chosen = device.resolve(settings.device)
-    registry = VoiceRegistry(settings.voices_dir, chosen, more=settings.more_voices_dir)
-    # One thread a call: the running batch has as many as there are cores.
-    return Synthesizer(registry, engine=settings.engine, weights=settings.weights, threads=1)
+    # One thread per call: the running batch already uses every core.
+    return Synthesizer(engine=settings.engine, weights=settings.weights, threads=1)
 
 
-def _service(settings: ServerSettings, synthesizer: Synthesizer) -> Service:
-    threads = settings.threads or processors()
-    live = StreamingSynthesizer(synthesizer, threads=threads, released=metrics.ROW_RELEASE.observe)
+def _service(
+    settings: ServerSettings, synthesizer: Synthesizer, registry: VoiceRegistry
+) -> Service:
+    metrics = Metrics()
+    threads = settings.threads or machine.processors()
+    released = metrics.row_release.observe
+    streaming = StreamingSynthesizer(synthesizer, threads=threads, released=released)
 
-    def capacity(voice: Voice, engine: str | None) -> float:
-        if settings.max_streams is not None:
-            return settings.max_streams
-        return live.known_capacity(voice, engine)
+    def capacity(voice: Voice, engine: str) -> float:
+        return settings.max_streams or streaming.known_capacity(voice, engine)
 
     return Service(
         settings=settings,
+        metrics=metrics,
+        registry=registry,
         synthesizer=synthesizer,
-        live=live,
+        streaming=streaming,
         admission=Admission(
-            capacity, waiting=settings.waiting_requests, retry_after_s=settings.retry_after_s
+            capacity,
+            metrics,
+            waiting=settings.waiting_requests,
+            retry_after_s=settings.retry_after_s,
         ),
-        generations=JobQueue(
-            settings.concurrent_generations, settings.waiting_generations, settings.retry_after_s
-        ),
-        readiness=Readiness(live, measure=settings.max_streams is None),
+        jobs=JobQueue(settings.concurrent_jobs, settings.waiting_jobs, settings.retry_after_s),
+        readiness=Readiness(streaming, registry, measure=settings.max_streams is None),
         draining=Draining(),
-        cache=AudioCache(settings.cache_dir, settings.cache_max_bytes)
+        cache=ResponseCache(settings.cache_dir, settings.cache_max_bytes)
         if settings.cache_dir
         else None,
     )
 
 
 async def _watch_load(service: Service) -> None:
-    """Keep the gauges of the load up to date."""
+    """Keep the load gauges up to date."""
+    metrics = service.metrics
     while True:
-        metrics.ROWS.set(service.live.load().rows)
-        ids = service.synthesizer.registry.ids()
+        metrics.rows.set(service.streaming.load().rows)
         if service.settings.max_streams is not None:
-            metrics.CAPACITY.set(service.settings.max_streams)
-        elif ids and service.readiness.loaded:
-            voice = service.synthesizer.registry.get()
-            metrics.CAPACITY.set(service.live.known_capacity(voice, None))
+            metrics.capacity.set(service.settings.max_streams)
+        # Neither a voice is loaded nor an engine created for this: it runs on the event loop.
+        elif (voice := service.registry.loaded()) and (
+            engine := service.synthesizer.made_engine(voice)
+        ):
+            metrics.capacity.set(service.streaming.known_capacity(voice, engine.name))
         await asyncio.sleep(LOAD_EVERY_S)

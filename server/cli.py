@@ -1,4 +1,4 @@
-"""The commands of ``vocoder`` that are the server's; what they need is imported when one runs."""
+"""The server's commands of ``vocoder``; each imports what it needs when it runs."""
 
 import os
 import signal
@@ -10,48 +10,50 @@ import typer
 
 
 def serve(
-    settings: Annotated[Path | None, typer.Option(help="TOML file of the settings.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address; 127.0.0.1 if left out.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 8000 if left out.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; 1 if left out.")] = None,
+    settings: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address; default 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; default 8000.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; default 1.")] = None,
     voices_dir: Annotated[Path | None, typer.Option(help="Folder of voices.")] = None,
-    engine: Annotated[str | None, typer.Option(help="Engine by name, or auto.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Name of an engine, or auto.")] = None,
     weights: Annotated[str | None, typer.Option(help="fp32, bf16 or int8.")] = None,
-    max_streams: Annotated[int | None, typer.Option(help="Live streams a worker.")] = None,
+    max_streams: Annotated[int | None, typer.Option(help="Live streams per worker.")] = None,
     api_keys_file: Annotated[Path | None, typer.Option(help="TOML file of API keys.")] = None,
-    cache_dir: Annotated[Path | None, typer.Option(help="Folder of finished answers.")] = None,
+    cache_dir: Annotated[Path | None, typer.Option(help="Folder of the response cache.")] = None,
     log_format: Annotated[str | None, typer.Option(help="json or text.")] = None,
 ) -> None:
-    """The HTTP server. Each setting may also be an environment variable, VOCODER_PORT=8000."""
+    """Start the HTTP server. Each setting can be an environment variable too: VOCODER_PORT=8000."""
     given = dict(locals())
     if os.getpid() == 1:
-        # The first process of a container ignores what it does not handle, and until it serves
-        # nothing else handles this.
+        # As a container's first process it ignores signals that it does not handle, and no handler
+        # is installed until it serves.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from .settings import ServerSettings
 
     loaded = ServerSettings.load(settings_file=given.pop("settings"), **given)
     if loaded.workers > 1:
-        from .workers.supervisor import supervise as run  # Which knows nothing of speech.
+        from .workers.supervisor import supervise as run  # Imports no synthesizer.
     else:
         from .app import serve as run
     run(loaded)
 
 
 def key(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is.")],
-    concurrent: Annotated[int | None, typer.Option(help="Requests at a time.")] = None,
-    requests_per_minute: Annotated[int | None, typer.Option(help="Requests a minute.")] = None,
-    characters_per_minute: Annotated[int | None, typer.Option(help="Of text, a minute.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Owner of the key.")],
+    concurrent: Annotated[int | None, typer.Option(help="Concurrent requests.")] = None,
+    requests_per_minute: Annotated[int | None, typer.Option(help="Requests per minute.")] = None,
+    characters_per_minute: Annotated[
+        int | None, typer.Option(help="Characters of text per minute.")
+    ] = None,
 ) -> None:
-    """A new API key: shown here once, and its entry for the file of keys on standard output."""
-    from .middleware import api_keys as keys
+    """Create an API key: it is shown once, and its entry for the key file goes to stdout."""
+    from .middleware import api_keys
 
-    secret, entry = keys.new(
+    secret, entry = api_keys.new(
         name,
         concurrent=concurrent,
         requests_per_minute=requests_per_minute,
         characters_per_minute=characters_per_minute,
     )
-    print(f"key of {name}, shown only now: {secret}", file=sys.stderr)
+    print(f"API key of {name}, shown only once: {secret}", file=sys.stderr)
     print(entry.to_toml(), end="")

@@ -1,7 +1,7 @@
-"""An orderly end: from a signal on no new work is taken, and what runs goes on to its end.
+"""Graceful shutdown: after a signal no new work is accepted, and running work is completed.
 
-Uvicorn's own shutdown closes every WebSocket at once; here it begins only when nothing runs any
-more, or the time for that is over.
+Uvicorn's own shutdown closes every WebSocket at once. Here it only begins when nothing is running
+any more, or the grace period is over.
 """
 
 import asyncio
@@ -15,20 +15,20 @@ from types import FrameType
 import uvicorn
 
 REPEAT_S = 1.0
-"""A signal so soon after the first is the same one, sent to a whole group of processes."""
+"""A second signal within this time is taken as the same one, sent to a whole process group."""
 
 LAST_BYTES_S = 1
-"""Least time for what is still in the buffers of connections when their requests have ended."""
+"""Minimum time to flush connection buffers after all requests have ended."""
 
 logger = logging.getLogger(__name__)
 
 
 class Draining(asyncio.Event):
-    """Set from when no new work is taken.
+    """Set once the server stops accepting new work.
 
     Attributes:
-        running: HTTP requests and WebSocket connections that have not ended. A connection on which
-            nothing is being spoken is expected to close itself when the event is set.
+        running: HTTP requests and WebSocket connections that have not ended. An idle connection is
+            expected to close itself when the event is set.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Draining(asyncio.Event):
 
 
 class DrainingServer(uvicorn.Server):
-    """Drains at SIGTERM and SIGINT, then stops with status 0; a second signal stops it at once."""
+    """Drains on SIGTERM or SIGINT, then exits with status 0; a second signal stops it at once."""
 
     def __init__(
         self,
@@ -47,13 +47,13 @@ class DrainingServer(uvicorn.Server):
         grace_s: float,
         on_started: Callable[[], None] = lambda: None,
     ) -> None:
-        """Serve an application that has a :class:`DrainingGate` of ``draining``.
+        """Serve an application that uses a :class:`DrainingGate` with the same ``draining``.
 
         Args:
-            config: whose ``timeout_graceful_shutdown`` is set here.
-            draining: of the application.
-            grace_s: the longest that is waited for what runs.
-            on_started: called when connections are accepted.
+            config: uvicorn's; its ``timeout_graceful_shutdown`` is set here.
+            draining: the application's.
+            grace_s: maximum time to wait for running requests.
+            on_started: called once connections are accepted.
         """
         super().__init__(config)
         self.draining = draining
@@ -69,7 +69,7 @@ class DrainingServer(uvicorn.Server):
         self._on_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal. Not kept for raising it again, which would make it the exit status."""
+        """Handle a signal; unlike uvicorn's, it is not raised again, so the exit status is 0."""
         if self._signalled is None:
             self._signalled = time.monotonic()
             if self.started and self._loop:
@@ -77,12 +77,12 @@ class DrainingServer(uvicorn.Server):
             else:
                 self.should_exit = True
         elif time.monotonic() - self._signalled > REPEAT_S:
-            self.force_exit = self.should_exit  # Where that goes on already, it is cut short.
+            self.force_exit = self.should_exit  # Cut a shutdown in progress short.
             self.config.timeout_graceful_shutdown = 0
             self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second."""
+        """Called by uvicorn ten times a second."""
         if self._signalled is not None and not self.should_exit:
             self._drain(self._signalled + self._grace_s - time.monotonic())
         return await super().on_tick(counter)
@@ -92,6 +92,6 @@ class DrainingServer(uvicorn.Server):
         if running and left_s > 0:
             return
         if running:
-            logger.warning("stopping, though %d requests have not ended", running)
+            logger.warning("stopping although %d requests are still running", running)
         self.config.timeout_graceful_shutdown = max(LAST_BYTES_S, math.ceil(left_s))
         self.should_exit = True

@@ -1,7 +1,7 @@
-"""Every error in one shape, ``{"error": {"message", "type", "param", "code"}}`` (OpenAI's).
+"""Errors in one format, ``{"error": {"message", "type", "param", "code"}}`` (OpenAI's).
 
-Three things become errors: our own :class:`Refusal`, the vocoder's :class:`UserError` by one table
-of statuses, and what FastAPI raises itself. Unexpected exceptions are the middleware's.
+It is used for the server's own :class:`Refusal`, for the vocoder's :class:`UserError` with a status
+from one table, and for what FastAPI raises. Unexpected exceptions are handled by the middleware.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,13 +33,13 @@ STATUSES: dict[type[UserError], int] = {
     FeatureError: 422,
     TextError: 422,
 }
-"""Status of each kind of user error; 400 where a kind is not listed."""
+"""Status of each kind of user error; 400 if a kind is not listed."""
 
 CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 class Refusal(HTTPException):
-    """A request refused for a reason that is HTTP's and not the vocoder's."""
+    """A request that the server refuses, and not the vocoder."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ def error_response(
     param: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """The response of an error."""
+    """An error as a response."""
     body = error_body(status, message, code=code, param=param)
     return JSONResponse(body, status, headers)
 
@@ -71,7 +71,7 @@ def error_response(
 def error_body(
     status: int, message: str, *, code: str, param: str | None = None
 ) -> dict[str, dict[str, str | None]]:
-    """The JSON of an error; its ``type`` follows from the status."""
+    """An error as JSON; its ``type`` follows from the status."""
     kind = {404: "not_found_error", 429: "overloaded_error", 503: "overloaded_error"}.get(
         status, "server_error" if status >= 500 else "invalid_request_error"
     )
@@ -79,7 +79,7 @@ def error_body(
 
 
 def status_of(error: UserError) -> int:
-    """The status that a mistake is answered with."""
+    """The HTTP status of a user error."""
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 400)
 
 
@@ -87,8 +87,8 @@ def validation_refusal(errors: Sequence[Any], known: Sequence[str], where: str) 
     """The first of pydantic's errors as a refusal.
 
     Args:
-        errors: what ``ValidationError.errors()`` gives; each ``loc`` starts with the field's name.
-        known: names that would be right, for one that is unknown.
+        errors: from ``ValidationError.errors()``; each ``loc`` starts with the field's name.
+        known: valid names, to suggest in place of an unknown one.
         where: what the fields are, such as ``query parameter``.
     """
     first = errors[0]
@@ -107,7 +107,7 @@ def validation_refusal(errors: Sequence[Any], known: Sequence[str], where: str) 
 
 
 def install(app: FastAPI) -> None:
-    """Make ``app`` answer every error in the one shape."""
+    """Make ``app`` answer every error in this format."""
 
     async def refused(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)

@@ -1,4 +1,4 @@
-"""Log lines on standard error: one JSON object each, or text for people."""
+"""Log lines on standard error: one JSON object per line, or text."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 
 class JsonLines(logging.Formatter):
-    """A record as one JSON object, with the ``fields`` it was given."""
+    """Formats a record as one JSON object, with its extra ``fields``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as a line."""
@@ -24,10 +24,10 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """A record as text, its ``fields`` as ``key=value``."""
+    """Formats a record as text, with its extra ``fields`` as ``key=value``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as a line, and below it the traceback if there is one."""
+        """The record as a line, followed by its traceback if it has one."""
         fields = "".join(f" {k}={v!r}" for k, v in getattr(record, "fields", {}).items())
         line = f"{_utc(record)} {record.levelname:<7} {record.getMessage()}{fields}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
@@ -44,23 +44,23 @@ def _utc(record: logging.LogRecord) -> str:
     return f"{seconds}.{int(record.msecs):03d}Z"
 
 
-def refused_handshakes_are_whole(record: logging.LogRecord) -> bool:
-    """Leave out what uvicorn says of each WebSocket that an answer refuses, as if it erred."""
+def is_not_refused_handshake(record: logging.LogRecord) -> bool:
+    """Drop uvicorn's error about a WebSocket that was refused with an HTTP response."""
     return "without completing handshake" not in record.getMessage()
 
 
 def config(log_format: Literal["json", "text"]) -> dict[str, Any]:
     """A ``logging.config`` dictionary for the server, the vocoder and uvicorn.
 
-    Uvicorn's own access log stays off, and so do its lines about WebSockets, which hold a query:
-    the line of :mod:`vocoder.server.middleware.request_context` replaces both.
+    Uvicorn's access log stays off, and so do its lines about WebSockets, which contain the query:
+    the line from :mod:`vocoder.server.middleware.request_context` replaces both.
     """
     logger = {"handlers": ["stderr"], "level": "INFO", "propagate": False}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"lines": {"()": FORMATTERS[log_format]}},
-        "filters": {"handshakes": {"()": lambda: refused_handshakes_are_whole}},
+        "filters": {"handshakes": {"()": lambda: is_not_refused_handshake}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
@@ -68,16 +68,15 @@ def config(log_format: Literal["json", "text"]) -> dict[str, Any]:
                 "filters": ["handshakes"],
             }
         },
-        "loggers": {"server": logger, "vocoder": logger, "uvicorn": logger | {"level": "WARNING"}},
+        "loggers": {"vocoder": logger, "uvicorn": logger | {"level": "WARNING"}},
     }
 
 
 def join(log_format: Literal["json", "text"]) -> None:
-    """Write the service's own lines in a process whose logging is somebody else's."""
+    """Log the server's own lines in a process whose logging is configured by someone else."""
     handler = logging.StreamHandler()
     handler.setFormatter(FORMATTERS[log_format]())
-    for name in ("server", "vocoder"):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
+    logger = logging.getLogger("vocoder")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

@@ -1,8 +1,8 @@
-"""What Prometheus is told: every metric of the server, and their text for ``GET /metrics``.
+"""The server's Prometheus metrics, and their text for ``GET /metrics``.
 
-Labels take values from small fixed sets only, never what a client sent. With several workers
-(:mod:`vocoder.server.workers`) each writes its values to files in the folder that
-``PROMETHEUS_MULTIPROC_DIR`` names, and whichever is asked gives the sum over all.
+Labels only take values from small fixed sets, never what a client sent. With several workers
+(:mod:`vocoder.server.workers`) each writes its values to files in the folder named by
+``PROMETHEUS_MULTIPROC_DIR``, and any of them can report the sums over all workers.
 """
 
 import os
@@ -21,16 +21,15 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 MEDIA_TYPE = CONTENT_TYPE_LATEST
-REGISTRY = CollectorRegistry()
 
 Kind = Literal["text", "features", "websocket"]
-"""How a stream of audio was asked for."""
+"""How a stream of audio was requested."""
 
 Rejection = Literal["capacity", "queue_full", "key_limit", "unauthorized", "draining", "not_ready"]
-"""Why a request was turned away that was right in itself."""
+"""Why a well-formed request was turned away."""
 
 VoiceLoad = Literal["loaded", "replaced", "removed", "refused"]
-"""What became of a voice's folder: new, in place of an older one, gone, or damaged."""
+"""What happened to a voice's folder: added, replaced by a newer one, deleted, or found damaged."""
 
 FIRST_AUDIO_BUCKETS_S = (
     *(0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75),
@@ -44,76 +43,90 @@ REAL_TIME_FACTOR_BUCKETS = (
 ROW_RELEASE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
-def _gauge(name: str, meaning: str) -> Gauge:
-    return Gauge(name, meaning, registry=REGISTRY, multiprocess_mode="livesum")
+class Metrics:
+    """The metrics of one application; any number of applications can share a process."""
 
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.streams = self._gauge("vocoder_streams", "Streams being served now.")
+        self.rows = self._gauge("vocoder_rows", "Rows in the running batch now.")
+        self.capacity = self._gauge(
+            "vocoder_capacity_streams", "Streams that can be served in real time."
+        )
+        self.waiting = self._gauge("vocoder_waiting", "Requests waiting for a slot now.")
+        self.first_audio = self._histogram(
+            "vocoder_first_audio_seconds",
+            "Time from the request to its first audio.",
+            FIRST_AUDIO_BUCKETS_S,
+            "kind",
+        )
+        self.chunk_lateness = self._histogram(
+            "vocoder_chunk_lateness_seconds",
+            "How long after its play time a chunk was ready; 0 if it was in time.",
+            LATENESS_BUCKETS_S,
+        )
+        self.late_chunks = self._counter(
+            "vocoder_late_chunks_total", "Chunks that were ready after their play time."
+        )
+        self.real_time_factor = self._histogram(
+            "vocoder_real_time_factor",
+            "Generation time of a request per second of its audio.",
+            REAL_TIME_FACTOR_BUCKETS,
+        )
+        self.audio_seconds = self._counter(
+            "vocoder_audio_seconds_total", "Audio generated, in seconds."
+        )
+        self.rejections = self._counter(
+            "vocoder_rejections_total", "Requests turned away.", "reason"
+        )
+        self.cancellations = self._counter(
+            "vocoder_cancellations_total", "Streams that ended before all their audio was sent."
+        )
+        self.requests = self._counter(
+            "vocoder_requests_total", "Requests, by route template and status.", "path", "status"
+        )
+        self.cache_hits = self._counter(
+            "vocoder_cache_hits_total", "Requests answered from the cache."
+        )
+        self.cache_misses = self._counter(
+            "vocoder_cache_misses_total", "Cacheable requests that were not in the cache."
+        )
+        self.voice_loads = self._counter(
+            "vocoder_voice_loads_total", "Voice folders that changed.", "result"
+        )
+        self.row_release = self._histogram(
+            "vocoder_row_release_seconds",
+            "Time from a stream's cancellation until its row is free.",
+            ROW_RELEASE_BUCKETS_S,
+        )
+        # Labelled metrics are exposed from the start, so that rates over the first event are right.
+        for kind in get_args(Kind):
+            self.first_audio.labels(kind)
+        for reason in get_args(Rejection):
+            self.rejections.labels(reason)
+        for result in get_args(VoiceLoad):
+            self.voice_loads.labels(result)
+        ProcessCollector(registry=self.registry)
 
-def _counter(name: str, meaning: str, *labels: str) -> Counter:
-    return Counter(name, meaning, labels, registry=REGISTRY)
+    def rejected(self, reason: Rejection) -> None:
+        """Count a request that was turned away."""
+        self.rejections.labels(reason).inc()
 
+    def text(self) -> bytes:
+        """All metrics in Prometheus's text format, summed over all workers if there are several."""
+        if FOLDER_VARIABLE not in os.environ:
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
 
-def _histogram(name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-    return Histogram(name, meaning, labels, buckets=buckets, registry=REGISTRY)
+    def _gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(name, meaning, registry=self.registry, multiprocess_mode="livesum")
 
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, registry=self.registry)
 
-STREAMS = _gauge("vocoder_streams", "Listeners now.")
-ROWS = _gauge("vocoder_rows", "Rows in the running batch now.")
-CAPACITY = _gauge("vocoder_capacity_streams", "Listeners that are held at real time.")
-WAITING = _gauge("vocoder_waiting", "Requests that wait for a turn now.")
-FIRST_AUDIO = _histogram(
-    "vocoder_first_audio_seconds",
-    "From the request to its first audio.",
-    FIRST_AUDIO_BUCKETS_S,
-    "kind",
-)
-CHUNK_LATENESS = _histogram(
-    "vocoder_chunk_lateness_seconds",
-    "By how much a chunk came after its play time; 0 for one in time.",
-    LATENESS_BUCKETS_S,
-)
-LATE_CHUNKS = _counter("vocoder_late_chunks_total", "Chunks that came after their play time.")
-REAL_TIME_FACTOR = _histogram(
-    "vocoder_real_time_factor",
-    "Time a request's generation took for each second of its audio.",
-    REAL_TIME_FACTOR_BUCKETS,
-)
-AUDIO_SECONDS = _counter("vocoder_audio_seconds_total", "Audio that was made, in seconds.")
-REJECTIONS = _counter("vocoder_rejections_total", "Requests turned away.", "reason")
-CANCELLATIONS = _counter("vocoder_cancellations_total", "Streams that ended before their audio.")
-REQUESTS = _counter("vocoder_requests_total", "Requests, by route template.", "path", "status")
-CACHE_HITS = _counter("vocoder_cache_hits_total", "Requests answered from the cache.")
-CACHE_MISSES = _counter("vocoder_cache_misses_total", "Requests that the cache did not hold.")
-VOICE_LOADS = _counter("vocoder_voice_loads_total", "Folders of voices that changed.", "result")
-ROW_RELEASE = _histogram(
-    "vocoder_row_release_seconds",
-    "From a stream's cancellation until its row is free.",
-    ROW_RELEASE_BUCKETS_S,
-)
-
-
-def _start_at_zero() -> None:
-    """Show each labelled metric from the start, so that rates over the first event are right."""
-    for kind in get_args(Kind):
-        FIRST_AUDIO.labels(kind)
-    for reason in get_args(Rejection):
-        REJECTIONS.labels(reason)
-    for result in get_args(VoiceLoad):
-        VOICE_LOADS.labels(result)
-
-
-def rejected(reason: Rejection) -> None:
-    """Count a request that was turned away."""
-    REJECTIONS.labels(reason).inc()
-
-
-def text() -> bytes:
-    """All metrics in Prometheus's text format, of all workers where there are several."""
-    if FOLDER_VARIABLE not in os.environ:
-        return generate_latest(REGISTRY)
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
-
-
-_start_at_zero()
-ProcessCollector(registry=REGISTRY)
+    def _histogram(
+        self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(name, meaning, labels, buckets=buckets, registry=self.registry)

@@ -1,5 +1,6 @@
-"""What OpenAPI says beyond what FastAPI sees: bodies, audio, its headers, errors."""
+"""Parts of the OpenAPI document that FastAPI cannot infer: bodies, audio, headers, errors."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,27 +14,32 @@ from .schemas import ErrorResponse
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 HEADERS = {
-    "X-Sample-Rate": ("integer", "samples a second of this audio"),
-    "X-Seed": ("integer", "the seed that was used: given again, it gives the same audio"),
-    "X-Engine": ("string", "the engine that ran"),
+    "X-Sample-Rate": ("integer", "sample rate of this audio, in Hz"),
+    "X-Seed": ("integer", "the seed used; sending it again gives the same audio"),
+    "X-Engine": ("string", "the engine used"),
     "X-Voice": ("string", "voice id"),
     "X-Voice-Hash": ("string", "SHA-256 over the voice's weights and settings"),
-    "X-Speaker": ("string", "speaker, percent-encoded where not ASCII"),
+    "X-Speaker": ("string", "speaker, percent-encoded if not ASCII"),
     "Server-Timing": ("string", "milliseconds before the first audio: queue, text, first-audio"),
-    "X-Real-Time-Factor": ("number", "time it took by the audio's length; of whole files only"),
-    "x-request-id": ("string", "the request's id, in the server's log too"),
+    "X-Real-Time-Factor": ("number", "generation time per second of audio; only for whole files"),
+    "x-request-id": ("string", "id of the request, also in the server's log"),
 }
 
 
+def headers(named: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """Response headers, from each one's type and meaning."""
+    return {
+        name: {"schema": {"type": kind}, "description": meaning}
+        for name, (kind, meaning) in named.items()
+    }
+
+
 def audio_answer(description: str) -> dict[str, Any]:
-    """An answer of audio in any format."""
+    """A response of audio in any format."""
     return {
         "description": description,
         "content": dict.fromkeys(audio.MEDIA_TYPES.values(), BINARY),
-        "headers": {
-            name: {"schema": {"type": kind}, "description": meaning}
-            for name, (kind, meaning) in HEADERS.items()
-        },
+        "headers": headers(HEADERS),
     }
 
 
@@ -52,12 +58,12 @@ def error(description: str, code: str, message: str, param: str | None = None) -
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: error(
-        "The body is not JSON, or options are in the query as well.",
+        "The body is not JSON, or there are options in the query as well.",
         "invalid_json",
         "the body is not JSON: EOF while parsing a value at line 1 column 0",
     ),
     404: error(
-        "No such voice or speaker.",
+        "There is no such voice or speaker.",
         "not_found",
         "speaker 'nobody' is unknown: voice arctic has bdl, slt",
         "speaker",
@@ -66,35 +72,35 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         "The voice's files are damaged.",
         "invalid_voice",
         "the files of voice 'arctic' are damaged on this server: "
-        "name another voice, or have it installed again",
+        "use another voice, or have it reinstalled",
         "voice",
     ),
     413: error(
-        "The body is over the limit; the connection closes.",
+        "The body is over the limit; the connection is closed.",
         "body_too_large",
-        "the body is 20000000 bytes: this server takes at most 16777216 bytes",
+        "the body is 20000000 bytes: the limit is 16777216 bytes",
     ),
     415: error(
-        "The body's type is not understood.",
+        "The body's content type is not supported.",
         "unsupported_media_type",
-        "content-type text/plain is not understood: send application/json",
+        "content-type text/plain is not supported: send application/json",
     ),
     429: error(
-        "As many listeners as the machine can serve at once are being served; see `retry-after`.",
+        "The server is at its limit of concurrent streams; see `retry-after`.",
         "overloaded",
-        "12 streams are being served, this server takes no more than 12: try again in 4 s",
+        "the server's limit is 12 streams: try again in 4 s",
     ),
     503: error(
-        "As many requests as may wait are waiting, or no voice is installed; see `retry-after`.",
+        "The queue is full, or no voice is installed; see `retry-after`.",
         "overloaded",
-        "18 requests are being served or wait, this server takes no more than 18: try again in 5 s",
+        "18 requests are running or waiting, which is the server's limit: try again in 5 s",
     ),
 }
-"""Errors of every request for audio."""
+"""Errors that every request for audio can have."""
 
 
 def install(app: FastAPI) -> None:
-    """Make the document exact where FastAPI rounds it."""
+    """Correct the document where FastAPI rounds it."""
     generate = app.openapi
 
     def document() -> dict[str, Any]:
@@ -108,7 +114,7 @@ def install(app: FastAPI) -> None:
 
 
 def _whole_bounds(part: Any) -> None:
-    """Bounds of integers as integers: as floats, those of 64 bits lose their last digits."""
+    """Write bounds of integers as integers: as floats, 64-bit bounds lose their last digits."""
     if isinstance(part, list):
         for item in part:
             _whole_bounds(item)
@@ -122,7 +128,7 @@ def _whole_bounds(part: Any) -> None:
 
 
 def json_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
-    """Content of a JSON body, which stands for itself: its definitions are written out in place."""
+    """Content of a JSON body, with all definitions written out in place."""
     schema = model.model_json_schema()
     definitions = schema.pop("$defs", {})
 

@@ -1,7 +1,7 @@
-"""Whether the server of these settings is ready, for a container's health check.
+"""A container's health check: is the server with these settings ready?
 
-``python -m vocoder.server.probe`` asks ``/readyz`` at the configured address. It exits with 0 if
-the server is ready, otherwise with 1 and the reason.
+``python -m vocoder.server.probe`` requests ``/readyz`` at the configured address. It exits with 0
+if the server is ready, otherwise with 1 and prints the reason.
 """
 
 import http.client
@@ -15,11 +15,11 @@ from .settings import ServerSettings
 TIMEOUT_S = 4.0
 
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Addresses to listen on that are none to ask at."""
+"""Where to reach a server that listens on all addresses."""
 
 
 def probe(settings: ServerSettings) -> str | None:
-    """Why the server is not ready; None where it is."""
+    """Why the server is not ready; None if it is."""
     host = ANYWHERE.get(settings.host, settings.host)
     connection = http.client.HTTPConnection(host, settings.port, timeout=TIMEOUT_S)
     try:
@@ -35,11 +35,11 @@ def probe(settings: ServerSettings) -> str | None:
     try:
         return str(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        return f"{host} port {settings.port} answers {answer.status}: is it this server?"
+        return f"{host} port {settings.port} answered {answer.status}: is it this server?"
 
 
 def main() -> None:
-    """Say it as a status, and on standard error."""
+    """Exit with a status, and the reason on standard error."""
     try:
         reason = probe(ServerSettings.load())
     except ConfigError as error:

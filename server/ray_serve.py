@@ -1,8 +1,8 @@
-"""The service on a Ray cluster: ``serve run vocoder.server.ray_serve:application``.
+"""The server on a Ray cluster: ``serve run vocoder.server.ray_serve:application``.
 
-Each replica is the whole service with an engine and an admission of its own. Ray Serve spreads HTTP
-requests and WebSockets over them, starts a dead one again, and more while listeners are many. The
-server's settings are environment variables, as everywhere. Needs ``vocoder[ray]``.
+Each replica is a complete server with its own engine and admission. Ray Serve distributes HTTP
+requests and WebSockets over the replicas, restarts dead ones, and scales with the load. The server
+is configured by environment variables, as everywhere. Needs ``vocoder[ray]``.
 """
 
 from typing import Annotated, Any
@@ -20,46 +20,46 @@ from .service.service import Service
 from .settings import ServerSettings
 
 WAITING = 16
-"""Requests beyond its streams that a replica takes, for its own admission to answer."""
+"""Requests beyond its streams that a replica receives, so that its own admission answers them."""
 
 TARGET_SHARE = 0.7
-"""Share of a replica's streams beyond which more replicas are started."""
+"""Utilisation of a replica's streams above which more replicas are started."""
 
 
 class Options(BaseModel):
-    """What ``serve run vocoder.server.ray_serve:application KEY=VALUE ...`` takes."""
+    """Options of ``serve run vocoder.server.ray_serve:application KEY=VALUE ...``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    streams: Annotated[int, Field(ge=1, description="live streams a replica")] = 16
-    cpus: Annotated[float, Field(gt=0, description="processors a replica")] = 2.0
-    gpus: Annotated[float, Field(ge=0, description="GPUs a replica, or a share of one")] = 0.0
-    min_replicas: Annotated[int, Field(ge=1, description="replicas at least")] = 1
-    max_replicas: Annotated[int, Field(ge=1, description="replicas at most")] = 8
+    streams: Annotated[int, Field(ge=1, description="live streams per replica")] = 16
+    cpus: Annotated[float, Field(gt=0, description="CPU cores per replica")] = 2.0
+    gpus: Annotated[float, Field(ge=0, description="GPUs per replica; may be a fraction")] = 0.0
+    min_replicas: Annotated[int, Field(ge=1, description="minimum number of replicas")] = 1
+    max_replicas: Annotated[int, Field(ge=1, description="maximum number of replicas")] = 8
     downscale_delay_s: Annotated[
-        float, Field(ge=0, description="seconds of less load before a replica drains")
+        float, Field(ge=0, description="seconds of lower load before a replica drains")
     ] = 300.0
 
 
 class Replica:
-    """What Ray Serve asks of a replica, besides serving.
+    """A replica of Ray Serve.
 
     Attributes:
-        app: the application, given by ``serve.ingress``.
+        app: the application, set by ``serve.ingress``.
     """
 
     app: FastAPI
 
     def __init__(self) -> None:
-        """Before the application is built."""
+        """Set up the process, before the application is built."""
         logs.join(ServerSettings.load().log_format)
         tune_process()
 
     async def check_health(self) -> None:
-        """Asked before the first request, and every few seconds from then on.
+        """Called before the first request, and every few seconds after it.
 
         Raises:
-            RuntimeError: no voice is loaded, or nothing can be generated any more.
+            RuntimeError: no voice is loaded, or no audio can be generated any more.
         """
         service = self.app.state.service
         assert isinstance(service, Service)
@@ -70,10 +70,10 @@ class Replica:
 
 
 def application(given: dict[str, Any]) -> serve.Application:
-    """The deployment that these options describe, for Ray Serve to run.
+    """The deployment described by these options, for Ray Serve to run.
 
     Raises:
-        ConfigError: an option or a setting is not as it should be.
+        ConfigError: an option or a setting is invalid.
     """
     try:
         options = Options(**given)

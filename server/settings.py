@@ -1,7 +1,7 @@
-"""What the server can be told: by options, environment variables (``VOCODER_PORT=8000``), a file.
+"""The server's settings: options, environment variables (``VOCODER_PORT=8000``), and a file.
 
-An option goes before the environment, that before the TOML file that ``settings_file`` names, that
-before the default. ``voice_aliases`` of several sources are joined.
+Options override environment variables, which override the TOML file given by ``settings_file``,
+which overrides the defaults. ``voice_aliases`` from several sources are merged.
 """
 
 import difflib
@@ -30,7 +30,7 @@ from vocoder.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "VOCODER_"
 HANDED_OVER = "VOCODER_HANDED_OVER_SETTINGS"
-"""Variable that holds all settings of a parent process, as JSON; no other source counts then."""
+"""Variable with all settings of a parent process, as JSON; other sources are then ignored."""
 
 LONGEST_SHOWN = 120
 ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s?#@A-Z]+")
@@ -39,73 +39,85 @@ logger = logging.getLogger(__name__)
 
 
 class ServerSettings(BaseSettings):
-    """Address, voices, limits and operation of a server."""
+    """A server's address, voices, limits and operation."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, allow_inf_nan=False
     )
 
-    settings_file: Path | None = Field(None, description="TOML file of the settings below")
+    settings_file: Path | None = Field(None, description="TOML file with the settings below")
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
-    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    workers: int = Field(1, ge=1, le=256, description="processes that serve, each with its engine")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    workers: int = Field(1, ge=1, le=256, description="worker processes, each with its own engine")
     voices_dir: Path = Field(Path("checkpoints"), description="folder of voice folders")
     more_voices_dir: Path | None = Field(
-        None, description="another folder of voice folders, after those of voices_dir"
+        None, description="a second folder of voice folders; voices_dir comes first"
     )
     reload_voices_s: float = Field(
-        2.0, ge=0, description="seconds between looks for changed voices; 0 never looks"
+        2.0, ge=0, description="seconds between checks for changed voices; 0 never checks"
     )
-    device: str = Field("cpu", description="where voices run: cpu, cuda, or auto")
+    device: str = Field("cpu", description="device that voices run on: cpu, cuda, or auto")
     engine: str = Field("auto", min_length=1, description="engine for requests that name none")
     weights: Literal["fp32", "bf16", "int8"] | None = Field(
-        None, description="number format of the weights; the engine's own choice if not given"
+        None, description="number format of the weights; the engine's choice by default"
     )
     threads: int | None = Field(
-        None, ge=1, description="threads that generate; one a processor if not given"
+        None, ge=1, description="threads that generate audio; one per core by default"
     )
     max_body_bytes: int = Field(16 * 2**20, ge=1, description="largest request body, in bytes")
     max_audio_s: float = Field(60.0, gt=0, description="longest audio from features, in seconds")
-    max_text_chars: int = Field(100_000, ge=1, description="longest text a request, in characters")
+    max_text_chars: int = Field(
+        100_000, ge=1, description="longest text per request, in characters"
+    )
     max_whole_text_chars: int = Field(
-        5_000, ge=1, description="longest text that is answered in one piece, in characters"
+        5_000, ge=1, description="longest text for a response as a whole file, in characters"
     )
     voice_aliases: dict[str, str] = Field(
-        {}, description="further names of voices: each means a speaker, a voice or voice/speaker"
+        {}, description="additional names: each means a speaker, a voice or voice/speaker"
     )
     max_streams: int | None = Field(
-        None, ge=1, description="live streams at a time and worker; measured at start if not given"
+        None, ge=1, description="concurrent streams per worker; measured at startup by default"
     )
     waiting_requests: int = Field(
-        16, ge=0, description="requests for whole files that may wait for a turn, each worker"
+        16, ge=0, description="requests for whole files that may wait for a slot, per worker"
     )
-    idle_place_s: float = Field(
-        10.0, ge=0, description="seconds that a silent WebSocket keeps its place among the streams"
+    idle_slot_s: float = Field(
+        10.0, ge=0, description="seconds that an idle WebSocket keeps its slot for a stream"
     )
-    concurrent_generations: int = Field(2, ge=1, le=1024, description="generations at a time")
-    waiting_generations: int = Field(16, ge=0, description="requests that may wait for a turn")
-    retry_after_s: int = Field(5, ge=1, description="seconds that refused clients are told to wait")
+    concurrent_jobs: int = Field(
+        2, ge=1, le=1024, description="analyses and speech plans that run at once, per worker"
+    )
+    waiting_jobs: int = Field(
+        16, ge=0, description="analyses and speech plans that may wait, per worker"
+    )
+    retry_after_s: int = Field(
+        5, ge=1, description="seconds that refused clients are told to wait by default"
+    )
     api_keys_file: Path | None = Field(
-        None, description="TOML file of API keys; everything is open without one"
+        None, description="TOML file of API keys; without one no key is needed"
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="web origins whose pages may call the server; * for any"
+        (), description="web origins whose pages may call the server; * allows all"
     )
     cache_dir: Path | None = Field(
-        None, description="folder that keeps finished answers; none are kept without one"
+        None, description="folder of the response cache; without one nothing is cached"
     )
-    cache_max_bytes: int = Field(2**30, ge=1, description="size of the kept answers, in bytes")
-    metrics: bool = Field(True, description="whether there is /metrics")
-    metrics_open: bool = Field(False, description="whether /metrics can be read without an API key")
-    shutdown_grace_s: int = Field(30, ge=0, description="seconds that streams get to end at a stop")
+    cache_max_bytes: int = Field(
+        2**30, ge=1, description="maximum size of the response cache, in bytes"
+    )
+    metrics: bool = Field(True, description="whether /metrics is served")
+    metrics_open: bool = Field(False, description="whether /metrics needs no API key")
+    shutdown_grace_s: int = Field(
+        30, ge=0, description="seconds that streams get to finish at shutdown"
+    )
     log_format: Literal["json", "text"] = Field(
-        "json", description="one JSON object a line, or text"
+        "json", description="one JSON object per line, or text"
     )
 
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _listed(cls, given: object) -> object:
-        # An environment variable holds a JSON list, or the origins with commas between them.
+        # An environment variable holds a JSON list, or origins separated by commas.
         if not isinstance(given, str):
             return given
         if given.lstrip().startswith("["):
@@ -118,8 +130,8 @@ class ServerSettings(BaseSettings):
         for origin in given:
             if not ORIGIN.fullmatch(origin):
                 raise ValueError(
-                    f"{origin!r} is no origin: write https://example.com in lower case, "
-                    "without a path or a slash at the end, or *"
+                    f"{origin!r} is not an origin: write https://example.com in lower case, "
+                    "without a path or trailing slash, or *"
                 )
         return given
 
@@ -132,7 +144,7 @@ class ServerSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The sources, in the order in which they take precedence."""
+        """The sources, in order of precedence."""
         if HANDED_OVER in os.environ:
             handed = json.loads(os.environ[HANDED_OVER])
             return init_settings, InitSettingsSource(settings_cls, handed)
@@ -143,10 +155,10 @@ class ServerSettings(BaseSettings):
 
     @classmethod
     def load(cls, **given: Any) -> Self:
-        """StrictModel from all sources; those ``given`` and not None are the command line's.
+        """Settings from all sources; ``given`` are the command line's, ignored where None.
 
         Raises:
-            ConfigError: one line that names the setting, its source, the value and what is right.
+            ConfigError: one line with the setting, its source, its value and what is valid.
         """
         given = {key: value for key, value in given.items() if value is not None}
         _warn_of_misspelt(cls.model_fields)
@@ -164,24 +176,24 @@ class ServerSettings(BaseSettings):
             raise _mistake(cls, error, given) from None
 
     def to_environment(self) -> dict[str, str]:
-        """Environment variables from which :meth:`load` gives the same settings again."""
+        """Environment variables from which :meth:`load` recreates these settings."""
         return {HANDED_OVER: self.model_dump_json()}
 
 
 def _warn_of_misspelt(known: Collection[str]) -> None:
-    # An unknown variable is no error: others, too, may begin with the prefix.
+    # An unknown variable is not an error, because other software may use the same prefix.
     variables = [f"{ENVIRONMENT_PREFIX}{key.upper()}" for key in known]
     for name in os.environ:
         if name.startswith(ENVIRONMENT_PREFIX) and name not in variables:
             close = difflib.get_close_matches(name, variables, n=1, cutoff=0.85)
             if close:
-                logger.warning("environment variable %s is unknown: %s is known", name, close[0])
+                logger.warning("unknown environment variable %s: did you mean %s?", name, close[0])
 
 
 def _file_source(settings_cls: type[BaseSettings], file: Path) -> TomlConfigSettingsSource:
     try:
         source = TomlConfigSettingsSource(settings_cls, file)
-        # The source takes what is no file for an empty one.
+        # The source treats a missing file as empty.
         trouble = None if file.is_file() else "no such file"
     except OSError as error:
         trouble = error.strerror or str(error)
@@ -190,7 +202,7 @@ def _file_source(settings_cls: type[BaseSettings], file: Path) -> TomlConfigSett
             f"settings file {file}: not TOML: {error}", param="settings_file"
         ) from None
     if trouble:
-        named = f"{_variable('settings_file')} or option --settings names it"
+        named = f"it is given by {_variable('settings_file')} or option --settings"
         raise ConfigError(f"settings file {file}: {trouble}; {named}", param="settings_file")
     if "settings_file" in source.toml_data:
         raise ConfigError(
@@ -207,7 +219,8 @@ def _mistake(
     key, source = str(first["loc"][0]), _source(cls, first["loc"], given)
     if first["type"] == "extra_forbidden":
         close = difflib.get_close_matches(key, cls.model_fields, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(cls.model_fields)}"
+        known = ", ".join(cls.model_fields)
+        hint = f"did you mean {close[0]}?" if close else f"the settings are {known}"
         return ConfigError(f"unknown setting {key[:LONGEST_SHOWN]} ({source}): {hint}", param=key)
     place = key + "".join(f"[{part!r}]" for part in first["loc"][1:])
     value = repr(first["input"])
@@ -232,7 +245,7 @@ def _source(cls: type[ServerSettings], loc: Sequence[int | str], given: Mapping[
 def _holds(values: Any, loc: Sequence[int | str]) -> bool:
     for part in loc:
         if not isinstance(values, dict):
-            return True  # A value of another kind than the one expected here.
+            return True  # A value of an unexpected type.
         if part not in values:
             return False
         values = values[part]

@@ -1,4 +1,4 @@
-"""The socket that a server listens on."""
+"""The listening socket."""
 
 import socket
 
@@ -9,9 +9,9 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens on an address of this machine.
 
     Raises:
-        ConfigError: the address cannot be had.
+        ConfigError: the address is not available.
     """
-    # Bound here and not by uvicorn, which would exit with a status of its own.
+    # Bound here because uvicorn would exit with a status of its own.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
@@ -24,6 +24,6 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def url_of(host: str, listener: socket.socket) -> str:
-    """Where a browser finds what listens."""
+    """The URL at which a browser reaches the listener."""
     host = f"[{host}]" if ":" in host else host
     return f"http://{host}:{listener.getsockname()[1]}"

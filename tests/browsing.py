@@ -12,9 +12,9 @@ from typing import Any
 import httpx2
 import pytest
 from serving import SPEECH_URL, live
+
 from vocoder.server.app import create_app
 from vocoder.server.settings import ServerSettings
-
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 
@@ -170,9 +170,9 @@ def shipped_voice(**settings: Any) -> Iterator[int]:
     """A server of the voice in `checkpoints`; gives its port."""
     # The number of streams is given, or it would begin by measuring it.
     wanted = ServerSettings(voices_dir=CHECKPOINTS, max_streams=8, **settings)
-    synthesizer = Synthesizer(VoiceRegistry(CHECKPOINTS))
-    synthesizer.warm_up(synthesizer.registry.get())
-    with live(create_app(wanted, synthesizer)) as port:
+    synthesizer, registry = Synthesizer(), VoiceRegistry(CHECKPOINTS)
+    synthesizer.warm_up(registry.get())
+    with live(create_app(wanted, synthesizer, registry)) as port:
         yield port
 
 

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request, WebSocket
 from starlette.middleware import Middleware
+
 from vocoder.server import errors
+from vocoder.server.metrics import Metrics
 from vocoder.server.middleware import api_keys as keys
 from vocoder.server.middleware import rate_limits as limits
 from vocoder.server.middleware.api_keys import Keyring
@@ -41,10 +43,11 @@ def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def application(keyring: Keyring | None, *, metrics_open: bool = False) -> FastAPI:
     """An application that says who asks, and charges for what is spoken."""
+    metrics = Metrics()
     app = FastAPI(
         middleware=[
-            Middleware(RequestContext),
-            Middleware(Authentication, keyring=keyring, metrics_open=metrics_open),
+            Middleware(RequestContext, metrics=metrics),
+            Middleware(Authentication, keyring=keyring, metrics=metrics, metrics_open=metrics_open),
         ],
         docs_url=None,
     )

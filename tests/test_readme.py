@@ -32,8 +32,8 @@ RUN_HERE = ("vocoder voices", "vocoder speak", "vocoder analyze", "vocoder gener
 """Commands that a test below runs as they are written."""
 
 TESTED_BY = {
-    "curl": "tests/server/test_documented_requests.py",
-    "vocoder serve": "tests/server/test_workers.py",
+    "curl": "tests/server/routes/test_documented_requests.py",
+    "vocoder serve": "tests/server/workers/test_supervisor.py",
     "vocoder prepare": "tests/corpus/test_prepare.py",
     "vocoder shard": "tests/corpus/test_shards.py",
     "vocoder align": "tests/alignment/test_align.py",

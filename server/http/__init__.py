@@ -1,1 +1,1 @@
-"""What the HTTP routes share: bodies, audio responses, server-sent events, caching."""
+"""Shared by the HTTP routes: request bodies, audio responses, server-sent events, caching."""

@@ -1,94 +1,65 @@
-"""Answers from the cache, and into it while they are made."""
+"""Responses from the cache, and into it while they are generated."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any
 
 from fastapi import Response
 from starlette.responses import StreamingResponse
 
-from .. import metrics
-from ..service.response_cache import AudioCache, CachedAnswer, Writer, key_of
-from ..service.service import Service
-from .audio_response import AudioResponse
+from ..metrics import Metrics
+from ..service.response_cache import CachedBody, ResponseCache
 
 CACHE_HEADER = "X-Cache"
 
 
 class CachedResponse:
-    """One request's answer in the cache: there already, or to be put there.
+    """One request's entry in the cache, which may not exist yet.
 
-    Only requests that name their seed are kept: one that leaves it open means a new reading.
+    Args:
+        cache: None if the request cannot be cached.
+        key: of the request.
+        metrics: count hits and misses.
     """
 
-    def __init__(self, cache: AudioCache | None, key: str) -> None:
-        self._cache = cache
-        self._key = key
+    def __init__(self, cache: ResponseCache | None, key: str, metrics: Metrics) -> None:
+        self._cache, self._key, self._metrics = cache, key, metrics
 
-    @classmethod
-    def of(
-        cls, service: Service, delivery: AudioResponse, asked: Mapping[str, Any]
-    ) -> "CachedResponse":
-        """What the cache has to do with a request.
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of a response that had to be generated."""
+        return {} if self._cache is None else {CACHE_HEADER: "miss"}
 
-        Args:
-            service: whose cache it is.
-            delivery: how it is answered.
-            asked: all else that the answer depends on.
-        """
-        if service.cache is None or not delivery.repeatable:
-            return cls(None, "")
-        engine = service.synthesizer.engine(delivery.voice, delivery.engine)
-        parts = {
-            "asked": dict(asked),
-            "voice": delivery.voice.digest,
-            "speaker": delivery.speaker,
-            "seed": delivery.seed,
-            "engine": [delivery.engine, engine.weights],
-            "format": [delivery.audio_format, delivery.rate_hz, delivery.whole],
-        }
-        return cls(service.cache, key_of(parts))
-
-    async def answer(self, media_type: str) -> Response | None:
-        """The answer as it was kept; None where it is not."""
+    async def response(self, media_type: str) -> Response | None:
+        """The response from the cache; None if it is not there."""
         if self._cache is None:
             return None
         found = await asyncio.to_thread(self._cache.get, self._key)
         if found is None:
-            metrics.CACHE_MISSES.inc()
+            self._metrics.cache_misses.inc()
             return None
-        metrics.CACHE_HITS.inc()
+        self._metrics.cache_hits.inc()
         headers = {**found.headers, CACHE_HEADER: "hit", "content-length": str(found.length)}
         return StreamingResponse(_blocks(found), media_type=media_type, headers=headers)
 
-    async def keep(
-        self, parts: AsyncGenerator[bytes, None], delivery: AudioResponse
+    async def store(
+        self, parts: AsyncGenerator[bytes, None], headers: Mapping[str, str]
     ) -> AsyncGenerator[bytes, None]:
-        """The parts again, which are kept if they come to their end; closing this closes them."""
+        """Pass a body through, caching it if it is completed; closing this closes ``parts``."""
         async with contextlib.aclosing(parts):
             if self._cache is None:
                 async for part in parts:
                     yield part
                 return
-            writer = await asyncio.to_thread(self._cache.begin, self._key)
+            writer = await asyncio.to_thread(self._cache.begin, self._key, headers)
             with writer:
                 async for part in parts:
                     await asyncio.to_thread(writer.write, part)
                     yield part
-                await asyncio.to_thread(_commit, writer, delivery.headers())
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What an answer that is made says of the cache."""
-        return {} if self._cache is None else {CACHE_HEADER: "miss"}
+                await asyncio.to_thread(writer.commit)
 
 
-def _commit(writer: Writer, headers: Mapping[str, str]) -> None:
-    writer.commit(headers)
-
-
-async def _blocks(found: CachedAnswer) -> AsyncGenerator[bytes, None]:
+async def _blocks(found: CachedBody) -> AsyncGenerator[bytes, None]:
     with found:
         while block := await asyncio.to_thread(found.read):
             yield block

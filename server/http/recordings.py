@@ -1,4 +1,4 @@
-"""Recordings that clients send: decoded within bounds, whatever their headers claim."""
+"""Uploaded recordings, decoded within limits whatever their headers claim."""
 
 import io
 import math
@@ -13,12 +13,12 @@ from vocoder.errors import AudioError
 from ..errors import Refusal
 
 FORMATS = ("WAV", "WAVEX", "FLAC", "MP3", "OGG")
-"""libsndfile's names of the containers that are taken; it would read many more."""
+"""libsndfile's names of the accepted containers; it could read many more."""
 
 RATES_HZ = (4000, 192_000)
 LARGEST_PEAK = 100.0
 LARGEST_FILTER = 2**22
-"""Taps in all phases of the filter that resamples: rates without a common divisor need billions."""
+"""Maximum taps over all phases of the resampling filter; coprime rates would need billions."""
 
 BLOCK_FRAMES = 2**16
 
@@ -26,15 +26,15 @@ BLOCK_FRAMES = 2**16
 def read(data: bytes, rate_hz: int, max_audio_s: float) -> Samples:
     """A recording as mono samples (T,) at ``rate_hz``, channels averaged.
 
-    No more is decoded than is allowed: a few bytes of FLAC can stand for hours.
+    Decoding stops at the limit, because a few bytes of FLAC can hold hours of silence.
 
     Args:
         data: a WAV, FLAC, MP3 or OGG file.
-        rate_hz: to resample to.
-        max_audio_s: longest recording, in seconds.
+        rate_hz: rate to resample to.
+        max_audio_s: maximum length, in seconds.
 
     Raises:
-        AudioError: empty, not audio, cut short, or samples that are no recording.
+        AudioError: the file is empty, not audio, truncated, or has unusable samples.
         Refusal: 422, it is too long.
     """
     if not data:
@@ -45,18 +45,18 @@ def read(data: bytes, rate_hz: int, max_audio_s: float) -> Samples:
             own_rate_hz = int(file.samplerate)
             samples = _mono(file, max_audio_s)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        # Not its message, which names the buffer in memory.
+        # Not its message, which shows the buffer's address.
         reason = getattr(error, "error_string", str(error)).rstrip(".").lower()
         raise AudioError(
-            f"the body is not readable as audio ({reason}): send a WAV, FLAC, MP3 or OGG file"
+            f"cannot read the body as audio ({reason}): send a WAV, FLAC, MP3 or OGG file"
         ) from None
     if not samples.size:
-        raise AudioError("the recording holds no samples")
+        raise AudioError("the recording has no samples")
     peak = float(np.abs(samples).max())
-    if not peak <= LARGEST_PEAK:  # Nor is NaN.
+    if not peak <= LARGEST_PEAK:  # False for NaN too.
         raise AudioError(
-            f"the recording holds samples of {peak:g}: full scale is 1, and at most "
-            f"{LARGEST_PEAK:g} is taken"
+            f"the recording has samples of {peak:g}: full scale is 1, and the limit is "
+            f"{LARGEST_PEAK:g}"
         )
     return audio.resample(samples, own_rate_hz, rate_hz)
 
@@ -70,7 +70,7 @@ def _check(file: soundfile.SoundFile, rate_hz: int) -> None:
     reach = audio.ZERO_CROSSINGS * max(1.0, step / phases) / audio.ROLLOFF
     if not low <= own <= high or phases * (step + 2 * reach) > LARGEST_FILTER:
         raise AudioError(
-            f"the recording has {own} samples a second, which this server does not resample: "
+            f"the recording's sample rate of {own} Hz is not supported: "
             f"send one of {low} to {high} Hz, such as {rate_hz} or 48000"
         )
 
@@ -87,7 +87,6 @@ def _mono(file: soundfile.SoundFile, max_audio_s: float) -> Samples:
         count += len(block)
     raise Refusal(
         422,
-        f"the recording is longer than {max_audio_s:g} s, the most that this server takes a "
-        "request: send it in parts",
+        f"the recording is longer than {max_audio_s:g} s, the limit per request: send it in parts",
         code="audio_too_long",
     )

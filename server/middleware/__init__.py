@@ -1,1 +1,1 @@
-"""ASGI middleware: request context, body limit, authentication, rate limits, origins, draining."""
+"""ASGI middleware: request context, body limit, API keys, rate limits, origins, draining."""

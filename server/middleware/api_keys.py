@@ -1,8 +1,8 @@
-"""API keys: the file of them, and whose a given one is.
+"""API keys: the key file, and looking up whose key a request carries.
 
-A key is 256 random bits, so nobody guesses one from its digest however fast the digest is: plain
-SHA-256 serves. A slow, salted digest protects passwords, which people choose, and would cost every
-request tens of milliseconds.
+A key is 256 random bits, so it cannot be guessed from its digest however fast the digest is: plain
+SHA-256 is enough. A slow, salted digest protects passwords, which people choose, and would cost
+every request tens of milliseconds.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import hmac
 import logging
 import secrets
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from typing import Self
@@ -22,27 +23,27 @@ from vocoder.errors import ConfigError
 from .rate_limits import ApiClient, Limits
 
 PREFIX = "vk_"
-"""So that people and secret scanners know a key when they see one."""
+"""Lets people and secret scanners recognise a key."""
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
-LOOK_S = 1.0
-"""Seconds between looks at the file."""
+CHECK_S = 1.0
+"""Seconds between checks of the file."""
 
 logger = logging.getLogger(__name__)
 
 
 class Key(Limits):
-    """An entry of the file."""
+    """An entry of the key file."""
 
-    name: str = Field(pattern=NAME, description="whose it is; stands in the log")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the key, in hexadecimal digits")
+    name: str = Field(pattern=NAME, description="owner of the key; appears in the log")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the key, in hexadecimal")
 
     def limits(self) -> Limits:
         """The limits alone."""
         return Limits(**self.model_dump(include=set(Limits.model_fields)))
 
     def to_toml(self) -> str:
-        """The entry as it stands in the file."""
+        """The entry as the file has it."""
         lines = [f'name = "{self.name}"', f'sha256 = "{self.sha256}"']
         limits = self.limits().model_dump(exclude_none=True)
         lines += [f"{limit} = {value}" for limit, value in limits.items()]
@@ -50,7 +51,7 @@ class Key(Limits):
 
 
 class KeyFile(StrictModel):
-    """The file."""
+    """The key file."""
 
     key: tuple[Key, ...] = Field(min_length=1, description="the keys")
 
@@ -68,9 +69,9 @@ def load(path: Path) -> tuple[Key, ...]:
     """The keys of a TOML file of ``[[key]]`` tables.
 
     Raises:
-        ConfigError: no such file, not TOML, no keys, or one that is not as it should be.
+        ConfigError: the file does not exist, is not TOML, has no keys, or has an invalid one.
     """
-    where = f"file of API keys {path}"
+    where = f"API key file {path}"
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -79,16 +80,18 @@ def load(path: Path) -> tuple[Key, ...]:
         raise ConfigError(f"{where}: not TOML: {error}", param="api_keys_file") from None
     if not data.get("key"):
         raise ConfigError(
-            f"{where}: has no [[key]]: `vocoder key NAME` makes one", param="api_keys_file"
+            f"{where}: it has no [[key]] entry: create one with `vocoder key NAME`",
+            param="api_keys_file",
         )
     return KeyFile.parse(data, where).key
 
 
 def new(name: str, **limits: int | None) -> tuple[str, Key]:
-    """A new key and its entry, which does not give the key away.
+    """A new key and its entry, which does not reveal the key.
 
     Raises:
-        ConfigError: a name that is not letters, digits and ``._@-``, or a limit below 1.
+        ConfigError: the name has characters other than letters, digits and ``._@-``, or a limit is
+            below 1.
     """
     secret = PREFIX + secrets.token_urlsafe(32)
     entry = {"name": name, "sha256": _digest(secret.encode()).hex(), **limits}
@@ -96,64 +99,72 @@ def new(name: str, **limits: int | None) -> tuple[str, Key]:
 
 
 class Keyring:
-    """The keys of a file, which is read again when it changes.
+    """The keys of a file, which is reloaded when it changes.
 
-    A new file that cannot be read is logged, and the old keys stay. Requests in progress go on when
-    their key goes; what was used of a key's limits is remembered as long as its name is there.
+    If a new version of the file cannot be read, that is logged and the old keys stay valid.
+    Requests in progress continue when their key is removed. Usage is kept by name: a key that stays
+    in the file keeps what it has used of its limits.
 
     Args:
         path: the file.
-        shared: folder in which workers write down what is used; this process counts alone if None.
+        shared: folder where workers record usage; None if this process counts on its own.
+        limited: called whenever a limit refuses a request.
 
     Raises:
-        ConfigError: as :func:`load` does.
+        ConfigError: see :func:`load`.
     """
 
-    def __init__(self, path: Path, shared: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        shared: Path | None = None,
+        limited: Callable[[], None] = lambda: None,
+    ) -> None:
         self.path = path
         self.shared = shared
+        self._limited = limited
         self._seen = _state(path)
-        self._looked = monotonic()
-        self._identities: dict[str, ApiClient] = {}
+        self._checked = monotonic()
+        self._clients: dict[str, ApiClient] = {}
         self._digests: list[tuple[bytes, ApiClient]] = []
-        self._take(load(path))
+        self._set(load(path))
 
     def find(self, secret: bytes) -> ApiClient | None:
-        """Whose key it is; takes the same time for every key that is not there."""
+        """The owner of a key; takes the same time for every unknown key."""
         self._reload()
         digest, found = _digest(secret), None
-        for known, identity in self._digests:
+        for known, client in self._digests:
             if hmac.compare_digest(known, digest):
-                found = identity
+                found = client
         return found
 
-    def _take(self, keys: tuple[Key, ...]) -> None:
-        known, self._identities, self._digests = self._identities, {}, []
+    def _set(self, keys: tuple[Key, ...]) -> None:
+        known, self._clients, self._digests = self._clients, {}, []
         for key in keys:
-            identity = known.get(key.name) or self._identity(key)
-            identity.limits = key.limits()
-            self._identities[key.name] = identity
-            self._digests.append((bytes.fromhex(key.sha256), identity))
+            client = known.get(key.name) or self._client(key)
+            client.limits = key.limits()
+            self._clients[key.name] = client
+            self._digests.append((bytes.fromhex(key.sha256), client))
 
-    def _identity(self, key: Key) -> ApiClient:
+    def _client(self, key: Key) -> ApiClient:
         file = self.shared / f"limits-{key.name}" if self.shared else None
-        return ApiClient(key.name, key.limits(), file)
+        return ApiClient(key.name, key.limits(), file, self._limited)
 
     def _reload(self) -> None:
         now = monotonic()
-        if now - self._looked < LOOK_S:
+        if now - self._checked < CHECK_S:
             return
-        self._looked = now
+        self._checked = now
         state = _state(self.path)
         if state == self._seen:
             return
         self._seen = state
         try:
-            self._take(load(self.path))
+            self._set(load(self.path))
         except ConfigError as error:
-            logger.error("%s; the keys that were there stay", error)
+            logger.error("%s; the previous keys stay valid", error)
         else:
-            logger.info("%d API keys read again", len(self._digests))
+            logger.info("reloaded %d API keys", len(self._digests))
 
 
 def _digest(secret: bytes) -> bytes:
@@ -161,7 +172,7 @@ def _digest(secret: bytes) -> bytes:
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:
-    """What changes when the file does."""
+    """Identifies a version of the file; None if it does not exist."""
     try:
         found = path.stat()
     except OSError:

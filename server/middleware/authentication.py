@@ -1,4 +1,4 @@
-"""Requests and sockets need a key where there are keys; plain ASGI: nothing is buffered."""
+"""Checks API keys on requests and sockets. Plain ASGI: nothing is buffered."""
 
 import contextlib
 import re
@@ -9,71 +9,77 @@ from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .. import metrics
 from ..errors import Refusal, error_response
+from ..metrics import Metrics
 from ..schemas import ErrorResponse
 from .api_keys import Keyring
-from .rate_limits import ANYONE
+from .rate_limits import ApiClient, Limits
 
 OPEN_PATHS = re.compile(r"/|/web(/.*)?|/healthz|/readyz|/docs(/.*)?|/openapi\.json")
-"""Paths that need no key: the page, the reference, and what an orchestrator asks."""
+"""Paths that need no key: the page, the API reference, and health checks."""
 
 METRICS_PATH = "/metrics"
 SUBPROTOCOL = "token"
-"""A browser cannot set headers of a WebSocket: it offers this subprotocol and the key as another,
-as Deepgram's clients do. The handshake has to choose it, or the browser gives up."""
+"""Browsers cannot set headers on a WebSocket. They offer this subprotocol followed by the key, as
+Deepgram's clients do. The handshake must accept it, or the browser closes the connection."""
 
 HOW = "send it as `Authorization: Bearer KEY` or `x-api-key: KEY`"
 DENIAL = "websocket.http.response"
-"""ASGI's extension by which a handshake can be answered like a request."""
+"""The ASGI extension for answering a handshake with an HTTP response."""
 
 REFUSALS = {
-    "401": "No key, or one that is unknown.",
+    "401": "The API key is missing or unknown.",
     "429": "The key's allowance is used up; see `retry-after`.",
 }
 
 
 class Authentication:
-    """Refuses whoever has no key with 401, and counts what the others use.
+    """Refuses requests without a valid key with 401, and counts the others against their limits.
 
-    For what comes after it ``scope["state"]`` has ``key``, the :class:`.rate_limits.ApiClient`
-    of who asks (``ANYONE`` where no key is needed), and ``subprotocol``, the one that a WebSocket's
-    handshake has to choose, or None. A key is never looked for in the query, which is logged.
+    Sets ``scope["state"]["key"]``, the :class:`.rate_limits.ApiClient` behind the request (an
+    unlimited one where no key is needed), and ``["subprotocol"]``, which a WebSocket's handshake
+    has to accept, or None. Keys are never read from the query, because the query is logged.
 
     Args:
-        app: what is guarded.
-        keyring: the keys; everything is open where None.
-        metrics_open: whether the metrics need no key.
+        app: the application to guard.
+        keyring: the keys; None leaves everything open.
+        metrics: counts what is refused.
+        metrics_open: whether ``/metrics`` needs no key.
     """
 
-    def __init__(self, app: ASGIApp, keyring: Keyring | None, *, metrics_open: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, keyring: Keyring | None, metrics: Metrics, *, metrics_open: bool
+    ) -> None:
         self.app = app
         self.keyring = keyring
+        self.metrics = metrics
         self.metrics_open = metrics_open
+        self._anyone = ApiClient(None, Limits())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request or a socket; anything else passes through."""
+        """Serve an HTTP request or a WebSocket; anything else passes through."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
         offered = scope.get("subprotocols") or []
         state["subprotocol"] = SUBPROTOCOL if SUBPROTOCOL in offered else None
-        state["key"] = ANYONE
+        state["key"] = self._anyone
         if self.keyring is None or self._open(scope):
             await self.app(scope, receive, send)
             return
         secret = _secret(Headers(scope=scope), offered)
-        identity = self.keyring.find(secret.encode("latin-1", "replace")) if secret else None
-        if identity is None:
+        client = self.keyring.find(secret.encode("latin-1", "replace")) if secret else None
+        if client is None:
+            self.metrics.rejected("unauthorized")
             await refuse(_unauthorized(secret), scope, receive, send)
             return
-        state["key"] = identity
-        state.setdefault("log", {})["key"] = identity.name
+        state["key"] = client
+        state.setdefault("log", {})["key"] = client.name
         with contextlib.ExitStack() as held:
             try:
-                held.enter_context(identity.hold())
-                identity.count_request()
+                held.enter_context(client.hold())
+                client.count_request()
             except Refusal as refusal:
                 await refuse(refusal, scope, receive, send)
                 return
@@ -85,7 +91,7 @@ class Authentication:
 
 
 def document(app: FastAPI, *, metrics_open: bool) -> None:
-    """Have the OpenAPI document say which operations need a key, and what is said without one."""
+    """Add to the OpenAPI document which operations need a key, and how they refuse requests."""
     original = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -127,18 +133,17 @@ def _secret(headers: Headers, subprotocols: Sequence[str]) -> str | None:
 
 
 def _unauthorized(secret: str | None) -> Refusal:
-    metrics.rejected("unauthorized")
     if secret is None:
-        message, code, error = f"an API key is needed: {HOW}", "missing_api_key", ""
+        message, code, error = f"an API key is required: {HOW}", "missing_api_key", ""
     else:
-        message = "this API key is unknown here: ask whoever runs the server for one"
+        message = "this API key is unknown: ask the server's operator for a valid one"
         code, error = "invalid_api_key", ', error="invalid_token"'
     headers = {"www-authenticate": f'Bearer realm="vocoder"{error}'}
     return Refusal(401, message, code=code, headers=headers)
 
 
 async def refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request, or a WebSocket's handshake, with a refusal."""
+    """Answer a request or a WebSocket handshake with a refusal."""
     if scope["type"] == "websocket" and DENIAL not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008, "reason": refusal.code})
         return

@@ -1,4 +1,4 @@
-"""A limit on the size of request bodies; plain ASGI: nothing is buffered."""
+"""A limit on the size of request bodies. Plain ASGI: nothing is buffered."""
 
 import asyncio
 import contextlib
@@ -12,10 +12,10 @@ LINGER_S = 2.0
 
 
 class BodyLimit:
-    """Refuses bodies over a size with 413: by Content-Length at once, else while they are read.
+    """Refuses bodies over the limit with 413: by Content-Length at once, or while reading.
 
-    The answer goes out in full before the connection closes, and for a moment what still arrives
-    is read and dropped: a client in the middle of its upload would otherwise see a reset instead.
+    The answer is sent in full before the connection closes, and what still arrives in the meantime
+    is read and dropped: a client in the middle of its upload would otherwise see a reset.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
@@ -23,7 +23,7 @@ class BodyLimit:
         self.max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request; what is no HTTP request passes through."""
+        """Serve an HTTP request; anything else passes through."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -61,7 +61,7 @@ class BodyLimit:
     def _refusal(self, size: str) -> Refusal:
         return Refusal(
             413,
-            f"the body is {size}: this server takes at most {self.max_bytes} bytes",
+            f"the body is {size}: the limit is {self.max_bytes} bytes",
             code="body_too_large",
             headers={"connection": "close"},
         )

@@ -2,20 +2,23 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .. import metrics
 from ..draining import Draining
 from ..errors import error_response
+from ..metrics import Metrics
 
 OPEN_PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
-"""Paths that are served to the end, and that nobody waits for."""
+"""Paths that are served until the end and do not delay the shutdown."""
 
 
 class DrainingGate:
-    """Counts what runs, and answers 503 to what comes while it drains."""
+    """Counts running requests, and answers new ones with 503 while the server drains."""
 
-    def __init__(self, app: ASGIApp, draining: Draining, retry_after_s: int) -> None:
+    def __init__(
+        self, app: ASGIApp, draining: Draining, metrics: Metrics, retry_after_s: int
+    ) -> None:
         self.app = app
         self.draining = draining
+        self.metrics = metrics
         self.retry_after_s = retry_after_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -23,10 +26,10 @@ class DrainingGate:
         if scope["type"] not in ("http", "websocket") or scope["path"] in OPEN_PATHS:
             await self.app(scope, receive, send)
         elif self.draining.is_set():
-            metrics.rejected("draining")
+            self.metrics.rejected("draining")
             response = error_response(
                 503,
-                "this server is about to stop: ask again, another will answer",
+                "this server is shutting down: retry, and another instance will answer",
                 code="draining",
                 headers={"retry-after": str(self.retry_after_s), "connection": "close"},
             )

@@ -1,4 +1,4 @@
-"""Which web origins may call the server: CORS, and the same for WebSockets, which it leaves out."""
+"""Which web origins may call the server: CORS, and the same check for WebSockets."""
 
 from collections.abc import Collection, Sequence
 
@@ -12,14 +12,14 @@ from ..errors import Refusal
 from .authentication import refuse
 
 EXPOSED = (*openapi.HEADERS, "retry-after")
-"""Headers of answers that a page's script may read."""
+"""Response headers that a page's script may read."""
 
 
 def cross_origin(origins: Sequence[str]) -> list[Middleware]:
-    """What lets pages of other origins read answers; nothing where there are no origins.
+    """CORS for the given origins; no middleware at all if there are none.
 
-    It belongs around everything else, so that errors can be read too. Keys are not cookies: a page
-    has to know one to use it, so credentials in CORS's sense stay off. Scripts may send any header:
+    It must wrap everything else, so that pages can read errors too. API keys are not cookies: a
+    page has to know one to use it, so CORS credentials stay off. Scripts may send any header, since
     clients such as OpenAI's add their own.
     """
     if not origins:
@@ -36,14 +36,15 @@ def cross_origin(origins: Sequence[str]) -> list[Middleware]:
 
 
 class SocketOrigins:
-    """Refuses WebSockets that pages of other origins open, with 403.
+    """Refuses WebSockets opened by pages of other origins, with 403.
 
-    A browser sends ``Origin`` with each and leaves the decision to the server. Pages of the
-    server's own origin may always; what is no browser sends none and may, too.
+    CORS does not cover WebSockets: the browser sends ``Origin`` and leaves the decision to the
+    server. Pages of the server's own origin are always allowed, and so are clients that send no
+    origin, which are not browsers.
 
     Args:
-        app: what is guarded.
-        origins: the others that may; any may where there are none, or one is ``*``.
+        app: the application to guard.
+        origins: other origins that are allowed; all are if it is empty or contains ``*``.
     """
 
     def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
@@ -51,14 +52,14 @@ class SocketOrigins:
         self.origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a socket; anything else passes through."""
+        """Serve a WebSocket; anything else passes through."""
         if scope["type"] != "websocket" or self._allowed(Headers(scope=scope)):
             await self.app(scope, receive, send)
             return
         refusal = Refusal(
             403,
             "pages of this origin may not open WebSockets here: "
-            "the server's setting cors_origins lists those that may",
+            "the server's setting cors_origins lists the allowed origins",
             code="origin_not_allowed",
         )
         await refuse(refusal, scope, receive, send)
@@ -67,5 +68,5 @@ class SocketOrigins:
         origin = headers.get("origin")
         if origin is None or not self.origins or "*" in self.origins or origin in self.origins:
             return True
-        # Without the scheme: behind a proxy that ends TLS the server knows only http.
+        # Compared without the scheme: behind a TLS proxy the server only sees http.
         return origin.partition("://")[2] == headers.get("host", "").lower()

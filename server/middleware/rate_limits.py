@@ -1,4 +1,4 @@
-"""How much the holder of a key may ask for: at a time, and a minute; all workers count together."""
+"""Limits per API key: concurrent requests, and rates per minute, counted over all workers."""
 
 import contextlib
 import fcntl
@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import BinaryIO
@@ -15,8 +15,8 @@ from pydantic import Field, ValidationError
 
 from vocoder.config import StrictModel
 
-from .. import metrics
 from ..errors import Refusal
+from ..metrics import FOLDER_VARIABLE
 
 WINDOW_S = 60.0
 
@@ -24,30 +24,34 @@ logger = logging.getLogger(__name__)
 
 
 class Limits(StrictModel):
-    """What one key may do; no limit where None."""
+    """The limits of one key; None means unlimited."""
 
-    concurrent: int | None = Field(None, ge=1, description="requests and sockets at a time")
-    requests_per_minute: int | None = Field(None, ge=1, description="requests and sockets a minute")
-    characters_per_minute: int | None = Field(None, ge=1, description="of text, a minute")
+    concurrent: int | None = Field(None, ge=1, description="concurrent requests and sockets")
+    requests_per_minute: int | None = Field(
+        None, ge=1, description="requests and sockets per minute"
+    )
+    characters_per_minute: int | None = Field(
+        None, ge=1, description="characters of text per minute"
+    )
 
 
 class Usage(StrictModel):
-    """What was used of a key's limits.
+    """How much of a key's limits is used.
 
-    The allowances are token buckets: a minute's may be taken at once, and comes back evenly. Such a
-    bucket is known by the time at which it will be full again, and needs no timer to fill it.
+    The rates are token buckets: a minute's allowance can be spent at once and refills evenly. The
+    state of a bucket is the time at which it will be full again, so no timer has to refill it.
     """
 
     requests_full_at: float = Field(0.0, description="monotonic time in seconds")
     characters_full_at: float = Field(0.0, description="monotonic time in seconds")
-    held: dict[int, int] = Field({}, description="requests in progress of each process, by its id")
+    held: dict[int, int] = Field({}, description="requests in progress, by process id")
 
 
 class Ledger:
-    """Where a key's usage is written down, one change at a time.
+    """Records a key's usage, one change at a time.
 
     Args:
-        file: shared with other processes; only this one counts where None.
+        file: shared with other processes; None if this process counts on its own.
     """
 
     def __init__(self, file: Path | None) -> None:
@@ -57,7 +61,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """For as long as it lasts, ``usage`` is what all processes know, and theirs what it is."""
+        """Lock the ledger: inside, ``usage`` is current, and a change to it is written back."""
         with self._lock, contextlib.ExitStack() as stack:
             shared: BinaryIO | None = None
             try:
@@ -75,29 +79,37 @@ class Ledger:
                 if shared is not None and self.usage != before:
                     shared.seek(0)
                     shared.write(self.usage.model_dump_json().encode())
-                    # Not before: where a file was empty, ext4 waits for the disk as it is closed.
+                    # Truncated last: ext4 waits for the disk when it closes a file emptied before.
                     shared.truncate()
             except OSError as error:
                 self._alone(error)
 
     def _alone(self, error: OSError) -> None:
-        logger.error("%s: %s; from now on each worker counts alone", self.file, error.strerror)
+        logger.error("%s: %s; each worker now counts on its own", self.file, error.strerror)
         self.file = None
 
 
 class ApiClient:
-    """Who asks: the holder of a key, and what is left of its limits.
+    """The client behind a request: the owner of a key, and what is left of its limits.
 
     Args:
-        name: of the key.
-        limits: what it may do.
-        file: where several processes write down what is used, if there are several.
+        name: of the key; None if no key is needed.
+        limits: of the key.
+        file: where several processes record usage; None if there is one process.
+        limited: called whenever a limit refuses a request.
     """
 
-    def __init__(self, name: str | None, limits: Limits, file: Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str | None,
+        limits: Limits,
+        file: Path | None = None,
+        limited: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = name
         self.limits = limits
         self._ledger = Ledger(file)
+        self._limited = limited
 
     @property
     def held(self) -> int:
@@ -106,35 +118,36 @@ class ApiClient:
             return sum(self._ledger.usage.held.values())
 
     def charge(self, characters: int) -> None:
-        """Count characters that are to be spoken; to be called before they are.
+        """Count characters before they are spoken.
 
         Raises:
-            Refusal: 429, they are more than is left of this minute's; 422, than a minute may have.
+            Refusal: 429, this minute's allowance is used up; 422, the text is longer than a whole
+                minute's allowance.
         """
         limit = self.limits.characters_per_minute
         if limit is not None and characters > limit:
             raise Refusal(
                 422,
-                f"the text has {characters} characters, key {self.name} may send {limit} a minute: "
-                "send it in parts",
+                f"the text has {characters} characters, key {self.name} may send {limit} per "
+                "minute: send it in parts",
                 code="text_too_long",
             )
-        self._take("characters", characters, limit)
+        self._spend("characters", characters, limit)
 
     def count_request(self) -> None:
         """Count a request.
 
         Raises:
-            Refusal: 429, this minute's are used up.
+            Refusal: 429, this minute's allowance is used up.
         """
-        self._take("requests", 1, self.limits.requests_per_minute)
+        self._spend("requests", 1, self.limits.requests_per_minute)
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Count one more request in progress for as long as it lasts.
+        """Count one more request in progress inside the ``with`` block.
 
         Raises:
-            Refusal: 429, as many as the key may have are there.
+            Refusal: 429, the key already has as many as it may.
         """
         limit = self.limits.concurrent
         if limit is None:
@@ -144,8 +157,8 @@ class ApiClient:
             if sum(self._ledger.usage.held.values()) >= limit:
                 self._forget_the_dead()
             if sum(self._ledger.usage.held.values()) >= limit:
-                raise _used_up(
-                    f"key {self.name} may have {limit} requests in progress, and has: "
+                raise self._refusal(
+                    f"key {self.name} already has {limit} requests in progress, its limit: "
                     "try again when one has ended",
                     1,
                 )
@@ -166,7 +179,7 @@ class ApiClient:
         alive = {process: count for process, count in held.items() if _lives(process)}
         self._ledger.usage = self._ledger.usage.model_copy(update={"held": alive})
 
-    def _take(self, unit: str, amount: int, limit: int | None) -> None:
+    def _spend(self, unit: str, amount: int, limit: int | None) -> None:
         if limit is None:
             return
         field = f"{unit}_full_at"
@@ -179,30 +192,25 @@ class ApiClient:
                 self._ledger.usage = self._ledger.usage.model_copy(update=change)
                 return
         seconds = max(1, math.ceil(missing_s - WINDOW_S))
-        message = f"key {self.name} may send {limit} {unit} a minute: try again in {seconds} s"
-        raise _used_up(message, seconds)
+        message = f"key {self.name} may send {limit} {unit} per minute: try again in {seconds} s"
+        raise self._refusal(message, seconds)
 
-
-ANYONE = ApiClient(None, Limits())
-"""Whoever asks where no key is needed."""
+    def _refusal(self, message: str, retry_after_s: int) -> Refusal:
+        self._limited()
+        headers = {"retry-after": str(retry_after_s)}
+        return Refusal(429, message, code="rate_limited", headers=headers)
 
 
 def shared_folder() -> Path | None:
-    """The folder that the workers of one server share; None where there is one worker."""
-    folder = os.environ.get(metrics.FOLDER_VARIABLE)
+    """The folder that all workers of a server share; None if there is only one worker."""
+    folder = os.environ.get(FOLDER_VARIABLE)
     return Path(folder) if folder else None
-
-
-def _used_up(message: str, retry_after_s: int) -> Refusal:
-    metrics.rejected("key_limit")
-    headers = {"retry-after": str(retry_after_s)}
-    return Refusal(429, message, code="rate_limited", headers=headers)
 
 
 def _parsed(data: bytes) -> Usage:
     try:
         return Usage.model_validate_json(data) if data else Usage()
-    except ValidationError:  # A process was killed while it wrote.
+    except ValidationError:  # A process was killed while writing.
         return Usage()
 
 

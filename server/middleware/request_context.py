@@ -1,4 +1,4 @@
-"""Request ids, one log line a request, and the limit on bodies; plain ASGI: nothing is buffered."""
+"""Request ids, one log line per request, and unexpected exceptions. Plain ASGI: no buffering."""
 
 import contextlib
 import logging
@@ -11,8 +11,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from .. import metrics
 from ..errors import error_response
+from ..metrics import Metrics
 
 REQUEST_ID_HEADER = "x-request-id"
 ACCEPTED_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,64}")
@@ -28,15 +28,16 @@ class RequestContext:
     """Gives each request an id, logs one line about it, and answers unexpected exceptions.
 
     A request is an HTTP request or a WebSocket connection. The id is the client's ``x-request-id``
-    where that is short and printable, is ``request.state.request_id``, and comes back in the header
-    of that name. Routes add to the log line through ``request.state.log``.
+    if that is short and printable, otherwise random. It is stored as ``request.state.request_id``
+    and returned in the same header. Routes add to the log line through ``request.state.log``.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
+        self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request; what is neither HTTP nor a WebSocket passes through."""
+        """Serve a request; anything but HTTP and WebSockets passes through."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -53,18 +54,18 @@ class RequestContext:
             logger.exception("unexpected error", extra={"fields": fields})
             await exchange.fail()
         finally:
-            # A task cancelled at shutdown has sent nothing.
+            # A task that was cancelled at shutdown has sent nothing.
             status = exchange.status or CLIENT_CLOSED_REQUEST
             exchange.line["status"] = status
             if exchange.close_code is not None:
                 exchange.line["close_code"] = exchange.close_code
             exchange.line["duration_ms"] = round((time.perf_counter() - start) * 1000, 1)
             logger.info(exchange.name, extra={"fields": exchange.line})
-            metrics.REQUESTS.labels(route_of(scope), status).inc()
+            self.metrics.requests.labels(route_of(scope), status).inc()
 
 
 class _Exchange:
-    """One request as it is seen from outside: its id, its log line, and how it is answered."""
+    """One request seen from outside: its id, its log line, and how it is answered."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
@@ -95,19 +96,19 @@ class _Exchange:
             MutableHeaders(scope=message)[REQUEST_ID_HEADER] = self.id
         elif kind == "websocket.close":
             if self.status is None:
-                self.status = FORBIDDEN  # What a close before the accept becomes.
+                self.status = FORBIDDEN  # A close before the accept is sent as 403.
             else:
                 self.close_code = message.get("code", 1000)
         await self._send(message)
 
     async def fail(self) -> None:
-        """Answer an unexpected exception, which is being handled."""
+        """Answer an unexpected exception; to be called while it is being handled."""
         if self.status is None:
-            message = f"internal error; it is logged as {self.id}"
+            message = f"internal error; the server's log has it under {self.id}"
             response = error_response(500, message, code="internal_error")
             await response(self._scope, self._receive, self.send)
         elif self._scope["type"] == "http":
-            raise  # Half an answer is out: the connection must break, so that the client knows.
+            raise  # The answer has begun: break the connection, so that the client notices.
         elif self.status == SWITCHING_PROTOCOLS and self.close_code is None:
             # The client may be gone as well.
             with contextlib.suppress(OSError, RuntimeError):
@@ -115,7 +116,7 @@ class _Exchange:
 
 
 def route_of(scope: Scope) -> str:
-    """The template of the route that a request took; ``unmatched`` where it took none."""
+    """The template of the route that handled a request; ``unmatched`` if none did."""
     if route := getattr(scope.get("route"), "path", None):
         return str(route)
     if "app_root_path" in scope:  # Below a mounted application, such as static files.

@@ -1,13 +1,11 @@
-"""Deepgram's ``/v1/speak``, over HTTP and as a WebSocket, for clients written for it.
+"""Deepgram's ``/v1/speak``, over HTTP and as a WebSocket, for Deepgram's clients.
 
-Its names of voices (``aura-...``) each mean one of the default voice's speakers, always the same;
-our own ids and aliases are understood too. Not made are Opus, AAC, bit rates and callbacks.
+Each of its voices (``aura-...``) means one of the default voice's speakers, always the same one;
+this server's ids and aliases work too. Opus, AAC, bit rates and callbacks are not supported.
 """
 
-import contextlib
 import uuid
 import zlib
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -16,61 +14,60 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.websockets import WebSocket
 
 import vocoder
-from vocoder.audio import io as audio
 from vocoder.audio.g711 import USUAL_RATE_HZ, Law, LawEncoder
 from vocoder.audio.io import AudioFormat
 from vocoder.synthesis.speech import SPEEDS, Speech
-from vocoder.voices.voice import Voice
 
 from .. import openapi
 from ..errors import Refusal
-from ..http import speakers as names
-from ..http.audio_response import AudioResponse, admitted, answer, prepare
+from ..http.audio_response import AudioResponse
+from ..http.encoding import AsyncEncoder
+from ..http.speakers import OPENAI_MODELS, Speaker, find_speaker
 from ..schemas import Name, OutputRate, Seed
-from ..service.listener import Listener
 from ..service.service import Service, ServiceDependency
 from ..websocket.dialect import Dialect
+from ..websocket.handshake import admit
 from ..websocket.messages import Clear, ClientMessage, Close, Flush, Options, Speak, parse
 from ..websocket.outgoing import MessageOut
-from .stream import admit
 
 RATE_HZ = 24000
 MODELS = "aura"
-"""How the names of Deepgram's voices begin."""
+"""Prefix of the names of Deepgram's voices."""
 
 router = APIRouter(prefix="/v1/speak", tags=["audio"])
 
 
 def _whole(number: object) -> object:
-    # Deepgram's own client writes 24000 as it was given, which may be a float.
+    # Deepgram's own client may write 24000 as a float.
     text = str(number).removesuffix(".0")
     return int(text) if text.isdecimal() and len(text) < 30 else number
 
 
 class SpeakQuery(BaseModel):
-    """How a text is spoken, in Deepgram's words. Keys that are not listed are passed over."""
+    """How to speak a text, in Deepgram's terms. Unknown keys are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     model: Name | None = Field(
         None,
-        description="a name of Deepgram's, or a voice of this server; the default where absent",
+        description="one of Deepgram's names, or a voice of this server; the default voice by "
+        "default",
     )
     encoding: Literal["linear16", "mulaw", "alaw", "mp3", "flac"] = "mp3"
     container: Literal["wav", "none"] | None = Field(
-        None, description="of `linear16`, `mulaw` and `alaw`: `wav` where absent"
+        None, description="for `linear16`, `mulaw` and `alaw`; default `wav`"
     )
     sample_rate: Annotated[OutputRate, BeforeValidator(_whole)] | None = Field(
-        None, description="in Hz; where absent 24,000, and 8,000 for `mulaw` and `alaw`"
+        None, description="in Hz; default 24,000, or 8,000 for `mulaw` and `alaw`"
     )
     speed: float = Field(1.0, ge=SPEEDS[0], le=SPEEDS[1], description="factor")
     seed: Annotated[Seed, BeforeValidator(_whole)] | None = Field(
-        None, description="same seed, voice, engine and text: same audio; drawn where absent"
+        None, description="same seed, voice, engine and text: same audio; random by default"
     )
 
 
 class SpeakText(BaseModel):
-    """What to say."""
+    """The text to speak."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -78,7 +75,7 @@ class SpeakText(BaseModel):
 
 
 class SocketQuery(Options):
-    """The query of the WebSocket, in Deepgram's words. Unknown keys are passed over."""
+    """The query of the WebSocket, in Deepgram's terms. Unknown keys are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -86,28 +83,35 @@ class SocketQuery(Options):
 
 
 @dataclass(frozen=True)
-class LawDelivery(AudioResponse):
-    """Audio by one of telephony's laws."""
+class LawResponse(AudioResponse):
+    """Audio encoded by mu-law or A-law.
+
+    Attributes:
+        law: which of the two.
+        wav: whether it has a WAV header.
+    """
 
     law: Law
     wav: bool
 
-    async def parts(self, listener: Listener) -> AsyncGenerator[bytes, None]:
+    @property
+    def media_type(self) -> str:
         """See :class:`AudioResponse`."""
-        encoder = LawEncoder(self.law, self.own_rate_hz, self.rate_hz, wav=self.wav)
-        async with contextlib.aclosing(listener):
-            async for spoken in listener:
-                if part := encoder.push(spoken.samples):
-                    yield part
-            if part := encoder.finish():
-                yield part
+        return super().media_type if self.wav else f"audio/{self.law}"
+
+    def encoder(self) -> AsyncEncoder:
+        """See :class:`AudioResponse`."""
+        own_rate_hz = self.speaker.voice.config.features.sample_rate_hz
+        return AsyncEncoder(
+            LawEncoder(self.law, own_rate_hz, self.rate_hz, wav=self.wav), quick=True
+        )
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: openapi.audio_answer("The audio, mono, as it is made."),
+    200: openapi.audio_answer("The audio, mono, streamed."),
     **openapi.ERRORS,
     422: openapi.error(
-        "A text that cannot be spoken or is too long, or an option out of range.",
+        "The text cannot be spoken or is too long, or an option is out of range.",
         "invalid_text",
         "the text has nothing to speak: give words or numbers",
         "text",
@@ -131,72 +135,66 @@ async def speak(
 ) -> Response:
     """Deepgram's `POST /v1/speak`: the text is in the body, everything else in the query."""
     if "callback" in request.query_params:
-        message = "callbacks are not made: the answer is the audio"
+        message = "callbacks are not supported: the response is the audio"
         raise Refusal(422, message, code="callback_not_made", param="callback")
-    count, most = len(body.text), service.settings.max_text_chars
-    if count > most:
-        message = f"text has {count} characters, this server takes at most {most}"
+    count, limit = len(body.text), service.settings.max_text_chars
+    if count > limit:
+        message = f"text has {count} characters, the limit is {limit}"
         raise Refusal(422, message, code="text_too_long", param="text")
     request.state.key.charge(count)
-    options = await _meant(service, Options(model=query.model))
-    voice, speaker = await names.speaker(service, options.model, options.voice, options.speaker)
-    delivery = await _delivery(request, service, query, voice, speaker)
-    delivery.log["characters"] = count
-    place = await admitted(request, service, delivery, None)
-    speech = Speech(body.text, speaker=speaker, seed=delivery.seed, speed=query.speed)
-    listener = service.speak(speech, voice=voice, place=place)
+    options = await _translate(service, Options(model=query.model))
+    speaker = await find_speaker(service, options.model, options.voice, options.speaker)
+    response = await _response(request, service, query, speaker)
+    request.state.log["characters"] = count
+    voice_id, digest = speaker.voice.id, speaker.voice.digest
     headers = {
         "dg-request-id": request.state.request_id,
-        "dg-model-name": voice.id,
-        "dg-model-uuid": _uuid(voice.digest),
+        "dg-model-name": voice_id,
+        "dg-model-uuid": _uuid(digest),
         "dg-char-count": str(count),
     }
-    parts = delivery.parts(listener)
-    return await answer(request, delivery, listener, parts, _media_type(delivery), headers)
+    content = Speech(body.text, speaker=speaker.name, seed=response.seed, speed=query.speed)
+    return await response.send(content, headers=headers)
 
 
-async def _delivery(
-    request: Request, service: Service, query: SpeakQuery, voice: Voice, speaker: str
+async def _response(
+    request: Request, service: Service, query: SpeakQuery, speaker: Speaker
 ) -> AudioResponse:
     wav = query.container != "none"
-    law = query.encoding if query.encoding in ("mulaw", "alaw") else None
+    kind: type[AudioResponse] = AudioResponse
+    fields: dict[str, Any] = {}
+    if query.encoding in ("mulaw", "alaw"):
+        kind, fields = LawResponse, {"law": query.encoding, "wav": wav}
     formats: dict[str, AudioFormat] = {"mp3": "mp3", "flac": "flac"}
-    delivery = await prepare(
+    return await kind.prepare(
         request,
         service,
-        voice,
-        speaker=speaker,
+        speaker,
         seed=query.seed,
         engine=None,
         audio_format=formats.get(query.encoding, "wav" if wav else "pcm"),
-        rate_hz=query.sample_rate or (USUAL_RATE_HZ if law else RATE_HZ),
+        rate_hz=query.sample_rate or (USUAL_RATE_HZ if fields else RATE_HZ),
         whole=False,
+        **fields,
     )
-    return delivery if law is None else LawDelivery(**vars(delivery), law=law, wav=wav)
-
-
-def _media_type(delivery: AudioResponse) -> str:
-    if isinstance(delivery, LawDelivery) and not delivery.wav:
-        return f"audio/{delivery.law}"
-    return audio.MEDIA_TYPES[delivery.audio_format]
 
 
 @router.websocket("")
 async def stream(websocket: WebSocket) -> None:
     """Deepgram's WebSocket: Speak, Flush, Clear and Close; Metadata comes first."""
-    await admit(websocket, DEEPGRAM, SocketQuery, _with_rate)
+    await admit(websocket, DEEPGRAM, SocketQuery, _translate_with_rate)
 
 
-async def _with_rate(service: Service, options: Options) -> Options:
+async def _translate_with_rate(service: Service, options: Options) -> Options:
     rate_hz = RATE_HZ if options.encoding == "linear16" else USUAL_RATE_HZ
     given = options.sample_rate or OutputRate(rate_hz)
-    return await _meant(service, options.model_copy(update={"sample_rate": given}))
+    return await _translate(service, options.model_copy(update={"sample_rate": given}))
 
 
-async def _meant(service: Service, options: Options) -> Options:
-    """The options with our names in place of Deepgram's."""
-    name, registry = options.model, service.synthesizer.registry
-    if name is None or name in registry.ids() or name in names.MODELS:
+async def _translate(service: Service, options: Options) -> Options:
+    """The options with this server's names in place of Deepgram's."""
+    name = options.model
+    if name is None or name in service.registry.ids() or name in OPENAI_MODELS:
         return options
     given: dict[str, object] = {"model": None, "voice": name}
     if name.startswith(MODELS) and name not in service.settings.voice_aliases:
@@ -229,7 +227,7 @@ def _shape(message: MessageOut) -> MessageOut | None:
         case {"type": "Warning", "code": code, "description": description}:
             return {"type": "Warning", "code": code, "description": description}
         case {"type": "Error", "error": {"message": description, "code": code}}:
-            # All that Deepgram's clients know besides.
+            # Deepgram's clients know no other message for it.
             return {"type": "Warning", "code": code, "description": description}
     return None
 

@@ -1,4 +1,4 @@
-"""The page at ``/docs``: Swagger UI from the files of fastapi-offline (MIT), not from a CDN."""
+"""The page at ``/docs``: Swagger UI, served from fastapi-offline's files (MIT) and not a CDN."""
 
 import importlib.resources
 
@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 ASSETS = "/docs/assets"
-# The page's own script is inline; beyond it nothing may come from elsewhere.
+# The page's own script is inline; nothing may be loaded from elsewhere.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; frame-ancestors 'none'"
@@ -29,7 +29,7 @@ def install(app: FastAPI) -> None:
             swagger_js_url=f"{root}{ASSETS}/swagger-ui-bundle.js",
             swagger_css_url=f"{root}{ASSETS}/swagger-ui.css",
             swagger_favicon_url=f"{root}{ASSETS}/favicon.png",
-            # Off, or it shows a badge that an outside validator renders.
+            # Without this it shows a badge rendered by an external validator.
             swagger_ui_parameters={"validatorUrl": None, "tryItOutEnabled": True},
         )
         page.headers["content-security-policy"] = POLICY

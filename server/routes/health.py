@@ -13,8 +13,8 @@ router = APIRouter(tags=["health"])
 NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {
         "model": ErrorResponse,
-        "description": "It is loading a voice, measuring what the machine holds, about to stop, "
-        "or broken; the message says which.",
+        "description": "The server is loading a voice, measuring its capacity, shutting down, or "
+        "broken; the message says which.",
     }
 }
 
@@ -25,9 +25,9 @@ async def healthz() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", summary="Should it be sent listeners?", responses=NOT_READY)
+@router.get("/readyz", summary="Is the server ready for clients?", responses=NOT_READY)
 async def readyz(service: ServiceDependency) -> Health:
-    """200 when listeners are served: the default voice is loaded, and nothing is wrong."""
+    """200 once the default voice is loaded, while the server is healthy and not shutting down."""
     if reason := _unready(service):
         headers = {"retry-after": str(service.settings.retry_after_s)}
         code = "draining" if service.draining.is_set() else "not_ready"
@@ -37,7 +37,7 @@ async def readyz(service: ServiceDependency) -> Health:
 
 def _unready(service: Service) -> str | None:
     if service.draining.is_set():
-        return "this server is about to stop"
+        return "this server is shutting down"
     service.readiness.start()
     if not service.readiness.loaded:
         return service.readiness.reason

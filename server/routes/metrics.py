@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter, Response
 
-from .. import metrics
+from ..metrics import MEDIA_TYPE
+from ..service.service import ServiceDependency
 
 router = APIRouter(tags=["health"])
 
@@ -13,6 +14,6 @@ router = APIRouter(tags=["health"])
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def read() -> Response:
-    """Streams, queue, lateness, first audio, rejections: in Prometheus's text format."""
-    return Response(metrics.text(), headers={"content-type": metrics.MEDIA_TYPE})
+def read(service: ServiceDependency) -> Response:
+    """Streams, queue, lateness, first audio and rejections, in Prometheus's text format."""
+    return Response(service.metrics.text(), headers={"content-type": MEDIA_TYPE})

@@ -1,4 +1,4 @@
-"""The page at ``/``: the files of ``server/web``, as they are."""
+"""The page at ``/``: the files in ``server/web``."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-"""SentenceTimings here, because what Python guesses depends on the machine."""
+"""Set here, because Python's guesses depend on the machine."""
 
 HEADERS = {
     "content-security-policy": (
@@ -25,16 +25,16 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
-    # CachedResponse, but asked for again each time: files of two versions never meet in one page.
+    # Revalidated every time, so that a page never mixes files of two versions.
     "cache-control": "no-cache",
 }
 
 
 class PageFiles(StaticFiles):
-    """The folder's files, with their types and the page's headers; an ETag spares the body."""
+    """The folder's files, with their types, the page's headers, and ETags."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """One file, or 304 where the client has it."""
+        """One file, or 304 if the client has it."""
         response = await super().get_response(path, scope)
         response.headers.update(HEADERS)
         kind = TYPES.get(Path(path).suffix)

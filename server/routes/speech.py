@@ -1,31 +1,82 @@
-"""Text in, audio out, in the shape of OpenAI's: ``POST /v1/audio/speech``, and its plan."""
+"""Text to speech in OpenAI's format: ``POST /v1/audio/speech``, and its plan."""
 
 import asyncio
 import contextlib
 import math
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from vocoder.audio import io as audio
 from vocoder.errors import TextError
 from vocoder.synthesis.speech import Speech
 
+from .. import openapi
 from ..errors import Refusal
-from ..http import speakers as names
-from ..http import sse as events
-from ..http.audio_response import admitted, answer, prepare
+from ..http.audio_response import AudioResponse
 from ..http.bodies import JSON_TYPE, content_type, read_json
-from ..http.cached_response import CachedResponse
+from ..http.disconnect import while_connected
+from ..http.speakers import Speaker, find_speaker
+from ..http.sse import EventResponse
 from ..schemas import SentencePlan, SpeechPlan, SpeechRequest, VoiceReference, WordTiming
-from ..service.jobs import Stopped, while_connected
+from ..service.jobs import Stopped
 from ..service.service import Service, ServiceDependency
 from ..settings import ServerSettings
-from . import speech_openapi
 
 PCM_RATE_HZ = 24000
-"""Rate of OpenAI's ``pcm``, which its clients take for granted."""
+"""Sample rate of OpenAI's ``pcm``, which its clients assume."""
+
+_EVENT_TYPES = ["speech.audio.delta", "speech.audio.timings", "speech.audio.done", "error"]
+_AUDIO = openapi.audio_answer(
+    "The audio, mono; or events that contain it, with `stream_format` `sse`."
+)
+_AUDIO["content"]["text/event-stream"] = {
+    "itemSchema": {
+        "type": "object",
+        "required": ["data"],
+        "properties": {
+            "data": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {
+                    "type": "object",
+                    "required": ["type"],
+                    "properties": {"type": {"enum": _EVENT_TYPES}},
+                },
+            }
+        },
+    },
+    "example": 'data: {"type":"speech.audio.delta","audio":"UklGRv////9XQVZF"}\n\n'
+    'data: {"type":"speech.audio.done","usage":'
+    '{"input_tokens":12,"output_tokens":83,"total_tokens":95}}\n\n',
+}
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    **openapi.ERRORS,
+    422: openapi.error(
+        "The text cannot be spoken or is too long, or an option is out of range.",
+        "invalid_text",
+        "the text has nothing to speak: give words or numbers",
+        "input",
+    ),
+}
+
+REQUEST_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": openapi.json_body(
+            SpeechRequest,
+            {
+                "model": "tts-1",
+                "input": "Hello there. It is 5:30 pm.",
+                "voice": "alloy",
+                "response_format": "mp3",
+            },
+        ),
+    }
+}
+"""The body, for ``openapi_extra``."""
 
 router = APIRouter(prefix="/v1/audio/speech", tags=["audio"])
 
@@ -34,76 +85,64 @@ router = APIRouter(prefix="/v1/audio/speech", tags=["audio"])
     "",
     summary="Turn text into speech",
     response_class=Response,
-    responses=speech_openapi.RESPONSES,
-    openapi_extra=speech_openapi.REQUEST_BODY,
+    responses={200: _AUDIO, **ERRORS},
+    openapi_extra=REQUEST_BODY,
 )
 async def speech(request: Request, service: ServiceDependency) -> Response:
-    """OpenAI's `POST /v1/audio/speech`, and more.
+    """OpenAI's `POST /v1/audio/speech`, with extensions.
 
-    The answer is chunked and begins with the first audio; a mistake is answered before that. With
-    `stream` off it is a whole file with its length. With `stream_format` `sse` it is events:
-    `speech.audio.delta` with `audio` in base64, at the end `speech.audio.done` with `usage`, where
-    `input_tokens` are characters of the text and `output_tokens` frames of the voice's features.
-    With `timings` each sentence is preceded by `speech.audio.timings`: its `text` as it is spoken,
-    and `words` as in the plan. Where a speech breaks off, the connection does, or an event of
-    `type` `error` comes.
+    The response is chunked and begins with the first audio; errors are reported before that. With
+    `stream` off it is a whole file with its length. With `stream_format` `sse` it is a series of
+    events: `speech.audio.delta` with base64 `audio`, and at the end `speech.audio.done` with
+    `usage`, where `input_tokens` counts characters of the text and `output_tokens` frames of the
+    voice's features. With `timings` each sentence is preceded by `speech.audio.timings`, with its
+    `text` as spoken and its `words` as in the plan. If speech fails midway, the connection is
+    closed, or an event of `type` `error` is sent.
     """
     options = await _read(request, service.settings)
-    voice, speaker = await _speaker(options, service)
-    given_rate = PCM_RATE_HZ if options.response_format == "pcm" else None
-    delivery = await prepare(
+    speaker = await _speaker(options, service)
+    characters = len(options.input)
+    kind: type[AudioResponse] = AudioResponse
+    fields: dict[str, Any] = {}
+    if options.stream_format == "sse":
+        kind, fields = EventResponse, {"characters": characters, "timings": options.timings}
+    rate_hz = options.sample_rate or (PCM_RATE_HZ if options.response_format == "pcm" else None)
+    response = await kind.prepare(
         request,
         service,
-        voice,
-        speaker=speaker,
+        speaker,
         seed=options.seed,
         engine=options.engine,
         audio_format=options.response_format,
-        rate_hz=options.sample_rate or given_rate,
+        rate_hz=rate_hz,
         whole=not options.stream,
+        **fields,
     )
-    delivery.log["characters"] = len(options.input)
-    wanted = _wanted(options, speaker, delivery.seed)
-
-    as_events = options.stream_format == "sse"
-    media_type = events.MEDIA_TYPE if as_events else audio.MEDIA_TYPES[options.response_format]
-    kept = CachedResponse.of(service, delivery, options.model_dump(mode="json"))
-    if (known := await kept.answer(media_type)) is not None:
-        return known
-    place = await admitted(request, service, delivery, options.engine)
-    listener = service.speak(
-        wanted, voice=voice, engine=options.engine, place=place, offline=delivery.whole
-    )
-    if as_events:
-        found = events.speech_events(
-            listener, delivery, characters=len(options.input), timings=options.timings
-        )
-        parts = events.with_errors(kept.keep(found, delivery))
-    else:
-        parts = kept.keep(delivery.parts(listener), delivery)
+    request.state.log["characters"] = characters
+    content = _speech(options, speaker, response.seed)
     with _at_input():
-        return await answer(request, delivery, listener, parts, media_type, kept.headers)
+        return await response.send(content, cached_by=options.model_dump(mode="json"))
 
 
 @router.post(
     "/plan",
-    summary="What would be said, and when",
-    responses=speech_openapi.PLAN_RESPONSES,
-    openapi_extra=speech_openapi.REQUEST_BODY,
+    summary="Show what would be spoken, and when",
+    responses=ERRORS,
+    openapi_extra=REQUEST_BODY,
 )
 async def plan(request: Request, service: ServiceDependency) -> SpeechPlan:
-    """The same body as for the speech; the answer has its words and phonemes in time, no audio.
+    """Takes the same body as speech; returns the words and phonemes with their times, no audio.
 
     The text may have at most `max_whole_text_chars` characters.
     """
     options = await _read(request, service.settings, whole=True)
-    voice, speaker = await _speaker(options, service)
-    wanted = _wanted(options, speaker, 0)
+    speaker = await _speaker(options, service)
+    content = _speech(options, speaker, 0)
 
     def job(stop: threading.Event) -> list[SentencePlan]:
         found = []
         with _at_input():
-            sentences = service.synthesizer.plan(wanted, voice=voice)
+            sentences = service.synthesizer.plan(content, voice=speaker.voice)
         for sentence in sentences:
             if stop.is_set():
                 raise Stopped
@@ -117,11 +156,10 @@ async def plan(request: Request, service: ServiceDependency) -> SpeechPlan:
             )
         return found
 
-    work = asyncio.create_task(service.generations.run(job))
-    sentences = await while_connected(request, work)
+    sentences = await while_connected(request, asyncio.create_task(service.jobs.run(job)))
     return SpeechPlan(
-        model=voice.id,
-        speaker=speaker,
+        model=speaker.voice.id,
+        speaker=speaker.name,
         text=" ".join(sentence.text for sentence in sentences),
         phonemes=" ".join(sentence.phonemes for sentence in sentences),
         duration_s=round(sum(sentence.duration_s for sentence in sentences), 6),
@@ -137,17 +175,17 @@ async def _read(
     if options.timings and options.stream_format != "sse" and not whole:
         raise Refusal(
             422,
-            "timings come with stream_format sse, or without audio from /v1/audio/speech/plan",
+            "timings need stream_format sse; for timings without audio use /v1/audio/speech/plan",
             code="timings_without_events",
             param="timings",
         )
     whole = whole or not options.stream
-    most = min(settings.max_text_chars, settings.max_whole_text_chars if whole else math.inf)
-    if len(options.input) > most:
+    limit = min(settings.max_text_chars, settings.max_whole_text_chars if whole else math.inf)
+    if len(options.input) > limit:
         raise Refusal(
             422,
-            f"input has {len(options.input)} characters, this server takes at most {most:.0f}"
-            + (" in one piece: ask for it as a stream, or for parts of it" if whole else ""),
+            f"input has {len(options.input)} characters, the limit is {limit:.0f}"
+            + (" for a whole file: request a stream, or send it in parts" if whole else ""),
             code="text_too_long",
             param="input",
         )
@@ -155,15 +193,15 @@ async def _read(
     return options
 
 
-async def _speaker(options: SpeechRequest, service: Service) -> names.Speaker:
+async def _speaker(options: SpeechRequest, service: Service) -> Speaker:
     voice = options.voice.id if isinstance(options.voice, VoiceReference) else options.voice
-    return await names.speaker(service, options.model, voice, options.speaker)
+    return await find_speaker(service, options.model, voice, options.speaker)
 
 
-def _wanted(options: SpeechRequest, speaker: str, seed: int) -> Speech:
+def _speech(options: SpeechRequest, speaker: Speaker, seed: int) -> Speech:
     return Speech(
         options.input,
-        speaker=speaker,
+        speaker=speaker.name,
         seed=seed,
         speed=options.speed,
         pitch=options.pitch,
@@ -175,7 +213,7 @@ def _wanted(options: SpeechRequest, speaker: str, seed: int) -> Speech:
 
 @contextlib.contextmanager
 def _at_input() -> Iterator[None]:
-    """Mistakes of the text are said to lie in ``input``."""
+    """Name ``input`` as the parameter of text errors."""
     try:
         yield
     except TextError as error:

@@ -1,37 +1,38 @@
-"""Speech while its text or features are still being made: the WebSocket ``/v1/audio/stream``.
+"""Speech while its text or features are still arriving: the WebSocket ``/v1/audio/stream``.
 
-OpenAPI does not describe WebSockets, so this is their reference. Text messages are JSON objects
-with a ``type``; binary messages are audio to the client, features from it.
+OpenAPI does not describe WebSockets, so this is the reference. Text messages are JSON objects with
+a ``type``; binary messages are audio to the client, or features from it.
 
-The query holds the defaults of all contexts, each optional: ``model``, ``voice``, ``speaker``,
+The query sets the defaults of all contexts, all optional: ``model``, ``voice``, ``speaker``,
 ``seed``, ``speed``, ``pitch``, ``engine`` as in ``POST /v1/audio/speech``; ``encoding``, one of
 ``linear16`` (16-bit little-endian), ``mulaw`` and ``alaw``; ``sample_rate``; ``timings``.
 
-What a client sends; ``context_id`` is optional in all of them, and names one of several voices that
-speak on one connection:
+Messages from the client. All but Close take an optional ``context_id``, which names one of several
+voices that speak over one connection:
 
 ``{"type":"Speak","text":"..."}``
-    Text in any pieces, such as the tokens of a language model. A sentence is spoken as soon as it
-    is certain to be one. The first message of a context may have the query's keys too, and
+    Text, cut anywhere, for example the tokens of a language model. A sentence is spoken as soon as
+    its end is certain. The first message of a context can also have the query's keys, and
     ``lexicon``.
 ``{"type":"Flush"}``
-    Speak all that is there: the turn ends. Its audio is that of ``POST /v1/audio/speech`` for its
-    whole text, sample by sample. ``Flushed`` comes when all of it was sent.
+    Ends the utterance: everything that was sent is spoken. Its audio equals that of
+    ``POST /v1/audio/speech`` for the whole text, sample by sample. ``Flushed`` follows when all of
+    it has been sent.
 ``{"type":"Clear"}``
-    Drop the text and the audio that were not sent, and the Flush that waits for them. Answered by
-    ``Cleared``; no audio of the context comes after that.
+    Drops text and audio that have not been sent, and pending Flushes. Answered by ``Cleared``; no
+    audio of the context follows it.
 ``{"type":"Cancel"}``
-    The same, and the context is over. Answered by ``Cancelled``.
+    The same, and ends the context. Answered by ``Cancelled``.
 ``{"type":"Start","input":"features"}``
-    Features follow: binary messages of whole frames, each of ``n_mels`` float32 values,
-    little-endian; or ``{"type":"Features","mel":[[...],...]}``, a list a frame (``linguistic`` for
-    a voice that is conditioned on linguistic features, frames of as many values as it has). Audio
-    begins before the last frame is there. ``features`` may hold settings that they were made with.
-    ``Flush`` ends the utterance.
+    Announces features: binary messages of whole frames, each of ``n_mels`` float32 values,
+    little-endian; or ``{"type":"Features","mel":[[...],...]}``, one list per frame (``linguistic``
+    for a voice that is conditioned on linguistic features, with one value per channel). Audio
+    begins before the last frame arrives. ``features`` can hold the settings they were computed
+    with. ``Flush`` ends the utterance.
 ``{"type":"Close"}``
-    Speak all that is there, then close with 1000.
+    Speaks everything that was sent, then closes with 1000.
 
-What it gets:
+Messages from the server:
 
 ``Metadata``
     When a context begins: ``request_id``, ``model_name``, ``voice``, ``speaker``, ``seed``,
@@ -39,77 +40,38 @@ What it gets:
 ``Audio``
     Before audio of another context than the last: its ``context_id``.
 ``Timings``
-    Where asked for, before a sentence's audio: its ``text`` as it is spoken and its ``words``, in
-    seconds from the start of the turn's audio.
+    If requested, before a sentence's audio: its ``text`` as spoken and its ``words``, in seconds
+    from the start of the utterance's audio.
 ``Flushed``
-    ``sequence_id``, ``audio_s``, ``first_audio_ms`` (from the turn's first message to its first
-    audio), ``queue_ms`` (until it began to be prepared), ``real_time_factor`` (seconds that a
-    second of audio took, the client's own pauses included).
+    ``sequence_id``, ``audio_s``, ``first_audio_ms`` (from the utterance's first message to its
+    first audio), ``queue_ms`` (until its preparation began), ``real_time_factor`` (seconds per
+    second of audio, including the client's own pauses).
 ``Cleared``, ``Cancelled``, ``Warning``
     ``Warning`` has ``code`` and ``description``.
 ``Error``
-    ``error`` as in every other answer, and ``retry_after_s`` where it is worth trying again. The
-    message was not taken; the connection goes on. Where a turn breaks off, what is still sent for
-    it is dropped until its Flush.
+    ``error`` as in every other response, and ``retry_after_s`` if it makes sense to try again. The
+    message had no effect, and the connection stays open. If an utterance fails midway, what is
+    still sent for it is dropped until its Flush.
 
-A connection needs a place among the streams, and is refused with 429 where there is none. It keeps
-it while it speaks and ten seconds of silence after; when it speaks again it needs one again.
+A connection needs a slot for a stream, and is refused with 429 if none is free. It holds the slot
+while it speaks and for ten seconds (``idle_slot_s``) after; to speak again it needs a new one.
 
-Closed with 1000 after Close; 1003 for a binary message without a Start; 1007 for text that is not
-UTF-8; 1008 for nothing but mistakes; 1009 for a message that is too big; 1011 for an error of the
-server; 1012 when the server stops, after all has been spoken.
+Close codes: 1000 after Close; 1003 for a binary message without a Start; 1007 for text that is not
+UTF-8; 1008 for too many invalid messages in a row; 1009 for a message over the size limit; 1011 for
+an internal error; 1012 when the server stops, after everything has been spoken.
 """
-
-from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter
 from starlette.websockets import WebSocket
 
-from vocoder.errors import UserError
-
-from ..errors import Refusal, status_of
-from ..middleware.authentication import refuse
-from ..service.service import Service
-from ..websocket.connection import serve
-from ..websocket.dialect import OWN, Dialect
-from ..websocket.messages import Options, parse_query
+from ..websocket.dialect import OWN
+from ..websocket.handshake import admit
+from ..websocket.messages import Options
 
 router = APIRouter()
 
 
 @router.websocket("/v1/audio/stream")
 async def stream(websocket: WebSocket) -> None:
-    """See the module's description."""
+    """See the module's docstring."""
     await admit(websocket, OWN, Options)
-
-
-Reading = Callable[[Service, Options], Awaitable[Options]]
-"""What options mean in our own words."""
-
-
-async def _as_they_are(service: Service, options: Options) -> Options:
-    return options
-
-
-async def admit(
-    websocket: WebSocket, dialect: Dialect, model: type[Options], meant: Reading = _as_they_are
-) -> None:
-    """Serve a client in a dialect, or refuse it before the handshake.
-
-    Args:
-        websocket: of a client that has not been answered.
-        dialect: in which it speaks.
-        model: of its query.
-        meant: what the query means.
-    """
-    service: Service = websocket.app.state.service
-    try:
-        options = parse_query(websocket.query_params.multi_items(), model)
-        await serve(websocket, service, dialect, await meant(service, options))
-    except Refusal as error:
-        refusal = error
-    except UserError as error:
-        refusal = Refusal(status_of(error), str(error), code=error.code, param=error.param)
-    else:
-        return
-    await refuse(refusal, websocket.scope, websocket.receive, websocket.send)

@@ -1,4 +1,4 @@
-"""One stream of audio to one client: from the scheduler's threads into the event loop."""
+"""One stream of audio to one client: from the scheduler's threads to the event loop."""
 
 import asyncio
 import time
@@ -6,55 +6,61 @@ from collections.abc import Callable
 from typing import Self
 
 from vocoder.scheduling.stream import Chunk, End, Sink, Start
-from vocoder.synthesis.live import StreamHandle
 from vocoder.synthesis.segments import SentenceTimings
 from vocoder.synthesis.speech import AudioChunk
+from vocoder.synthesis.streaming import StreamHandle
 
-from .. import metrics
-from .admission import Slot
+from ..metrics import Kind, Metrics
 
-MEANT_LATE_S = 0.001
-"""Less than this is the clock's own uncertainty."""
+MIN_LATENESS_S = 0.001
+"""Anything less is within the clock's uncertainty."""
 
 
 class Listener:
-    """An iterator over a stream's audio; closing it stops its generation.
+    """An iterator over a stream's audio; closing it stops the generation.
 
-    The next chunk is only asked for when the one before it has been dealt with: a client that takes
-    nothing makes its stream rest.
+    A chunk counts as consumed when the next one is requested, so a stream whose client stops
+    reading is paused.
 
     Attributes:
-        start: where the time before the first audio went, once there is any.
-        audio_s: audio that was delivered, in seconds.
+        start: how the time before the first audio was spent; None before it.
     """
 
     def __init__(
-        self, begin: Callable[[Sink], StreamHandle], kind: metrics.Kind, place: Slot, rate_hz: int
+        self,
+        start: Callable[[Sink], StreamHandle],
+        rate_hz: int,
+        *,
+        kind: Kind,
+        metrics: Metrics,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
-        """Listen in the running event loop; the stream begins with the first chunk asked for.
+        """Listen from the running event loop; the stream starts when the first chunk is requested.
 
         Args:
-            begin: starts the stream; called in another thread, as it may read a long text.
-            kind: what was asked for.
-            place: left when the stream ends or is closed.
-            rate_hz: samples a second.
+            start: starts the stream; called in another thread, because it may read a long text.
+            rate_hz: sample rate.
+            kind: how the audio was requested, for the metrics.
+            metrics: of the application.
+            on_end: called once, when the stream has ended or is closed.
         """
         self.start: Start | None = None
         self._samples = 0
-        self._asked = time.perf_counter()
-        self._made_at = self._played_until = self._asked
-        self._begin, self._kind, self._place, self._rate_hz = begin, kind, place, rate_hz
+        self._requested_at = time.perf_counter()
+        self._generated_at = self._played_until = self._requested_at
+        self._start_stream, self._rate_hz = start, rate_hz
+        self._kind, self._metrics, self._on_end = kind, metrics, on_end
         self._queue: asyncio.Queue[Chunk | End] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
-        self._work: asyncio.Future[StreamHandle] | None = None
-        self._ticket: StreamHandle | None = None
-        self._taken = 0
+        self._starting: asyncio.Future[StreamHandle] | None = None
+        self._stream: StreamHandle | None = None
+        self._unreported = 0
         self._over = False
-        metrics.STREAMS.inc()
+        metrics.streams.inc()
 
     @property
     def audio_s(self) -> float:
-        """Audio delivered so far, in seconds."""
+        """Audio received so far, in seconds."""
         return self._samples / self._rate_hz
 
     @property
@@ -64,20 +70,24 @@ class Listener:
 
     @property
     def real_time_factor(self) -> float | None:
-        """Seconds that a second of audio took, from the request on; None without audio."""
-        return (self._made_at - self._asked) / self.audio_s if self._samples else None
+        """Seconds from the request on per second of audio; None without audio."""
+        if not self._samples:
+            return None
+        return (self._generated_at - self._requested_at) / self.audio_s
 
-    def begin_now(self) -> None:
-        """Begin before the first chunk is asked for; what goes wrong is raised then."""
-        if self._work is None and not self._over:
-            self._work = asyncio.ensure_future(asyncio.to_thread(self._begin, self._hear))
+    def start_now(self) -> None:
+        """Start before the first chunk is requested; errors are raised when it is."""
+        if self._starting is None and not self._over:
+            starting = asyncio.to_thread(self._start_stream, self._receive)
+            self._starting = asyncio.ensure_future(starting)
 
-    def due(self, played_until: float) -> None:
-        """Say when its audio begins to play (``time.perf_counter``)."""
-        if self._ticket is not None:
-            self._ticket.due(played_until - time.perf_counter())
-        elif self._work is not None and self._work.done() and self._work.exception() is None:
-            self._work.result().due(played_until - time.perf_counter())
+    def plays_at(self, moment: float) -> None:
+        """Report when its audio starts playing (``time.perf_counter``)."""
+        starting, stream = self._starting, self._stream
+        if stream is None and starting and starting.done() and not starting.exception():
+            stream = starting.result()
+        if stream is not None:
+            stream.plays_in(moment - time.perf_counter())
 
     def __aiter__(self) -> Self:
         return self
@@ -90,76 +100,74 @@ class Listener:
         """
         if self._over:
             raise StopAsyncIteration
-        if self._ticket is None:
-            self._ticket = await self._begun()
-        self._ticket.took(self._taken)
-        self._taken = 0
+        if self._stream is None:
+            self._stream = await self._started()
+        self._stream.consumed(self._unreported)
+        self._unreported = 0
         event = await self._queue.get()
         if isinstance(event, End):
-            self._end()
+            if self.real_time_factor is not None:
+                self._metrics.real_time_factor.observe(self.real_time_factor)
+            self._finish()
             if event.error is not None:
                 raise event.error
             raise StopAsyncIteration
-        self._taken = len(event.samples)
-        said = event.label if isinstance(event.label, SentenceTimings) else SentenceTimings("", ())
-        return AudioChunk(event.samples, said.text, said.words)
+        self._unreported = len(event.samples)
+        label = event.label
+        sentence = label if isinstance(label, SentenceTimings) else SentenceTimings("", ())
+        return AudioChunk(event.samples, sentence.text, sentence.words)
 
     async def aclose(self) -> None:
-        """Stop: the stream's row is free within a step."""
+        """Stop: the stream's row is free within one step."""
         if not self._over:
-            metrics.CANCELLATIONS.inc()
+            self._metrics.cancellations.inc()
             self._abandon()
 
-    async def _begun(self) -> StreamHandle:
-        self.begin_now()
-        assert self._work is not None
+    async def _started(self) -> StreamHandle:
+        self.start_now()
+        assert self._starting is not None
         try:
-            return await asyncio.shield(self._work)
+            return await asyncio.shield(self._starting)
         except BaseException:
             self._abandon()
             raise
 
     def _abandon(self) -> None:
-        if self._ticket is not None:
-            self._ticket.cancel()
-        elif self._work is not None:
-            # Its thread goes on; what it begins ends at once.
-            self._work.add_done_callback(_cancel)
+        if self._stream is not None:
+            self._stream.cancel()
+        elif self._starting is not None:
+            # Its thread cannot be stopped; the stream that it starts is cancelled at once.
+            self._starting.add_done_callback(_cancel)
         self._finish()
 
-    def _hear(self, event: Chunk | End) -> None:
+    def _receive(self, event: Chunk | End) -> None:
         """Called in a thread of the scheduler."""
-        self._loop.call_soon_threadsafe(self._heard, event)
+        self._loop.call_soon_threadsafe(self._received, event)
 
-    def _heard(self, event: Chunk | End) -> None:
+    def _received(self, event: Chunk | End) -> None:
         if isinstance(event, Chunk):
-            self._made_at = time.perf_counter()
-            self._played_until = max(self._played_until, self._made_at)
-            self._played_until += len(event.samples) / self._rate_hz
+            seconds = len(event.samples) / self._rate_hz
+            self._generated_at = time.perf_counter()
+            self._played_until = max(self._played_until, self._generated_at) + seconds
             self._samples += len(event.samples)
-            metrics.AUDIO_SECONDS.inc(len(event.samples) / self._rate_hz)
-            metrics.CHUNK_LATENESS.observe(event.late_s)
-            if event.late_s > MEANT_LATE_S:
-                metrics.LATE_CHUNKS.inc()
+            self._metrics.audio_seconds.inc(seconds)
+            self._metrics.chunk_lateness.observe(event.late_s)
+            if event.late_s > MIN_LATENESS_S:
+                self._metrics.late_chunks.inc()
             if event.start is not None and self.start is None:
                 self.start = event.start
-                metrics.FIRST_AUDIO.labels(self._kind).observe(sum(event.start))
+                self._metrics.first_audio.labels(self._kind).observe(sum(event.start))
         self._queue.put_nowait(event)
-
-    def _end(self) -> None:
-        if self.real_time_factor is not None:
-            metrics.REAL_TIME_FACTOR.observe(self.real_time_factor)
-        self._finish()
 
     def _finish(self) -> None:
         if not self._over:
             self._over = True
-            # The stream knows its listener: else both would wait for the collector.
-            self._ticket = self._work = None
-            metrics.STREAMS.dec()
-            self._place.leave()
+            # Breaks the reference cycle with the stream, which the garbage collector would have to.
+            self._stream = self._starting = None
+            self._metrics.streams.dec()
+            self._on_end()
 
 
-def _cancel(begun: asyncio.Future[StreamHandle]) -> None:
-    if not begun.cancelled() and begun.exception() is None:
-        begun.result().cancel()
+def _cancel(starting: asyncio.Future[StreamHandle]) -> None:
+    if not starting.cancelled() and starting.exception() is None:
+        starting.result().cancel()

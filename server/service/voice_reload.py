@@ -1,7 +1,8 @@
-"""Voices that are added, replaced or removed while the server runs, without an end to any stream.
+"""Hot-loads voices: they can be added, replaced and removed without interrupting a stream.
 
-A look at the folders every few seconds takes what has been the same for two looks; SIGHUP takes it
-at once. A voice is verified and warmed up beside those that serve, and refused where it is unsound.
+The folders are checked every few seconds, and a change is taken up once two checks agree on it;
+SIGHUP takes it up at once. A new voice is verified and warmed up in the background, and refused if
+it is damaged.
 """
 
 import asyncio
@@ -15,46 +16,45 @@ from concurrent.futures import ThreadPoolExecutor
 from vocoder.voices.registry import VoiceChange
 from vocoder.voices.voice import Voice
 
-from .. import metrics
 from .service import Service
 
 NICENESS = 10
-"""Priority of the thread that prepares voices: listeners go first."""
+"""Priority of the thread that prepares voices, below that of the streams."""
 
 logger = logging.getLogger(__name__)
 
 
-class Reloading:
-    """Keeps a service's voices up with their folders, as a task of the application."""
+class VoiceReload:
+    """Keeps a service's voices in step with their folders, as a task of the application."""
 
     def __init__(self, service: Service, every_s: float) -> None:
-        """Look every so many seconds; only at SIGHUP where 0."""
+        """Check every ``every_s`` seconds; 0 only checks on SIGHUP."""
         self._service = service
         self._every_s = every_s or None
         self._asked = asyncio.Event()
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Check repeatedly, until cancelled."""
         loop = asyncio.get_running_loop()
-        # Only a main thread can be told of signals.
+        # Signal handlers can only be installed in the main thread.
         with contextlib.suppress(RuntimeError, ValueError):
             loop.add_signal_handler(signal.SIGHUP, self._asked.set)
-        executor = ThreadPoolExecutor(1, "voices", _stand_back)
+        executor = ThreadPoolExecutor(1, "voices", _lower_priority)
         try:
             while True:
                 at_once = await self._wait()
                 try:
-                    changes = await loop.run_in_executor(executor, self._look, at_once)
+                    changes = await loop.run_in_executor(executor, self._check, at_once)
                 except Exception:
-                    logger.exception("a changed voice could not be taken")
+                    logger.exception("cannot load a changed voice")
                     continue
-                for change, left in changes:
-                    self._tell(change, left)
+                for change, unused in changes:
+                    self._apply(change, unused)
         finally:
             executor.shutdown(wait=False)
 
     async def _wait(self) -> bool:
-        """Wait until it is time to look; whether a signal asked for it."""
+        """Wait for the next check; returns whether a signal asked for it."""
         try:
             async with asyncio.timeout(self._every_s):
                 await self._asked.wait()
@@ -63,28 +63,27 @@ class Reloading:
         self._asked.clear()
         return True
 
-    def _look(self, at_once: bool) -> list[tuple[VoiceChange, Voice | None]]:
-        """What has changed, each with the voice whose engine nobody needs any more."""
-        synthesizer = self._service.synthesizer
-        registry = synthesizer.registry
-        changes = registry.refresh(synthesizer.warm_up, at_once=at_once)
-        # Voices of other names may sound the same, and then have one engine.
+    def _check(self, at_once: bool) -> list[tuple[VoiceChange, Voice | None]]:
+        """The changes, each with the voice whose engine is not needed any more, if any."""
+        registry, warm_up = self._service.registry, self._service.synthesizer.warm_up
+        changes = registry.refresh(warm_up, at_once=at_once)
+        # Voices with the same content under different names share an engine.
         return [
             (c, c.old if c.old and not registry.serves(c.old.digest) else None) for c in changes
         ]
 
-    def _tell(self, change: VoiceChange, left: Voice | None) -> None:
-        metrics.VOICE_LOADS.labels(change.kind).inc()
+    def _apply(self, change: VoiceChange, unused: Voice | None) -> None:
+        self._service.metrics.voice_loads.labels(change.kind).inc()
         fields = {"voice": change.id}
         if change.kind == "refused":
             logger.error("voice refused: %s", change.reason, extra={"fields": fields})
         else:
             logger.info("voice %s", change.kind, extra={"fields": fields})
-        if left is not None:
-            self._service.voice_replaced(left)
+        if unused is not None:
+            self._service.voice_replaced(unused)
 
 
-def _stand_back() -> None:
-    # Elsewhere than on Linux a thread has no priority of its own.
+def _lower_priority() -> None:
+    # Only on Linux does a thread have a priority of its own.
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

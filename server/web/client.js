@@ -1,10 +1,10 @@
-/** What this page asks of its server over HTTP. */
+/** The page's HTTP requests to its server. */
 
 import { PcmReader } from "./pcm.js";
 
 const RECORDINGS = ["wav", "x-wav", "wave", "vnd.wave", "flac", "x-flac", "mpeg", "mp3", "ogg"];
 
-/** What the server refused, in its own words. */
+/** An error reported by the server. */
 export class ServerError extends Error {
   constructor(message, { status = 0, code = "", retryAfter = null } = {}) {
     super(message);
@@ -14,7 +14,7 @@ export class ServerError extends Error {
   }
 }
 
-/** Addresses are relative to the page: a proxy may serve it below a path of its own. */
+/** URLs are relative to the page, because a proxy may serve it below a path. */
 export function address(path, query = {}) {
   const url = new URL(path, document.baseURI);
   for (const [name, value] of Object.entries(query)) {
@@ -23,7 +23,7 @@ export function address(path, query = {}) {
   return url;
 }
 
-/** @returns {Promise<Response>} of which the status is right; else a ServerError is thrown. */
+/** @returns {Promise<Response>} a successful response; any other throws a ServerError. */
 export async function ask(url, { key, headers = {}, ...options } = {}) {
   const authorization = key ? { authorization: `Bearer ${key}` } : {};
   let answer;
@@ -46,12 +46,12 @@ async function refusal(answer) {
   });
 }
 
-/** The voices that can be asked for. */
+/** The server's voices. */
 export async function voices(key) {
   return (await (await ask(address("v1/audio/voices"), { key })).json()).data;
 }
 
-/** Features of a recording, as a file for `vocode`, and how many seconds they are. */
+/** Features of a recording, as a file for `vocode`, and their length in seconds. */
 export async function analyze(file, { voice, key, signal }) {
   const known = RECORDINGS.some((type) => file.type === `audio/${type}`);
   const answer = await ask(address("v1/audio/analyze", { voice }), {
@@ -64,7 +64,7 @@ export async function analyze(file, { voice, key, signal }) {
   return { features: await answer.blob(), seconds: Number(answer.headers.get("x-audio-seconds")) };
 }
 
-/** Speech from features, handed over as it comes. */
+/** Speech from features, passed on as it arrives. */
 export async function vocode(features, { query, key, signal, begun, audio }) {
   const options = { ...query, stream: true, response_format: "pcm" };
   const answer = await ask(address("v1/audio/vocode", options), {
@@ -79,10 +79,10 @@ export async function vocode(features, { query, key, signal, begun, audio }) {
   await pieces(answer, (bytes) => audio(pcm.read(bytes)));
 }
 
-/** Speech from text as server-sent events: for networks that let no WebSocket through. */
+/** Speech from text as server-sent events, for networks that block WebSockets. */
 export async function speech(text, { query, rate, key, signal, begun, audio, sentence }) {
   const { model, speaker, seed, speed, pitch } = query;
-  // Written by hand, because a seed may be larger than a number of JavaScript's can be.
+  // Appended as text, because a seed can be larger than JavaScript's integers.
   const numbers = Object.entries({ seed, speed, pitch }).filter(([, value]) => value !== "");
   const body = JSON.stringify({
     input: text,
@@ -121,7 +121,7 @@ function about({ headers }) {
   };
 }
 
-/** Milliseconds of all steps that a Server-Timing header names. */
+/** The sum of a Server-Timing header's steps, in milliseconds. */
 function total(timing) {
   const times = [...timing.matchAll(/dur=([0-9.]+)/g)].map(([, time]) => Number(time));
   return times.length ? times.reduce((sum, time) => sum + time) : undefined;
@@ -135,7 +135,7 @@ async function pieces(answer, take) {
       piece = await reader.read();
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new ServerError("The audio broke off.");
+      throw new ServerError("The audio ended early.");
     }
     if (piece.done) return;
     take(piece.value);

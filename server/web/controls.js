@@ -1,8 +1,8 @@
-/** What the listener can choose, and what the page says in words. */
+/** The form, and the page's messages. */
 
 const element = (id) => document.getElementById(id);
 
-/** Emits "speak", "recording" (detail: a file), and "key" when an API key was given. */
+/** Emits "speak", "recording" (detail: a file), and "key" when an API key was entered. */
 export class Controls extends EventTarget {
   constructor() {
     super();
@@ -21,7 +21,7 @@ export class Controls extends EventTarget {
   }
 
   submit() {
-    // Before the voices could be listed, all that can be submitted is the key.
+    // Until the voices are listed, only a key can be submitted.
     if (!this.voices.length) this.dispatchEvent(new Event("key"));
     else if (!element("text").value.trim()) this.problem("There is no text to speak.");
     else this.dispatchEvent(new Event("speak"));
@@ -56,7 +56,7 @@ export class Controls extends EventTarget {
     };
     element("file").addEventListener("change", ({ target }) => {
       take(target.files[0]);
-      target.value = ""; // so that the same file can be chosen again
+      target.value = ""; // allows the same file to be chosen again
     });
     const over = (is) => document.body.classList.toggle("dragging", is);
     window.addEventListener("dragover", (event) => {
@@ -73,7 +73,7 @@ export class Controls extends EventTarget {
     });
   }
 
-  /** The slider is even in octaves: its middle is the speed as it is. */
+  /** The slider is linear in octaves; its middle is the normal speed. */
   get speed() {
     return (2 ** element("speed").valueAsNumber).toFixed(2);
   }
@@ -108,10 +108,10 @@ export class Controls extends EventTarget {
     fill("speaker", (this.voice?.speakers ?? []).map((speaker) => [speaker, speaker]));
     const silent = !this.voice?.reads_text;
     element("speak").disabled = silent;
-    this.status(silent ? "This voice reads no text: give it a recording." : "");
+    this.status(silent ? "This voice cannot read text: give it a recording." : "");
   }
 
-  /** A seed that was drawn is shown where it would be given. */
+  /** Keep a random seed by writing it into the seed field. */
   used(seed) {
     const drawn = !element("seed").value.trim();
     element("keep-seed").hidden = !drawn;

@@ -1,4 +1,4 @@
-/** What is known of the speech that was asked for last. */
+/** Figures of the last request. */
 
 const element = (id) => document.getElementById(id);
 
@@ -11,7 +11,7 @@ export class Facts {
     });
   }
 
-  /** Nothing is known but that something was asked for, now. */
+  /** Reset everything at the start of a request. */
   clear() {
     this.asked = performance.now();
     this.heard = false;
@@ -27,7 +27,7 @@ export class Facts {
     element("keep-seed").hidden = true;
   }
 
-  /** @param {object} metadata of what comes, from the WebSocket or from an answer's headers. */
+  /** @param {object} metadata from the WebSocket, or from a response's headers. */
   begun({ seed, engine, voice_hash, first_audio_ms }) {
     this.server(first_audio_ms);
     element("seed-used").textContent = seed;
@@ -40,7 +40,7 @@ export class Facts {
     element("voice-hash").title = whole;
   }
 
-  /** @param {Track} track to which audio was added. */
+  /** @param {Track} track that has new audio. */
   audio(track) {
     const milliseconds = performance.now() - this.asked;
     if (!this.heard) element("first-audio").textContent = `${Math.round(milliseconds)} ms`;
@@ -50,14 +50,14 @@ export class Facts {
     if (!this.told) this.factor(milliseconds / 1000 / track.seconds);
   }
 
-  /** The server's own figures, which go before what can be seen from here. */
+  /** The server's own figures, which replace those measured here. */
   done({ real_time_factor: factor, first_audio_ms }) {
     this.server(first_audio_ms);
     this.told = Number.isFinite(factor);
     if (this.told) this.factor(factor);
   }
 
-  /** How much of the time before the first audio was the server's. */
+  /** The server's share of the time before the first audio. */
   server(milliseconds) {
     const known = Number.isFinite(milliseconds);
     element("first-audio-server").textContent = known ? `server ${Math.round(milliseconds)}` : "";

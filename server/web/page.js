@@ -1,4 +1,4 @@
-/** The page: its controls, and what happens when they are used. */
+/** The page: connects its controls, player and pictures. */
 
 import { analyze, ServerError, speech, vocode, voices } from "./client.js";
 import { Controls } from "./controls.js";
@@ -10,7 +10,7 @@ import { SocketUnavailable, speakOverSocket } from "./speech-socket.js";
 import { Track } from "./track.js";
 import { Transcript } from "./transcript.js";
 
-const END_S = 0.05; // so near the end, playing begins at the start again
+const END_S = 0.05; // this close to the end, playback restarts from the beginning
 
 const element = (id) => document.getElementById(id);
 
@@ -20,7 +20,7 @@ const facts = new Facts(player);
 const transcript = new Transcript(element("transcript"), player);
 const made = side("result", "picture", "play");
 const original = side("original", "original-picture", "play-original");
-let running = null; // AbortController of what is being made
+let running = null; // AbortController of the request in progress
 
 function side(section, canvas, button) {
   const picture = new Picture(element(canvas), player);
@@ -45,7 +45,7 @@ function hide({ section, picture }) {
   picture.track = null;
 }
 
-/** Play, or pause; what begins while the other plays begins at the same place. */
+/** Play or pause. Switching tracks while one is playing keeps the position. */
 function toggle({ picture }) {
   if (player.track === picture.track) {
     player.stop();
@@ -56,7 +56,7 @@ function toggle({ picture }) {
   player.play(picture.track, ended ? 0 : from);
 }
 
-/** Make speech by `work`, which gets what to call; say how it went. */
+/** Generate speech with `work`, which gets callbacks, and report the outcome. */
 async function make(title, work) {
   stop();
   facts.clear();
@@ -90,11 +90,11 @@ async function make(title, work) {
   };
   try {
     const working = work(wanted);
-    player.prepare(controls.voice.sample_rate_hz); // while the request is on its way
+    player.prepare(controls.voice.sample_rate_hz); // while the request is under way
     await working;
     controls.status(`Done: ${track.seconds.toFixed(1)} s of speech.`);
   } catch (error) {
-    const replaced = running && running !== control; // by what was asked for next
+    const replaced = running && running !== control; // by a newer request
     if (!replaced) report(error);
     if (!replaced && !track) hide(made);
   } finally {
@@ -123,13 +123,13 @@ function speak() {
       await speakOverSocket(text, wanted);
     } catch (error) {
       if (!(error instanceof SocketUnavailable)) throw error;
-      // Over HTTP it may work; if not, the answer says why.
+      // HTTP may still work; if not, its response says why.
       await speech(text, { ...wanted, rate: controls.voice.sample_rate_hz });
     }
   });
 }
 
-/** Have the voice say a recording again, from the recording's features. */
+/** Resynthesise a recording from its features. */
 function copy(file) {
   hide(original);
   return make("Copy", async (wanted) => {
@@ -150,13 +150,13 @@ async function showOriginal(file, signal) {
   try {
     track.append(await decoded(file, track.rate));
   } catch {
-    return; // The server may read what this browser does not; if not, it says so.
+    return; // The server may be able to read it; if not, it reports an error.
   }
   track.finish();
   if (!signal.aborted) show(original, track, "Original");
 }
 
-/** A recording as mono samples at a rate. */
+/** A recording as mono samples at the given rate. */
 async function decoded(file, rate) {
   const context = new OfflineAudioContext(1, 1, rate);
   const buffer = await context.decodeAudioData(await file.arrayBuffer());
@@ -213,7 +213,7 @@ controls.addEventListener("recording", ({ detail }) => copy(detail));
 controls.addEventListener("key", begin);
 begin();
 
-// For tests and for the curious.
+// For tests and debugging.
 window.vocoderPage = {
   player,
   get analyser() {

@@ -1,4 +1,4 @@
-/** Colours of the pictures, for pages that are dark and for pages that are light. */
+/** Colours of the pictures, in dark and light mode. */
 
 const DARK = {
   panel: "#11151d",
@@ -26,13 +26,13 @@ const LIGHT = {
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-/** The colours now, and the spectrogram's levels as 256 x RGBA. */
+/** The current colours, and the spectrogram's palette as 256 x RGBA. */
 export function palette() {
   const colours = dark.matches ? DARK : LIGHT;
   return { ...colours, ramp: ramp(colours.levels) };
 }
 
-/** Call when the page turns dark or light. */
+/** Call `call` when the page switches between dark and light mode. */
 export function onPaletteChange(changed) {
   dark.addEventListener("change", changed);
 }

@@ -1,8 +1,8 @@
-/** 16-bit samples: as bytes that arrive in any pieces, and as a WAV file. */
+/** 16-bit samples: from bytes that arrive in arbitrary parts, and to WAV files. */
 
 const FULL_SCALE = 32768;
 
-/** Turns bytes, cut anywhere, into samples. */
+/** Converts bytes, cut anywhere, to samples. */
 export class PcmReader {
   constructor() {
     this.rest = new Uint8Array(0);
@@ -21,7 +21,7 @@ export class PcmReader {
   }
 }
 
-/** @returns {Blob} a mono WAV file with its true length. */
+/** @returns {Blob} a mono WAV file with its correct length. */
 export function wavFile(samples, rate) {
   const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
   const ascii = (at, text) => [...text].forEach((c, i) => view.setUint8(at + i, c.charCodeAt(0)));

@@ -1,22 +1,22 @@
-/** A track on a canvas: its words, wave and spectrogram over time, and how far it is heard. */
+/** A track on a canvas: its words, waveform and spectrogram, and the playback position. */
 
 import { onPaletteChange, palette } from "./palette.js";
 import { COLUMNS_A_SECOND, height, Spectrogram } from "./spectrogram.js";
 import { Tiles } from "./tiles.js";
 
 const LEAST_S = 2;
-const FOLLOWED_S = 12; // longest stretch shown while it plays
+const FOLLOWED_S = 12; // maximum length shown during playback
 const FRAME_MS = 30;
 const STEP_S = 0.5;
 const FONT = "12px system-ui, sans-serif";
 const EDGE = { left: 42, right: 12, bottom: 24 };
 const WORD_ROW = 17;
 const WAVE_HEIGHT = 72;
-const LEAST_PEAK = 0.05; // a wave is drawn as high as it can be, but silence stays flat
+const LEAST_PEAK = 0.05; // the waveform is scaled to its height, but silence stays flat
 const TICKS_HZ = [250, 500, 1000, 2000, 3000, 4000, 6000, 8000, 11000, 16000, 22000];
 const STEPS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120];
 
-/** Emits "seek" (detail: seconds) when the listener chooses a place. */
+/** Emits "seek" (detail: seconds) when the user selects a position. */
 export class Picture extends EventTarget {
   constructor(canvas, player) {
     super();
@@ -24,7 +24,7 @@ export class Picture extends EventTarget {
     this.player = player;
     this.colours = palette();
     this.track = null;
-    this.rest = 0; // where the cursor is while the track does not play
+    this.rest = 0; // position of the cursor while the track is not playing
     this.drawn = 0;
     onPaletteChange(() => {
       this.colours = palette();
@@ -66,14 +66,14 @@ export class Picture extends EventTarget {
     return this.player.track === this.track ? this.player.position : this.rest;
   }
 
-  /** Put the cursor somewhere while the track does not play. */
+  /** Move the cursor while the track is not playing. */
   set position(seconds) {
     this.rest = seconds;
     this.describe();
     this.invalidate();
   }
 
-  /** Say to those who do not see it where the cursor is. */
+  /** Announce the cursor's position to screen readers. */
   describe() {
     const [now, all] = [this.position, this.track.seconds].map((s) => s.toFixed(1));
     this.canvas.setAttribute("aria-valuemax", all);
@@ -125,7 +125,7 @@ export class Picture extends EventTarget {
     this.invalidate();
   }
 
-  /** The stretch of time that is shown, and the room for it. */
+  /** The time range that is shown, and its width. */
   view() {
     const total = this.track.extent;
     const width = Math.max(1, this.canvas.clientWidth - EDGE.left - EDGE.right);
@@ -138,7 +138,7 @@ export class Picture extends EventTarget {
     return { first: Math.max(kept, Math.min(last, first)), span: FOLLOWED_S, width };
   }
 
-  /** Where the wave and the spectrogram begin: below the words, if there are any. */
+  /** Where the waveform and the spectrogram begin: below the words, if there are any. */
   get tops() {
     const wave = 8 + (this.track.words.length ? 2 * WORD_ROW : 0);
     return { wave, spectrum: wave + WAVE_HEIGHT + 10 };
@@ -194,7 +194,7 @@ export class Picture extends EventTarget {
 
   drawWords(context, x, bottom) {
     const { colours, position, tops } = this;
-    const free = [0, 0]; // where each row of words has room again
+    const free = [0, 0]; // where each row of words is free again
     const edge = this.canvas.clientWidth - EDGE.right;
     context.textBaseline = "middle";
     for (const word of this.track.words) {

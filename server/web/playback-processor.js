@@ -1,4 +1,4 @@
-/** The audio thread's end of the player: plays what it is sent and says how far it is. */
+/** The player's part in the audio thread: plays the samples it receives and reports progress. */
 
 import { SampleQueue } from "./sample-queue.js";
 
@@ -8,9 +8,9 @@ class PlaybackProcessor extends AudioWorkletProcessor {
   constructor({ processorOptions: { ratio, startCount } }) {
     super();
     this.queue = new SampleQueue(ratio, startCount);
-    this.turn = 0; // which playing the samples belong to
+    this.turn = 0; // number of the playback that the samples belong to
     this.blocks = 0;
-    this.time = 0; // at which the last sample that was played ends
+    this.time = 0; // end of the last sample played
     this.port.onmessage = ({ data }) => {
       if (data.clear) {
         this.queue.clear();

@@ -1,13 +1,13 @@
-/** Plays one track at a time, also while it still grows. */
+/** Plays one track at a time, also while it is still growing. */
 
 import { SampleQueue } from "./sample-queue.js";
 
-const START_S = 0.08; // heard so much later, so that small delays of the network are not heard
-const BLOCK = 1024; // of the node for pages without AudioWorklet
+const START_S = 0.08; // buffered before playback starts, to hide short network delays
+const BLOCK = 1024; // block size of the node used without AudioWorklet
 
 /**
- * Emits "change" when what it plays, whether it sounds, or the count of gaps has changed; "stop"
- * (detail: the track and the position it had) when it stops.
+ * Emits "change" when the track, the playing state or the number of gaps changes, and "stop"
+ * (detail: the track and its position) when it stops.
  */
 export class Player extends EventTarget {
   constructor() {
@@ -20,11 +20,11 @@ export class Player extends EventTarget {
   }
 
   rest() {
-    this.from = 0; // seconds of the track at which this playing began
+    this.from = 0; // position in the track, in seconds, at which this playback began
     this.heard = { played: 0, gaps: 0, running: false, done: false, time: 0 };
   }
 
-  /** Make ready for audio of a rate; to be called from a click, or the browser stays silent. */
+  /** Prepare for a sample rate. Must be called from a click, or the browser stays silent. */
   prepare(rate) {
     if (this.context && this.rate === rate) {
       this.context.resume();
@@ -62,7 +62,7 @@ export class Player extends EventTarget {
     }
   }
 
-  /** Browsers have worklets only where the page came by https or from this machine. */
+  /** Browsers only have worklets on pages loaded by https or from this machine. */
   async hasWorklet() {
     try {
       const module = new URL("playback-processor.js", import.meta.url);
@@ -92,7 +92,7 @@ export class Player extends EventTarget {
     };
   }
 
-  /** Play a track from a second on; what it still grows by is played too. */
+  /** Play a track from a position in seconds, including audio that is added later. */
   async play(track, from = 0) {
     const ready = this.prepare(track.rate);
     this.stop();
@@ -112,7 +112,7 @@ export class Player extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  /** Fall silent at once. */
+  /** Stop at once. */
   stop() {
     this.turn += 1;
     if (!this.track) return;
@@ -137,7 +137,7 @@ export class Player extends EventTarget {
     }
   }
 
-  /** Seconds of the track that have been heard. */
+  /** Position in the track, in seconds. */
   get position() {
     if (!this.track) return 0;
     const { played, running, done, time } = this.heard;

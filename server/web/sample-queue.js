@@ -1,13 +1,13 @@
-/** Samples between the network and the loudspeaker; runs in the audio thread. */
+/** The buffer between network and loudspeaker; runs in the audio thread. */
 
-const PATIENCE = 32; // at most so many times the first wait
+const PATIENCE = 32; // maximum wait, as a multiple of the first
 
 export class SampleQueue {
   /**
-   * @param {number} ratio samples of the stream to one that is played: 1 where the audio context
-   *   has the stream's own rate; else samples in between are interpolated.
-   * @param {number} startCount samples that must be there before playing starts; after each gap
-   *   twice as many: where audio comes too slowly, a few long gaps are better than many short ones.
+   * @param {number} ratio input samples per output sample: 1 if the audio context runs at the
+   *   stream's rate; otherwise the samples are interpolated.
+   * @param {number} startCount samples to buffer before playback starts. It doubles after each gap:
+   *   if audio arrives too slowly, a few long gaps are better than many short ones.
    */
   constructor(ratio, startCount) {
     this.ratio = ratio;
@@ -18,7 +18,7 @@ export class SampleQueue {
   clear() {
     this.chunks = [];
     this.at = 0; // position in the first chunk
-    this.waiting = 0; // samples not yet played
+    this.waiting = 0; // samples that have not been played
     this.played = 0;
     this.gaps = 0;
     this.wanted = this.startCount;
@@ -29,7 +29,7 @@ export class SampleQueue {
 
   push(samples) {
     if (!samples.length) return;
-    // Only now is it known that what ran dry was not the end.
+    // Only now is it clear that running out of samples was not the end.
     if (this.starved) {
       this.gaps += 1;
       this.wanted = Math.min(2 * this.wanted, PATIENCE * this.startCount);
@@ -43,13 +43,13 @@ export class SampleQueue {
     this.ended = true;
   }
 
-  /** How far it is. */
+  /** Position, in samples. */
   get report() {
     const { played, gaps, running, ended } = this;
     return { played, gaps, running, done: ended && !this.chunks.length };
   }
 
-  /** Fill `output`, with silence where there is nothing to play; returns how many samples sound. */
+  /** Fill `output`, with silence if samples are missing; returns the number of samples played. */
   pull(output) {
     if (!this.running && this.chunks.length) {
       this.running = this.ended || this.waiting >= this.wanted;

@@ -1,4 +1,4 @@
-/** Short-time spectra of audio as it comes, on the mel scale, and the wave in the same columns. */
+/** Mel spectrogram of audio as it arrives, and the waveform's extent in the same columns. */
 
 import { Fft } from "./fft.js";
 
@@ -12,22 +12,22 @@ const RANGE_DB = 78;
 const mel = (hz) => 2595 * Math.log10(1 + hz / 700);
 const hertz = (mels) => 700 * (10 ** (mels / 2595) - 1);
 
-/** Where a frequency lies between 0 and half the rate on the mel scale, 0 to 1. */
+/** Position of a frequency on the mel scale between 0 and half the sample rate, from 0 to 1. */
 export function height(hz, rate) {
   return mel(hz) / mel(rate / 2);
 }
 
 export class Spectrogram {
   /**
-   * @param {number} rate samples a second.
+   * @param {number} rate sample rate in Hz.
    * @param {(levels: Uint8Array, low: number, high: number) => void} column is called with each
-   *   column in turn: levels (ROWS, lowest frequency first, 0 to 255), and the extent of the wave.
+   *   column: levels (ROWS, lowest frequency first, 0 to 255), and the extent of the waveform.
    */
   constructor(rate, column) {
     this.column = column;
     this.hop = Math.round(rate / COLUMNS_A_SECOND);
     const length = Math.round(WINDOW_S * rate);
-    // Twice as many bins as the window has samples: the curve between them shows too.
+    // Zero-padded to twice the window, for a smoother spectrum.
     this.fft = new Fft(2 ** Math.ceil(Math.log2(length) + 1));
     this.window = Float32Array.from(
       { length },
@@ -38,7 +38,7 @@ export class Spectrogram {
     this.input = new Float32Array(this.fft.size);
     this.power = new Float32Array(this.fft.size / 2 + 1);
     this.levels = new Uint8Array(ROWS);
-    this.before = (length - this.hop) >> 1; // samples of a window before its column's own
+    this.before = (length - this.hop) >> 1; // samples of a window before those of its column
     this.kept = new Float32Array(this.before);
   }
 
@@ -53,7 +53,7 @@ export class Spectrogram {
     this.kept = kept.slice(first);
   }
 
-  /** The columns of the last samples, whose windows reach into the silence after them. */
+  /** The columns of the last samples, whose windows extend past the end. */
   finish() {
     this.push(new Float32Array(this.window.length - this.before - 1));
   }
@@ -78,7 +78,7 @@ export class Spectrogram {
   }
 }
 
-/** Triangles around the rows' frequencies, each at least two bins wide, which interpolates. */
+/** Triangular filters around the rows' frequencies, at least two bins wide to interpolate. */
 function filters(rate, size) {
   const step = mel(rate / 2) / ROWS;
   const bin = (mels) => (hertz(mels) * size) / rate;

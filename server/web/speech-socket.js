@@ -1,22 +1,21 @@
-/** Speech over the WebSocket: text goes in, audio and the times of words come as they are made. */
+/** Speech over the WebSocket: sends text, receives audio and word timings as they are generated. */
 
 import { address, ServerError } from "./client.js";
 import { PcmReader } from "./pcm.js";
 
-const PIECE = 2000; // characters a message
+const PIECE = 2000; // characters per message
 const DONE = 1000;
 
-/** The WebSocket could not be opened; a browser does not tell why. */
+/** The WebSocket could not be opened; browsers do not say why. */
 export class SocketUnavailable extends Error {}
 
 /**
- * Have a text spoken.
+ * Speak a text.
  *
  * @param {string} text
- * @param {object} wanted query of the WebSocket, the API key if any, a signal that stops it, and
- *   what to call: begun(metadata), sentence(text and words), audio(Float32Array), done(figures),
- *   warning(text).
- * @returns {Promise<void>} settled when all has come; SocketUnavailable or ServerError else.
+ * @param {object} wanted query of the WebSocket, API key if any, abort signal, and callbacks:
+ *   begun(metadata), sentence(text and words), audio(Float32Array), done(figures), warning(text).
+ * @returns {Promise<void>} resolves when complete; rejects with SocketUnavailable or ServerError.
  */
 export function speakOverSocket(text, wanted) {
   const { query, key, signal } = wanted;
@@ -59,7 +58,7 @@ export function speakOverSocket(text, wanted) {
       if (failure) reject(failure);
       else if (!open) reject(new SocketUnavailable());
       else if (code === DONE) resolve();
-      else reject(new ServerError(`The audio broke off: ${reason || `closed with ${code}`}.`));
+      else reject(new ServerError(`The audio ended early: ${reason || `closed with ${code}`}.`));
     };
   });
 }
@@ -68,7 +67,7 @@ function connect(url, key) {
   try {
     return new WebSocket(url, key ? ["token", key] : []);
   } catch {
-    throw new ServerError("This API key holds characters that no key has.", { status: 401 });
+    throw new ServerError("This API key contains invalid characters.", { status: 401 });
   }
 }
 
@@ -84,7 +83,7 @@ function react(message, { begun, sentence, done, warning }) {
 }
 
 function* inPieces(text) {
-  const letters = [...text]; // whole characters, not halves of them
+  const letters = [...text]; // never splits a surrogate pair
   for (let first = 0; first < letters.length; first += PIECE) {
     yield letters.slice(first, first + PIECE).join("");
   }

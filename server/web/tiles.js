@@ -1,4 +1,4 @@
-/** Columns of a spectrogram and of a wave, kept in tiles; the oldest go when there are too many. */
+/** Columns of a spectrogram and waveform, stored in tiles; the oldest are dropped. */
 
 import { ROWS } from "./spectrogram.js";
 
@@ -8,7 +8,7 @@ const MOST = 60; // five minutes
 export class Tiles {
   constructor() {
     this.tiles = [];
-    this.first = 0; // column at which the first tile begins
+    this.first = 0; // first column of the first tile
     this.end = 0;
     this.peak = 0;
   }
@@ -44,7 +44,7 @@ export class Tiles {
     return [low, high];
   }
 
-  /** Draw the spectrogram so that column c begins at `left(c)`, between `top` and `bottom`. */
+  /** Draw the spectrogram between `top` and `bottom`, with column c starting at `left(c)`. */
   draw(context, ramp, left, top, bottom) {
     this.tiles.forEach((tile, i) => {
       paint(tile, ramp);
@@ -71,7 +71,7 @@ function emptyTile() {
   };
 }
 
-/** Bring a tile's image up to date: columns that are new, or all where the colours have changed. */
+/** Update a tile's image: its new columns, or all of them if the colours have changed. */
 function paint(tile, ramp) {
   if (tile.ramp !== ramp) tile.painted = 0;
   tile.ramp = ramp;

@@ -1,18 +1,18 @@
-/** Audio that is there, or on its way: mono samples in [-1, 1], and the words said in them. */
+/** Audio that has arrived or is arriving: mono samples in [-1, 1], and their words. */
 
 /**
  * Emits "samples" (detail: Float32Array) and "sentence" (detail: its text and words) as it grows,
  * "end" when it is complete.
  */
 export class Track extends EventTarget {
-  /** @param {number} rate samples a second. */
+  /** @param {number} rate sample rate in Hz. */
   constructor(rate) {
     super();
     this.rate = rate;
     this.chunks = [];
     this.length = 0;
     this.words = [];
-    this.expected = 0; // seconds that are known to come
+    this.expected = 0; // expected length in seconds, if known
     this.complete = false;
   }
 
@@ -20,7 +20,7 @@ export class Track extends EventTarget {
     return this.length / this.rate;
   }
 
-  /** Seconds that are there or will be, as far as is known. */
+  /** Length in seconds, including audio that is still expected. */
   get extent() {
     return this.complete ? this.seconds : Math.max(this.seconds, this.expected);
   }
@@ -45,7 +45,7 @@ export class Track extends EventTarget {
     this.dispatchEvent(new Event("end"));
   }
 
-  /** Samples from `first` on, in one array. */
+  /** Samples from `first` on, as one array. */
   slice(first = 0) {
     const samples = new Float32Array(Math.max(0, this.length - first));
     let at = -first;

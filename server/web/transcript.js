@@ -1,4 +1,4 @@
-/** The text of a speech: it appears sentence by sentence, its words stand out when spoken. */
+/** The text of the speech: appears sentence by sentence, with spoken words highlighted. */
 
 export class Transcript {
   constructor(element, player) {
@@ -11,7 +11,7 @@ export class Transcript {
   show(track) {
     this.track = track;
     this.spans = [];
-    this.said = 0; // words that have begun
+    this.said = 0; // number of words that have begun
     this.element.replaceChildren();
     this.element.hidden = true;
     track?.addEventListener("sentence", ({ detail }) => track === this.track && this.add(detail));
@@ -34,7 +34,7 @@ export class Transcript {
   follow() {
     if (this.following || this.player.track !== this.track || !this.track) return;
     this.following = true;
-    this.mark(-1); // from the start again
+    this.mark(-1); // start over
     const step = () => {
       if (this.player.track !== this.track) {
         this.following = false;
@@ -62,7 +62,7 @@ export class Transcript {
     if (last && last.word.end_s <= position) last.span.className = "said";
   }
 
-  /** Scroll to a word in a long text, without moving the page. */
+  /** Scroll a long text to a word, without scrolling the page. */
   reveal({ offsetTop, offsetHeight }) {
     const { scrollTop, clientHeight } = this.element;
     if (offsetTop < scrollTop || offsetTop + offsetHeight > scrollTop + clientHeight) {
@@ -70,7 +70,7 @@ export class Transcript {
     }
   }
 
-  /** Nothing plays: no word stands out. */
+  /** Remove the highlight when nothing is playing. */
   rest() {
     if (this.said) this.spans[this.said - 1].span.className = "said";
   }

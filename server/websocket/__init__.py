@@ -1,1 +1,1 @@
-"""Speech over WebSockets: our own protocol, and Deepgram's."""
+"""Speech over WebSockets: this server's own protocol, and Deepgram's."""

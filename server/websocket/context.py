@@ -1,4 +1,4 @@
-"""One of the voices that a connection can have speak: its turns are spoken one after the other."""
+"""One of the voices of a connection: its utterances are spoken one after the other."""
 
 import asyncio
 import contextlib
@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from vocoder.errors import UserError
+from vocoder.synthesis.request import SynthesisRequest
 
 from ..schemas import WordTiming
 from ..service.admission import Slot
@@ -15,11 +16,11 @@ from ..service.listener import Listener
 from ..service.service import Service
 from .lease import SlotLease
 from .outgoing import Figures, Outgoing
-from .turn import Utterance
+from .utterance import Utterance
 from .voice_settings import VoiceSettings
 
-NEXT_TURN_S = 5.0
-"""By so much the turn that follows is less urgent than the one that is spoken."""
+NEXT_UTTERANCE_S = 5.0
+"""How much less urgent the next utterance is than the one being played."""
 
 logger = logging.getLogger(__name__)
 
@@ -28,125 +29,131 @@ class Context:
     """A context of a connection.
 
     Attributes:
-        id: its name; None for the one without.
-        voicing: how it sounds.
-        reads_features: whether it takes features, not text.
-        seat: its place among the streams.
-        turns: that are not spoken to their end.
-        audio_s: audio that was made.
+        id: its name; None for the unnamed one.
+        settings: of its voice.
+        reads_features: whether it receives features and not text.
+        lease: of its slot.
+        utterances: those that are not finished.
+        audio_s: audio generated.
     """
 
     def __init__(
         self,
         context_id: str | None,
-        voicing: VoiceSettings,
+        settings: VoiceSettings,
         service: Service,
         outgoing: Outgoing,
-        seat: SlotLease,
+        slot: Slot,
         *,
         reads_features: bool,
-        broken: Callable[[BaseException], None],
+        on_failure: Callable[[BaseException], None],
     ) -> None:
-        """Begin a context; ``broken`` is told of what nobody expected."""
-        self.id, self.voicing, self.reads_features = context_id, voicing, reads_features
-        self.seat = seat
-        self.turns: deque[Utterance] = deque()
+        """Begin a context with a slot; ``on_failure`` is called with an unexpected exception."""
+        self.id, self.settings, self.reads_features = context_id, settings, reads_features
+        self.utterances: deque[Utterance] = deque()
         self.audio_s = 0.0
         self._played_until = 0.0
-        self._service, self._outgoing, self._broken = service, outgoing, broken
-        self._work: asyncio.Task[None] | None = None
+        self._service, self._outgoing, self._on_failure = service, outgoing, on_failure
+        self._speaking: asyncio.Task[None] | None = None
         self._sending = False
-        seat.silent = self._silent
+        self.lease = SlotLease(
+            service.admission,
+            settings.voice,
+            settings.engine,
+            idle_s=service.settings.idle_slot_s,
+            is_idle=self._is_idle,
+            slot=slot,
+        )
 
     @property
-    def open_turn(self) -> Utterance | None:
-        """The turn that is being fed."""
-        return self.turns[-1] if self.turns and not self.turns[-1].flushed else None
+    def open_utterance(self) -> Utterance | None:
+        """The utterance that still receives input."""
+        last = self.utterances[-1] if self.utterances else None
+        return last if last is not None and not last.flushed else None
 
-    def turn(self) -> Utterance:
-        """The turn that is being fed, a new one where there is none.
+    def utterance(self) -> Utterance:
+        """The utterance that receives input; a new one if there is none.
 
         Raises:
-            Refusal: 429, there is no place to speak it.
+            Refusal: 429, there is no slot to speak it.
         """
-        self.seat.take()
-        turn = self.open_turn
-        if turn is None:
-            turn = Utterance.of_frames() if self.reads_features else Utterance.of_text()
-            self.turns.append(turn)
-            self._go_on()
-        return turn
+        self.lease.acquire()
+        utterance = self.open_utterance
+        if utterance is None:
+            utterance = Utterance.of_frames() if self.reads_features else Utterance.of_text()
+            self.utterances.append(utterance)
+            self._continue()
+        return utterance
 
     async def flush(self) -> None:
-        """End the turn; it is answered when it has been spoken.
+        """End the utterance; it is answered once it has been spoken.
 
         Raises:
-            Refusal: 429, there is no place to speak it.
+            Refusal: 429, there is no slot to speak it.
         """
-        turn = self.open_turn
-        if turn is None and not self.turns:
+        utterance = self.open_utterance
+        if utterance is None and not self.utterances:
             await self._outgoing.flushed(self.id)
             return
-        if turn is None:
-            turn = Utterance()
-            self.turns.append(turn)
+        if utterance is None:
+            utterance = Utterance()
+            self.utterances.append(utterance)
         else:
-            self.seat.take()
-        turn.flush()
-        self._go_on()
+            self.lease.acquire()
+        utterance.flush()
+        self._continue()
 
     async def clear(self) -> None:
-        """Drop all that was not sent."""
-        dropped = list(self.turns)
-        self.turns.clear()
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.wait({self._work})
-            self._work = None
+        """Drop everything that has not been sent."""
+        dropped = list(self.utterances)
+        self.utterances.clear()
+        if self._speaking is not None:
+            self._speaking.cancel()
+            await asyncio.wait({self._speaking})
+            self._speaking = None
         await _close(dropped)
 
-    async def spoken(self) -> None:
-        """Wait until everything has been sent that was flushed."""
-        if self._work is not None:
-            await asyncio.wait({self._work})
+    async def finished(self) -> None:
+        """Wait until everything that was flushed has been sent."""
+        if self._speaking is not None:
+            await asyncio.wait({self._speaking})
 
-    def _go_on(self) -> None:
-        if self._work is None or self._work.done():
-            self._work = asyncio.create_task(self._speak_turns())
+    def _continue(self) -> None:
+        if self._speaking is None or self._speaking.done():
+            self._speaking = asyncio.create_task(self._speak_all())
 
-    def _silent(self) -> bool:
-        """Whether nothing can be generated now: the client has to send, or to take, first."""
-        return not self.turns or self._sending or self.turns[0].starved
+    def _is_idle(self) -> bool:
+        """Whether nothing can be generated: the client must send input, or read its audio."""
+        return not self.utterances or self._sending or self.utterances[0].starved
 
-    async def _speak_turns(self) -> None:
+    async def _speak_all(self) -> None:
         try:
-            while self.turns:
-                turn = self.turns[0]
-                await self._speak(turn)
-                self.turns.popleft()
+            while self.utterances:
+                await self._speak(self.utterances[0])
+                self.utterances.popleft()
         except Exception as error:
-            dropped = list(self.turns)
-            self.turns.clear()
+            dropped = list(self.utterances)
+            self.utterances.clear()
             await _close(dropped)
-            self._broken(error)
+            self._on_failure(error)
 
-    async def _speak(self, turn: Utterance) -> None:
-        if turn.listener is None:
-            turn.listener = self._listener(turn)
+    async def _speak(self, utterance: Utterance) -> None:
+        if utterance.listener is None:
+            utterance.listener = self._listener(utterance)
         else:
-            turn.listener.due(self._played_until)
-        listener = turn.listener
+            utterance.listener.plays_at(self._played_until)
+        listener = utterance.listener
         try:
             if listener is not None:
                 async with contextlib.aclosing(listener):
-                    await self._send_all(listener, turn)
+                    await self._send_all(listener, utterance)
         except UserError as error:
-            turn.failed = True
+            utterance.failed = True
             await self._outgoing.error(error, self.id)
-            await turn.until_flushed()
+            await utterance.until_flushed()
         else:
-            if turn.wordy and (listener is None or not listener.audio_s):
-                description = "the text holds nothing to speak: only punctuation or signs"
+            if utterance.has_words and (listener is None or not listener.audio_s):
+                description = "the text has nothing to speak: only punctuation or symbols"
                 await self._outgoing.message(
                     "Warning", self.id, code="nothing_to_speak", description=description
                 )
@@ -154,61 +161,50 @@ class Context:
             self.audio_s += listener.audio_s
             begun = listener.played_until - listener.audio_s
             self._played_until = max(self._played_until, begun) + listener.audio_s
-        await self._outgoing.flushed(self.id, _figures(turn, listener))
+        await self._outgoing.flushed(self.id, _figures(utterance, listener))
 
     def _prepare_next(self, playing: Listener) -> None:
-        """Have the next turn made while this one is: there is to be no gap between them."""
-        following = self.turns[1] if len(self.turns) > 1 else None
+        """Start generating the next utterance, so that it follows without a gap."""
+        following = self.utterances[1] if len(self.utterances) > 1 else None
         if following is None or following.empty:
             return
-        due = max(self._played_until, playing.played_until) + NEXT_TURN_S
+        plays_at = max(self._played_until, playing.played_until) + NEXT_UTTERANCE_S
         if following.listener is not None:
-            following.listener.due(due)
+            following.listener.plays_at(plays_at)
             return
-        following.listener = self._listener(following, due)
+        following.listener = self._listener(following, plays_at)
         if following.listener is not None:
-            following.listener.begin_now()
+            following.listener.start_now()
 
-    def _listener(self, turn: Utterance, played_until: float = 0.0) -> Listener | None:
-        # The seat has the place: it outlasts the turn.
-        place = Slot(0.0, lambda _: None)
-        voicing = self.voicing
-        ahead_s = max(self._played_until, played_until) - time.perf_counter()
-        if turn.text is not None:
-            return self._service.speak(
-                voicing.speech,
-                voice=voicing.voice,
-                engine=voicing.engine,
-                place=place,
-                feed=turn.text,
-                ahead_s=ahead_s,
-                kind="websocket",
-            )
-        if turn.frames is not None and not turn.empty:
-            return self._service.vocode(
-                turn.frames,
-                voice=voicing.voice,
-                speaker=voicing.speaker,
-                seed=voicing.seed,
-                engine=voicing.engine,
-                place=place,
-                ahead_s=ahead_s,
-                kind="websocket",
-            )
-        return None
+    def _listener(self, utterance: Utterance, plays_at: float = 0.0) -> Listener | None:
+        """A listener to an utterance; None if there is nothing to vocode.
 
-    async def _send_all(self, listener: Listener, turn: Utterance) -> None:
-        encoder = self.voicing.encoder()
-        async for spoken in listener:
-            await self.seat.regain()
+        The context's lease holds the slot, so the listener releases none.
+        """
+        if utterance.text is None and utterance.empty:
+            return None
+        settings = self.settings
+        request = SynthesisRequest(
+            settings.voice,
+            settings.speech() if utterance.text is not None else settings.vocoding(),
+            input=utterance.input,
+            engine=settings.engine,
+            ahead_s=max(self._played_until, plays_at) - time.perf_counter(),
+        )
+        return self._service.listen(request, "websocket")
+
+    async def _send_all(self, listener: Listener, utterance: Utterance) -> None:
+        encoder = self.settings.encoder()
+        async for chunk in listener:
+            await self.lease.reacquire()
             self._prepare_next(listener)
-            if self.voicing.timings and spoken.words:
-                words = [WordTiming.of(word).model_dump() for word in spoken.words]
-                await self._outgoing.message("Timings", self.id, text=spoken.text, words=words)
-            await self._send(encoder.push(spoken.samples), turn)
-        await self._send(encoder.finish(), turn)
+            if self.settings.timings and chunk.words:
+                words = [WordTiming.of(word).model_dump() for word in chunk.words]
+                await self._outgoing.message("Timings", self.id, text=chunk.text, words=words)
+            await self._send(encoder.push(chunk.samples), utterance)
+        await self._send(encoder.finish(), utterance)
 
-    async def _send(self, data: bytes, turn: Utterance) -> None:
+    async def _send(self, data: bytes, utterance: Utterance) -> None:
         if not data:
             return
         self._sending = True
@@ -216,22 +212,22 @@ class Context:
             await self._outgoing.audio(data, self.id)
         finally:
             self._sending = False
-        if turn.first_audio_s is None:
-            turn.first_audio_s = turn.age_s
-        self.seat.used()
+        if utterance.first_audio_s is None:
+            utterance.first_audio_s = utterance.age_s
+        self.lease.touch()
 
 
-async def _close(turns: Iterable[Utterance]) -> None:
-    for turn in turns:
-        if turn.listener is not None:
-            await turn.listener.aclose()
+async def _close(utterances: Iterable[Utterance]) -> None:
+    for utterance in utterances:
+        if utterance.listener is not None:
+            await utterance.listener.aclose()
 
 
-def _figures(turn: Utterance, listener: Listener | None) -> Figures:
+def _figures(utterance: Utterance, listener: Listener | None) -> Figures:
     if listener is None:
         return Figures()
     start, factor = listener.start, listener.real_time_factor
-    first_s = turn.first_audio_s
+    first_s = utterance.first_audio_s
     return Figures(
         audio_s=round(listener.audio_s, 3),
         first_audio_ms=None if first_s is None else round(1000 * first_s, 1),

@@ -1,4 +1,4 @@
-"""The contexts of one connection, and what its messages do to them."""
+"""The contexts of one connection, and how its messages act on them."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,15 +8,11 @@ from starlette.websockets import WebSocket
 from torch import Tensor
 
 from ..errors import Refusal
+from ..http.features import check_settings
+from ..service.admission import Slot
 from ..service.service import Service
 from .context import Context
-from .feature_frames import (
-    NothingStarted,
-    check_kind,
-    check_settings,
-    frames_of_bytes,
-    frames_of_lists,
-)
+from .feature_frames import NotStarted, check_kind, frames_of_bytes, frames_of_lists
 from .lease import SlotLease
 from .messages import (
     Cancel,
@@ -31,14 +27,14 @@ from .messages import (
     Start,
 )
 from .outgoing import Outgoing
-from .voice_settings import VoiceSettings, decide
+from .voice_settings import VoiceSettings, resolve
 
-MOST_CONTEXTS = 8
-MOST_TURNS = 64
-"""ConnectionSharing of a connection that may wait to be spoken."""
+MAX_CONTEXTS = 8
+MAX_UTTERANCES = 64
+"""Utterances of a connection that may wait to be spoken."""
 
 LARGE_BYTES = 2**17
-"""Features from here on are looked at in another thread."""
+"""Features of this size or more are parsed in another thread."""
 
 
 class Contexts:
@@ -48,10 +44,10 @@ class Contexts:
         websocket: accepted.
         service: of the application.
         outgoing: to the client.
-        options: of contexts that say nothing else.
-        voicing: that the options mean.
-        seat: which the first context takes.
-        broken: is told of what nobody expected.
+        options: defaults of all contexts.
+        settings: that the options mean.
+        lease: of the slot acquired at the handshake, for the first context.
+        on_failure: called with an unexpected exception.
     """
 
     def __init__(
@@ -60,27 +56,27 @@ class Contexts:
         service: Service,
         outgoing: Outgoing,
         options: Options,
-        voicing: VoiceSettings,
-        seat: SlotLease,
-        broken: Callable[[BaseException], None],
+        settings: VoiceSettings,
+        lease: SlotLease,
+        on_failure: Callable[[BaseException], None],
     ) -> None:
         self._state, self._service, self._outgoing = websocket.state, service, outgoing
-        self._options, self._voicing, self._broken = options, voicing, broken
-        self._seat: SlotLease | None = seat
+        self._options, self._settings, self._on_failure = options, settings, on_failure
+        self._lease: SlotLease | None = lease
         self._by_id: dict[str | None, Context] = {}
         self._frames_to: Context | None = None
         self._characters = 0
         self._audio_s = 0.0
 
     async def begin(self) -> None:
-        """Begin the context without a name, and greet with it."""
-        await self._add(None, self._voicing, reads_features=False)
+        """Begin the unnamed context, which sends its Metadata."""
+        await self._add(None, self._settings, reads_features=False)
 
-    async def take(self, message: ClientMessage) -> None:
+    async def handle(self, message: ClientMessage) -> None:
         """Do what a message asks for.
 
         Raises:
-            Refusal, UserError: it cannot be; nothing of it was done.
+            Refusal, UserError: it is invalid; it had no effect.
         """
         match message:
             case Speak():
@@ -90,8 +86,8 @@ class Contexts:
             case FeatureFrames():
                 context = self._by_id.get(message.context_id)
                 if context is None or not context.reads_features:
-                    raise NothingStarted
-                config = context.voicing.voice.config
+                    raise NotStarted
+                config = context.settings.voice.config
                 check_kind(message.kind, config)
                 frames = await asyncio.to_thread(frames_of_lists, message.frames, config)
                 self._add_frames(context, frames)
@@ -110,17 +106,17 @@ class Contexts:
             case _:
                 assert_never(message)
 
-    async def take_bytes(self, data: bytes) -> None:
-        """Take frames of features for the context that was started last.
+    async def handle_bytes(self, data: bytes) -> None:
+        """Add frames of features to the context that was started last.
 
         Raises:
-            NothingStarted: there is none.
-            Refusal, UserError: they cannot be used; nothing of them was taken.
+            NotStarted: there is none.
+            Refusal, UserError: they are unusable; none of them was added.
         """
         context = self._frames_to
         if context is None:
-            raise NothingStarted
-        config = context.voicing.voice.config
+            raise NotStarted
+        config = context.settings.voice.config
         if len(data) < LARGE_BYTES:
             frames = frames_of_bytes(data, config)
         else:
@@ -128,153 +124,159 @@ class Contexts:
         self._add_frames(context, frames)
 
     async def finish(self) -> None:
-        """Speak all that is there to its end."""
+        """Speak everything that was received."""
         for context in self._by_id.values():
-            if context.open_turn is not None:
-                context.open_turn.flush()
-        await asyncio.gather(*(context.spoken() for context in self._by_id.values()))
+            if context.open_utterance is not None:
+                context.open_utterance.flush()
+        await asyncio.gather(*(context.finished() for context in self._by_id.values()))
 
-    async def leave(self) -> None:
-        """Stop everything, and free it."""
+    async def close(self) -> None:
+        """Stop everything and release it."""
         for context in [*self._by_id.values()]:
             await self._end(context)
-        if self._seat is not None:
-            self._seat.leave()
+        if self._lease is not None:
+            self._lease.release()
         self._state.log.update(characters=self._characters, audio_s=round(self._audio_s, 3))
 
     async def _speak(self, message: Speak) -> None:
         context = self._by_id.get(message.context_id)
         if context is None:
-            voicing = await self._voicing_of(message)
-            context = await self._add(message.context_id, voicing, reads_features=False)
+            settings = await self._settings_of(message)
+            context = await self._add(message.context_id, settings, reads_features=False)
         else:
             given = [*message.overrides, *(["lexicon"] if message.lexicon is not None else [])]
-            _check_begun(context, given, reads_features=False)
+            _check_started(context, given, reads_features=False)
         if not message.text:
             return
-        count, most = len(message.text), self._service.settings.max_text_chars
-        waiting = sum(turn.waiting for one in self._texts() for turn in one.turns)
-        if waiting + count > most:
+        count, limit = len(message.text), self._service.settings.max_text_chars
+        waiting = sum(one.waiting for other in self._texts() for one in other.utterances)
+        if waiting + count > limit:
             raise Refusal(
                 422,
-                f"{count} characters, and {waiting} that wait to be spoken: this server keeps at "
-                f"most {most}; wait for Flushed, or send less",
+                f"{count} characters, with {waiting} waiting to be spoken: the limit is {limit}; "
+                "wait for Flushed, or send less",
                 code="text_too_long",
                 param="text",
             )
-        self._check_turns(context)
-        context.seat.take()
+        self._check_utterances(context)
+        context.lease.acquire()
         self._state.key.charge(count)
         self._characters += count
-        context.turn().add_text(message.text)
+        context.utterance().add_text(message.text)
 
     async def _start(self, message: Start) -> None:
         context = self._by_id.get(message.context_id)
         if context is None:
-            voicing = await self._voicing_of(message)
-            check_settings(message.features or {}, voicing.voice.config.features)
-            context = await self._add(message.context_id, voicing, reads_features=True)
+            settings = await self._settings_of(message)
+            check_settings(message.features or {}, settings.voice.config.features)
+            context = await self._add(message.context_id, settings, reads_features=True)
         else:
-            _check_begun(context, message.overrides, reads_features=True)
-            check_settings(message.features or {}, context.voicing.voice.config.features)
+            _check_started(context, message.overrides, reads_features=True)
+            check_settings(message.features or {}, context.settings.voice.config.features)
         self._frames_to = context
 
-    def _add_frames(self, context: Context, mel: Tensor) -> None:
-        rate_hz = context.voicing.voice.config.features.frame_rate_hz
-        waiting = sum(turn.waiting for turn in context.turns)
-        most = self._service.settings.max_audio_s
-        if (waiting + mel.shape[1]) / rate_hz > most:
+    def _add_frames(self, context: Context, frames: Tensor) -> None:
+        rate_hz = context.settings.voice.config.features.frame_rate_hz
+        waiting = sum(utterance.waiting for utterance in context.utterances)
+        limit_s = self._service.settings.max_audio_s
+        if (waiting + frames.shape[1]) / rate_hz > limit_s:
             raise Refusal(
                 422,
-                f"{mel.shape[1] / rate_hz:.3f} s of features, and {waiting / rate_hz:.3f} s that "
-                f"wait to be heard: this server keeps at most {most:g} s; send them as they are "
-                "heard",
+                f"{frames.shape[1] / rate_hz:.3f} s of features, with {waiting / rate_hz:.3f} s "
+                f"waiting to be spoken: the limit is {limit_s:g} s; send features as their audio "
+                "arrives",
                 code="audio_too_long",
                 param="mel",
             )
-        self._check_turns(context)
-        context.turn().add_frames(mel)
+        self._check_utterances(context)
+        context.utterance().add_frames(frames)
 
     async def _flush(self, context_id: str | None) -> None:
         context = self._by_id.get(context_id)
         if context is None:
             await self._outgoing.flushed(context_id)
             return
-        self._check_turns(context)
+        self._check_utterances(context)
         await context.flush()
 
-    def _check_turns(self, context: Context) -> None:
-        """Refuse a turn more than may wait.
+    def _check_utterances(self, context: Context) -> None:
+        """Refuse a new utterance if too many are waiting.
 
         Raises:
-            Refusal: 422, so many wait.
+            Refusal: 422, they are.
         """
-        if context.open_turn is None and self._turns() >= MOST_TURNS:
-            message = f"{MOST_TURNS} turns wait to be spoken: wait for Flushed"
+        count = sum(len(one.utterances) for one in self._by_id.values())
+        if context.open_utterance is None and count >= MAX_UTTERANCES:
+            message = f"{MAX_UTTERANCES} utterances are waiting to be spoken: wait for Flushed"
             raise Refusal(422, message, code="too_many_turns")
-
-    def _turns(self) -> int:
-        return sum(len(context.turns) for context in self._by_id.values())
 
     def _texts(self) -> list[Context]:
         return [context for context in self._by_id.values() if not context.reads_features]
 
-    async def _voicing_of(self, message: Opening) -> VoiceSettings:
-        """How a context sounds that a message begins."""
+    async def _settings_of(self, message: Opening) -> VoiceSettings:
+        """The settings of a context that a message begins."""
         lexicon = message.lexicon if isinstance(message, Speak) else None
         if not self._by_id and not message.overrides and not lexicon:
-            return self._voicing
-        return await decide(self._service, message.options(self._options), lexicon)
+            return self._settings
+        return await resolve(self._service, message.options(self._options), lexicon)
 
     async def _add(
-        self, context_id: str | None, voicing: VoiceSettings, *, reads_features: bool
+        self, context_id: str | None, settings: VoiceSettings, *, reads_features: bool
     ) -> Context:
-        if len(self._by_id) >= MOST_CONTEXTS:
+        if len(self._by_id) >= MAX_CONTEXTS:
             await self._make_room()
-        seat = self._seat_for(voicing)
-        seat.take()
-        self._seat = None
         context = Context(
             context_id,
-            voicing,
+            settings,
             self._service,
             self._outgoing,
-            seat,
+            self._slot_for(settings),
             reads_features=reads_features,
-            broken=self._broken,
+            on_failure=self._on_failure,
         )
         self._by_id[context_id] = context
-        self._state.log.update(voice=voicing.voice.id, speaker=voicing.speaker, seed=voicing.seed)
-        metadata = {"request_id": self._state.request_id, **voicing.metadata()}
+        self._state.log.update(
+            voice=settings.voice.id, speaker=settings.speaker, seed=settings.seed
+        )
+        metadata = {"request_id": self._state.request_id, **settings.metadata()}
         await self._outgoing.message("Metadata", context_id, **metadata)
         return context
 
-    def _seat_for(self, voicing: VoiceSettings) -> SlotLease:
-        """The seat of the handshake where it fits, else a new one in its stead."""
-        seat = self._seat
-        if seat is not None:
-            if (seat.voice, seat.engine) == (voicing.voice, voicing.engine):
-                return seat
-            seat.leave()
-        idle_s = self._service.settings.idle_place_s
-        return SlotLease(self._service.admission, voicing.voice, voicing.engine, idle_s=idle_s)
-
-    async def _make_room(self) -> None:
-        """End a context that has nothing to say, the oldest first.
+    def _slot_for(self, settings: VoiceSettings) -> Slot:
+        """A slot for a new context: the handshake's if it fits, or a new one.
 
         Raises:
-            Refusal: 422, all have.
+            Refusal: 429, none is free.
+        """
+        lease = self._lease
+        if lease is not None:
+            same = (lease.voice, lease.engine) == (settings.voice, settings.engine)
+            slot = lease.hand_over()
+            if slot is not None and same:
+                self._lease = None
+                return slot
+            if slot is not None:
+                slot.release()
+        slot = self._service.admission.slot(settings.voice, settings.engine)
+        self._lease = None
+        return slot
+
+    async def _make_room(self) -> None:
+        """End the oldest context that has nothing to say.
+
+        Raises:
+            Refusal: 422, all of them have.
         """
         for context in self._by_id.values():
-            if not context.turns and context is not self._frames_to:
+            if not context.utterances and context is not self._frames_to:
                 await self._end(context)
                 return
-        message = f"{MOST_CONTEXTS} contexts are speaking: cancel one, or wait for its Flushed"
+        message = f"{MAX_CONTEXTS} contexts are speaking: cancel one, or wait for its Flushed"
         raise Refusal(422, message, code="too_many_contexts", param="context_id")
 
     async def _end(self, context: Context) -> None:
         await context.clear()
-        context.seat.leave()
+        context.lease.release()
         self._audio_s += context.audio_s
         if self._by_id.get(context.id) is context:
             del self._by_id[context.id]
@@ -282,11 +284,11 @@ class Contexts:
             self._frames_to = None
 
 
-def _check_begun(context: Context, given: list[str], *, reads_features: bool) -> None:
-    """Refuse what comes too late for a context that has begun.
+def _check_started(context: Context, given: list[str], *, reads_features: bool) -> None:
+    """Refuse input or settings that do not fit a context that has started.
 
     Raises:
-        Refusal: 422, it takes other input, or sounds as it sounds.
+        Refusal: 422, it takes other input, or its settings are fixed.
     """
     if context.reads_features != reads_features:
         kind = "features" if context.reads_features else "text"
@@ -295,7 +297,7 @@ def _check_begun(context: Context, given: list[str], *, reads_features: bool) ->
     if given:
         raise Refusal(
             422,
-            f"this context has begun: {given[0]} goes with its first message; cancel it first, "
+            f"this context has started: {given[0]} belongs in its first message; cancel it first, "
             "or use another context_id",
             code="context_started",
             param=given[0],

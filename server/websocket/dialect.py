@@ -1,4 +1,4 @@
-"""What a connection speaks: how its messages are read, and how answers are written."""
+"""A connection's protocol: how its messages are read, and how answers are written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class Dialect:
     """One protocol.
 
     Attributes:
-        parse: a client's message; raises ``Refusal`` where it is none.
-        shape: an answer as this protocol has it; None where it has no such answer.
-        greets: whether Metadata comes before the client says anything.
+        parse: reads a client's message; raises ``Refusal`` if it is invalid.
+        shape: converts an answer to this protocol; None if it has no such answer.
+        greets: whether Metadata is sent before the client has sent anything.
     """
 
     parse: Callable[[str], ClientMessage]

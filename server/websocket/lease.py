@@ -1,4 +1,4 @@
-"""A context's place among the streams: held while it has something to say, and a little longer."""
+"""A slot held while there is something to speak, and given back after some idle time."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,82 +8,91 @@ from vocoder.voices.voice import Voice
 from ..errors import Refusal
 from ..service.admission import Admission, Slot
 
-TRY_AGAIN_S = 1.0
+RETRY_S = 1.0
 
 
 class SlotLease:
-    """Takes a place when there is something to speak, and gives it back after some silence."""
+    """Acquires a slot when there is something to speak, and releases it when idle."""
 
     def __init__(
         self,
         admission: Admission,
         voice: Voice,
-        engine: str | None,
+        engine: str,
         *,
         idle_s: float,
-        silent: Callable[[], bool] = lambda: True,
+        is_idle: Callable[[], bool] = lambda: True,
+        slot: Slot | None = None,
     ) -> None:
-        """A seat without a place.
+        """A lease of a slot.
 
         Args:
-            admission: where places come from.
-            voice: that is to speak.
-            engine: by name; the server's own where None.
-            idle_s: silence after which the place is given back.
-            silent: whether there is nothing to speak.
+            admission: hands out slots.
+            voice: that will speak.
+            engine: that generates, by name.
+            idle_s: idle time after which the slot is released.
+            is_idle: whether there is nothing to generate.
+            slot: to start with; None acquires one when needed.
         """
-        self.voice, self.engine, self.silent = voice, engine, silent
-        self._admission, self._idle_s = admission, idle_s
-        self._place: Slot | None = None
+        self.voice, self.engine = voice, engine
+        self._admission, self._idle_s, self._is_idle = admission, idle_s, is_idle
+        self._slot: Slot | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._used = 0.0
+        self._used_at = 0.0
+        if slot is not None:
+            self.touch()
+            self._hold(slot)
 
-    def take(self) -> None:
-        """Have a place from now on.
+    def acquire(self) -> None:
+        """Hold a slot from now on.
 
         Raises:
-            Refusal: 429, there is none.
+            Refusal: 429, none is free.
         """
-        if self._place is None:
-            self._have(self._admission.place(self.voice, self.engine))
-        self.used()
+        if self._slot is None:
+            self._hold(self._admission.slot(self.voice, self.engine))
+        self.touch()
 
-    async def regain(self) -> None:
-        """Have a place again, when there is one."""
-        while self._place is None:
+    async def reacquire(self) -> None:
+        """Hold a slot again, waiting until one is free."""
+        while self._slot is None:
             try:
-                place = await self._admission.turn(self.voice, self.engine)
+                slot = await self._admission.wait_for_slot(self.voice, self.engine)
             except Refusal:
-                await asyncio.sleep(TRY_AGAIN_S)
+                await asyncio.sleep(RETRY_S)
             else:
-                self._have(place)
-        self.used()
+                self._hold(slot)
+        self.touch()
 
-    def used(self) -> None:
-        """Something was taken to speak, or spoken: silence begins anew."""
-        self._used = asyncio.get_running_loop().time()
+    def touch(self) -> None:
+        """Restart the idle time: something was received or sent."""
+        self._used_at = asyncio.get_running_loop().time()
 
-    def leave(self) -> None:
-        """Give the place back."""
+    def release(self) -> None:
+        """Give the slot back."""
+        if (slot := self.hand_over()) is not None:
+            slot.release()
+
+    def hand_over(self) -> Slot | None:
+        """Give the slot to the caller, who must release it; None if there is none."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._place is not None:
-            self._place.leave()
-            self._place = None
+        slot, self._slot = self._slot, None
+        return slot
 
-    def _have(self, place: Slot) -> None:
-        self._place = place
-        self._watch(self._idle_s)
+    def _hold(self, slot: Slot) -> None:
+        self._slot = slot
+        self._check_after(self._idle_s)
 
-    def _watch(self, delay_s: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._look)
+    def _check_after(self, delay_s: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._check)
 
-    def _look(self) -> None:
-        left_s = self._used + self._idle_s - asyncio.get_running_loop().time()
+    def _check(self) -> None:
+        left_s = self._used_at + self._idle_s - asyncio.get_running_loop().time()
         if left_s > 0:
-            self._watch(left_s)
-        elif self.silent():
-            self.leave()
+            self._check_after(left_s)
+        elif self._is_idle():
+            self.release()
         else:
-            self._watch(max(self._idle_s, TRY_AGAIN_S))
+            self._check_after(max(self._idle_s, RETRY_S))

@@ -1,4 +1,4 @@
-"""What clients send over a WebSocket: JSON messages, each of one type, unknown keys refused."""
+"""Messages of WebSocket clients: JSON objects with a ``type``; unknown keys are refused."""
 
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -28,7 +28,7 @@ OptionsModel = TypeVar("OptionsModel", bound="Options")
 
 
 class Options(BaseModel):
-    """How a context sounds. All of it can be left out."""
+    """The voice of a context and its settings. All of them are optional."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,35 +45,35 @@ class Options(BaseModel):
 
 
 class Message(BaseModel):
-    """What all messages have."""
+    """Base of all messages."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class ToContext(Message):
-    """A message to one context; to the one without a name where it names none."""
+    """A message to one context; to the unnamed one if it names none."""
 
     context_id: ContextId | None = None
 
 
 class Opening(ToContext, Options):
-    """A message that may begin a context, and then say how it sounds."""
+    """A message that can begin a context, and then choose its settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     def options(self, defaults: Options) -> Options:
-        """The defaults, with what the message says in their place."""
+        """The defaults, overridden by the message."""
         given = {key: getattr(self, key) for key in self.overrides}
         return defaults.model_copy(update=given)
 
     @property
     def overrides(self) -> list[str]:
-        """What the message says of how the context sounds."""
+        """Names of the options that the message sets."""
         return [key for key in Options.model_fields if key in self.model_fields_set]
 
 
 class Speak(Opening):
-    """Text in any pieces."""
+    """Text, cut anywhere."""
 
     type: Literal["Speak"]
     text: str
@@ -81,7 +81,7 @@ class Speak(Opening):
 
 
 class Start(Opening):
-    """Features are to follow, as binary messages or as ``Features``."""
+    """Announces features, as binary messages or as ``Features``."""
 
     type: Literal["Start"]
     input: Literal["features"]
@@ -92,8 +92,8 @@ Frames = Annotated[list[Annotated[list[float], FailFast()]], FailFast()]
 
 
 class FeatureFrames(ToContext):
-    """Frames of features, each of as many values as the voice's have channels: mel for a voice
-    that is conditioned on log-mels, linguistic for one on linguistic features."""
+    """Frames of features, with one value per channel: mel for a voice that is conditioned on
+    log-mels, linguistic for one that is conditioned on linguistic features."""
 
     type: Literal["Features"]
     mel: Frames = []
@@ -107,35 +107,35 @@ class FeatureFrames(ToContext):
 
     @property
     def kind(self) -> Literal["mel", "linguistic"]:
-        """Which features they are."""
+        """The kind of the features."""
         return "mel" if "mel" in self.model_fields_set else "linguistic"
 
     @property
     def frames(self) -> list[list[float]]:
-        """A list for each frame."""
+        """One list per frame."""
         return self.mel or self.linguistic
 
 
 class Flush(ToContext):
-    """Speak all that is there: the turn ends."""
+    """End the utterance: speak everything that was sent."""
 
     type: Literal["Flush"]
 
 
 class Clear(ToContext):
-    """Drop what has not been sent."""
+    """Drop text and audio that have not been sent."""
 
     type: Literal["Clear"]
 
 
 class Cancel(ToContext):
-    """Drop what has not been sent, and end the context."""
+    """The same, and end the context."""
 
     type: Literal["Cancel"]
 
 
 class Close(Message):
-    """Speak all that is there, then close."""
+    """Speak everything that was sent, then close."""
 
     type: Literal["Close"]
 
@@ -159,7 +159,7 @@ def parse(text: str) -> ClientMessage:
     """A message.
 
     Raises:
-        Refusal: it is none; says what would be right.
+        Refusal: 400 or 422, it is invalid; says what would be right.
     """
     try:
         return _PARSER.validate_json(text)
@@ -189,7 +189,7 @@ def _refusal(kind: str, loc: tuple[int | str, ...], detail: str) -> Refusal:
 
 
 def parse_query(items: list[tuple[str, str]], model: type[OptionsModel]) -> OptionsModel:
-    """The options of a query.
+    """The options in a query.
 
     Raises:
         Refusal: 422, one is unknown, out of range or given twice.
@@ -199,7 +199,7 @@ def parse_query(items: list[tuple[str, str]], model: type[OptionsModel]) -> Opti
         if key in given:
             message = f"query parameter {key[:64]!r} is given twice: give it once"
             raise Refusal(422, message, code="invalid_request", param=key[:64])
-        # Numbers that pydantic would not read from text.
+        # Converted here because pydantic does not read these from text.
         number = key in ("sample_rate", "seed") and value.isdecimal() and len(value) < 30
         given[key] = int(value) if number else value
     try:

@@ -1,4 +1,4 @@
-"""What goes out over a WebSocket, in order, from several tasks."""
+"""Messages and audio sent over a WebSocket, in order, from several tasks."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from vocoder.errors import UserError
 from ..errors import Refusal, error_body, status_of
 
 STALLED_S = 60.0
-"""A client that has taken nothing for so long is gone."""
+"""A client that has read nothing for this long is considered gone."""
 
 CLOSING_S = 5.0
 LONGEST_REASON_BYTES = 120
@@ -22,13 +22,13 @@ MessageOut = dict[str, Any]
 
 
 class Figures(NamedTuple):
-    """How a turn went.
+    """Timing of an utterance.
 
     Attributes:
-        audio_s: its length.
-        first_audio_ms: from its first message to its first audio.
-        queue_ms: until it began to be prepared.
-        real_time_factor: seconds that a second of it took.
+        audio_s: length of its audio.
+        first_audio_ms: time from its first message to its first audio.
+        queue_ms: time until its preparation began.
+        real_time_factor: seconds it took per second of audio.
     """
 
     audio_s: float = 0.0
@@ -43,15 +43,15 @@ logger = logging.getLogger(__name__)
 
 
 class Gone(Exception):
-    """The client has left, or takes nothing."""
+    """The client has disconnected, or stopped reading."""
 
 
 class Outgoing:
-    """Sends messages and audio; whoever sends waits while the client does not take what is sent.
+    """Sends messages and audio; senders wait while the client is not reading.
 
     Args:
-        websocket: that was accepted.
-        shape: gives a message the form that the client knows; None where it knows nothing of it.
+        websocket: accepted.
+        shape: converts a message to the client's protocol; None if it has no such message.
     """
 
     def __init__(
@@ -66,23 +66,23 @@ class Outgoing:
         """Send a message.
 
         Raises:
-            Gone: nobody takes it.
+            Gone: the client has disconnected.
         """
         async with self._lock:
             await self._message(kind, context_id, fields)
 
     async def answer(self, kind: str, context_id: str | None, **fields: object) -> None:
-        """Send a message that has the next sequence number."""
+        """Send a message with the next sequence number."""
         async with self._lock:
             number, self._sequence = self._sequence, self._sequence + 1
             await self._message(kind, context_id, {"sequence_id": number, **fields})
 
     async def flushed(self, context_id: str | None, figures: Figures = NO_FIGURES) -> None:
-        """Say that a turn has been sent to its end."""
+        """Report that all audio of an utterance has been sent."""
         await self.answer("Flushed", context_id, **figures._asdict())
 
     async def audio(self, data: bytes, context_id: str | None) -> None:
-        """Send audio, and before it whose it is, where the last was another's."""
+        """Send audio, announcing its context if the last audio was of another one."""
         async with self._lock:
             if context_id != self._audio_of:
                 await self._message("Audio", context_id, {})
@@ -90,7 +90,7 @@ class Outgoing:
             await self._send({"type": "websocket.send", "bytes": data})
 
     async def error(self, error: Refusal | UserError, context_id: str | None = None) -> None:
-        """Say what was wrong."""
+        """Report an error."""
         fields: MessageOut = {}
         if isinstance(error, Refusal):
             body = error_body(error.status_code, error.detail, code=error.code, param=error.param)
@@ -101,7 +101,7 @@ class Outgoing:
         await self.message("Error", context_id, **body, **fields)
 
     async def close(self, code: int, reason: str = "") -> None:
-        """Close; a client that takes nothing is not waited for."""
+        """Close, without waiting for a client that has stopped reading."""
         cut = reason.encode()[:LONGEST_REASON_BYTES].decode(errors="ignore")
         try:
             async with asyncio.timeout(CLOSING_S):
@@ -123,5 +123,5 @@ class Outgoing:
             async with asyncio.timeout(STALLED_S):
                 await self._websocket.send(event)
         except (WebSocketDisconnect, RuntimeError, OSError, TimeoutError):
-            # A socket that is closing already says so by a RuntimeError.
+            # Starlette raises RuntimeError for a socket that is closing already.
             raise Gone from None

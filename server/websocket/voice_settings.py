@@ -1,48 +1,37 @@
-"""Who speaks in a context and how, decided from its options."""
+"""The voice of a context and its settings, resolved from the options."""
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from vocoder.audio.encoder import Encoder
 from vocoder.audio.g711 import LawEncoder
-from vocoder.audio.io import Samples
+from vocoder.synthesis.request import Vocoding
 from vocoder.synthesis.speech import Speech
 from vocoder.voices.voice import Voice
 
-from ..http import speakers as names
 from ..http.audio_response import LARGEST_DRAWN_SEED
+from ..http.encoding import ChunkEncoder
+from ..http.speakers import find_speaker
 from ..service.service import Service
 from .messages import Encoding, Options
 
 
-class ChunkEncoder(Protocol):
-    """Encodes one signal that comes in chunks."""
-
-    def push(self, samples: Samples) -> bytes:
-        """Take a chunk (T,); give what is encoded by now."""
-
-    def finish(self) -> bytes:
-        """The rest."""
-
-
 @dataclass(frozen=True)
 class VoiceSettings:
-    """Everything that the samples of a context depend on, but the text.
+    """Everything but the text that a context's audio depends on.
 
     Attributes:
-        voice: who speaks.
+        voice: that speaks.
         speaker: one of the voice's.
-        seed: of each turn's first sentence.
+        seed: of each utterance's first sentence.
         speed: factor.
         pitch: shift in semitones.
-        lexicon: words and their IPA.
-        engine: by name, as it was asked for; the server's own where None.
-        engine_name: of the one that runs.
+        lexicon: words and their pronunciations in the IPA.
+        engine: that generates, by name.
         encoding: of the audio.
         rate_hz: of the audio.
-        timings: whether the times of words are sent.
+        timings: whether word timings are sent.
     """
 
     voice: Voice
@@ -51,20 +40,13 @@ class VoiceSettings:
     speed: float
     pitch: float
     lexicon: Mapping[str, str]
-    engine: str | None
-    engine_name: str
+    engine: str
     encoding: Encoding
     rate_hz: int
     timings: bool
 
-    @property
-    def own_rate_hz(self) -> int:
-        """The voice's own rate."""
-        return self.voice.config.features.sample_rate_hz
-
-    @property
     def speech(self) -> Speech:
-        """How a text is said; the text itself is none of its business."""
+        """How to speak a text that will arrive as an input stream."""
         return Speech(
             "",
             speaker=self.speaker,
@@ -74,37 +56,42 @@ class VoiceSettings:
             lexicon=self.lexicon,
         )
 
+    def vocoding(self) -> Vocoding:
+        """How to vocode features that will arrive as an input stream."""
+        return Vocoding(None, speaker=self.speaker, seed=self.seed)
+
     def encoder(self) -> ChunkEncoder:
         """An encoder of the voice's samples."""
+        own_rate_hz = self.voice.config.features.sample_rate_hz
         if self.encoding == "linear16":
-            return Encoder("pcm", self.own_rate_hz, self.rate_hz)
-        return LawEncoder(self.encoding, self.own_rate_hz, self.rate_hz)
+            return Encoder("pcm", own_rate_hz, self.rate_hz)
+        return LawEncoder(self.encoding, own_rate_hz, self.rate_hz)
 
     def metadata(self) -> dict[str, object]:
-        """What a client is told of it."""
+        """The fields of the ``Metadata`` message."""
         return {
             "model_name": self.voice.id,
             "voice": self.voice.id,
             "speaker": self.speaker,
             "seed": self.seed,
-            "engine": self.engine_name,
+            "engine": self.engine,
             "voice_hash": self.voice.digest,
             "sample_rate": self.rate_hz,
             "encoding": self.encoding,
         }
 
 
-async def decide(
+async def resolve(
     service: Service, options: Options, lexicon: Mapping[str, str] | None = None
 ) -> VoiceSettings:
-    """Who is to speak and how; the seed is drawn where none is given.
+    """The settings that the options mean; draws the seed if none is given.
 
     Raises:
-        UserError: no such voice or speaker, or an engine that cannot run.
-        Refusal: as :meth:`Service.voice` does.
+        UserError: there is no such voice or speaker, or the engine cannot run it.
+        Refusal: see :meth:`Service.voice`.
     """
-    voice, speaker = await names.speaker(service, options.model, options.voice, options.speaker)
-    engine = options.engine
+    voice, speaker = await find_speaker(service, options.model, options.voice, options.speaker)
+    engine = await service.engine(voice, options.engine)
     return VoiceSettings(
         voice=voice,
         speaker=speaker,
@@ -112,8 +99,7 @@ async def decide(
         speed=options.speed,
         pitch=options.pitch,
         lexicon=lexicon or {},
-        engine=engine,
-        engine_name=await service.engine_name(voice, engine),
+        engine=engine.name,
         encoding=options.encoding,
         rate_hz=int(options.sample_rate or voice.config.features.sample_rate_hz),
         timings=options.timings,

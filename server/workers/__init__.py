@@ -1,1 +1,1 @@
-"""Several worker processes: supervisor, load table, connection sharing."""
+"""Several worker processes on one address: supervisor, load table, connection sharing."""

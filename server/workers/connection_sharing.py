@@ -1,7 +1,7 @@
-"""Which of several workers takes the next connection: the one with the fewest, for its cores.
+"""Balances connections between workers: the next one goes to the worker with the fewest per core.
 
-All workers wait on one socket. Left to themselves, whichever wakes first would take a whole burst,
-and refuse listeners for whom another had room.
+All workers accept from one socket. Without balancing, the first to wake would take a whole burst
+and refuse clients that another worker had room for.
 """
 
 import asyncio
@@ -18,45 +18,45 @@ from ..draining import Draining, DrainingServer
 from .load_table import ABSENT, LEAVING, LoadTable
 
 DEFER_S = 0.005
-"""How long a connection is left to a worker that has fewer, before it is looked at again."""
+"""How long a connection is left to a less loaded worker before checking again."""
 
 DEFERRALS = 10
-"""After so many the other one must be stuck."""
+"""After this many the less loaded worker is assumed to be stuck."""
 
 OUT_OF_FILES_S = 1.0
-"""How long nothing is accepted after the system has refused a socket."""
+"""Pause after the system has refused a socket, for example because files have run out."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ConnectionSharing:
-    """One worker's part in sharing a socket.
+    """One worker's part in sharing the socket.
 
     Attributes:
         loads: of all workers.
-        worker: its number.
-        cores: how many it has.
+        worker: this worker's index.
+        cores: the number of its CPU cores.
     """
 
     loads: LoadTable
     worker: int
     cores: int
 
-    def tell(self, connections: int) -> None:
-        """Tell the others how many connections there are."""
+    def report(self, connections: int) -> None:
+        """Report this worker's number of connections."""
         self.loads[self.worker] = connections / self.cores
 
     def leave(self) -> None:
-        """Have the others go first."""
+        """Let the other workers go first."""
         self.loads[self.worker] = LEAVING
 
     def end(self) -> None:
-        """Tell the others that nothing is taken here any more."""
+        """Report that this worker accepts no more connections."""
         self.loads[self.worker] = ABSENT
 
-    async def come(self) -> None:
-        """Wait until it is this worker's turn, or the one whose it is must be stuck."""
+    async def wait_turn(self) -> None:
+        """Wait until this worker is the least loaded, or the one that is seems stuck."""
         for _ in range(DEFERRALS):
             if self.loads.is_least(self.worker):
                 return
@@ -64,13 +64,13 @@ class ConnectionSharing:
 
 
 class SharingServer(DrainingServer):
-    """Takes connections in turns with other workers, as soon as it can serve them."""
+    """Shares its socket with other workers, once it is ready to serve."""
 
     def __init__(
         self,
         config: uvicorn.Config,
         draining: Draining,
-        turns: ConnectionSharing,
+        sharing: ConnectionSharing,
         *,
         grace_s: float,
         on_started: Callable[[], None],
@@ -82,14 +82,14 @@ class SharingServer(DrainingServer):
         Args:
             config: see there.
             draining: see there.
-            turns: this worker's.
+            sharing: this worker's part in sharing the socket.
             grace_s: see there.
             on_started: see there.
-            ready: returns when connections may be taken.
-            unhealthy: says why this worker should make room for a new one, if it should.
+            ready: returns when connections can be accepted.
+            unhealthy: the reason why this worker should be restarted, or None.
         """
         super().__init__(config, draining, grace_s=grace_s)
-        self._turns = turns
+        self._sharing = sharing
         self._on_accepting = on_started
         self._ready = ready
         self._unhealthy = unhealthy
@@ -98,7 +98,7 @@ class SharingServer(DrainingServer):
         self._is_open = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """See :class:`uvicorn.Server`, which is given no socket to take connections from."""
+        """See :class:`uvicorn.Server`, which gets no socket: connections are accepted here."""
         assert sockets
         await super().startup([])
         self._accepting = asyncio.create_task(self._accept(sockets[0]))
@@ -107,9 +107,9 @@ class SharingServer(DrainingServer):
         """See :class:`DrainingServer`."""
         if self._accepting and self._accepting.done():
             self._accepting.result()
-        self._tell()
+        self._report()
         if not self.draining.is_set() and (reason := self._unhealthy()):
-            logger.error("this worker stops, and is started again: %s", reason)
+            logger.error("this worker stops and will be restarted: %s", reason)
             self.handle_exit(signal.SIGTERM, None)
         return await super().on_tick(counter)
 
@@ -118,19 +118,19 @@ class SharingServer(DrainingServer):
         if self._accepting:
             self._accepting.cancel()
             await asyncio.wait({self._accepting})
-        self._turns.end()
+        self._sharing.end()
         await super().shutdown(sockets)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self._is_open and self.draining.is_set():
-            self._turns.leave()
+            self._sharing.leave()
         elif self._is_open:
-            self._turns.tell(len(self.server_state.connections) + len(self._arriving))
+            self._sharing.report(len(self.server_state.connections) + len(self._arriving))
 
     async def _accept(self, listener: socket.socket) -> None:
         await self._ready()
         self._is_open = True
-        self._tell()
+        self._report()
         self._on_accepting()
         listener.setblocking(False)
         loop, readable = asyncio.get_running_loop(), asyncio.Event()
@@ -141,23 +141,23 @@ class SharingServer(DrainingServer):
             finally:
                 loop.remove_reader(listener)
             readable.clear()
-            await self._turns.come()
+            await self._sharing.wait_turn()
             try:
                 connection, _ = listener.accept()
             except (BlockingIOError, ConnectionError):
-                continue  # Another worker was faster, or the client has gone.
+                continue  # Another worker was faster, or the client is gone.
             except OSError as error:
-                logger.error("no connection can be accepted: %s", error)
+                logger.error("cannot accept connections: %s", error)
                 await asyncio.sleep(OUT_OF_FILES_S)
                 continue
             connection.setblocking(False)
             task = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
             self._arriving.add(task)
             task.add_done_callback(self._arriving.discard)
-            self._tell()
+            self._report()
 
     def _protocol(self) -> asyncio.Protocol:
-        """What uvicorn makes for a connection that it has accepted."""
+        """The protocol that uvicorn creates for an accepted connection."""
         protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )

@@ -1,21 +1,21 @@
-"""How busy each of several workers is, in a file that all of them map."""
+"""The load of each worker, in a file that all of them map into memory."""
 
 import math
 import mmap
 from pathlib import Path
 
 ABSENT = math.inf
-"""Load of a worker that takes no connections."""
+"""Load of a worker that accepts no connections."""
 
 LEAVING = 1e9
-"""Load of a worker that is about to stop: others go first, and where all do, it says so."""
+"""Load of a worker that is shutting down: it only accepts connections if all workers are."""
 
 
 class LoadTable:
-    """Connections of each worker for each of its cores."""
+    """Connections per core, by worker."""
 
     def __init__(self, path: Path, workers: int) -> None:
-        """Map the file, which is made where there is none."""
+        """Map the file, creating it if necessary."""
         with path.open("a+b") as file:
             file.truncate(8 * workers)
             self._values = memoryview(mmap.mmap(file.fileno(), 8 * workers)).cast("d")
@@ -24,5 +24,5 @@ class LoadTable:
         self._values[worker] = load
 
     def is_least(self, worker: int) -> bool:
-        """Whether no other worker has less."""
+        """Whether no other worker has a lower load."""
         return self._values[worker] <= min(self._values)

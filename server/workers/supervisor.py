@@ -1,8 +1,8 @@
-"""Several processes that serve one address, each with its own engine on its own share of the cores.
+"""Several processes serving one address, each with its own engine on its own share of the cores.
 
-The supervisor listens and starts the workers, which take connections from its socket. It starts a
-worker again that dies, passes signals on, and knows nothing of speech. See :mod:`.worker` for
-the other side.
+The supervisor opens the listening socket and starts the workers, which accept connections from it.
+It restarts workers that die and forwards signals, and never imports the synthesizer.
+:mod:`.worker` is the other side.
 """
 
 import asyncio
@@ -29,19 +29,19 @@ from .. import logs
 from ..settings import ServerSettings
 from ..sockets import listen, url_of
 from .load_table import ABSENT, LoadTable
-from .worker import FOLDER_VARIABLE, LOADS, Start
+from .worker import FOLDER_VARIABLE, LOAD_TABLE, Start
 
 STEADY_S = 30.0
-"""A worker that lived so long is started again at once when it dies."""
+"""A worker that ran this long is restarted at once when it dies."""
 
 LONGEST_PAUSE_S = 30.0
 FIRST_PAUSE_S = 0.5
 
 STARTS = 3
-"""Starts that may fail one after the other while no worker serves; then all ends."""
+"""Consecutive failed starts, with no worker serving, after which the supervisor gives up."""
 
 LAST_S = 5.0
-"""Time beyond the grace before workers are killed."""
+"""Time beyond the grace period before workers are killed."""
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def supervise(settings: ServerSettings) -> None:
     """Serve with ``settings.workers`` processes until a signal stops them.
 
     Raises:
-        UserError: the workers cannot start, or the address cannot be listened on.
+        UserError: the workers cannot start, or the address is not available.
     """
     with listen(settings.host, settings.port) as listener:
         logging.config.dictConfig(logs.config(settings.log_format))
@@ -58,7 +58,7 @@ def supervise(settings: ServerSettings) -> None:
 
 
 def shares(cores: Sequence[int], count: int) -> list[list[int]]:
-    """The cores dealt among workers, neighbours together; shared where there are too few."""
+    """The cores split among workers, neighbours together; cores are shared if there are too few."""
     if count > len(cores):
         return [[cores[index % len(cores)]] for index in range(count)]
     ends = [len(cores) * index // count for index in range(count + 1)]
@@ -66,10 +66,10 @@ def shares(cores: Sequence[int], count: int) -> list[list[int]]:
 
 
 def pause_s(deaths: int) -> float:
-    """How long to wait before a worker is started again.
+    """How long to wait before restarting a worker.
 
     Args:
-        deaths: how often in succession it has died soon after its start.
+        deaths: how many times in a row it has died soon after starting.
     """
     return 0.0 if deaths < 2 else min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (deaths - 2))
 
@@ -96,24 +96,25 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        dealt = shares(cores, self._settings.workers) if cores else [[]] * self._settings.workers
+        count = self._settings.workers
+        shared = shares(cores, count) if cores else [[]] * count
         with tempfile.TemporaryDirectory(prefix="vocoder-workers-") as folder:
             self._folder = Path(folder)
-            self._loads = LoadTable(self._folder / LOADS, self._settings.workers)
-            for index in range(self._settings.workers):
+            self._loads = LoadTable(self._folder / LOAD_TABLE, count)
+            for index in range(count):
                 self._loads[index] = ABSENT
-            kept = [asyncio.create_task(self._keep(*share)) for share in enumerate(dealt)]
+            tasks = [asyncio.create_task(self._keep(*share)) for share in enumerate(shared)]
             stopped = asyncio.create_task(self._stopping.wait())
-            await asyncio.wait({stopped, *kept}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
             if not stopped.done():
                 self._stop()
-            _, pending = await asyncio.wait(kept, timeout=self._settings.shutdown_grace_s + LAST_S)
+            _, pending = await asyncio.wait(tasks, timeout=self._settings.shutdown_grace_s + LAST_S)
             if pending:
-                logger.error("%d workers do not stop: killing them", len(pending))
+                logger.error("%d workers did not stop: killing them", len(pending))
                 self._signal(signal.SIGKILL)
             await stopped
-            ends = await asyncio.gather(*kept, return_exceptions=True)
-        for error in filter(None, ends):
+            errors = await asyncio.gather(*tasks, return_exceptions=True)
+        for error in filter(None, errors):
             raise error
 
     def _stop(self) -> None:
@@ -125,31 +126,31 @@ class Supervisor:
 
     def _signal(self, number: signal.Signals) -> None:
         for index, process in list(self._processes.items()):
-            # A worker that does not serve yet would die of a hang-up.
+            # SIGHUP would kill a worker that is not serving yet.
             if number != signal.SIGHUP or index in self._serving:
                 with contextlib.suppress(ProcessLookupError):
                     process.send_signal(number)
 
     async def _keep(self, index: int, cores: list[int]) -> None:
-        """Keep one worker running until all are to stop."""
+        """Keep one worker running until the supervisor stops."""
         deaths = failed = 0
         while not self._stopping.is_set():
             start = time.monotonic()
             try:
-                mistake, served, status = await self._life(index, cores)
-            except OSError as error:  # No more processes, or files.
+                mistake, served, status = await self._run_worker(index, cores)
+            except OSError as error:  # Out of processes or file descriptors.
                 mistake, served, status = str(error), False, 0
             if self._stopping.is_set():
                 return
             failed = 0 if served else failed + 1
             if not self._serving and (mistake or failed == STARTS):
-                raise UserError(mistake or f"a worker dies while it starts ({_ending(status)})")
+                raise UserError(mistake or f"a worker died while starting ({_ending(status)})")
             lived = time.monotonic() - start
             deaths = 1 if lived > STEADY_S else deaths + 1
             pause = pause_s(deaths)
             fields = {"worker": index, "lived_s": round(lived, 1), "pause_s": pause}
             logger.error(
-                "a worker %s and is started again",
+                "a worker %s and will be restarted",
                 f"cannot start: {mistake}" if mistake else _ending(status),
                 extra={"fields": fields},
             )
@@ -157,11 +158,11 @@ class Supervisor:
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
 
-    async def _life(self, index: int, cores: list[int]) -> tuple[str | None, bool, int]:
-        """One worker from its start to its end.
+    async def _run_worker(self, index: int, cores: list[int]) -> tuple[str | None, bool, int]:
+        """Run one worker from start to exit.
 
         Returns:
-            The user's mistake that it could not start for, whether it has served, and its status.
+            The user error that kept it from starting, whether it served, and its exit status.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -180,7 +181,7 @@ class Supervisor:
                 | self._settings.to_environment()
                 | {FOLDER_VARIABLE: str(self._folder)},
                 stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C reaches the supervisor alone, which passes it on.
+                start_new_session=True,  # Ctrl-C only reaches the supervisor, which forwards it.
             )
         self._processes[index] = process
         if self._stopping.is_set():
@@ -206,7 +207,7 @@ class Supervisor:
 
     def _announce(self, index: int, process: Process, cores: list[int]) -> None:
         fields = {"worker": index, "pid": process.pid, "cores": cores}
-        logger.info("worker serves", extra={"fields": fields})
+        logger.info("worker is serving", extra={"fields": fields})
         if not self._announced:
             self._announced = True
             url = url_of(self._settings.host, self._listener)
@@ -215,4 +216,5 @@ class Supervisor:
 
 
 def _ending(status: int) -> str:
-    return f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
+    name = signal.Signals(-status).name if status < 0 else ""
+    return f"was killed by {name}" if name else f"exited with status {status}"

@@ -1,7 +1,7 @@
-"""One of several processes that serve one address; :mod:`vocoder.server.workers` starts it.
+"""One of several processes that serve the same address; :mod:`.supervisor` starts it.
 
-A pair of connected sockets joins it to the supervisor: the worker says that it serves, or why it
-cannot; and whichever of the two dies, the other reads the end of it.
+A pair of connected sockets links it to the supervisor. The worker reports that it is serving, or
+why it cannot start; and when one of the two dies, the other reads the end of the stream.
 """
 
 import contextlib
@@ -16,21 +16,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Variable that names a folder for what the workers share."""
+"""Names the folder for files that the workers share."""
 
-LOADS = "loads"
-"""File in that folder."""
+LOAD_TABLE = "loads"
+"""The load table's file in that folder."""
 
 
 class Start(NamedTuple):
-    """What a worker is told at its start, on its command line.
+    """A worker's parameters, passed on its command line.
 
     Attributes:
-        worker: its number.
-        workers: how many there are.
-        cores: to run on; any where empty.
-        listener: the supervisor's socket, as a file descriptor.
-        channel: to the supervisor, as a file descriptor.
+        worker: its index.
+        workers: the number of workers.
+        cores: CPU cores to run on; any if empty.
+        listener: file descriptor of the listening socket.
+        channel: file descriptor of the socket to the supervisor.
     """
 
     worker: int
@@ -41,37 +41,50 @@ class Start(NamedTuple):
 
 
 def work(start: Start) -> None:
-    """Serve; to be called first thing in a process of its own."""
+    """Serve; to be called first in a process of its own."""
     if start.cores:
-        os.sched_setaffinity(0, start.cores)  # Before any library counts them.
+        os.sched_setaffinity(0, start.cores)  # Before any library counts the cores.
     channel = socket.socket(fileno=start.channel)
     threading.Thread(target=_end_with_supervisor, args=(channel,), daemon=True).start()
 
     from prometheus_client import values
 
-    # Named by number and not by process, a worker started again goes on where the last one was.
+    # Keyed by index and not by process id, so that a restarted worker continues the counts.
     values.ValueClass = values.MultiProcessValue(lambda: start.worker)  # type: ignore[no-untyped-call]
+
+    import uvicorn
 
     from vocoder.errors import UserError
 
     from .. import app, logs
+    from ..service.service import Service
     from ..settings import ServerSettings
-    from .connection_sharing import ConnectionSharing
+    from .connection_sharing import ConnectionSharing, SharingServer
     from .load_table import LoadTable
 
-    def tell(mistake: str | None) -> None:
+    def report(mistake: str | None) -> None:
         with contextlib.suppress(OSError):
             channel.sendall(json.dumps({"mistake": mistake}).encode() + b"\n")
 
-    loads = LoadTable(Path(os.environ[FOLDER_VARIABLE]) / LOADS, start.workers)
-    turns = ConnectionSharing(loads, start.worker, cores=len(start.cores) or 1)
+    def make_server(config: uvicorn.Config, service: Service) -> SharingServer:
+        loads = LoadTable(Path(os.environ[FOLDER_VARIABLE]) / LOAD_TABLE, start.workers)
+        return SharingServer(
+            config,
+            service.draining,
+            ConnectionSharing(loads, start.worker, cores=len(start.cores) or 1),
+            grace_s=service.settings.shutdown_grace_s,
+            on_started=lambda: report(None),
+            ready=service.readiness.settled,
+            unhealthy=service.unhealthy,
+        )
+
     try:
         settings = ServerSettings.load()
         logging.config.dictConfig(logs.config(settings.log_format))
         with socket.socket(fileno=start.listener) as listener:
-            app.run(settings, listener, lambda: tell(None), turns)
+            app.run(settings, listener, make_server)
     except UserError as error:
-        tell(str(error))
+        report(str(error))
         sys.exit(2)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from vocoder.server import metrics
-from vocoder.server.settings import ServerSettings
 
 import vocoder
+from vocoder.server.metrics import Metrics
+from vocoder.server.settings import ServerSettings
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"
@@ -109,7 +109,7 @@ def test_the_dashboard_shows_metrics_that_there_are() -> None:
     board = json.loads((DEPLOY / "monitoring/dashboards/vocoder.json").read_text())
     expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     asked = {name for text in expressions for name in re.findall(r"(?:vocoder|process)_\w+", text)}
-    kinds = re.findall(r"^# TYPE (\w+) (\w+)$", metrics.text().decode(), re.MULTILINE)
+    kinds = re.findall(r"^# TYPE (\w+) (\w+)$", Metrics().text().decode(), re.MULTILINE)
     there = {name for name, _ in kinds if not name.endswith("_created")}
     parts = {f"{name}_{p}": name for name, kind in kinds if kind == "histogram" for p in PARTS}
     assert asked <= there | parts.keys()

@@ -21,9 +21,9 @@ ray = pytest.importorskip("ray", reason="ray is not installed: pip install vocod
 from ray import serve  # noqa: E402 # only where it is installed
 from ray.cluster_utils import Cluster  # noqa: E402
 from ray.util.state import list_actors  # noqa: E402
-from vocoder.server.ray_serve import application  # noqa: E402
 
 from vocoder.errors import ConfigError  # noqa: E402
+from vocoder.server.ray_serve import application  # noqa: E402
 
 ROOT = Path(__file__).parent.parent.parent
 FEATURES = ROOT / "tests/assets/speech/slt_arctic_a0090.safetensors"

@@ -276,9 +276,9 @@ def test_who_takes_nothing_rests_and_the_others_go_on(tiny: WaveNet) -> None:
     time.sleep(0.1)
     held = sum(len(chunk.samples) for chunk in deaf.chunks)
     assert held < (UNTAKEN_S + 0.5) * rate
-    scheduler.took(stream, held)
+    scheduler.consumed(stream, held)
     until(lambda: sum(len(c.samples) for c in deaf.chunks) > held)
-    scheduler.took(stream, frames * tiny.config.features.hop_length)
+    scheduler.consumed(stream, frames * tiny.config.features.hop_length)
     assert len(deaf.wait()) == frames * tiny.config.features.hop_length
     scheduler.close()
 

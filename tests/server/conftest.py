@@ -11,10 +11,10 @@ from browsing import chromium, shipped_voice
 from exchanges import right
 from fastapi.testclient import TestClient
 from serving import features_of, live, save_voice
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 
 from vocoder.features.feature_file import serialize
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 
@@ -22,7 +22,7 @@ from vocoder.voices.registry import VoiceRegistry
 @pytest.fixture(scope="session", autouse=True)
 def _collector_as_it_is() -> Iterator[None]:
     """To look through all objects of these processes takes half a second for each application."""
-    with mock.patch("vocoder.server.service.service.freeze_gc"):
+    with mock.patch("vocoder.server.service.readiness.freeze_gc"):
         yield
 
 
@@ -35,8 +35,13 @@ def voices_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def synthesizer(voices_dir: Path) -> Synthesizer:
-    return Synthesizer(VoiceRegistry(voices_dir))
+def registry(voices_dir: Path) -> VoiceRegistry:
+    return VoiceRegistry(voices_dir)
+
+
+@pytest.fixture(scope="session")
+def synthesizer() -> Synthesizer:
+    return Synthesizer()
 
 
 @pytest.fixture
@@ -48,8 +53,10 @@ def settings(voices_dir: Path) -> ServerSettings:
 
 
 @pytest.fixture
-def client(settings: ServerSettings, synthesizer: Synthesizer) -> Iterator[TestClient]:
-    with TestClient(create_app(settings, synthesizer)) as client:
+def client(
+    settings: ServerSettings, synthesizer: Synthesizer, registry: VoiceRegistry
+) -> Iterator[TestClient]:
+    with TestClient(create_app(settings, synthesizer, registry)) as client:
         yield client
 
 
@@ -59,10 +66,10 @@ def feature_file() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def port(voices_dir: Path, synthesizer: Synthesizer) -> Iterator[int]:
+def port(voices_dir: Path, synthesizer: Synthesizer, registry: VoiceRegistry) -> Iterator[int]:
     """A server on a real socket, for clients that misbehave."""
     settings = ServerSettings(voices_dir=voices_dir, max_text_chars=20_000, max_streams=64)
-    with live(create_app(settings, synthesizer)) as port:
+    with live(create_app(settings, synthesizer, registry)) as port:
         yield port
 
 

@@ -13,13 +13,13 @@ import pytest
 from fastapi import FastAPI
 from serving import SPEECH_URL as URL
 from serving import VOCODE_URL, features_of, live
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 
 from vocoder.features.feature_file import serialize
 from vocoder.scheduling.segment import Segment
-from vocoder.synthesis.segments import feature_pieces
-from vocoder.synthesis.speech import Speech
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
+from vocoder.synthesis.request import SynthesisRequest, Vocoding
+from vocoder.synthesis.segments import feature_segments
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.voice import Voice
 
@@ -29,8 +29,8 @@ PATIENCE_S = 10.0
 class Stepwise(Synthesizer):
     """Prepares a piece whenever the test allows one, so that a test decides how long it takes."""
 
-    def __init__(self, inner: Synthesizer) -> None:
-        super().__init__(inner.registry)
+    def __init__(self) -> None:
+        super().__init__()
         self.steps = threading.Semaphore(0)
         self.started: list[int] = []
         self.pieces = 0
@@ -39,20 +39,21 @@ class Stepwise(Synthesizer):
     def warm_up(self, voice: Voice) -> None:
         """Nothing: its pieces are counted."""
 
-    def speech_pieces(self, speech: Speech, **options: Any) -> Iterator[Segment | None]:
-        self.started.append(speech.seed)
+    def segments(self, request: SynthesisRequest) -> Iterator[Segment | None]:
+        seed = request.content.seed
+        self.started.append(seed)
         try:
-            for piece in feature_pieces(features_of(80), options["voice"]):
+            for segment in feature_segments(Vocoding(features_of(80)), request.voice):
                 assert self.steps.acquire(timeout=PATIENCE_S)
                 self.pieces += 1
-                yield piece
+                yield segment
         finally:
-            self.ended.append(speech.seed)
+            self.ended.append(seed)
 
 
 @pytest.fixture
-def stepwise(synthesizer: Synthesizer) -> Stepwise:
-    return Stepwise(synthesizer)
+def stepwise() -> Stepwise:
+    return Stepwise()
 
 
 def app_of(settings: ServerSettings, synthesizer: Synthesizer, **changes: int) -> FastAPI:
@@ -81,7 +82,7 @@ def test_files_wait_in_order_and_a_full_queue_is_refused(
             tasks = []
             for seed in range(3):
                 tasks.append(asyncio.create_task(client.post(URL, json=body_of(seed))))
-                await until(lambda: admission.live + admission.waiting == len(tasks))
+                await until(lambda: admission.streams + admission.waiting == len(tasks))
             refused = await client.post(URL, json=body_of(3))
             assert refused.status_code == 429
             assert 1 <= int(refused.headers["retry-after"]) <= 60
@@ -99,7 +100,7 @@ def test_files_wait_in_order_and_a_full_queue_is_refused(
             assert (await client.post(URL, json=body_of(4))).status_code == 200
 
     asyncio.run(scenario())
-    assert admission.live == admission.waiting == 0
+    assert admission.streams == admission.waiting == 0
 
 
 def vanishing_client(app: FastAPI, seed: int) -> tuple[Awaitable[None], asyncio.Event, list[Any]]:
@@ -145,12 +146,12 @@ def test_clients_that_vanish_free_their_places(
         tasks = []
         for run, _, _ in requests:
             tasks.append(asyncio.ensure_future(run))
-            await until(lambda: admission.live + admission.waiting == len(tasks))
+            await until(lambda: admission.streams + admission.waiting == len(tasks))
         await until(lambda: stepwise.started == [0])
         # One that waits leaves the queue; one that runs makes room for the next.
         requests[1][1].set()
         await tasks[1]
-        assert (admission.live, admission.waiting) == (1, 1)
+        assert (admission.streams, admission.waiting) == (1, 1)
         requests[0][1].set()
         await tasks[0]
         await until(lambda: stepwise.started == [0, 2])
@@ -160,7 +161,7 @@ def test_clients_that_vanish_free_their_places(
         assert requests[2][2][0]["status"] == 200
 
     asyncio.run(scenario())
-    assert admission.live == 0
+    assert admission.streams == 0
     lines = [record.fields for record in caplog.records if record.message == "request"]  # type: ignore[attr-defined]
     assert [line["status"] for line in lines] == [499, 499, 200]
 
@@ -178,12 +179,12 @@ def test_a_broken_connection_frees_its_row(settings: ServerSettings, stepwise: S
             client.sendall(head.encode() + body)
             asyncio.run(until(lambda: len(stepwise.started) == 1))
             stepwise.steps.release()
-            asyncio.run(until(lambda: service.live.load().rows == 1))
+            asyncio.run(until(lambda: service.streaming.load().rows == 1))
             address = f"http://127.0.0.1:{port}"
             answer = httpx2.post(f"{address}{URL}", json=body_of(2, stream=True))
             assert answer.status_code == 429
-        asyncio.run(until(lambda: service.admission.live == 0))
-        asyncio.run(until(lambda: service.live.load().rows == 0))
+        asyncio.run(until(lambda: service.admission.streams == 0))
+        asyncio.run(until(lambda: service.streaming.load().rows == 0))
         stepwise.steps.release(9)
         asyncio.run(until(lambda: stepwise.ended == [1]))
         assert httpx2.post(f"{address}{URL}", json=body_of(2)).status_code == 200
@@ -208,8 +209,8 @@ def test_the_event_loop_answers_while_audio_is_generated(
             thread.start()
         slowest_s, asked, begun = 0.0, 0, time.perf_counter()
         with httpx2.Client(timeout=60) as client:
-            asyncio.run(until(lambda: admission.live == 2))
-            while admission.live == 2:
+            asyncio.run(until(lambda: admission.streams == 2))
+            while admission.streams == 2:
                 start = time.perf_counter()
                 assert client.get(f"{address}/healthz").status_code == 200
                 slowest_s = max(slowest_s, time.perf_counter() - start)

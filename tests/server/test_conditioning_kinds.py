@@ -12,19 +12,20 @@ from conftest import CONFIGS, SPEAKERS, random_acoustic_model, random_model
 from fastapi.testclient import TestClient
 from serving import VOCODE_URL, live
 from socketing import hear, send, socket
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 
 from vocoder.audio import io as audio
 from vocoder.config import ConditioningConfig, ModelConfig
 from vocoder.errors import FeatureError, NotFoundError
 from vocoder.features import feature_file as features
 from vocoder.features.feature_file import Features
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.speech import Speech
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.text.linguistic import CHANNELS, LAYOUT
 from vocoder.voices import voice
 from vocoder.voices.registry import VoiceRegistry
+from vocoder.voices.voice import Voice
 
 LINGUISTIC = CONFIGS["linguistic_tags"].model_copy(
     update={
@@ -43,17 +44,27 @@ def save(folder: Path, name: str, model: ModelConfig, *, reads: bool) -> None:
 
 
 @pytest.fixture(scope="module")
-def synthesizer(tmp_path_factory: pytest.TempPathFactory) -> Synthesizer:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> VoiceRegistry:
     folder = tmp_path_factory.mktemp("voices")
     save(folder, "reader", LINGUISTIC, reads=True)
     save(folder, "sea", CONFIGS["unconditional"], reads=False)
-    return Synthesizer(VoiceRegistry(folder))
+    return VoiceRegistry(folder)
 
 
 @pytest.fixture(scope="module")
-def app(synthesizer: Synthesizer) -> object:
-    settings = ServerSettings(voices_dir=synthesizer.registry.folder, max_streams=16)
-    return create_app(settings, synthesizer)
+def synthesizer() -> Synthesizer:
+    return Synthesizer()
+
+
+@pytest.fixture(scope="module")
+def reader(registry: VoiceRegistry) -> Voice:
+    return registry.get("reader")
+
+
+@pytest.fixture(scope="module")
+def app(synthesizer: Synthesizer, registry: VoiceRegistry) -> object:
+    settings = ServerSettings(voices_dir=registry.folder, max_streams=16)
+    return create_app(settings, synthesizer, registry)
 
 
 @pytest.fixture
@@ -63,24 +74,24 @@ def client(app: object) -> Iterator[TestClient]:
 
 
 @pytest.fixture(scope="module")
-def read(synthesizer: Synthesizer) -> Features:
+def read(synthesizer: Synthesizer, reader: Voice) -> Features:
     """What the linguistic voice makes of a text."""
-    return synthesizer.features(Speech("Ready."), voice=synthesizer.registry.get("reader"))
+    return synthesizer.features(Speech("Ready."), voice=reader)
 
 
-def spoken(synthesizer: Synthesizer, given: Features, **options: object) -> bytes:
+def spoken(synthesizer: Synthesizer, reader: Voice, given: Features, **options: object) -> bytes:
     chunks = synthesizer.vocode(
         given,
-        voice=synthesizer.registry.get("reader"),
+        voice=reader,
         **options,  # type: ignore[arg-type]
     )
     return audio.encode(np.concatenate(list(chunks)), given.config.sample_rate_hz, "pcm")
 
 
 def test_a_file_of_linguistic_features_is_vocoded_as_by_the_synthesizer(
-    client: TestClient, synthesizer: Synthesizer, read: Features
+    client: TestClient, synthesizer: Synthesizer, reader: Voice, read: Features
 ) -> None:
-    want = spoken(synthesizer, read, seed=3)
+    want = spoken(synthesizer, reader, read, seed=3)
     assert len(want) == 2 * read.frames * read.config.hop_length
     query = {"voice": "reader", "seed": 3, "response_format": "pcm"}
     kind = {"content-type": "application/octet-stream"}
@@ -95,21 +106,23 @@ def test_a_file_of_linguistic_features_is_vocoded_as_by_the_synthesizer(
 
 
 def test_linguistic_features_as_json_without_a_mel(
-    client: TestClient, synthesizer: Synthesizer, read: Features
+    client: TestClient, synthesizer: Synthesizer, reader: Voice, read: Features
 ) -> None:
     assert read.linguistic is not None
     rows = read.linguistic.tolist()
     body = {"voice": "reader", "linguistic": rows, "seed": 3, "response_format": "pcm"}
     answer = client.post(VOCODE_URL, json=body)
     assert answer.status_code == 200, answer.text
-    assert answer.content == spoken(synthesizer, read, seed=3)
+    assert answer.content == spoken(synthesizer, reader, read, seed=3)
 
 
-def test_linguistic_frames_over_the_socket(app: object, synthesizer: Synthesizer) -> None:
+def test_linguistic_frames_over_the_socket(
+    app: object, synthesizer: Synthesizer, reader: Voice
+) -> None:
     given = torch.randn(CHANNELS, 24, generator=torch.Generator().manual_seed(2))
     config = LINGUISTIC.features
     nothing = torch.empty(config.n_mels, 0)
-    want = spoken(synthesizer, Features(nothing, config, linguistic=given), seed=1)
+    want = spoken(synthesizer, reader, Features(nothing, config, linguistic=given), seed=1)
     with live(app) as port, socket(f"127.0.0.1:{port}", voice="reader") as connection:  # type: ignore[arg-type]
         send(connection, "Start", input="features")
         send(connection, "Features", linguistic=given[:, :5].T.tolist())
@@ -123,7 +136,11 @@ def test_linguistic_frames_over_the_socket(app: object, synthesizer: Synthesizer
 
 
 def test_tags_change_what_is_heard_and_unknown_ones_are_refused(
-    client: TestClient, synthesizer: Synthesizer, read: Features
+    client: TestClient,
+    synthesizer: Synthesizer,
+    registry: VoiceRegistry,
+    reader: Voice,
+    read: Features,
 ) -> None:
     assert read.linguistic is not None
     body = {"voice": "reader", "linguistic": read.linguistic.tolist(), "seed": 3}
@@ -132,7 +149,7 @@ def test_tags_change_what_is_heard_and_unknown_ones_are_refused(
     soft = client.post(VOCODE_URL, json={**body, "tags": ["soft"]}).content
     both = client.post(VOCODE_URL, json={**body, "tags": ["soft", "bright"]}).content
     assert len({plain, soft, both}) == 3
-    assert soft == spoken(synthesizer, read, seed=3, tags=["soft"])
+    assert soft == spoken(synthesizer, reader, read, seed=3, tags=["soft"])
     refused = client.post(VOCODE_URL, json={**body, "tags": ["loud"]})
     assert refused.status_code == 404
     assert "tag 'loud' is unknown: voice reader has bright, soft" in refused.text
@@ -142,7 +159,7 @@ def test_tags_change_what_is_heard_and_unknown_ones_are_refused(
     assert [answer.status_code for answer in said] == [200, 200]
     assert said[0].content != said[1].content
     with pytest.raises(NotFoundError, match="has none"):
-        synthesizer.registry.get("sea").identity(None, ["soft"])
+        registry.get("sea").identity(None, ["soft"])
 
 
 def test_a_voice_without_conditioning_sounds_for_as_long_as_asked(
@@ -187,17 +204,17 @@ def test_what_does_not_fit_the_voice_is_refused(
 
 
 def test_features_of_another_table_of_symbols_are_refused(
-    synthesizer: Synthesizer, read: Features
+    synthesizer: Synthesizer, reader: Voice, read: Features
 ) -> None:
     other = replace(read, layout="0" * 16)
     with pytest.raises(FeatureError, match=f"layout 0000.*needs {LAYOUT}"):
-        spoken(synthesizer, other)
+        spoken(synthesizer, reader, other)
 
 
 def test_a_voice_that_corrects_its_spectrum_needs_the_mel_too(
-    synthesizer: Synthesizer, read: Features
+    synthesizer: Synthesizer, reader: Voice, read: Features
 ) -> None:
-    corrected = synthesizer.registry.get("reader").with_generation(correction_passes=1)
+    corrected = reader.with_generation(correction_passes=1)
     bare = replace(read, mel=read.mel[:, :0])
     with pytest.raises(FeatureError, match="towards a mel: give mel too"):
         list(synthesizer.vocode(bare, voice=corrected))

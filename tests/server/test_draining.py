@@ -16,11 +16,13 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
-from vocoder.server import draining
-from vocoder.server.draining import Draining, DrainingServer
-from vocoder.server.middleware.draining_gate import DrainingGate
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+
+from vocoder.server import draining
+from vocoder.server.draining import Draining, DrainingServer
+from vocoder.server.metrics import Metrics
+from vocoder.server.middleware.draining_gate import DrainingGate
 
 PATIENCE_S = 10.0
 TICKS_S = 0.3
@@ -33,7 +35,7 @@ class Stage:
     def __init__(self, grace_s: float) -> None:
         self.draining = Draining()
         self.parts = threading.Semaphore(0)
-        gate = Middleware(DrainingGate, draining=self.draining, retry_after_s=7)
+        gate = Middleware(DrainingGate, draining=self.draining, metrics=Metrics(), retry_after_s=7)
         routes = [
             Route("/stream", self._stream),
             Route("/healthz", self._health),

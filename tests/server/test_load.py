@@ -13,10 +13,10 @@ from load.playing import PlayClock, quantile
 from load.server import Server
 from load.ways import Way
 from serving import features_of, live
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 
 from vocoder.features.feature_file import serialize
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.synthesizer import Synthesizer
 
 SEATS = 6

@@ -11,10 +11,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from serving import features_of, live
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 
 from vocoder.features.feature_file import serialize
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.synthesizer import Synthesizer
 
 EXAMPLES = 40
@@ -57,7 +57,7 @@ def test_every_operation_keeps_its_promises(
 ) -> None:
     settings = ServerSettings(voices_dir=voices_dir, max_body_bytes=100_000, max_audio_s=5.0)
     app = create_app(settings, synthesizer)
-    caplog.set_level("INFO", "server")
+    caplog.set_level("INFO", "vocoder.server")
     printed, report = schemathesis(app, tmp_path)
     assert report["failures"] == report["errors"] == [], printed
     assert (report["complete"], report["exit_code"]) == (True, 0), printed

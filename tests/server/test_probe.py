@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 from serving import live, save_voice
+
 from vocoder.server.app import create_app
 from vocoder.server.probe import probe
 from vocoder.server.settings import ServerSettings
-
-from vocoder.synthesis.synthesizer import Synthesizer
-from vocoder.voices.registry import VoiceRegistry
 
 
 def settled(settings: ServerSettings, waiting: str) -> str | None:
@@ -51,7 +49,7 @@ def test_not_ready_yet(tmp_path: Path) -> None:
     weights = tmp_path / "arctic" / "vocoder.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     settings = ServerSettings(voices_dir=tmp_path, max_streams=1)
-    app = create_app(settings, Synthesizer(VoiceRegistry(tmp_path)))
+    app = create_app(settings)
     with live(app) as port:
         reason = settled(ServerSettings(port=port), "yet")
     assert "no voice could be loaded" in str(reason)

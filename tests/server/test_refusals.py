@@ -15,12 +15,11 @@ from safetensors.torch import save
 from serving import FEATURES, error_of, features_of
 from serving import VOCODE_URL as URL
 from torch import Tensor
-from vocoder.server.app import create_app
-from vocoder.server.settings import ServerSettings
 
 from vocoder.config import FeatureConfig
 from vocoder.features.feature_file import Features, serialize
-from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.server.app import create_app
+from vocoder.server.settings import ServerSettings
 from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import VOCODER_WEIGHTS
 
@@ -153,7 +152,7 @@ def test_a_voice_with_damaged_weights(
         weights.unlink()
     else:
         weights.write_bytes(changed[damage])
-    app = create_app(settings, Synthesizer(VoiceRegistry(tmp_path / "voices")))
+    app = create_app(settings, registry=VoiceRegistry(tmp_path / "voices"))
     with TestClient(app) as client:
         error = error_of(door(client, sound_mel(), FEATURES), 409)
         assert (error["param"], error["code"]) == ("voice", "invalid_voice")

@@ -14,12 +14,12 @@ from typing import Any
 
 import httpx2
 import pytest
-from vocoder.server import cli as commands
-from vocoder.server.app import serve
-from vocoder.server.settings import ServerSettings
 
 from vocoder.cli import app as cli
 from vocoder.errors import ConfigError, VoiceError
+from vocoder.server import cli as commands
+from vocoder.server.app import serve
+from vocoder.server.settings import ServerSettings
 
 
 @pytest.fixture(autouse=True)
@@ -226,7 +226,7 @@ def test_a_taken_port(voices_dir: Path) -> None:
 @pytest.fixture
 def _logging_put_back() -> Iterator[None]:
     yield
-    for name in ("server", "vocoder", "uvicorn"):
+    for name in ("vocoder", "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
 

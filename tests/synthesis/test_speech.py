@@ -23,13 +23,13 @@ TEXT = "She sells. Sea shells!"
 
 
 @pytest.fixture(scope="module")
-def synthesizer(voices: Path) -> Synthesizer:
-    return Synthesizer(VoiceRegistry(voices))
+def synthesizer() -> Synthesizer:
+    return Synthesizer()
 
 
 @pytest.fixture(scope="module")
-def voice(synthesizer: Synthesizer) -> Voice:
-    return synthesizer.registry.get()
+def voice(voices: Path) -> Voice:
+    return VoiceRegistry(voices).get()
 
 
 def whole(synthesizer: Synthesizer, voice: Voice, speech: Speech) -> np.ndarray:
@@ -151,7 +151,7 @@ def linguistic(tmp_path_factory: pytest.TempPathFactory) -> Voice:
 
 
 def test_a_wavenet_speaks_from_linguistic_features(linguistic: Voice) -> None:
-    synthesizer = Synthesizer(VoiceRegistry(linguistic.folder.parent))
+    synthesizer = Synthesizer()
     first = whole(synthesizer, linguistic, Speech(TEXT, seed=1))
     assert np.isfinite(first).all()
     assert np.array_equal(first, whole(synthesizer, linguistic, Speech(TEXT, seed=1)))

@@ -13,13 +13,13 @@ from vocoder.voices.voice import Voice
 
 
 @pytest.fixture
-def synthesizer(voices: Path) -> Synthesizer:
-    return Synthesizer(VoiceRegistry(voices))
+def synthesizer() -> Synthesizer:
+    return Synthesizer()
 
 
 @pytest.fixture
-def voice(synthesizer: Synthesizer) -> Voice:
-    return synthesizer.registry.get()
+def voice(voices: Path) -> Voice:
+    return VoiceRegistry(voices).get()
 
 
 def features(voice: Voice, frames: int, seed: int = 0) -> Features:

@@ -21,7 +21,6 @@ from vocoder.training.data.acoustic_batch import collate
 from vocoder.training.data.sentences import FolderSentences
 from vocoder.training.tasks.acoustic import AcousticTask
 from vocoder.voices import voice
-from vocoder.voices.registry import VoiceRegistry
 
 RUN = {
     "name": "toy",
@@ -99,7 +98,7 @@ def test_training_makes_a_voice_that_reads_and_keeps_the_vocoder(
     assert held_out[-1]["mel"] < 0.7 * held_out[0]["mel"]
     assert held_out[-1]["duration_ms"] < 50
     # It has learned the speakers' voices: ann's F0 was 190 Hz, ben's 110.
-    synthesizer = Synthesizer(VoiceRegistry(folder.parent))
+    synthesizer = Synthesizer()
     assert "See" in next(iter(synthesizer.plan(Speech("See me."), voice=after))).text
     f0 = after.acoustic.f0_mean.exp()
     assert f0.tolist() == pytest.approx([190, 110], rel=0.1)
@@ -184,7 +183,5 @@ def test_a_wavenet_trains_on_linguistic_features(toy: Toy, tmp_path: Path, kind:
         spectrum = [line["spectrum"] for line in lines if line["event"] == "training"]
         assert spectrum[-1] < 0.7 * spectrum[0]
     reading = loop.train(config(toy, folder, tmp_path / "reads", steps=3))
-    spoken = Synthesizer(VoiceRegistry(reading.parent)).speak(
-        Speech("See me."), voice=replace(voice.load(reading))
-    )
+    spoken = Synthesizer().speak(Speech("See me."), voice=replace(voice.load(reading)))
     assert sum(len(chunk.samples) for chunk in spoken) > 0

@@ -18,7 +18,6 @@ from vocoder.training import loop
 from vocoder.training.config import VocoderTraining
 from vocoder.training.data.segments import Segments
 from vocoder.voices import voice
-from vocoder.voices.registry import VoiceRegistry
 from vocoder.wavenet.model import WaveNet
 
 STEPS = 45
@@ -85,7 +84,7 @@ def test_the_loss_falls_on_real_speech(speech: Path, tmp_path: Path, name: str) 
         if model.conditioning.kind == "none"
         else Features(torch.full((80, 8), -9.0), made.config.features)
     )
-    synthesizer = Synthesizer(VoiceRegistry(folder.parent))
+    synthesizer = Synthesizer()
     sounds = [
         b"".join(s.tobytes() for s in synthesizer.vocode(given, voice=made, seed=1, tags=tags))
         for tags in ((), ("soft",))

@@ -19,19 +19,26 @@ TEXTS = ("He turned sharply and faced Gregson across the table.", "It was a dark
 
 @pytest.fixture(scope="module")
 def synthesizer() -> Synthesizer:
-    return Synthesizer(VoiceRegistry(CHECKPOINTS))
+    return Synthesizer()
 
 
 @pytest.fixture(scope="module")
-def arctic(synthesizer: Synthesizer) -> Voice:
-    return synthesizer.registry.get("arctic")
+def registry() -> VoiceRegistry:
+    return VoiceRegistry(CHECKPOINTS)
+
+
+@pytest.fixture(scope="module")
+def arctic(registry: VoiceRegistry) -> Voice:
+    return registry.get("arctic")
 
 
 @pytest.mark.parametrize("name", ["arctic", "arctic-light"])
 @pytest.mark.parametrize("speaker", SPEAKERS)
-def test_a_recogniser_hears_the_words(synthesizer: Synthesizer, name: str, speaker: str) -> None:
+def test_a_recogniser_hears_the_words(
+    synthesizer: Synthesizer, registry: VoiceRegistry, name: str, speaker: str
+) -> None:
     recogniser, wrong, count = PocketSphinxAsr(), 0, 0
-    voice = synthesizer.registry.get(name)
+    voice = registry.get(name)
     for text in TEXTS:
         speech = Speech(text, speaker=speaker, seed=1)
         chunks = [chunk.samples for chunk in synthesizer.speak(speech, voice=voice)]
@@ -46,8 +53,8 @@ def test_a_recogniser_does_not_hear_words_in_noise() -> None:
     assert word_errors(words_of(TEXTS[0]), PocketSphinxAsr().hear(noise, RATE)) >= 8
 
 
-def test_the_first_voice_is_the_usual_one(synthesizer: Synthesizer) -> None:
-    assert synthesizer.registry.get().id == "arctic"
+def test_the_first_voice_is_the_usual_one(registry: VoiceRegistry) -> None:
+    assert registry.get().id == "arctic"
 
 
 def test_sentences_join_without_a_click(synthesizer: Synthesizer, arctic: Voice) -> None:

@@ -113,7 +113,7 @@ def generate(
         analysis = Features.lasting(seconds, config)
     else:
         raise UserError("name a feature file, or give --seconds to a voice that takes none")
-    synthesizer = Synthesizer(registry, engine, weights=weights)
+    synthesizer = Synthesizer(engine, weights=weights)
     began = time.perf_counter()
     chunks = synthesizer.vocode(analysis, voice=loaded, speaker=speaker, seed=seed, tags=tags or ())
     total = -(-analysis.frames // CHUNK_FRAMES)
@@ -184,7 +184,7 @@ def speak(
         lexicon=speaking.read_lexicon(lexicon) if lexicon else {},
         tags=tuple(tags or ()),
     )
-    synthesizer = Synthesizer(registry, engine, weights=weights)
+    synthesizer = Synthesizer(engine, weights=weights)
     if features_to is not None and not dry_run:
         print(speaking.write_features(synthesizer, speech, loaded, features_to))
         if output is None:

@@ -29,7 +29,6 @@ from vocoder.generation.noise import DRAWS, MAX_SEED
 from vocoder.progress import track
 from vocoder.synthesis.synthesizer import Request, Synthesizer, condition
 from vocoder.text.linguistic import LAYOUT
-from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import VOCODER_WEIGHTS, Voice
 from vocoder.wavenet.distributions import bits
 
@@ -125,7 +124,7 @@ def evaluate(
         Request(recording.features, recording.utterance.speaker, seed + number)
         for number, recording in enumerate(recordings)
     ]
-    synthesizer = Synthesizer(VoiceRegistry(voice.folder.parent), engine, weights=weights)
+    synthesizer = Synthesizer(engine, weights=weights)
     runner = synthesizer.engine(voice)
 
     nats = [

@@ -24,7 +24,6 @@ from vocoder.evaluation.evaluate import choose, read
 from vocoder.features.mel import log_mel
 from vocoder.progress import track
 from vocoder.synthesis.synthesizer import Request, Synthesizer
-from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import Voice
 
 CEPSTRA = 24
@@ -163,7 +162,7 @@ def evaluate_identity(
         classifier.name(each.samples) == corpus.speakers.index(each.utterance.speaker)
         for each in held_out
     ]
-    synthesizer = Synthesizer(VoiceRegistry(voice.folder.parent), engine, weights=weights)
+    synthesizer = Synthesizer(engine, weights=weights)
     named = np.zeros((len(corpus.speakers),) * 2, dtype=int)
     others: list[bool] = []
     for intended, speaker in enumerate(track(corpus.speakers, "speaking", len(corpus.speakers))):

@@ -33,7 +33,6 @@ from vocoder.features.librosa_import import librosa
 from vocoder.progress import track
 from vocoder.synthesis.synthesizer import Request, Synthesizer
 from vocoder.text.linguistic import LAYOUT, SILENCES
-from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import Voice
 
 BATCH = 8
@@ -111,7 +110,7 @@ def evaluate_speech(
     if voice.acoustic is None:
         raise TextError(f"voice {voice.id} has no acoustic model to be measured", param="voice")
     recogniser = PocketSphinxAsr() if recognise else None
-    synthesizer = Synthesizer(VoiceRegistry(voice.folder.parent), engine, weights=weights)
+    synthesizer = Synthesizer(engine, weights=weights)
     speakers = {}
     for speaker in corpus.speakers:
         cases = _cases(voice, corpus, splits, speaker, per_speaker, seed)

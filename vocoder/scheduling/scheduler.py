@@ -163,16 +163,16 @@ class Scheduler:
             stream.woken, stream.starved = True, False
             self._changed.notify()
 
-    def took(self, stream: Stream, samples: int) -> None:
-        """Say that the client has taken so many more samples."""
+    def consumed(self, stream: Stream, samples: int) -> None:
+        """Report that the client has consumed another ``samples`` samples."""
         with self._lock:
-            stream.taken += samples
+            stream.consumed += samples
             self._changed.notify()
 
-    def due(self, stream: Stream, ahead_s: float) -> None:
-        """Say that a stream's audio begins to play in ``ahead_s``, whatever was said before."""
+    def plays_in(self, stream: Stream, seconds: float) -> None:
+        """Report that a stream's audio starts playing in ``seconds``; the last report counts."""
         with self._lock:
-            stream.play_in(ahead_s, self._clock())
+            stream.plays_in(seconds, self._clock())
 
     def cancel(self, stream: Stream) -> None:
         """End a stream: its row is free within a step, and its sink hears nothing more."""

@@ -88,7 +88,7 @@ class Stream:
         exhausted: whether its source has ended.
         running: whether it is part of the step in progress.
         cancelled, ended: whether it was ended from outside, or by itself.
-        taken: samples that the client has taken.
+        consumed: samples that the client has consumed.
         cancelled_at: when it was cancelled.
     """
 
@@ -109,7 +109,7 @@ class Stream:
         self.failure: BaseException | None = None
         self.preparing = self.starved = self.woken = self.exhausted = False
         self.running = self.cancelled = self.ended = False
-        self.taken = 0
+        self.consumed = 0
         self.cancelled_at: float | None = None
         self.offline = offline
         self._asked_at = now
@@ -187,9 +187,9 @@ class Stream:
             return 0.0
         return (self._delivered - self._origin) / self._rate_hz - (now - self._playing_since)
 
-    def play_in(self, ahead_s: float, now: float) -> None:
-        """Its audio is played from the first sample on, in ``ahead_s``."""
-        self._playing_since = now + ahead_s if ahead_s > 0 or self._delivered else None
+    def plays_in(self, seconds: float, now: float) -> None:
+        """Record that its audio plays from the first sample on, in ``seconds``."""
+        self._playing_since = now + seconds if seconds > 0 or self._delivered else None
         self._origin = 0
         self._settled = self._ahead_s(now) > SETTLED_S
 
@@ -201,7 +201,7 @@ class Stream:
     @property
     def rests(self) -> bool:
         """Whether so much audio waits for its client that it must wait itself."""
-        return self._delivered - self.taken > UNTAKEN_S * self._rate_hz
+        return self._delivered - self.consumed > UNTAKEN_S * self._rate_hz
 
     def wants(self, prepared_s: float) -> bool:
         """Whether its source can be asked, and less than this is prepared."""

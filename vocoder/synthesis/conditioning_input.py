@@ -14,7 +14,7 @@ from vocoder.features.feature_file import (
     validate_linguistic,
     validate_mel,
 )
-from vocoder.synthesis.feed import EndOfStream, InputStream
+from vocoder.synthesis.input_stream import EndOfStream, InputStream
 from vocoder.text.linguistic import LAYOUT
 from vocoder.voices.voice import Voice
 

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from vocoder.acoustic.rendering import Rendering, TimedWord
 from vocoder.errors import FeatureError, UserError
-from vocoder.features.feature_file import Features
 from vocoder.generation.noise import MAX_SEED
 from vocoder.scheduling.segment import Segment, UtteranceStart
 from vocoder.synthesis.conditioning_input import Frames, arriving_frames, frames_of
 from vocoder.synthesis.fade import Fading
-from vocoder.synthesis.feed import InputStream
+from vocoder.synthesis.input_stream import InputStream
+from vocoder.synthesis.request import Vocoding
 from vocoder.synthesis.spectral_correction import CorrectionChain
 from vocoder.synthesis.speech import Speech, next_seed
 from vocoder.voices.voice import Voice
@@ -38,36 +38,32 @@ class SentenceTimings(NamedTuple):
     words: tuple[TimedWord, ...]
 
 
-def feature_pieces(
-    features: Features | InputStream[Tensor],
-    voice: Voice,
-    speaker: str | None = None,
-    seed: int = 0,
-    tags: Sequence[str] = (),
+def feature_segments(
+    vocoding: Vocoding, voice: Voice, input: InputStream[Tensor] | None = None
 ) -> Iterator[Segment | None]:
-    """Pieces of one utterance.
+    """Segments of one utterance.
 
     Args:
-        features: made with the voice's settings; or a feed of frames of what conditions it (C, F).
-        voice: who speaks.
-        speaker: one of the voice's; its first where None.
-        seed: of the noise.
-        tags: of the voice's.
+        vocoding: the features, and how to vocode them.
+        voice: that speaks.
+        input: delivers the frames (C, F) that condition the voice, in place of the features.
 
     Raises:
-        UserError: at once, for features of other settings or with unusable values, an unknown
-            speaker or tag, a bad seed; for frames that arrive, when they do.
+        UserError: at once, for features with other settings or unusable values, an unknown
+            speaker or tag, or a seed out of range; for frames of ``input``, when they arrive.
     """
-    check_seed(seed)
-    identity, beginning = voice.identity(speaker, tags), UtteranceStart(seed, correction(voice))
-    if isinstance(features, InputStream):
-        frames: Iterator[Frames | None] = arriving_frames(features, voice)
+    check_seed(vocoding.seed)
+    identity = voice.identity(vocoding.speaker, vocoding.tags)
+    beginning = UtteranceStart(vocoding.seed, correction(voice))
+    if input is not None:
+        frames: Iterator[Frames | None] = arriving_frames(input, voice)
     else:
-        frames = frames_of(features, voice)
-    return _pieces(voice, identity, beginning, frames, FEATURE_STRETCHES)
+        assert vocoding.features is not None, "neither features nor an input stream"
+        frames = frames_of(vocoding.features, voice)
+    return _segments(voice, identity, beginning, frames, FEATURE_STRETCHES)
 
 
-def spoken_pieces(
+def speech_segments(
     speech: Speech, renderings: Iterable[Rendering | None], voice: Voice
 ) -> Iterator[Segment | None]:
     """Pieces of a speech, an utterance for each sentence.
@@ -97,7 +93,7 @@ def spoken_pieces(
                 seed, finisher, SentenceTimings(rendering.sentence.text, words)
             )
             frames = frames_of(features, voice)
-            yield from _pieces(voice, identity, beginning, frames, TEXT_STRETCHES)
+            yield from _segments(voice, identity, beginning, frames, TEXT_STRETCHES)
             samples, seed = samples + length, next_seed(seed)
 
     return pieces()
@@ -121,7 +117,7 @@ def correction(voice: Voice) -> CorrectionChain:
     )
 
 
-def _pieces(
+def _segments(
     voice: Voice,
     identity: Tensor,
     beginning: UtteranceStart,

@@ -9,7 +9,7 @@ from vocoder.acoustic.rendering import Rendering, TimedWord, render
 from vocoder.audio.io import Samples
 from vocoder.errors import SilentTextError, TextError
 from vocoder.generation.noise import MAX_SEED
-from vocoder.synthesis.feed import EndOfStream, InputStream
+from vocoder.synthesis.input_stream import EndOfStream, InputStream
 from vocoder.text.frontend import TextFrontEnd
 from vocoder.text.incremental import IncrementalText, TextPart
 from vocoder.text.utterance import Sentence

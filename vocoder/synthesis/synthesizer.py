@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -14,8 +14,14 @@ from vocoder.generation import dispatch
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.noise import Noise
 from vocoder.scheduling.segment import PostFilter, Segment
-from vocoder.synthesis.feed import InputStream
-from vocoder.synthesis.segments import SentenceTimings, correction, feature_pieces, spoken_pieces
+from vocoder.synthesis.input_stream import InputStream
+from vocoder.synthesis.request import SynthesisRequest, Vocoding
+from vocoder.synthesis.segments import (
+    SentenceTimings,
+    correction,
+    feature_segments,
+    speech_segments,
+)
 from vocoder.synthesis.spectral_correction import CorrectionChain
 from vocoder.synthesis.speech import (
     AudioChunk,
@@ -26,7 +32,6 @@ from vocoder.synthesis.speech import (
     renderings,
 )
 from vocoder.text.frontend import TextFrontEnd
-from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import Voice
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.linear_prediction import LinearPrediction
@@ -44,11 +49,10 @@ class Request(NamedTuple):
 
 
 class Synthesizer:
-    """Speaks with the voices of a registry. Safe to use from several threads."""
+    """Turns text or features into audio, with any voice. Thread-safe."""
 
     def __init__(
         self,
-        registry: VoiceRegistry,
         engine: str = dispatch.AUTO,
         *,
         weights: str | None = None,
@@ -58,7 +62,6 @@ class Synthesizer:
 
         ``weights`` (number format) and ``threads`` are the engine's own choice where None.
         """
-        self.registry = registry
         self.default_engine = engine
         self._weights, self._threads = weights, threads
         self._lock = threading.Lock()
@@ -135,9 +138,9 @@ class Synthesizer:
         Raises:
             UserError: before the first chunk, for features, speaker, seed or engine that don't fit.
         """
-        pieces = feature_pieces(features, voice, speaker, seed, tags)
-        runner = self.engine(voice, engine)
-        return (spoken.samples for spoken in self._alone(runner, pieces, voice))
+        request = SynthesisRequest(voice, Vocoding(features, speaker, seed, tuple(tags)))
+        segments = self.segments(request)
+        return (chunk.samples for chunk in self._alone(self.engine(voice, engine), segments, voice))
 
     def speak(
         self, speech: Speech, *, voice: Voice, engine: str | None = None
@@ -152,25 +155,25 @@ class Synthesizer:
         Raises:
             UserError: before the first chunk, for a text, voice or setting that cannot be.
         """
-        pieces = self.speech_pieces(speech, voice=voice)
-        return self._alone(self.engine(voice, engine), pieces, voice)
+        segments = self.segments(SynthesisRequest(voice, speech))
+        return self._alone(self.engine(voice, engine), segments, voice)
 
-    def speech_pieces(
-        self, speech: Speech, *, voice: Voice, feed: InputStream[str] | None = None
-    ) -> Iterator[Segment | None]:
-        """What an engine is to generate for a speech.
-
-        Args:
-            speech: what to say and how.
-            voice: who speaks.
-            feed: where the text comes from in any parts, instead of ``speech.text``.
+    def segments(self, request: SynthesisRequest) -> Iterator[Segment | None]:
+        """What an engine must generate for a request; None while its input stream is empty.
 
         Raises:
-            UserError: as :meth:`speak` does; for text of a feed, when it comes.
+            UserError: at once, as :meth:`speak` and :meth:`vocode` do; for text or frames of the
+                input stream, when they arrive.
         """
-        if feed is None:
-            return spoken_pieces(speech, renderings(speech, voice, self._front_end), voice)
-        return spoken_pieces(speech, fed_renderings(speech, feed, voice, self._front_end), voice)
+        voice, content = request.voice, request.content
+        if isinstance(content, Vocoding):
+            frames = cast(InputStream[Tensor] | None, request.input)
+            return feature_segments(content, voice, frames)
+        text = cast(InputStream[str] | None, request.input)
+        if text is None:
+            return speech_segments(content, renderings(content, voice, self._front_end), voice)
+        found = fed_renderings(content, text, voice, self._front_end)
+        return speech_segments(content, found, voice)
 
     def features(self, speech: Speech, *, voice: Voice) -> Features:
         """What :meth:`speak` vocodes, all sentences one after another.
@@ -256,8 +259,8 @@ def condition(voice: Voice, request: Request) -> Conditioning:
     Raises:
         UserError: for features, a speaker or a seed that do not fit.
     """
-    pieces = feature_pieces(request.features, voice, request.speaker, request.seed)
-    parts = [piece.conditioning for piece in pieces if piece is not None]
+    segments = feature_segments(Vocoding(request.features, request.speaker, request.seed), voice)
+    parts = [segment.conditioning for segment in segments if segment is not None]
     predictions = [part.prediction for part in parts if part.prediction is not None]
     prediction = None
     if predictions:

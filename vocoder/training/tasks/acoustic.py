@@ -24,7 +24,6 @@ from vocoder.training.log import RunLog
 from vocoder.training.process import Process
 from vocoder.training.tasks.task import Loss
 from vocoder.voices import voice
-from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import AcousticProvenance
 
 logger = logging.getLogger(__name__)
@@ -184,7 +183,7 @@ class AcousticTask:
         assert isinstance(model, AcousticModel)
         chosen = self.held_out[:: max(1, len(self.held_out) // self.config.sample_clips)]
         rate = self.corpus.features.sample_rate_hz
-        synthesizer = Synthesizer(VoiceRegistry(self.voice.folder.parent))
+        synthesizer = Synthesizer()
         for utterance, found in chosen[: self.config.sample_clips]:
             speaker = self.speakers.index(utterance.speaker)
             rendering = render(model.cpu(), found.sentence, speaker)
