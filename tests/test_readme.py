@@ -15,13 +15,13 @@ import pytest
 import typer
 from documents import ROOT
 from test_imports import LAYERS
-from vocoder.server.app import build_app
-from vocoder.server.settings import ServerSettings
 
 import vocoder
 from vocoder.cli import app as cli
 from vocoder.config import ModelConfig
 from vocoder.presets import PRESETS
+from vocoder.server.app import build_app
+from vocoder.server.settings import ServerSettings
 from vocoder.training import config
 from vocoder.voices.manifest import VoiceManifest
 

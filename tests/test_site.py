@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from documents import ROOT
 from documentation.links import check
+from documents import ROOT
 
 TOOLS = ROOT / "tools" / "documentation"
 SITE = ROOT / "build" / "site"
@@ -45,7 +45,9 @@ def test_the_site_builds_without_a_dead_link() -> None:
 def test_a_dead_link_is_found(planted: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "other.html").write_text(PAGE.format(""))
     page = tmp_path / "index.html"
-    page.write_text(PAGE.format("<a href='other.html#top'>x</a><a href='https://example.com'>y</a>"))
+    page.write_text(
+        PAGE.format("<a href='other.html#top'>x</a><a href='https://example.com'>y</a>")
+    )
     assert not check(tmp_path)
     page.write_text(PAGE.format(planted))
     (wrong,) = check(tmp_path)

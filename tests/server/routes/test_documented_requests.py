@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from documents import Block
 from serving import live
+
 from vocoder.server.app import build_app
 
 ADDRESS = "127.0.0.1:8000"

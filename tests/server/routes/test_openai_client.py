@@ -136,5 +136,3 @@ def test_ten_thousand_words_begin_long_before_their_end(openai_client: openai.Op
     ) as answer:
         # Of about 2,000 s.
         assert next(answer.iter_bytes())
-<<<<<<< HEAD:tests/server/test_openai_client.py
-=======
