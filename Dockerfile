@@ -36,6 +36,7 @@ WORKDIR /src
 COPY pyproject.toml CMakeLists.txt README.md LICENSE ./
 COPY vocoder vocoder
 COPY server server
+COPY checkpoints checkpoints
 RUN --mount=type=cache,target=/src/build \
     PATH="/opt/build/bin:$PATH" pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
 # Compiles ahead of time what Triton needs on the GPU machine, where there is no compiler.
@@ -44,9 +45,8 @@ RUN mkdir /modules && /opt/vocoder/bin/python -m vocoder.generation.cuda.modules
 FROM dependencies
 LABEL org.opencontainers.image.title="vocoder" \
       org.opencontainers.image.description="Neural text to speech: a conditional WaveNet behind HTTP and WebSockets" \
-      org.opencontainers.image.version="0.7.0" \
+      org.opencontainers.image.version="0.8.0" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY checkpoints /opt/vocoder/checkpoints
 COPY --from=build /modules /opt/vocoder/modules
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip --python /opt/vocoder install --no-cache-dir --no-deps /wheels/*.whl
@@ -60,7 +60,6 @@ ENV PATH=/opt/vocoder/bin:$PATH \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     VOCODER_HOST=0.0.0.0 \
     VOCODER_DEVICE=auto \
-    VOCODER_VOICES_DIR=/opt/vocoder/checkpoints \
     VOCODER_MORE_VOICES_DIR=/voices \
     VOCODER_TRITON_MODULES=/opt/vocoder/modules
 WORKDIR /tmp

@@ -136,7 +136,7 @@ def test_a_voice_is_packed_into_a_new_folder(vocoder: Run, voices: Path, tmp_pat
     )
     assert spoken.code == 0
     again = vocoder("pack", voices / "tiny", "-o", tmp_path / "mine")
-    assert_refused(again, "is there already")
+    assert_refused(again, "already exists")
 
 
 def test_text_named_wav_is_refused(vocoder: Run, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_what_does_not_fit_is_refused(
 
 def test_nothing_is_replaced_and_names_are_ids(tmp_path: Path) -> None:
     source = save(tmp_path / "run", CONFIGS["logistics"])
-    with pytest.raises(VoiceError, match="is there already"):
+    with pytest.raises(VoiceError, match="already exists"):
         pack(source, source)
     with pytest.raises(VoiceError, match="becomes the voice's id"):
         pack(source, tmp_path / "My voice")

@@ -98,7 +98,7 @@ def test_the_registry_finds_voices_by_id_only(voices: Path) -> None:
 
 
 def test_an_empty_or_missing_folder_says_so(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="holds no voice"):
+    with pytest.raises(NotFoundError, match="contains no voices"):
         VoiceRegistry(tmp_path).get()
     with pytest.raises(VoiceError, match="no such folder"):
         VoiceRegistry(tmp_path / "none")

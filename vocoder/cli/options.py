@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-import vocoder
+from vocoder.voices.shipped import shipped_voices
 
-DEFAULT_VOICES = Path(vocoder.__file__).resolve().parent.parent / "checkpoints"
+DEFAULT_VOICES = shipped_voices()
 
 VoicesOption = Annotated[
     Path, typer.Option("--voices-dir", envvar="VOCODER_VOICES_DIR", help="Folder of voices.")

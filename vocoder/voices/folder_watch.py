@@ -1,81 +1,104 @@
-"""Which folders of voices have changed, seen from the times and sizes of their files."""
+"""Finds voices whose files have changed, by inode, size and modification time."""
 
+import functools
 from pathlib import Path
 
-from vocoder.voices.manifest import ACOUSTIC_WEIGHTS, MANIFEST, VOCODER_WEIGHTS
+from vocoder.errors import VoiceError
+from vocoder.voices.manifest import ACOUSTIC_WEIGHTS, MANIFEST, VOCODER_WEIGHTS, read_manifest
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
-"""Inode, size and time of change in ns of each of a voice's files; None for one that is not."""
+FileState = tuple[int, int, int]
+"""Inode, size in bytes and modification time in ns of a file."""
+
+VoiceState = tuple[FileState | None, ...]
+"""The state of each of a voice's files; None for a file that does not exist."""
 
 
 class FolderWatch:
-    """Looks at the voices' folders below some, and says which differ from when they were judged."""
+    """Watches voice folders and lists those that changed since they were last processed."""
 
-    def __init__(self, *folders: Path) -> None:
-        """Take all folders as they are now for judged."""
-        self._folders = folders
-        self._judged = {path: stamp(path) for path in self.found()}
-        self._seen: dict[Path, Stamp | None] = {}
+    def __init__(self, *parents: Path) -> None:
+        """Watch the voice folders in ``parents``; their current state counts as processed."""
+        self._parents = parents
+        self._processed = {path: state_of(path) for path in self.voice_folders()}
+        self._latest: dict[Path, VoiceState | None] = {}
 
-    def found(self) -> list[Path]:
-        """The folders that hold a voice, in order. One is there when its ``voice.json`` is."""
+    def voice_folders(self) -> list[Path]:
+        """The folders that hold a ``voice.json``, in order."""
         return [
-            path.parent for folder in self._folders for path in sorted(folder.glob(f"*/{MANIFEST}"))
+            path.parent for parent in self._parents for path in sorted(parent.glob(f"*/{MANIFEST}"))
         ]
 
-    def place(self, path: Path) -> tuple[int, Path]:
-        """A key that sorts voices' folders as :meth:`found` does."""
-        return self._folders.index(path.parent), path
+    def sort_key(self, folder: Path) -> tuple[int, Path]:
+        """A key that sorts voice folders as :meth:`voice_folders` does."""
+        return self._parents.index(folder.parent), folder
 
     def changed(self, *, at_once: bool = False) -> list[Path]:
-        """The folders that are new, altered or gone since they were judged, in order.
+        """Check all folders; return those added, changed or removed since processed, in order.
 
         Args:
-            at_once: also those that were different at the last look; otherwise they are left to
-                the next look, for somebody may still be copying.
+            at_once: also return folders that changed since the previous check. By default they wait
+                for the next check, because their files may still be being copied.
         """
-        # A folder that is gone is rather not mounted than meant: voices in memory go on.
-        there = {folder for folder in self._folders if folder.is_dir()}
-        now: dict[Path, Stamp | None] = {p: None for p in self._judged if p.parent in there}
-        now |= {path: stamp(path) for path in self.found()}
-        before, self._seen = self._seen, now
+        # A missing parent is more likely unmounted than deleted, so its voices are kept.
+        existing = {parent for parent in self._parents if parent.is_dir()}
+        now: dict[Path, VoiceState | None] = {
+            path: None for path in self._processed if path.parent in existing
+        }
+        now |= {path: state_of(path) for path in self.voice_folders()}
+        previous, self._latest = self._latest, now
         return [
             path
-            for path, found in sorted(now.items(), key=lambda item: self.place(item[0]))
-            if found != self._judged.get(path)
-            and (at_once or (path in before and before[path] == found))
+            for path, state in sorted(now.items(), key=lambda item: self.sort_key(item[0]))
+            if state != self._processed.get(path)
+            and (at_once or (path in previous and previous[path] == state))
         ]
 
-    def is_there(self, folder: Path) -> bool:
-        """Whether a folder held a voice at the last look."""
-        return self._seen.get(folder) is not None
+    def exists(self, folder: Path) -> bool:
+        """Whether a folder held a voice at the last check."""
+        return self._latest.get(folder) is not None
 
-    def judge(self, folder: Path) -> None:
-        """Take a folder as it was at the last look for judged."""
-        found = self._seen.get(folder)
-        if found is None:
-            self._judged.pop(folder, None)
+    def mark_processed(self, folder: Path) -> None:
+        """Count the state of a folder at the last check as processed."""
+        state = self._latest.get(folder)
+        if state is None:
+            self._processed.pop(folder, None)
         else:
-            self._judged[folder] = found
+            self._processed[folder] = state
 
-    def forget(self, folder: Path) -> None:
-        """Have a folder judged again at the next look."""
-        self._judged[folder] = ()
+    def recheck(self, folder: Path) -> None:
+        """Count a folder as changed at the next check."""
+        self._processed[folder] = ()
 
-    def is_still(self, folder: Path) -> bool:
-        """Whether a folder is as it was at the last look."""
-        return stamp(folder) == self._seen.get(folder)
-
-
-def stamp(folder: Path) -> Stamp | None:
-    """The state of a voice's files; None where there is no voice."""
-    files = tuple(_state(folder / name) for name in (MANIFEST, VOCODER_WEIGHTS, ACOUSTIC_WEIGHTS))
-    return None if files[0] is None else files
+    def unchanged(self, folder: Path) -> bool:
+        """Whether a folder is still as it was at the last check."""
+        return state_of(folder) == self._latest.get(folder)
 
 
-def _state(path: Path) -> tuple[int, int, int] | None:
+def state_of(folder: Path) -> VoiceState | None:
+    """The state of a voice's files, shared ones included; None if there is no voice."""
+    manifest = _file_state(folder / MANIFEST)
+    if manifest is None:
+        return None
+    return manifest, *map(_file_state, _weights_paths(folder, manifest))
+
+
+@functools.lru_cache(maxsize=256)
+def _weights_paths(folder: Path, manifest: FileState) -> tuple[Path, ...]:
+    """A voice's weights files; ``manifest``, the state of its ``voice.json``, is only a cache key.
+
+    Those of an unreadable ``voice.json`` are the ones in its own folder.
+    """
+    names = (VOCODER_WEIGHTS, ACOUSTIC_WEIGHTS)
     try:
-        found = path.stat()
+        read = read_manifest(folder)
+    except VoiceError:
+        return tuple(folder / name for name in names)
+    return tuple(read.weights_path(folder, name) for name in names)
+
+
+def _file_state(path: Path) -> FileState | None:
+    try:
+        status = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns

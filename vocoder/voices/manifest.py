@@ -1,9 +1,9 @@
-"""What ``voice.json`` says of a voice: configuration, digests of the weights, where it is from."""
+"""A voice's manifest, ``voice.json``: its configuration, weights and provenance."""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -25,11 +25,11 @@ class Source(StrictModel):
     name: str = Field(description="the corpus")
     licence: str = Field(description="its licence")
     url: str = Field("", description="where it is published")
-    hours: float = Field(0.0, ge=0.0, description="hours of it that were used")
+    hours: float = Field(0.0, ge=0.0, description="hours of it that were trained on")
 
 
 class Provenance(StrictModel):
-    """How the weights came to be."""
+    """How the weights were made."""
 
     sources: tuple[Source, ...] = Field((), description="corpora")
     steps: int = Field(0, ge=0, description="optimiser steps")
@@ -37,20 +37,21 @@ class Provenance(StrictModel):
     training: dict[str, Any] = Field(default_factory=dict, description="the run's settings")
     metrics: dict[str, Any] = Field(default_factory=dict, description="measured on held-out speech")
     started_from: "StartingPoint | None" = Field(
-        None, description="the voice that was trained on; none: random weights, or not recorded"
+        None,
+        description="the voice it was fine-tuned from; none if from scratch or not recorded",
     )
 
 
 class StartingPoint(StrictModel):
-    """The voice whose weights a training began with; its corpora are in the weights too."""
+    """The voice that fine-tuning started from; its corpora shaped the weights too."""
 
     voice: str = Field(description="its id")
     weights: str = Field(description="SHA-256 of its vocoder.safetensors")
-    provenance: Provenance = Field(description="how those came to be")
+    provenance: Provenance = Field(description="how its weights were made")
 
 
 class AcousticProvenance(StrictModel):
-    """How the acoustic model's weights came to be; its corpora are the vocoder's."""
+    """How the acoustic model's weights were made, from the same corpora as the vocoder's."""
 
     steps: int = Field(0, ge=0, description="optimiser steps")
     code_version: str = Field("", description="version of this package")
@@ -63,25 +64,37 @@ class VoiceManifest(StrictModel):
 
     format: int = Field(FORMAT, description="version of this format")
     id: str = Field(pattern=VOICE_ID, description="name that clients use")
-    name: str = Field("", description="name that people read")
+    name: str = Field("", description="display name")
     licence: str = Field("", description="licence of the weights")
     model: ModelConfig = Field(description="the vocoder's configuration")
     generation: GenerationConfig = Field(default_factory=GenerationConfig, description="sampling")
     acoustic: AcousticConfig | None = Field(
-        None, description="the acoustic model's configuration; without it the voice reads no text"
+        None,
+        description="the acoustic model's configuration; none if the voice cannot read text",
     )
     symbols: tuple[str, ...] = Field((), description="the acoustic model's phone symbols, in order")
-    weights: dict[str, str] = Field(description="SHA-256 of each weights file, by its name")
+    weights: dict[str, str] = Field(description="SHA-256 of each weights file, by file name")
+    shared: dict[str, Annotated[str, Field(pattern=VOICE_ID)]] = Field(
+        default_factory=dict,
+        description="weights files kept in another voice's folder, beside this one: file to folder",
+    )
     provenance: Provenance = Field(default_factory=Provenance, description="data and training")
-    acoustic_provenance: AcousticProvenance | None = Field(None, description="its training")
+    acoustic_provenance: AcousticProvenance | None = Field(
+        None, description="training of the acoustic model"
+    )
 
     @property
     def weight_files(self) -> set[str]:
         """Names of the files that ``weights`` must list."""
         return {VOCODER_WEIGHTS} | ({ACOUSTIC_WEIGHTS} if self.acoustic else set())
 
+    def weights_path(self, folder: Path, name: str) -> Path:
+        """Where a weights file is: in the voice's own ``folder``, or in the one that shares it."""
+        sibling = self.shared.get(name)
+        return folder / name if sibling is None else folder.resolve().parent / sibling / name
+
     def digest(self) -> str:
-        """SHA-256, in hexadecimal, over all that decides how the voice sounds."""
+        """SHA-256, in hexadecimal, of everything that determines how the voice sounds."""
         parts = self.model_dump_json(
             include={"model", "generation", "acoustic", "symbols", "weights"}
         )
@@ -92,13 +105,13 @@ def read_manifest(folder: Path) -> VoiceManifest:
     """Read and check ``voice.json``.
 
     Raises:
-        VoiceError: missing, not JSON, of another format version, or with unknown keys.
+        VoiceError: it is missing, not JSON, of another format version, or inconsistent.
     """
     path = folder / MANIFEST
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise VoiceError(f"{path}: {error.strerror or error}; a voice folder needs it") from None
+        raise VoiceError(f"{path}: {error.strerror or error}; every voice has one") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise VoiceError(f"{path}: not JSON: {error}") from None
     if not isinstance(data, dict):
@@ -112,6 +125,8 @@ def read_manifest(folder: Path) -> VoiceManifest:
     if set(manifest.weights) != manifest.weight_files:
         names = " and ".join(sorted(manifest.weight_files))
         raise VoiceError(f"{path}: weights must name {names}, and nothing else")
+    if unknown := sorted(manifest.shared.keys() - manifest.weight_files):
+        raise VoiceError(f"{path}: shared names {unknown[0]!r}, which weights does not list")
     if manifest.acoustic and manifest.symbols != SYMBOLS:
-        raise VoiceError(f"{path}: its symbols are not those of this version: train it again")
+        raise VoiceError(f"{path}: its phone symbols are not those of this version: train it again")
     return manifest

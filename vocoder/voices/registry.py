@@ -1,7 +1,6 @@
-"""The voices of one or two folders: loaded when asked for, kept up with changes.
+"""The voices in one or two folders: loaded on first use, reloaded when they change.
 
-Clients name voices by id, and an id is looked up among the folders that were found: it never
-becomes a path.
+Clients name voices by id. An id is looked up among the voices found; it never becomes a path.
 """
 
 import threading
@@ -19,13 +18,13 @@ from vocoder.voices.voice import Voice, load
 
 
 class VoiceChange(NamedTuple):
-    """What became of a folder that had changed.
+    """The outcome of a change to a voice folder.
 
     Attributes:
-        kind: it is a new voice, one in place of an older one, none any more, or refused.
-        id: the voice's; the folder's name where it says none.
-        old: the voice that was served before and now is not; None where it was never loaded.
-        reason: why it was refused.
+        kind: whether a voice was added, replaced, removed, or refused.
+        id: the voice's id; the folder's name if it has none.
+        old: the voice that is no longer served; None if it was never loaded.
+        reason: why the change was refused.
     """
 
     kind: Literal["loaded", "replaced", "removed", "refused"]
@@ -35,20 +34,20 @@ class VoiceChange(NamedTuple):
 
 
 class VoiceRegistry:
-    """The voices below a folder, by id. Each is loaded when first asked for, and kept."""
+    """The voices in a folder, by id. Each is loaded on first use and kept. Thread-safe."""
 
     def __init__(
         self, folder: Path, device: torch.device = CPU, *, more: Path | None = None
     ) -> None:
-        """Find the voices, whose WaveNets are to be on ``device``.
+        """Find the voices, without loading them.
 
         Args:
-            folder: of voice folders.
-            device: of the WaveNets.
-            more: another folder of voice folders, which come after those of the first.
+            folder: contains the voice folders.
+            device: where to put the WaveNets.
+            more: a second folder of voice folders, listed after those of the first.
 
         Raises:
-            VoiceError: no such folder, a damaged manifest, or two voices of one id.
+            VoiceError: a folder does not exist, a manifest is invalid, or two voices share an id.
         """
         folders = (folder,) if more is None or more == folder else (folder, more)
         for path in folders:
@@ -60,26 +59,28 @@ class VoiceRegistry:
         self._folders: dict[str, Path] = {}
         self._refused: set[Path] = set()
         self._watch = FolderWatch(*folders)
-        for path in self._watch.found():
+        for path in self._watch.voice_folders():
             manifest = read_manifest(path)
             if manifest.id in self._folders:
-                raise VoiceError(f"{path} and {self._folders[manifest.id]}: both are {manifest.id}")
+                raise VoiceError(
+                    f"{path} and {self._folders[manifest.id]} have the same id, {manifest.id}"
+                )
             self._folders[manifest.id] = path
 
     def ids(self) -> list[str]:
-        """Ids of all voices, in the order of their folders; the first is the default."""
+        """Ids of all voices in the order of their folders; the first is the default voice."""
         return list(self._folders)
 
     def get(self, voice_id: str | None = None) -> Voice:
-        """The voice of that id, or the default where None.
+        """The voice with this id, loaded if necessary; the default voice where None.
 
         Raises:
-            NotFoundError: there is none; the message lists the known ids.
+            NotFoundError: there is no such voice; the message lists the known ids.
             VoiceError: its files are damaged.
         """
         with self._lock:
             if not self._folders:
-                raise NotFoundError(f"{self.folder}: holds no voice", param="voice")
+                raise NotFoundError(f"{self.folder}: contains no voices", param="voice")
             voice_id = next(iter(self._folders)) if voice_id is None else voice_id
             if voice_id not in self._folders:
                 raise NotFoundError(
@@ -89,49 +90,51 @@ class VoiceRegistry:
             if voice_id not in self._voices:
                 voice = load(self._folders[voice_id], self.device)
                 if voice.id != voice_id:
-                    raise VoiceError(f"{voice.folder}: is {voice.id} now, and was {voice_id}")
+                    raise VoiceError(
+                        f"{voice.folder}: the id changed from {voice_id} to {voice.id}"
+                    )
                 self._voices[voice_id] = voice
             return self._voices[voice_id]
 
     def loaded(self, voice_id: str | None = None) -> Voice | None:
-        """As :meth:`get`, without waiting: None where the voice has not been loaded yet."""
+        """As :meth:`get`, but None if the voice is not loaded yet; never blocks."""
         folders = self._folders
         chosen = next(iter(folders), None) if voice_id is None else voice_id
         return self._voices.get(chosen) if chosen in folders else None
 
     def serves(self, digest: str) -> bool:
-        """Whether a voice of this digest is loaded and served."""
+        """Whether a voice with this digest is loaded and served."""
         with self._lock:
             return any(voice.digest == digest for voice in self._voices.values())
 
     def refresh(
         self, prepare: Callable[[Voice], None] = lambda voice: None, *, at_once: bool = False
     ) -> list[VoiceChange]:
-        """Look at the folders again, and take what is new or altered there, and sound.
+        """Check the folders; load what was added or changed, drop what was removed.
 
-        A voice is loaded and verified beside the one it replaces, which serves until then, and
-        further where the new one is refused. Those who hold a voice that left keep it. To be
-        called by one thread at a time.
+        A changed voice is loaded and verified while the old one keeps serving; if it is refused,
+        the old one stays. Callers that hold a removed voice can go on using it. Only one thread may
+        call this at a time.
 
         Args:
-            prepare: called with a voice before it is served; may refuse it by a ``UserError``.
-            at_once: also take what has changed since the last look; otherwise only what has been
-                the same for two, for somebody may still be copying.
+            prepare: called with each voice before it is served; raises ``UserError`` to refuse it.
+            at_once: also load changes first seen at this check. By default a change is loaded only
+                once two checks in a row find the same files, so that copying can finish.
         """
         changed = self._watch.changed(at_once=at_once)
-        gone = {path for path in changed if not self._watch.is_there(path)}
-        if gone:  # Perhaps what leaves has been in the way of others.
-            changed = sorted(self._refused.union(changed), key=self._watch.place)
+        gone = {path for path in changed if not self._watch.exists(path)}
+        if gone:  # A removed voice may have blocked another one with the same id.
+            changed = sorted(self._refused.union(changed), key=self._watch.sort_key)
         changes = []
         for path in sorted(changed, key=gone.__contains__):
-            # Whatever comes of it, it is not tried again before it changes again.
-            self._watch.judge(path)
+            # Whatever the outcome, it is not tried again until it changes again.
+            self._watch.mark_processed(path)
             self._refused.discard(path)
             try:
-                voice = None if path in gone else self._sound(path, gone, prepare)
+                voice = None if path in gone else self._load(path, gone, prepare)
             except UserError as error:
-                if not self._watch.is_still(path):
-                    self._watch.forget(path)  # Altered meanwhile: no verdict.
+                if not self._watch.unchanged(path):
+                    self._watch.recheck(path)  # It changed while being read: no verdict yet.
                     continue
                 self._refused.add(path)
                 served = next((i for i, at in self._folders.items() if at == path), path.name)
@@ -140,18 +143,18 @@ class VoiceRegistry:
                 changes += self._swap(path, voice)
         return changes
 
-    def _sound(self, path: Path, gone: set[Path], prepare: Callable[[Voice], None]) -> Voice:
+    def _load(self, path: Path, gone: set[Path], prepare: Callable[[Voice], None]) -> Voice:
         voice = load(path, self.device)
         other = self._folders.get(voice.id, path)
         if other != path and other not in gone:
-            raise VoiceError(f"{path} and {other}: both are {voice.id}")
+            raise VoiceError(f"{path} and {other} have the same id, {voice.id}")
         old = self._voices.get(voice.id)
         if old is None or old.manifest != voice.manifest:
             prepare(voice)
         return voice
 
     def _swap(self, path: Path, voice: Voice | None) -> list[VoiceChange]:
-        """Serve a voice from a folder, or none any more."""
+        """Serve ``voice`` from a folder; None if the folder no longer holds one."""
         changes = []
         with self._lock:
             folders = dict(self._folders)
@@ -169,7 +172,7 @@ class VoiceRegistry:
                     changes.append(VoiceChange(kind, voice.id, old))
                     self._voices[voice.id] = voice
                 folders[voice.id] = path
-            # Others read the dictionary without the lock: it is never altered, but put in place.
-            in_order = sorted(folders.items(), key=lambda item: self._watch.place(item[1]))
+            # Other threads read the dictionary without the lock, so it is replaced, not modified.
+            in_order = sorted(folders.items(), key=lambda item: self._watch.sort_key(item[1]))
             self._folders = dict(in_order)
         return changes

@@ -1,7 +1,8 @@
-"""A voice on disk: load, save, verify.
+"""Loading, verifying and saving a voice.
 
-A voice is a folder with ``voice.json`` and the weights it names, each with its SHA-256. Weights
-are safetensors; nothing is unpickled.
+A voice is a folder with ``voice.json`` and the weights it lists, each with its SHA-256. A weights
+file may be shared: ``voice.json`` then names the sibling folder that has it. Weights are
+safetensors; nothing is unpickled.
 """
 
 from collections.abc import Sequence
@@ -34,15 +35,15 @@ from vocoder.wavenet.model import WaveNet
 
 @dataclass(frozen=True)
 class Voice:
-    """A loaded voice.
+    """A voice in memory: its manifest and models.
 
     Attributes:
-        id: what clients call it.
-        folder: where it was read from.
+        id: the name that clients use.
+        folder: where it was loaded from.
         manifest: the contents of ``voice.json``.
         model: the vocoder, in evaluation mode.
-        acoustic: the acoustic model, in evaluation mode; None where the voice reads no text.
-        created: when its ``voice.json`` was written, in seconds since 1970.
+        acoustic: the acoustic model, in evaluation mode; None if the voice cannot read text.
+        created: when ``voice.json`` was last modified, in seconds since 1970.
     """
 
     id: str
@@ -54,7 +55,7 @@ class Voice:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256, in hexadecimal, over all that decides how it sounds: weights and settings."""
+        """SHA-256, in hexadecimal, of everything that determines how it sounds."""
         return self.manifest.digest()
 
     @property
@@ -68,10 +69,10 @@ class Voice:
         return self.config.speakers
 
     def speaker_index(self, name: str | None) -> int:
-        """Position of a speaker; the first one's where ``name`` is None.
+        """Index of a speaker; that of the first where ``name`` is None.
 
         Raises:
-            NotFoundError: the voice has no such speaker; the message lists those it has.
+            NotFoundError: the voice has no such speaker; the message lists the ones it has.
         """
         if name is None:
             return 0
@@ -87,7 +88,7 @@ class Voice:
         """Global conditioning (S,) of a speaker and tags.
 
         Raises:
-            NotFoundError: the voice has no such speaker or tag; the message lists those it has.
+            NotFoundError: the voice has no such speaker or tag; the message lists the ones it has.
         """
         index, known = self.speaker_index(speaker), self.config.tags
         for tag in tags:
@@ -99,7 +100,7 @@ class Voice:
         return global_conditioning(self.config, index, tags)
 
     def with_generation(self, **changes: float) -> "Voice":
-        """The same voice, drawn and finished with other settings of :class:`GenerationConfig`."""
+        """The same voice with other settings of :class:`GenerationConfig`."""
         generation = self.manifest.generation.model_copy(update=changes)
         manifest = self.manifest.model_copy(update={"generation": generation})
         return replace(self, manifest=manifest)
@@ -108,13 +109,14 @@ class Voice:
 def save(
     folder: Path, model: WaveNet, manifest: VoiceManifest, acoustic: AcousticModel | None = None
 ) -> VoiceManifest:
-    """Write a voice; the manifest's models, symbols and digests are taken from the models.
+    """Write a self-contained voice and return its manifest, updated to describe these models.
 
-    The manifest goes last, so an interrupted save leaves a folder that is refused, not a wrong one.
+    ``voice.json`` is written last, so an interrupted save leaves a folder that is refused, never
+    one that loads wrong weights.
     """
     weights = {VOCODER_WEIGHTS: weights_file.write(folder / VOCODER_WEIGHTS, model.state_dict())}
     if acoustic:
-        # Ten bits of mantissa are enough for these, and halve the voice.
+        # Half precision is enough for the acoustic model, and halves its file.
         halves = {name: p.half() for name, p in acoustic.named_parameters()}
         path = folder / ACOUSTIC_WEIGHTS
         weights[ACOUSTIC_WEIGHTS] = weights_file.write(path, acoustic.state_dict() | halves)
@@ -126,20 +128,22 @@ def save(
             "acoustic": acoustic.config if acoustic else None,
             "symbols": SYMBOLS if acoustic else (),
             "weights": weights,
+            "shared": {},
         }
     )
-    files.write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    text = manifest.model_dump_json(indent=2, exclude={"shared"})
+    files.write_text(folder / MANIFEST, text + "\n")
     return manifest
 
 
 def load(folder: Path, device: torch.device = CPU) -> Voice:
     """Load a voice and verify its weights.
 
-    The WaveNet is put on ``device``. The acoustic model stays on the processor: it is small, and
-    its native code there is quicker than so many launches.
+    The WaveNet goes to ``device``. The acoustic model stays on the CPU: it is small, and native
+    code runs it faster than a GPU's many kernel launches would.
 
     Raises:
-        VoiceError: a file is missing, altered, cut short or padded, or does not fit the model.
+        VoiceError: a file is missing, altered, truncated or padded, or does not fit the model.
     """
     manifest = read_manifest(folder)
     try:
@@ -154,9 +158,19 @@ def load(folder: Path, device: torch.device = CPU) -> Voice:
         acoustic = AcousticModel(manifest.acoustic, manifest.model.features, speakers)
         _read_weights(folder, ACOUSTIC_WEIGHTS, manifest, acoustic)
         if not ((acoustic.alias >= 0) & (acoustic.alias < len(SYMBOLS))).all():
-            raise VoiceError(f"{folder / ACOUSTIC_WEIGHTS}: alias names symbols that do not exist")
+            path = manifest.weights_path(folder, ACOUSTIC_WEIGHTS)
+            raise VoiceError(f"{path}: alias refers to symbols that do not exist")
     return Voice(manifest.id, folder, manifest, model.to(device), acoustic, created)
 
 
 def _read_weights(folder: Path, name: str, manifest: VoiceManifest, model: nn.Module) -> None:
-    weights_file.read(folder / name, manifest.weights[name], model, VoiceError)
+    path = manifest.weights_path(folder, name)
+    try:
+        weights_file.read(path, manifest.weights[name], model, VoiceError)
+    except VoiceError as error:
+        if name not in manifest.shared:
+            raise
+        raise VoiceError(
+            f"{error} (voice {manifest.id} shares this file with {manifest.shared[name]!r}, whose "
+            "folder must be beside its own; vocoder pack makes a self-contained voice)"
+        ) from None

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors, with their SHA-256 kept elsewhere. Nothing is unpickled."""
+"""Weights on disk: safetensors, verified against a SHA-256. Nothing is unpickled."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,24 +15,24 @@ from vocoder.errors import UserError
 
 
 def write(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Write weights, atomically, and return their SHA-256 in hexadecimal."""
+    """Write weights atomically and return their SHA-256 in hexadecimal."""
     data = save_safetensors({k: v.detach().contiguous() for k, v in tensors.items()})
     files.write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
 def read(path: Path, expected: str, model: nn.Module, error: type[UserError]) -> None:
-    """Read and check weights into ``model``, which is left in evaluation mode.
+    """Verify weights and load them into ``model``, which is left in evaluation mode.
 
     Args:
-        path: the file.
-        expected: its SHA-256.
-        model: whose names and shapes the file must have.
-        error: what is raised.
+        path: the weights file.
+        expected: its SHA-256 in hexadecimal.
+        model: must have the same tensor names and shapes as the file.
+        error: the type of error to raise.
 
     Raises:
-        UserError: of that type: missing, altered, cut short or padded, of another model, or not
-            finite.
+        UserError: of type ``error``, if the file is missing, altered, truncated or padded, belongs
+            to another model, or holds values that are not finite.
     """
     try:
         data = path.read_bytes()
@@ -42,7 +42,7 @@ def read(path: Path, expected: str, model: nn.Module, error: type[UserError]) ->
     if digest != expected:
         raise error(
             f"{path}: SHA-256 is {digest[:16]}..., expected {expected[:16]}...: "
-            "damaged or incomplete, fetch the folder again"
+            "the file is damaged or incomplete; restore the original"
         )
     try:
         tensors = load_safetensors(data)
@@ -57,6 +57,6 @@ def read(path: Path, expected: str, model: nn.Module, error: type[UserError]) ->
                 f"the configuration needs {own.get(key, 'none')}"
             )
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
-        raise error(f"{path}: holds weights that are not finite")
+        raise error(f"{path}: contains weights that are not finite")
     model.load_state_dict(tensors)
     model.eval()
