@@ -1,11 +1,11 @@
-# One word each: set up, serve, test, lint, bench. Needs Python 3.11 or later, a C++20 compiler and
+# One word each: set up, serve, test, lint, docs, bench. Needs Python 3.11 or later, a C++20 compiler and
 # make.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup serve test image wheel-test lint format bench sanitize
+.PHONY: setup serve test quick image wheel-test lint format docs bench sanitize
 
 setup: $(VENV)/.installed
 
@@ -15,18 +15,26 @@ NATIVE := CMakeLists.txt $(wildcard vocoder/native/csrc/*)
 $(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one with make PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "no virtual environment: on Debian, apt install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	@touch $@
 
 serve: setup
 	$(BIN)/vocoder serve
 
-# Two processes: idle threads of OpenMP must not take the processor from the other. A process that
-# crashes is not begun anew for ever.
-test: setup
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 2 --durations 15 -m "not image and not wheel"
+# Two processes: OpenMP's idle threads must not take the processor from the other one. A process that
+# keeps crashing is not restarted forever.
+PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 2
 
-# The container image, built by buildah and run without a network; Docker builds it by `docker build .`.
+test: setup
+	$(PYTEST) --durations 15 -m "not image and not wheel"
+
+# Tests that take less than two minutes together: no training, no engine but small ones, no server
+# on a socket.
+QUICK := @QUICK@
+quick: setup
+	$(PYTEST) $(addprefix tests/,$(QUICK))
+
+# Builds the container image with buildah and runs it without a network; `docker build .` works too.
 image: setup
 	$(BIN)/python -m pytest -m image -s -rs
 
@@ -44,6 +52,12 @@ format: setup
 	$(BIN)/clang-format -i $(CXX_FILES)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The documentation, strictly: a dead link is an error. Nothing is loaded from the network.
+docs: setup
+	$(BIN)/python tools/documentation/pages.py build/docs
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python tools/documentation/links.py build/site
 
 bench: setup
 	$(BIN)/vocoder bench --page docs/benchmarks.md

@@ -3,9 +3,7 @@
 import base64
 import io
 import json
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -138,23 +136,3 @@ def test_ten_thousand_words_start_long_before_the_end(openai_client: openai.Open
     ) as answer:
         # The whole is about 2,000 s.
         assert next(answer.iter_bytes())
-
-
-def test_the_example_of_the_readme_runs(
-    settings: ServerSettings,
-    synthesizer: Synthesizer,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    (code,) = (
-        block
-        for block in re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-        if "openai" in block
-    )
-    monkeypatch.chdir(tmp_path)
-    with live(create_app(settings, synthesizer)) as port:
-        names: dict[str, Any] = {}
-        exec(code.replace("127.0.0.1:8000", f"127.0.0.1:{port}"), names)
-        names["client"].close()
-    assert soundfile.info("hello.mp3").duration > 0.2
