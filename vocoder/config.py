@@ -1,7 +1,7 @@
-"""Every setting of the model and its features, as strict frozen pydantic models.
+"""All settings of the models and their features, as strict frozen pydantic models.
 
-Unknown keys are errors, and derived values are properties, so a configuration on disk holds each
-fact once.
+Unknown keys are errors. Derived values are properties, so a configuration file states each fact
+once.
 """
 
 import json
@@ -14,16 +14,16 @@ from vocoder.errors import ConfigError
 
 
 class StrictModel(BaseModel):
-    """Base of every configuration: strict types, immutable, unknown keys refused."""
+    """Base of every configuration: strict types, immutable, no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     @classmethod
     def parse(cls, data: dict[str, Any], where: str) -> Self:
-        """Validate plain data read from ``where`` (TOML or JSON).
+        """Validate plain data read from ``where``, a TOML or JSON file.
 
         Raises:
-            ConfigError: one line that names the key, the value and what is expected.
+            ConfigError: one line that names the key and the expected value.
         """
         try:
             return cls.model_validate_json(json.dumps(data))
@@ -38,18 +38,18 @@ class StrictModel(BaseModel):
 
 
 class FeatureConfig(StrictModel):
-    """How audio becomes a log-mel spectrogram. All of it is the features' fingerprint."""
+    """Parameters of the log-mel spectrogram. All of them form the features' fingerprint."""
 
-    sample_rate_hz: int = Field(16000, ge=4000, le=96000, description="samples a second")
+    sample_rate_hz: int = Field(16000, ge=4000, le=96000, description="sample rate in Hz")
     n_fft: int = Field(1024, ge=32, le=16384, description="FFT length in samples")
     win_length: int = Field(1024, ge=16, le=16384, description="Hann window length in samples")
-    hop_length: int = Field(200, ge=1, le=8192, description="samples a frame")
-    n_mels: int = Field(80, ge=1, le=512, description="mel bands (Slaney scale and area norm)")
-    f_min_hz: float = Field(0.0, ge=0.0, description="lower edge of the first band")
-    f_max_hz: float = Field(8000.0, gt=0.0, description="upper edge of the last band")
+    hop_length: int = Field(200, ge=1, le=8192, description="samples per frame")
+    n_mels: int = Field(80, ge=1, le=512, description="number of mel bands (Slaney scale and norm)")
+    f_min_hz: float = Field(0.0, ge=0.0, description="lower edge of the first band in Hz")
+    f_max_hz: float = Field(8000.0, gt=0.0, description="upper edge of the last band in Hz")
     log_base: Literal["e"] = Field("e", description="base of the logarithm of mel power")
-    log_floor: float = Field(1e-10, gt=0.0, lt=1e-2, description="least mel power before the log")
-    normalisation: Literal["none"] = Field("none", description="what is done after the log")
+    log_floor: float = Field(1e-10, gt=0.0, lt=1e-2, description="minimum mel power before the log")
+    normalisation: Literal["none"] = Field("none", description="normalisation after the log")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -72,15 +72,15 @@ class FeatureConfig(StrictModel):
 
     @property
     def frame_rate_hz(self) -> float:
-        """Frames a second."""
+        """Frames per second."""
         return self.sample_rate_hz / self.hop_length
 
     def fingerprint(self) -> dict[str, str]:
-        """The settings as text, in the order of the fields: what a feature file carries."""
+        """The settings as text, in field order, as stored in a feature file."""
         return {key: str(value) for key, value in self.model_dump().items()}
 
     def frames(self, samples: int) -> int:
-        """Frames that cover ``samples`` samples, the last one padded with zeros."""
+        """Number of frames that cover ``samples`` samples; the last one is padded with zeros."""
         return -(-samples // self.hop_length)
 
 
@@ -88,10 +88,12 @@ class StackConfig(StrictModel):
     """One stack of dilated residual layers (van den Oord et al. 2016, section 2)."""
 
     cycles: int = Field(2, ge=1, le=32, description="repetitions of the dilations 1, 2, 4, ...")
-    layers_per_cycle: int = Field(10, ge=1, le=16, description="layers in a cycle")
+    layers_per_cycle: int = Field(10, ge=1, le=16, description="layers per cycle")
     kernel_size: int = Field(2, ge=2, le=8, description="taps of each dilated convolution")
     residual_channels: int = Field(64, ge=1, le=2048, description="width of the residual path")
-    gate_channels: int = Field(128, ge=2, le=4096, description="both halves of the gated unit")
+    gate_channels: int = Field(
+        128, ge=2, le=4096, description="channels of the gated unit, both halves"
+    )
     skip_channels: int = Field(64, ge=1, le=4096, description="width of the skip path")
 
     @model_validator(mode="after")
@@ -114,7 +116,7 @@ class StackConfig(StrictModel):
 
     @property
     def receptive_field(self) -> int:
-        """Samples one output depends on, in the dilated layers: 1 + (k-1) sum(dilations)."""
+        """Receptive field of the dilated layers in samples: 1 + (k-1) sum(dilations)."""
         return 1 + (self.kernel_size - 1) * sum(self.dilations)
 
 
@@ -122,11 +124,11 @@ class MuLawConfig(StrictModel):
     """Categorical output over mu-law codes (van den Oord et al. 2016, section 2.2)."""
 
     kind: Literal["mu_law"] = "mu_law"
-    classes: Literal[256] = Field(256, description="mu-law codes; mu is 255")
+    classes: Literal[256] = Field(256, description="number of mu-law codes; mu is 255")
 
     @property
     def parameters(self) -> int:
-        """Outputs of the network a sample."""
+        """Network outputs per sample."""
         return self.classes
 
 
@@ -134,12 +136,12 @@ class LogisticsConfig(StrictModel):
     """Mixture of logistics over 16-bit samples (Salimans et al. 2017, arXiv 1701.05517)."""
 
     kind: Literal["logistics"] = "logistics"
-    components: int = Field(10, ge=1, le=64, description="mixture components K")
-    log_scale_min: float = Field(-7.0, le=0.0, description="floor of the log-scales")
+    components: int = Field(10, ge=1, le=64, description="number of mixture components K")
+    log_scale_min: float = Field(-7.0, le=0.0, description="lower bound of the log-scales")
 
     @property
     def parameters(self) -> int:
-        """Outputs of the network a sample: weight, location and log-scale of each component."""
+        """Network outputs per sample: weight, location and log-scale of each component."""
         return 3 * self.components
 
 
@@ -147,11 +149,11 @@ class GaussianConfig(StrictModel):
     """One Gaussian over 16-bit samples (Ping et al. 2018, ClariNet, arXiv 1807.07281)."""
 
     kind: Literal["gaussian"] = "gaussian"
-    log_scale_min: float = Field(-7.0, le=0.0, description="floor of the log-scale")
+    log_scale_min: float = Field(-7.0, le=0.0, description="lower bound of the log-scale")
 
     @property
     def parameters(self) -> int:
-        """Outputs of the network a sample: location and log-scale."""
+        """Network outputs per sample: location and log-scale."""
         return 2
 
 
@@ -163,55 +165,59 @@ DistributionConfig = Annotated[
 class ContextConfig(StrictModel):
     """A context stack: a smaller stack over a long past, at a lower rate.
 
-    van den Oord et al. 2016, section 2.6. Every ``pool`` samples it takes a step, and what it gives
-    conditions the main stack for the ``pool`` samples that follow.
+    van den Oord et al. 2016, section 2.6. It advances once every ``pool`` samples, and its output
+    conditions the main stack for the following ``pool`` samples.
     """
 
-    pool: int = Field(ge=1, description="samples of one of its steps; divides hop_length")
-    stack: StackConfig = Field(description="its dilated layers")
-    channels: int = Field(32, ge=1, le=1024, description="width of what it gives the main stack")
+    pool: int = Field(ge=1, description="samples per step; must divide hop_length")
+    stack: StackConfig = Field(description="the dilated layers")
+    channels: int = Field(32, ge=1, le=1024, description="width of the output to the main stack")
 
     @property
     def receptive_field(self) -> int:
-        """Past samples that what it gives depends on."""
+        """Number of past samples that its output depends on."""
         return self.pool * self.stack.receptive_field
 
 
 class LinearPredictionConfig(StrictModel):
     """Linear prediction from the mel (after LPCNet, Valin and Skoglund 2019, arXiv 1810.11846).
 
-    With linguistic conditioning the mel is itself predicted from the features and the speaker.
+    With linguistic conditioning, the mel itself is predicted from the features and the speaker.
     """
 
-    order: int = Field(16, ge=1, le=512, description="taps of the predictor")
+    order: int = Field(16, ge=1, le=512, description="number of predictor taps")
     lag_window_hz: float = Field(
-        40.0, ge=0.0, description="Gaussian lag window, standard deviation"
+        40.0, ge=0.0, description="standard deviation of the Gaussian lag window in Hz"
     )
-    noise_floor: float = Field(1e-4, gt=0.0, lt=1.0, description="white noise added, of the power")
+    noise_floor: float = Field(
+        1e-4, gt=0.0, lt=1.0, description="added white noise, relative to the power"
+    )
 
 
 class ConditioningConfig(StrictModel):
     """Local conditioning: a frame-rate encoder, transposed convolutions, then a hold."""
 
     kind: Literal["mel", "linguistic", "none"] = Field(
-        "mel", description="which features condition it"
+        "mel", description="kind of features that condition the model"
     )
     linguistic_channels: int = Field(
-        0, ge=0, le=4096, description="channels of linguistic features; training fills it in"
+        0, ge=0, le=4096, description="channels of linguistic features; set by training"
     )
     encoder_channels: int = Field(64, ge=1, le=2048, description="width of the encoder")
-    encoder_layers: int = Field(2, ge=0, le=16, description="residual layers of the encoder")
+    encoder_layers: int = Field(
+        2, ge=0, le=16, description="number of residual layers in the encoder"
+    )
     channels: int = Field(64, ge=1, le=2048, description="width of the conditioning signal")
     upsample: tuple[int, ...] = Field((5,), description="strides of the transposed convolutions")
 
     @property
     def margin(self) -> int:
-        """Frames on each side of a frame that its conditioning depends on."""
+        """Number of frames on each side that a frame's conditioning depends on."""
         return 0 if self.kind == "none" else 2 + self.encoder_layers + len(self.upsample)
 
 
 class ModelConfig(StrictModel):
-    """A WaveNet: its stacks, its output distribution and what conditions it."""
+    """A WaveNet: its stacks, output distribution and conditioning."""
 
     features: FeatureConfig = FeatureConfig()
     stack: StackConfig = StackConfig()
@@ -219,11 +225,15 @@ class ModelConfig(StrictModel):
     distribution: DistributionConfig = MuLawConfig()
     conditioning: ConditioningConfig = ConditioningConfig()
     speakers: tuple[str, ...] = Field(
-        ("default",), min_length=1, description="names, one-hot order"
+        ("default",), min_length=1, description="speaker names, in one-hot order"
     )
-    tags: tuple[str, ...] = Field((), description="names of what may be said of a recording")
-    pre_emphasis: float = Field(0.0, ge=0.0, lt=1.0, description="coefficient; 0 leaves it out")
-    linear_prediction: LinearPredictionConfig | None = Field(None, description="off in the paper")
+    tags: tuple[str, ...] = Field((), description="names of the tags that a recording may have")
+    pre_emphasis: float = Field(
+        0.0, ge=0.0, lt=1.0, description="pre-emphasis coefficient; 0 disables it"
+    )
+    linear_prediction: LinearPredictionConfig | None = Field(
+        None, description="linear prediction; None disables it, as in the WaveNet paper"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -232,7 +242,7 @@ class ModelConfig(StrictModel):
             raise ValueError(f"upsample {list(upsample)} does not divide hop_length {hop}")
         for name, names in (("speakers", self.speakers), ("tags", self.tags)):
             if len(set(names)) != len(names):
-                raise ValueError(f"{name} {list(names)} has a name twice")
+                raise ValueError(f"{name} {list(names)} contains a duplicate")
         for context in self.contexts:
             if hop % context.pool or context.pool % self.hold:
                 raise ValueError(
@@ -249,7 +259,7 @@ class ModelConfig(StrictModel):
 
     @property
     def hold(self) -> int:
-        """Samples for which the conditioning stays constant; 1 is upsampling to the sample rate."""
+        """Samples for which the conditioning is constant; 1 if upsampled to the sample rate."""
         return self.features.hop_length // math.prod(self.conditioning.upsample)
 
     @property
@@ -269,22 +279,22 @@ class ModelConfig(StrictModel):
 
     @property
     def context_channels(self) -> int:
-        """Channels that all context stacks together give the main stack."""
+        """Total output channels of all context stacks."""
         return sum(context.channels for context in self.contexts)
 
     @property
     def receptive_field(self) -> int:
-        """Past samples that one output of the main stack depends on, input convolution included."""
+        """Receptive field of the main stack in samples, including the input convolution."""
         return self.stack.receptive_field + self.stack.kernel_size - 1
 
     @property
     def context_field(self) -> int:
-        """Past samples that the context stacks depend on; 0 without them."""
+        """Number of past samples that the context stacks depend on; 0 without them."""
         return max((context.receptive_field for context in self.contexts), default=0)
 
 
 class AcousticConfig(StrictModel):
-    """The acoustic model: phones and speaker to durations, F0, energy and log-mel."""
+    """The acoustic model: from phones and speaker to durations, F0, energy and log-mel."""
 
     encoder_channels: int = Field(160, ge=1, le=2048, description="width at the phone rate")
     encoder_layers: int = Field(4, ge=0, le=32, description="residual layers at the phone rate")
@@ -294,10 +304,12 @@ class AcousticConfig(StrictModel):
     decoder_layers: int = Field(5, ge=0, le=32, description="residual layers of the mel decoder")
     refiner_channels: int = Field(128, ge=1, le=2048, description="width of the refiner")
     refiner_layers: int = Field(5, ge=0, le=32, description="residual layers of the refiner")
-    refiner_steps: int = Field(6, ge=0, le=64, description="its steps; 0 leaves the mel smooth")
-    refiner_spread: float = Field(0.7, ge=0.0, le=2.0, description="factor of its noise")
-    kernel_size: int = Field(5, ge=1, le=31, description="taps of each convolution, odd")
-    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="in training")
+    refiner_steps: int = Field(
+        6, ge=0, le=64, description="refinement steps; 0 leaves the mel smooth"
+    )
+    refiner_spread: float = Field(0.7, ge=0.0, le=2.0, description="scale of the refiner's noise")
+    kernel_size: int = Field(5, ge=1, le=31, description="kernel size of each convolution, odd")
+    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="dropout rate in training")
 
     @model_validator(mode="after")
     def _odd_kernel(self) -> Self:
@@ -307,22 +319,22 @@ class AcousticConfig(StrictModel):
 
 
 class AlignerConfig(StrictModel):
-    """The aligner: log-mel to a distribution over phonemes at each frame."""
+    """The aligner: from log-mel to a distribution over phonemes at each frame."""
 
-    channels: int = Field(192, ge=1, le=2048, description="width")
-    layers: int = Field(3, ge=0, le=32, description="residual layers")
-    kernel_size: int = Field(5, ge=1, le=31, description="taps of each convolution, odd")
-    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="in training")
+    channels: int = Field(192, ge=1, le=2048, description="width of the layers")
+    layers: int = Field(3, ge=0, le=32, description="number of residual layers")
+    kernel_size: int = Field(5, ge=1, le=31, description="kernel size of each convolution, odd")
+    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="dropout rate in training")
     prior_scale: float = Field(0.5, ge=0.0, le=1.0, description="exponent of the label prior")
 
 
 class GenerationConfig(StrictModel):
-    """How a voice's audio is drawn and finished. None of it is the model's; all of it is heard."""
+    """Sampling and post-processing of a voice's audio: audible settings outside the model."""
 
-    temperature: float = Field(1.0, gt=0.0, le=2.0, description="factor of the sampling spread")
+    temperature: float = Field(1.0, gt=0.0, le=2.0, description="scale of the sampling spread")
     correction_passes: int = Field(
-        0, ge=0, le=8, description="spectral correction towards the mel; 0 for the bare WaveNet"
+        0, ge=0, le=8, description="passes of spectral correction towards the mel; 0 disables it"
     )
     correction_limit_db: float = Field(
-        12.0, gt=0.0, le=60.0, description="largest gain or loss of a band in one pass"
+        12.0, gt=0.0, le=60.0, description="largest change of a band in one pass, in dB"
     )

@@ -1,10 +1,10 @@
-"""Errors that a user can cause; each message says what was wrong and what would be right."""
+"""Errors caused by user input. Each message says what was wrong and what would be right."""
 
 
 class UserError(Exception):
-    """A mistake in the input. The command line prints it and exits 2; the server answers 4xx.
+    """A mistake in the input. The command line prints it and exits with 2; the server returns 4xx.
 
-    ``param`` names the offending field where one is known, ``code`` is a short stable word.
+    ``param`` names the offending field if known; ``code`` is a short stable identifier.
     """
 
     code = "invalid_request"
@@ -15,7 +15,7 @@ class UserError(Exception):
 
 
 class ConfigError(UserError):
-    """A configuration that cannot be meant."""
+    """An invalid configuration."""
 
     code = "invalid_config"
 
@@ -27,19 +27,19 @@ class AudioError(UserError):
 
 
 class FeatureError(UserError):
-    """Features that are damaged, or were made with other settings than the voice's."""
+    """Features that are damaged, or were extracted with settings other than the voice's."""
 
     code = "invalid_features"
 
 
 class TextError(UserError):
-    """A text that cannot be spoken, or markup that cannot be read."""
+    """A text that cannot be spoken, or invalid markup."""
 
     code = "invalid_text"
 
 
 class SilentTextError(TextError):
-    """A text that holds nothing to speak."""
+    """A text with nothing to speak in it."""
 
 
 class VoiceError(UserError):
@@ -49,7 +49,7 @@ class VoiceError(UserError):
 
 
 class RecogniserError(UserError):
-    """A recogniser's folder that is damaged or incomplete, or does not fit the recordings."""
+    """A recogniser folder that is damaged or incomplete, or does not match the recordings."""
 
     code = "invalid_recogniser"
 
@@ -61,18 +61,18 @@ class NotFoundError(UserError):
 
 
 class EngineError(UserError):
-    """An engine asked for by name that cannot run this model here."""
+    """A requested engine or device that is unknown, unavailable, or cannot run this model."""
 
     code = "engine_unavailable"
 
 
 class CorpusError(UserError):
-    """A corpus folder in no known layout, or with nothing usable in it."""
+    """A corpus folder with an unknown layout, or without usable recordings."""
 
     code = "invalid_corpus"
 
 
 class TrainingError(UserError):
-    """Training that cannot start, resume or go on."""
+    """Training that cannot start, resume or continue."""
 
     code = "training_failed"

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all: to a temporary name beside the target, then renamed."""
+"""Atomic file writes: to a temporary file in the target's folder, which is then renamed."""
 
 import contextlib
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path``; on success it is renamed to ``path``.
 
-    On an error the temporary file is removed and ``path`` is as it was. Unless ``durable``, the
-    caller looks after what a power failure would lose.
+    On an error the temporary file is removed and ``path`` is unchanged. Without ``durable`` the
+    file is not synced to disk, so a power failure may lose it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)

@@ -1,4 +1,4 @@
-"""The machine: devices that can run a model, processors and their name."""
+"""The machine: the devices that can run a model, and the CPU's cores and name."""
 
 import logging
 import platform
@@ -12,7 +12,7 @@ from vocoder.errors import EngineError
 AUTO = "auto"
 
 OLDEST = (8, 0)
-"""Least compute capability that ``auto`` takes: older GPUs have no bfloat16 tensor cores."""
+"""Minimum compute capability for ``auto``: older GPUs have no bfloat16 tensor cores."""
 
 CPU = torch.device("cpu")
 
@@ -22,14 +22,14 @@ logger = logging.getLogger(__name__)
 
 
 def resolve(name: str = AUTO) -> torch.device:
-    """The device of that name.
+    """The device with the given name.
 
     Args:
-        name: ``cpu``, ``cuda``, ``cuda:1`` ...; or ``auto`` for a GPU where there is one that is
-            not too old, else the processor.
+        name: ``cpu``, ``cuda``, ``cuda:1`` ...; or ``auto`` for a GPU if a recent enough one is
+            present, otherwise the CPU.
 
     Raises:
-        EngineError: no such device here.
+        EngineError: the device is unknown or not present.
     """
     if name == AUTO:
         return _best()
@@ -44,8 +44,8 @@ def resolve(name: str = AUTO) -> torch.device:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
-            have = f"there are {count}" if count else "no NVIDIA GPU is usable here"
-            raise EngineError(f"device {name} is not there: {have}", param="device")
+            have = f"this machine has {count} GPUs" if count else "no NVIDIA GPU is usable"
+            raise EngineError(f"device {name} is not available: {have}", param="device")
     return device
 
 
@@ -55,7 +55,7 @@ def _best() -> torch.device:
     capability = torch.cuda.get_device_capability()
     if capability < OLDEST:
         logger.info(
-            "device cpu: the GPU's compute capability %d.%d is less than %d.%d",
+            "using device cpu: the GPU's compute capability %d.%d is below %d.%d",
             *(*capability, *OLDEST),
         )
         return CPU
@@ -63,12 +63,12 @@ def _best() -> torch.device:
 
 
 def processors() -> int:
-    """Processors that this process may use: of its affinity, within a container's share of time."""
+    """Number of CPUs that this process may use, respecting its affinity and container limits."""
     return int(cpu_count())
 
 
 def processor() -> str:
-    """The processor's name."""
+    """The CPU's model name."""
     if CPU_INFO.exists():
         for line in CPU_INFO.read_text().splitlines():
             name, _, value = line.partition(":")

@@ -1,4 +1,4 @@
-"""Model configurations by the names that training, benchmarks and tests use."""
+"""Named model configurations, shared by training, benchmarks and tests."""
 
 from vocoder.config import (
     ConditioningConfig,

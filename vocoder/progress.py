@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""Progress of long tasks: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ LINE_EVERY_S = 5.0
 
 
 def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
-    """Yield ``items``, showing on standard error how many of ``total`` have passed."""
+    """Yield ``items`` and report on standard error how many of ``total`` are done."""
     if sys.stderr.isatty():
         yield from rich_track(items, description=what, total=total, console=Console(stderr=True))
         return

@@ -1,10 +1,11 @@
 // The sample loop without Python, on every instruction set of this processor:
 //
-//   loop numbers CHUNK       parameters along a forced signal, one line a row
-//   loop allocations CHUNK   allocations of 10 samples and of 1000, one line a format
+//   loop numbers CHUNK       parameters along a forced signal, one line per row
+//   loop allocations CHUNK   allocations of 10 samples and of 1000, one line per format
 //
-// CHUNK is how many samples each call advances; 0: all. Whatever goes into the networks is made of
-// integers and exact or correctly rounded operations, so it is the same on every machine.
+// CHUNK is the number of samples that each call advances; 0 means all. The networks' inputs are
+// computed from integers with exact or correctly rounded operations, so they are the same on every
+// machine.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -21,7 +22,7 @@ namespace {
 long allocations = 0;
 }
 
-// The linker leads our objects' calls to __wrap; shared libraries call the originals.
+// The linker redirects our objects' calls to __wrap; shared libraries call the originals.
 extern "C" {
 void* __real_malloc(std::size_t);
 void* __real_calloc(std::size_t, std::size_t);
@@ -46,7 +47,7 @@ void* __wrap_aligned_alloc(std::size_t alignment, std::size_t size) {
 }
 }
 
-// The library's own would call malloc unseen; the other forms call these two.
+// The library's own operators would call malloc unseen; the other forms call these two.
 void* operator new(std::size_t size) {
   if (void* memory = std::malloc(size ? size : 1)) return memory;
   throw std::bad_alloc();
@@ -79,13 +80,13 @@ struct Case {
 constexpr Case kCases[] = {
     {"mu_law", 2, 16, 32, 16, Distribution::mu_law, 0, 0, 4, false},
     {"odd", 3, 7, 10, 5, Distribution::logistics, 4, 5, 5, false},
-    // Enough coefficients for a vector of every width, and some left over.
+    // Enough coefficients for a vector of every width, with a remainder.
     {"long_prediction", 2, 16, 32, 16, Distribution::logistics, 10, 37, 20, false},
     {"contexts", 2, 16, 32, 16, Distribution::mu_law, 0, 0, 5, true},
     {"gaussian", 3, 7, 10, 5, Distribution::gaussian, 0, 6, 4, true},
 };
 
-// Of the hold's length and longer, narrow and wide, and not in step with each other.
+// As long as the hold and longer, narrow and wide, and not in step with each other.
 std::vector<ContextShape> contexts_of(const Case& shape) {
   if (!shape.contexts) return {};
   return {{shape.hold, 9, {{1, 2, 4}, 2, 24, 20, 12}},
@@ -115,7 +116,7 @@ Config config_of(const Case& shape) {
   return config;
 }
 
-// A row's state, inputs and outputs. Rows stand at different places of their blocks.
+// A row's state, inputs and outputs. Rows are at different positions in their blocks.
 class Stream {
  public:
   Stream(const BuiltNetwork& built, int index, std::int64_t samples)
@@ -154,7 +155,7 @@ class Stream {
   }
   Stream(Stream&&) = default;
 
-  // As the call needs it that advances from sample t.
+  // The row for a call that advances from sample t.
   Row row(std::int64_t t) {
     const std::int64_t block = (start_ + t) / config_.hold - start_ / config_.hold;
     Row row{};
@@ -210,7 +211,7 @@ std::vector<Stream> start(const BuiltNetwork& built, std::int64_t samples) {
   return streams;
 }
 
-// Returns how often the calls allocated.
+// Returns the number of allocations.
 long advance(const InstructionSet& set, const Network& net, std::vector<Stream>& streams,
              std::int64_t samples, std::int64_t chunk) {
   const Advance loop = set.advance(net);
@@ -231,7 +232,7 @@ void print_numbers(const std::string& name, const InstructionSet& set, const Bui
   advance(set, built.network(), streams, kSamples, chunk ? chunk : kSamples);
   for (int r = 0; r < kRows; ++r) {
     std::printf("%s %d", name.c_str(), r);
-    // Samples from the first to the last, enough of them for some dozens of numbers.
+    // Samples from the first to the last, enough for a few dozen values.
     const int apart = built.network().config.parameters < 12 ? 20 : 2;
     for (int i = 0; i <= apart; ++i) streams[r].print(i * (kSamples - 1) / apart);
     std::printf("\n");

@@ -1,4 +1,4 @@
-// Weights of a network for tests: random, and the same on every machine.
+// Random network weights for tests, the same on every machine.
 #pragma once
 
 #include <cmath>
@@ -42,7 +42,7 @@ class RandomWeights {
                 const std::vector<ContextShape>& contexts) {
     const int taps = config.kernel_size, layers = static_cast<int>(dilations.size());
     const int gates = 2 * config.gated;
-    // Of a code's 256 channels one is set.
+    // One of a code's 256 channels is set.
     const int input_sum = taps * (config.coded() ? 1 : config.input_channels);
     linear("input.linear", config.residual, taps * config.input_channels, input_sum);
     blocks("stack.", dilations, taps, config.residual, config.gated);
@@ -79,7 +79,7 @@ class RandomWeights {
     }
   }
 
-  // `summed`: how many inputs count, each of about unit variance.
+  // `summed`: number of inputs that count, each of about unit variance.
   void linear(const std::string& name, int rows, int columns, int summed) {
     add(name + ".weight", rows, columns, 2.0f / std::sqrt(static_cast<float>(summed)));
     add(name + ".bias", rows, 1, 0.3f);

@@ -57,8 +57,8 @@ def plan(**changes: Any) -> Any:
     ("changes", "message"),
     [
         ({"n_fft": 258, "window": np.zeros(258)}, "filters must have 130 bins"),
-        (tables(200) | {"window": np.zeros(200)}, "n_fft 200 is no power of two"),
-        (tables(128) | {"window": np.zeros(128)}, "n_fft 128 is no power of two from 256"),
+        (tables(200) | {"window": np.zeros(200)}, "n_fft 200 is not a power of two"),
+        (tables(128) | {"window": np.zeros(128)}, "n_fft 128 is not a power of two from 256"),
         ({"window": np.zeros(255)}, r"window must be float64 \(256\)"),
         ({"hop": 0}, "hop 0 does not fit"),
         ({"hop": 63}, "hop 63 does not fit"),
@@ -163,7 +163,7 @@ def stack(**changes: Any) -> Any:
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (lambda s: s.convolve(kernel=pair(4, 5, 1)), "convolution has 5 channels where 3 come"),
+        (lambda s: s.convolve(kernel=pair(4, 5, 1)), "convolution has 5 channels, expected 3"),
         (lambda s: s.convolve(kernel=pair(4, 3, 2)), "taps 2 are not odd"),
         (lambda s: s.convolve(kernel=pair(4, 3, 65)), "taps 65 are not odd, from 1 to 63"),
         (lambda s: s.convolve(kernel=pair(0, 3, 1)), "outputs must be"),
@@ -173,18 +173,18 @@ def stack(**changes: Any) -> Any:
             lambda s: s.convolve(kernel=(np.ones((4, 3, 1), "f"), np.ones(3, "f"))),
             r"bias must be float32 \(4\)",
         ),
-        (lambda s: s.normalise(pair(4)), "normalisation has 4 channels where 3 come"),
+        (lambda s: s.normalise(pair(4)), "normalisation has 4 channels, expected 3"),
         (
             lambda s: s.residual(
                 norm=None, kernel=pair(6, 3, 1), activation="gelu", mix=pair(4, 6, 1)
             ),
-            "mix has 4 channels where 3 come",
+            "mix has 4 channels, expected 3",
         ),
         (
             lambda s: s.residual(
                 norm=pair(3), kernel=pair(6, 3, 1), activation="gelu", mix=pair(3, 5, 1)
             ),
-            "mix must take what the convolution gives",
+            "mix must have one tap",
         ),
     ],
 )
@@ -196,7 +196,7 @@ def test_layers_that_do_not_fit_are_refused(layer: Any, message: str) -> None:
 def test_stacks_refuse_frames_that_do_not_fit() -> None:
     for changes, message in (
         ({"format": "int8"}, "fp32 or bf16"),
-        ({"format": "fp8"}, "fp8 are unknown"),
+        ({"format": "fp8"}, "fp8 is unknown"),
         ({"inputs": 0}, "inputs must be"),
         ({"instructions": "mmx"}, "mmx is unknown"),
     ):
@@ -211,7 +211,7 @@ def test_stacks_refuse_frames_that_do_not_fit() -> None:
         valid.run(frames[:2], out[:0])
     with pytest.raises(ValueError, match=r"out must be float32 \(2, 2\)"):
         valid.run(frames, out)
-    with pytest.raises(ValueError, match="flows"):
+    with pytest.raises(ValueError, match="flow needs equal inputs and outputs"):
         valid.flow(frames, frames, frames)
     flowing = stack()
     flowing.convolve(kernel=pair(3, 3, 1))

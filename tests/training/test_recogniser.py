@@ -200,9 +200,9 @@ def test_a_recording_is_labelled_the_same_in_pieces(
     audio, _ = read_labelled(toy.corpus, *aligned_utterances(toy.corpus, "test")[0], MODEL.pool)
     whole = recogniser.posteriors(model, audio)
     for frames in (1, 7, 50):
-        monkeypatch.setattr(recogniser, "PIECE_FRAMES", frames)
+        monkeypatch.setattr(recogniser, "PART_FRAMES", frames)
         assert torch.allclose(recogniser.posteriors(model, audio), whole, atol=1e-4)
-    with pytest.raises(RecogniserError, match="give more"):
+    with pytest.raises(RecogniserError, match="give at least"):
         recogniser.posteriors(model, audio[: MODEL.pool - 1])
 
 

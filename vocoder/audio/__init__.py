@@ -1,1 +1,1 @@
-"""Samples and their files: read, write, resample, encode."""
+"""Audio samples and files: read, write, resample, encode."""

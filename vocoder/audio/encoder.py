@@ -1,7 +1,7 @@
-"""Encoding of audio that comes in chunks, so that each can be sent before the next is there.
+"""Incremental encoding of audio in chunks, for streaming.
 
-The bytes do not depend on how the audio was cut. A stream lacks what only the end shows: sizes in
-WAV, length and checksum in FLAC, what MP3 needs to play without gaps.
+The bytes do not depend on the chunk sizes. A stream lacks the metadata that is only known at the
+end: the sizes in WAV, length and checksum in FLAC, the gapless playback information in MP3.
 """
 
 import io
@@ -13,21 +13,21 @@ from vocoder.audio.io import AudioFormat, Samples
 from vocoder.audio.resampler import Resampler
 
 SHORT_FLAC_BLOCKS = 0.25
-"""The highest compression level with blocks of 1152 samples; the usual ones have 4096."""
+"""The highest compression level with blocks of 1152 samples; the default levels use 4096."""
 
 
 class Encoder:
     """Encodes one signal as 16-bit mono PCM, WAV or FLAC, or as MP3.
 
-    In a stream, PCM and WAV come out at once, FLAC in blocks of 1152 samples, and MP3 in frames of
-    576 (of 1152 from 32 kHz on), two to three of which the encoder looks ahead.
+    When streaming, PCM and WAV have no delay. FLAC is emitted in blocks of 1152 samples, MP3 in
+    frames of 576 (1152 from 32 kHz on) with a look-ahead of two to three frames.
 
     Args:
-        audio_format: what to encode as.
-        rate_hz: of the samples.
-        to_rate_hz: of the audio; that of the samples where None.
-        whole: give nothing before the end, and then the file that
-            :func:`vocoder.audio.io.encode` would give. What is encoded is kept until then.
+        audio_format: the output format.
+        rate_hz: sample rate of the input.
+        to_rate_hz: sample rate of the output; that of the input if None.
+        whole: return nothing before the end, and then the complete file that
+            :func:`vocoder.audio.io.encode` would return. The encoded audio stays in memory.
     """
 
     def __init__(
@@ -55,18 +55,18 @@ class Encoder:
             )
 
     def push(self, samples: Samples) -> bytes:
-        """Take a chunk (T,) of any length; give what is encoded by now, which may be nothing."""
+        """Encode a chunk (T,) of any length; returns the finished bytes, if any."""
         self._write(self._resampler.push(samples))
         return self._drained()
 
     def finish(self) -> bytes:
-        """The rest; nothing may be pushed after it."""
+        """Return the remaining bytes. Nothing may be pushed afterwards."""
         self._write(self._resampler.finish())
         self.close()
         return self._sink.getvalue() if isinstance(self._sink, io.BytesIO) else self._drained()
 
     def close(self) -> None:
-        """Give up, or nothing where it has finished."""
+        """Abandon the encoding; no effect after :meth:`finish`."""
         if self._file is not None:
             self._file.close()
 
@@ -83,8 +83,9 @@ class Encoder:
         self._ready += self._sink.drain()
         start = 0
         if self._frame_to_drop:
-            # The first frame of an MP3 is kept free for what only the end shows, and would be 24 to
-            # 72 ms of silence. It is zeros behind its header: the next frame is where that recurs.
+            # The first frame of an MP3 is reserved for metadata that is only known at the end; it
+            # would play as 24 to 72 ms of silence. Its body is zeros, so the next frame starts
+            # where its header recurs.
             start = self._ready.find(self._ready[:2], 2)
             if start < 0:
                 return b""
@@ -94,7 +95,7 @@ class Encoder:
 
 
 class _Sink:
-    """A file that only grows, and whose contents are taken away: changes to them are lost."""
+    """An append-only file that is drained; overwriting earlier bytes has no effect."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -115,7 +116,7 @@ class _Sink:
         return self._position
 
     def read(self, count: int = -1) -> bytes:
-        raise OSError("this file is only written")
+        raise OSError("this file is write-only")
 
     def drain(self) -> bytes:
         data = bytes(self._data)

@@ -1,4 +1,4 @@
-"""G.711: telephony's 8 bits a sample, as mu-law (North America, Japan) or A-law (elsewhere)."""
+"""G.711, telephony's 8-bit code: mu-law (North America, Japan) or A-law (elsewhere)."""
 
 import functools
 import io
@@ -15,20 +15,20 @@ from vocoder.audio.resampler import Resampler
 Law = Literal["mulaw", "alaw"]
 
 USUAL_RATE_HZ = 8000
-"""Of telephones."""
+"""The sample rate of telephony."""
 
 _SUBTYPES: dict[Law, str] = {"mulaw": "ULAW", "alaw": "ALAW"}
 _WAV_FORMATS: dict[Law, int] = {"mulaw": 7, "alaw": 6}
 
 
 class LawEncoder:
-    """Encodes one signal by a law, bare or as a WAV stream; the bytes do not depend on its cuts.
+    """Encodes one signal as raw G.711 or as a WAV stream; the bytes do not depend on chunk sizes.
 
     Args:
-        law: by which.
-        rate_hz: of the samples.
-        to_rate_hz: of the audio.
-        wav: whether a header goes before the first byte.
+        law: the companding law.
+        rate_hz: sample rate of the input.
+        to_rate_hz: sample rate of the output.
+        wav: whether to start with a WAV header.
     """
 
     def __init__(self, law: Law, rate_hz: int, to_rate_hz: int, *, wav: bool = False) -> None:
@@ -37,15 +37,15 @@ class LawEncoder:
         self._header = wav_header(law, to_rate_hz) if wav else b""
 
     def push(self, samples: Samples) -> bytes:
-        """Take a chunk (T,) of any length; give what is encoded by now, which may be nothing."""
+        """Encode a chunk (T,) of any length; returns the finished bytes, if any."""
         return self._encoded(self._resampler.push(samples))
 
     def finish(self) -> bytes:
-        """The rest; nothing may be pushed after it."""
+        """Return the remaining bytes. Nothing may be pushed afterwards."""
         return self._encoded(self._resampler.finish())
 
     def close(self) -> None:
-        """Give up: nothing is held."""
+        """Abandon the encoding; there is nothing to release."""
 
     def _encoded(self, samples: Samples) -> bytes:
         header, self._header = self._header, b""
@@ -53,12 +53,12 @@ class LawEncoder:
 
 
 def encode(pcm: npt.NDArray[np.int16], table: npt.NDArray[np.uint8]) -> bytes:
-    """Codes of 16-bit samples (T,) by a law's table."""
+    """Encode 16-bit samples (T,) with a law's table."""
     return table[pcm.view(np.uint16)].tobytes()
 
 
 def wav_header(law: Law, sample_rate_hz: int) -> bytes:
-    """Header of a mono WAV whose end is not known: its sizes are the largest there are."""
+    """Header of a mono WAV of unknown length: its sizes are the largest possible."""
     unknown = 0xFFFFFFFF
     rate = (sample_rate_hz, sample_rate_hz)
     form = struct.pack("<HHIIHHH", _WAV_FORMATS[law], 1, *rate, 1, 8, 0)
@@ -74,7 +74,7 @@ def wav_header(law: Law, sample_rate_hz: int) -> bytes:
 
 @functools.cache
 def _codes(law: Law) -> npt.NDArray[np.uint8]:
-    """The code of each 16-bit sample, by its bits as an unsigned number (65536,)."""
+    """The code of each 16-bit sample, indexed by its bits as an unsigned number (65536,)."""
     every = np.arange(2**16, dtype=np.uint16).view(np.int16)
     file = io.BytesIO()
     soundfile.write(file, every, USUAL_RATE_HZ, format="RAW", subtype=_SUBTYPES[law])

@@ -27,7 +27,7 @@ PCM_16_LEVELS = 32768
 LARGEST_PCM_16 = (PCM_16_LEVELS - 1) / PCM_16_LEVELS
 
 ZERO_CROSSINGS, ROLLOFF, KAISER_BETA = 64, 0.95, 14.77
-"""The filter that resamples: half its length, its cut-off in parts of half the rate, its window."""
+"""The resampling filter: half its length, its cut-off relative to Nyquist, its Kaiser beta."""
 
 
 def read(source: Path | BinaryIO, sample_rate_hz: int | None = None) -> tuple[Samples, int]:
@@ -35,13 +35,13 @@ def read(source: Path | BinaryIO, sample_rate_hz: int | None = None) -> tuple[Sa
 
     Args:
         source: a path or an open binary file.
-        sample_rate_hz: resample to this rate; the file's own where None.
+        sample_rate_hz: resample to this rate; the file's own if None.
 
     Returns:
         Samples (T,), channels averaged, and their rate.
 
     Raises:
-        AudioError: no such file, not audio, cut short, or holding no finite samples.
+        AudioError: no such file, not audio, truncated, empty, or with samples that are not finite.
     """
     name = source.name if isinstance(source, Path) else "the audio"
     if isinstance(source, Path) and not source.is_file():
@@ -54,9 +54,9 @@ def read(source: Path | BinaryIO, sample_rate_hz: int | None = None) -> tuple[Sa
         ) from None
     mono = samples.mean(axis=1, dtype=np.float32)
     if mono.size == 0:
-        raise AudioError(f"{name}: holds no samples")
+        raise AudioError(f"{name}: contains no samples")
     if not np.isfinite(mono).all():
-        raise AudioError(f"{name}: holds NaN or infinite samples")
+        raise AudioError(f"{name}: contains NaN or infinite samples")
     if sample_rate_hz is None or sample_rate_hz == rate:
         return mono, int(rate)
     return resample(mono, int(rate), sample_rate_hz), sample_rate_hz
@@ -85,7 +85,7 @@ def to_pcm16(samples: Samples) -> npt.NDArray[np.int16]:
 
 
 def encode(samples: Samples, sample_rate_hz: int, audio_format: AudioFormat) -> bytes:
-    """Encode mono samples as MP3, 16-bit WAV or FLAC, or bare little-endian 16-bit PCM."""
+    """Encode mono samples as MP3, 16-bit WAV or FLAC, or raw little-endian 16-bit PCM."""
     pcm = to_pcm16(samples)
     if audio_format == "pcm":
         return pcm.astype("<i2").tobytes()
@@ -95,10 +95,10 @@ def encode(samples: Samples, sample_rate_hz: int, audio_format: AudioFormat) -> 
 
 
 def file_settings(audio_format: AudioFormat, sample_rate_hz: int) -> dict[str, Any]:
-    """What libsndfile is told of a format; MP3 gets 80 to 104 kbit/s, or 48 below 16 kHz."""
+    """libsndfile's settings for a format; MP3 gets 80 to 104 kbit/s, or 48 below 16 kHz."""
     if audio_format != "mp3":
         return {"format": audio_format.upper(), "subtype": "PCM_16"}
-    # The level is relative to the bit rates that MPEG knows for each range of sample rates.
+    # The level is relative to the bit rates that MPEG defines for each range of sample rates.
     level = 0.75 if sample_rate_hz >= 32000 else 0.5 if sample_rate_hz >= 16000 else 0.25
     return {
         "format": "MP3",
@@ -109,20 +109,20 @@ def file_settings(audio_format: AudioFormat, sample_rate_hz: int) -> dict[str, A
 
 
 def wav_header(sample_rate_hz: int) -> bytes:
-    """Header of a 16-bit mono WAV whose end is not known: its sizes are the largest there are."""
-    unknown, pcm, mono, bytes_a_sample = 0xFFFFFFFF, 1, 1, 2
-    rate = (sample_rate_hz, sample_rate_hz * bytes_a_sample)
-    form = struct.pack("<HHIIHH", pcm, mono, *rate, bytes_a_sample, 8 * bytes_a_sample)
+    """Header of a 16-bit mono WAV of unknown length: its sizes are the largest possible."""
+    unknown, pcm, mono, bytes_per_sample = 0xFFFFFFFF, 1, 1, 2
+    rate = (sample_rate_hz, sample_rate_hz * bytes_per_sample)
+    form = struct.pack("<HHIIHH", pcm, mono, *rate, bytes_per_sample, 8 * bytes_per_sample)
     return struct.pack("<4sI4s4sI", b"RIFF", unknown, b"WAVE", b"fmt ", len(form)) + (
         form + struct.pack("<4sI", b"data", unknown)
     )
 
 
 def check_output(path: Path) -> AudioFormat:
-    """The format that a file's name asks for.
+    """The format for a file name.
 
     Raises:
-        AudioError: the name ends in none of ``.wav``, ``.flac`` and ``.mp3``.
+        AudioError: the name does not end in ``.wav``, ``.flac`` or ``.mp3``.
     """
     kinds: dict[str, AudioFormat] = {".wav": "wav", ".flac": "flac", ".mp3": "mp3"}
     if path.suffix.lower() not in kinds:
@@ -134,6 +134,6 @@ def write(path: Path, samples: Samples, sample_rate_hz: int) -> None:
     """Write mono samples as 16-bit WAV or FLAC, or as MP3, atomically.
 
     Raises:
-        AudioError: the name ends in none of ``.wav``, ``.flac`` and ``.mp3``.
+        AudioError: the name does not end in ``.wav``, ``.flac`` or ``.mp3``.
     """
     files.write_bytes(path, encode(samples, sample_rate_hz, check_output(path)))

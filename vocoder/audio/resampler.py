@@ -1,9 +1,9 @@
-"""Resampling of audio that comes in chunks, by the filter of :func:`vocoder.audio.io.resample`.
+"""Incremental resampling with the filter of :func:`vocoder.audio.io.resample`.
 
 Output sample j is a weighted sum of the input around position j * rate / to_rate. The weights
-depend on the fraction of that position only, so there is one row of them for each fraction that
-occurs (Smith, Digital Audio Resampling, 2002). Each output sample is summed by itself in one order,
-so the output does not depend on how the input was cut.
+depend only on the fractional part of that position, so there is one row of weights per fraction
+(Smith, Digital Audio Resampling, 2002). Each output sample is summed separately and in a fixed
+order, so the output does not depend on the chunk sizes.
 """
 
 import functools
@@ -15,14 +15,14 @@ import numpy.typing as npt
 from vocoder.audio.io import KAISER_BETA, ROLLOFF, ZERO_CROSSINGS, Samples
 
 LARGEST_BLOCK = 4096
-"""Output samples that are computed at a time, which bounds the memory of a long chunk."""
+"""Output samples computed at a time; this bounds the memory for a long chunk."""
 
 
 class Resampler:
     """Resamples one signal.
 
     Attributes:
-        delay_s: how far the output lags behind the input.
+        delay_s: delay of the output relative to the input, in seconds.
     """
 
     def __init__(self, rate_hz: int, to_rate_hz: int) -> None:
@@ -30,13 +30,13 @@ class Resampler:
         self._step, self._phases = rate_hz // divisor, to_rate_hz // divisor
         self._reach = _reach(self._step, self._phases) if self._step != self._phases else 0
         self.delay_s = self._reach / rate_hz
-        # Input from `_first` on, preceded by the silence that the first output samples reach into.
+        # Input from `_first` on, preceded by the silence that the first output samples need.
         self._kept = np.zeros(max(0, self._reach - 1), dtype=np.float32)
         self._first = -len(self._kept)
         self._read = self._written = 0
 
     def push(self, samples: Samples) -> Samples:
-        """Take a chunk (T,) of any length; give what output can be computed by now."""
+        """Resample a chunk (T,) of any length; returns the output that is complete."""
         if not self._reach:
             return samples
         self._kept = np.concatenate((self._kept, samples))
@@ -45,14 +45,14 @@ class Resampler:
         return self._output(-((self._reach - self._read) * self._phases // self._step))
 
     def finish(self) -> Samples:
-        """The rest; as many samples in all as :func:`vocoder.audio.io.resample` gives."""
+        """Return the rest; the total length is that of :func:`vocoder.audio.io.resample`."""
         if not self._reach:
             return np.zeros(0, dtype=np.float32)
         self._kept = np.concatenate((self._kept, np.zeros(self._reach + 1, dtype=np.float32)))
         return self._output(math.ceil(self._read * self._phases / self._step))
 
     def _output(self, end: int) -> Samples:
-        """Output samples up to ``end``; input that no later one needs is let go."""
+        """Output samples up to ``end``; drops the input that is no longer needed."""
         weights = _weights(self._step, self._phases)
         blocks = [np.zeros(0, dtype=np.float32)]
         while self._written < end:
@@ -68,12 +68,12 @@ class Resampler:
 
 
 def _cutoff(step: int, phases: int) -> float:
-    """Cut-off of the low-pass filter as a part of half the input rate."""
+    """Cut-off of the low-pass filter relative to the input's Nyquist frequency."""
     return ROLLOFF * min(1.0, phases / step)
 
 
 def _reach(step: int, phases: int) -> int:
-    """Input samples on either side of a position that its output depends on."""
+    """Number of input samples on each side of a position that its output depends on."""
     return math.ceil(ZERO_CROSSINGS / _cutoff(step, phases))
 
 

@@ -1,7 +1,7 @@
-"""Log-mel and F0 analysis, and the feature file that carries the settings they were made with.
+"""Log-mel and F0 analysis, and the feature file, which records the analysis settings.
 
-Frame f describes samples [f * hop, (f + 1) * hop); its window is centred on their middle, with
-zeros beyond the ends. So F frames stand for exactly F * hop samples.
+Frame f describes samples [f * hop, (f + 1) * hop); its window is centred on them, with zeros beyond
+the ends. F frames therefore represent exactly F * hop samples.
 """
 
 import json
@@ -25,20 +25,21 @@ from vocoder.features.mel import log_mel
 
 LARGEST_LOG_MEL = 20.0
 LAYOUT_KEY = "linguistic"
-"""What a feature file's metadata calls the layout of linguistic features."""
+"""Metadata key of the linguistic features' channel layout."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """What a vocoder is conditioned on.
+    """The features that condition a vocoder.
 
     Attributes:
-        mel: log-mel (n_mels, F), float32; no frames where there is none.
-        f0: fundamental frequency in Hz (F,), float32, 0 where unvoiced; None where not analysed.
-        config: the settings they were made with.
-        linguistic: linguistic features (C, F), float32; None where not made from text.
-        layout: of the linguistic features' channels; see :mod:`vocoder.text.linguistic`.
-        length: frames, where there is neither: a model without local conditioning takes no more.
+        mel: log-mel (n_mels, F), float32; F is 0 without a mel.
+        f0: fundamental frequency in Hz (F,), float32, 0 where unvoiced; None if not analysed.
+        config: the settings of the analysis.
+        linguistic: linguistic features (C, F), float32; None if not made from text.
+        layout: the linguistic features' channel layout; see :mod:`vocoder.text.linguistic`.
+        length: number of frames without mel and linguistic features; a model without local
+            conditioning needs no more.
     """
 
     mel: Tensor
@@ -57,10 +58,10 @@ class Features:
 
     @classmethod
     def lasting(cls, seconds: float, config: FeatureConfig) -> "Features":
-        """Nothing but a length, for a model without local conditioning.
+        """Features with a length only, for a model without local conditioning.
 
         Raises:
-            FeatureError: it is not a positive number.
+            FeatureError: ``seconds`` is not a positive number.
         """
         if not (math.isfinite(seconds) and seconds > 0):
             raise FeatureError(f"seconds {seconds:g} is not a positive number", param="seconds")
@@ -69,7 +70,7 @@ class Features:
 
 
 def analyze(samples: Samples, config: FeatureConfig, *, with_f0: bool = True) -> Features:
-    """Features of mono samples (T,) at the configured rate.
+    """Extract the features of mono samples (T,) at the configured rate.
 
     Raises:
         FeatureError: there are no samples.
@@ -81,7 +82,7 @@ def analyze(samples: Samples, config: FeatureConfig, *, with_f0: bool = True) ->
 
 
 def joined(parts: Sequence[Features]) -> Features:
-    """Features one after another; each part has the same kinds and settings."""
+    """Concatenate features; all parts have the same kinds and settings."""
     first = parts[0]
     f0 = [part.f0 for part in parts if part.f0 is not None]
     linguistic = [part.linguistic for part in parts if part.linguistic is not None]
@@ -98,7 +99,7 @@ def validate_mel(mel: Tensor, config: FeatureConfig) -> Tensor:
     """Return ``mel`` as float32 (n_mels, F) if a vocoder with ``config`` can use it.
 
     Raises:
-        FeatureError: wrong rank or band count, no frames, values not finite or out of range.
+        FeatureError: wrong rank or number of bands, no frames, values not finite or out of range.
     """
     if mel.ndim != 2 or mel.shape[0] != config.n_mels:
         raise FeatureError(
@@ -113,14 +114,14 @@ def validate_mel(mel: Tensor, config: FeatureConfig) -> Tensor:
     if not finite.all():
         band, frame = (int(i) for i in (~finite).nonzero()[0])
         raise FeatureError(
-            f"mel holds {mel[band, frame].item()} at band {band}, frame {frame}: "
+            f"mel is {mel[band, frame].item()} at band {band}, frame {frame}: "
             "every value must be finite",
             param="mel",
         )
     if float(mel.max()) > LARGEST_LOG_MEL:
         raise FeatureError(
             f"mel reaches {float(mel.max()):.1f}, expected at most {LARGEST_LOG_MEL:g}: "
-            "natural logarithm of power, not power or decibels",
+            "give the natural logarithm of power, not power or decibels",
             param="mel",
         )
     return mel
@@ -144,14 +145,14 @@ def validate_linguistic(linguistic: Tensor, channels: int) -> Tensor:
 
 
 def check_fingerprint(found: dict[str, str], config: FeatureConfig) -> None:
-    """Compare a feature file's settings with those a voice was trained on.
+    """Compare a feature file's settings with those of a voice.
 
     Raises:
-        FeatureError: names the first setting that is missing or differs, with both values.
+        FeatureError: a setting is missing or differs; the message shows the first and both values.
     """
     for key, expected in config.fingerprint().items():
         if key not in found:
-            raise FeatureError(f"features lack {key} in their fingerprint", param=key)
+            raise FeatureError(f"the features' fingerprint lacks {key}", param=key)
         if found[key] != expected:
             raise FeatureError(
                 f"features were made with {key} {found[key]}, the voice needs {expected}", param=key
@@ -159,9 +160,9 @@ def check_fingerprint(found: dict[str, str], config: FeatureConfig) -> None:
 
 
 def serialize(features: Features) -> bytes:
-    """A feature file: safetensors, and the fingerprint as metadata.
+    """The bytes of a feature file: safetensors with the fingerprint as metadata.
 
-    Its tensors are ``mel``, ``f0`` and ``linguistic``, those that there are.
+    It contains the tensors ``mel``, ``f0`` and ``linguistic``, as far as present.
     """
     mel = features.mel if features.mel.shape[-1] else None
     given = {"mel": mel, "f0": features.f0, "linguistic": features.linguistic}
@@ -171,11 +172,11 @@ def serialize(features: Features) -> bytes:
 
 
 def deserialize(data: bytes, config: FeatureConfig) -> Features:
-    """Read a feature file's bytes for a voice with ``config``.
+    """Parse the bytes of a feature file for a voice with ``config``.
 
     Raises:
-        FeatureError: not safetensors, neither ``mel`` nor ``linguistic``, another fingerprint, or
-            unusable values.
+        FeatureError: not safetensors, neither ``mel`` nor ``linguistic``, a different fingerprint,
+            or invalid values.
     """
     try:
         metadata = _metadata(data)
@@ -200,7 +201,7 @@ def _metadata(data: bytes) -> dict[str, str]:
 
 
 def save(path: Path, features: Features) -> None:
-    """Write a feature file, atomically."""
+    """Write a feature file atomically."""
     files.write_bytes(path, serialize(features))
 
 
@@ -208,7 +209,7 @@ def load(path: Path, config: FeatureConfig) -> Features:
     """Read a feature file for a voice with ``config``.
 
     Raises:
-        FeatureError: no such file, or see :func:`deserialize`.
+        FeatureError: no such file, or an invalid one; see :func:`deserialize`.
     """
     if not path.is_file():
         raise FeatureError(f"{path}: no such file")

@@ -1,7 +1,7 @@
-"""The mel spectrum of a pulse train: where the harmonics of an F0 lie among the mel bands.
+"""The mel spectrum of a pulse train: the pattern of an F0's harmonics in the mel bands.
 
-Low bands are narrower than the distance of harmonics, so a log-mel shows them one by one. Given
-this as an input a network need not learn where they lie, and F0 can be moved at will.
+Low bands are narrower than the spacing of harmonics, so a log-mel resolves them. With this pattern
+as an input, a network does not have to learn it, and F0 can be changed freely.
 """
 
 import math
@@ -15,14 +15,14 @@ from vocoder.features.mel import mel_filterbank
 
 STEPS_AN_OCTAVE = 96
 MARGIN_OCTAVES = 1.0
-"""Beyond the range of analysis, for voices that are shifted."""
+"""Extension beyond the analysis range, for shifted voices."""
 
 DEPTH = 3.0
-"""Log power by which a band may lie above or below noise of the same power."""
+"""Limit of a band's log power above or below that of noise of the same power."""
 
 
 class HarmonicMel(nn.Module):
-    """Log F0 to the log-mel of a pulse train, less what noise would give."""
+    """Log F0 to the log-mel of a pulse train, relative to noise of the same power."""
 
     def __init__(self, config: FeatureConfig) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class HarmonicMel(nn.Module):
         self.register_buffer("table", log_mel.float(), persistent=False)
 
     def forward(self, log_f0: Tensor) -> Tensor:
-        """Natural logarithm of F0 in Hz (B, F) -> (B, n_mels, F), within -1 and 1."""
+        """Natural logarithm of F0 in Hz (B, F) -> (B, n_mels, F), in [-1, 1]."""
         place = ((log_f0 - self._low) * self._steps).clamp(0, len(self.table) - 1.001)
         below = place.long()
         part = (place - below)[..., None]

@@ -1,9 +1,9 @@
-"""librosa, whose compiled parts are made by one process at a time.
+"""Imports librosa under a lock, so that only one process at a time compiles its Numba functions.
 
-Numba compiles parts of librosa when they are first imported, and keeps what it made for later
-processes. Processes that do this at the same time may leave parts that do not fit each other: from
-then on whoever calls them ends by a segmentation fault, until librosa is installed anew
-(https://github.com/numba/numba/issues/10128). So whoever uses librosa takes it from here.
+Numba compiles parts of librosa on first import and caches the result. Processes that do this at the
+same time can leave an inconsistent cache, which makes every later call crash with a segmentation
+fault until librosa is reinstalled (https://github.com/numba/numba/issues/10128). Import librosa
+through this module only.
 """
 
 import functools
@@ -17,11 +17,11 @@ import filelock
 import librosa as uncompiled
 
 PARTS = ("librosa.core.pitch", "librosa.feature.spectral", "librosa.sequence")
-"""What is used of librosa; their import compiles all of it that is compiled by an import."""
+"""The modules in use; importing them compiles everything that is compiled on import."""
 
 
 def lock_path() -> Path:
-    """The file that is locked meanwhile: near Numba's cache, so that who shares one has both."""
+    """The lock file: next to Numba's cache, so that processes with a common cache share it."""
     installed = Path(uncompiled.__file__).parent
     if os.access(installed, os.W_OK):
         return installed / ".vocoder.lock"
@@ -30,7 +30,7 @@ def lock_path() -> Path:
 
 @functools.cache
 def librosa() -> Any:
-    """Import librosa: some seconds, and half a minute where it has never been used before."""
+    """Import librosa. This takes a few seconds, and half a minute on first use."""
     with filelock.FileLock(lock_path()):
         for part in PARTS:
             importlib.import_module(part)

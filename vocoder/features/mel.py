@@ -1,7 +1,7 @@
 """The log-mel spectrogram.
 
-Frame f describes samples [f * hop, (f + 1) * hop); its window is centred on their middle, with
-zeros beyond the ends. So F frames stand for exactly F * hop samples.
+Frame f describes samples [f * hop, (f + 1) * hop); its window is centred on them, with zeros beyond
+the ends. F frames therefore represent exactly F * hop samples.
 """
 
 import functools
@@ -20,10 +20,10 @@ def mel_filterbank(config: FeatureConfig) -> Tensor:
     """Triangular filters (n_fft // 2 + 1, n_mels) on Slaney's mel scale, each of equal area.
 
     Raises:
-        ConfigError: a band is so narrow that no FFT bin falls into it.
+        ConfigError: a band is too narrow to contain an FFT bin.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of empty bands: refused below, with the remedy
+        warnings.simplefilter("ignore")  # about empty bands, which raise an error below
         bank = torchaudio.functional.melscale_fbanks(
             config.n_fft // 2 + 1,
             config.f_min_hz,
@@ -46,7 +46,7 @@ def mel_filterbank(config: FeatureConfig) -> Tensor:
 def power_spectrogram(audio: Tensor, config: FeatureConfig) -> Tensor:
     """Power (..., n_fft // 2 + 1, F) of audio (..., T), divided by the window's energy.
 
-    White noise of variance v has the expectation v in every inner bin.
+    White noise of variance v has expectation v in every inner bin.
     """
     window = torch.hann_window(config.win_length, dtype=audio.dtype, device=audio.device)
     samples = audio.shape[-1]

@@ -41,7 +41,7 @@ class StackState:
 
 _CACHE_LINE, _PAGE = 16, 1024
 """In float32 values. Ring lengths are powers of two. If their sum were the row stride, the same
-slot of all rows would map to the same cache set, so each row is shifted by a few more cache lines."""
+slot of all rows would map to the same cache set: each row is shifted by a few more cache lines."""
 
 
 def _zeros(rows: int, length: int, device: torch.device) -> Tensor:

@@ -1,6 +1,7 @@
-"""A recogniser on disk, and what it hears in a recording.
+"""A recogniser's folder, and the phones that it recognises in a recording.
 
-A folder with ``recogniser.json`` and ``recogniser.safetensors``, whose SHA-256 stands there.
+The folder contains ``recogniser.json`` and ``recogniser.safetensors``; the former records the
+SHA-256 of the latter.
 """
 
 import json
@@ -20,35 +21,35 @@ from vocoder.voices.manifest import VOICE_ID, Provenance
 
 FORMAT = 1
 FOLDER = "recogniser"
-"""Where in its run's folder training puts it."""
+"""Subfolder of a training run in which the recogniser is stored."""
 
 MANIFEST = "recogniser.json"
 WEIGHTS = "recogniser.safetensors"
 
-PIECE_FRAMES = 1000
-"""Frames that are labelled at once, which bounds the memory that a long recording takes."""
+PART_FRAMES = 1000
+"""Frames labelled at once; this bounds the memory for a long recording."""
 
 CHANGE_COST = 2.0
-"""What it costs to go on to another label, in nats, so that one odd frame makes no phone."""
+"""Cost of changing the label, in nats, so that a single odd frame does not become a phone."""
 
 
 class RecogniserManifest(StrictModel):
     """The contents of ``recogniser.json``."""
 
     format: int = Field(FORMAT, description="version of this format")
-    id: str = Field(pattern=VOICE_ID, description="its name")
-    model: RecogniserConfig = Field(description="the model's configuration, its labels included")
+    id: str = Field(pattern=VOICE_ID, description="name of the recogniser")
+    model: RecogniserConfig = Field(description="configuration of the model, with its labels")
     weights: str = Field("", description="SHA-256 of the weights file")
-    provenance: Provenance = Field(default_factory=Provenance, description="data and training")
+    provenance: Provenance = Field(default_factory=Provenance, description="training data and run")
 
 
 class Phone(NamedTuple):
-    """A phone that was heard.
+    """A recognised phone.
 
     Attributes:
         label: one of the recogniser's labels.
-        start_s: where it begins, in seconds.
-        end_s: where it ends.
+        start_s: start time in seconds.
+        end_s: end time in seconds.
     """
 
     label: str
@@ -57,17 +58,18 @@ class Phone(NamedTuple):
 
 
 def save(folder: Path, model: PhonemeRecogniser, manifest: RecogniserManifest) -> None:
-    """Write a recogniser; configuration and digest are the model's. The manifest goes last."""
+    """Write a recogniser with the model's configuration and digest; the manifest goes last."""
     digest = weights_file.write(folder / WEIGHTS, model.state_dict())
     manifest = manifest.model_copy(update={"model": model.config, "weights": digest})
     files.write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
 
 
 def load(folder: Path) -> tuple[PhonemeRecogniser, RecogniserManifest]:
-    """Load a recogniser from its folder or its run's, and verify its weights.
+    """Load a recogniser from its folder or its run's folder, and verify the weights.
 
     Raises:
-        RecogniserError: a file is missing, altered, cut short or padded, or does not fit the model.
+        RecogniserError: a file is missing, altered, truncated or padded, or does not match the
+            model.
     """
     if not (folder / MANIFEST).is_file() and (folder / FOLDER).is_dir():
         folder = folder / FOLDER
@@ -75,7 +77,9 @@ def load(folder: Path) -> tuple[PhonemeRecogniser, RecogniserManifest]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecogniserError(f"{path}: {error.strerror or error}; give a run's folder") from None
+        raise RecogniserError(
+            f"{path}: {error.strerror or error}; give the folder of a training run"
+        ) from None
     except ValueError as error:
         raise RecogniserError(f"{path}: not JSON: {error}") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
@@ -92,29 +96,29 @@ def load(folder: Path) -> tuple[PhonemeRecogniser, RecogniserManifest]:
 
 @torch.inference_mode()
 def posteriors(model: PhonemeRecogniser, samples: Tensor) -> Tensor:
-    """Log-probability of each label at each whole frame of samples (T,): (F, K).
+    """Log-probability (F, K) of each label at each complete frame of samples (T,).
 
     Raises:
-        RecogniserError: the samples do not fill one frame.
+        RecogniserError: there are fewer samples than one frame.
     """
     config = model.config
     frames = len(samples) // config.pool
     if not frames:
         raise RecogniserError(
-            f"the audio has {len(samples)} samples, a frame {config.pool}: give more"
+            f"the audio has only {len(samples)} samples: give at least {config.pool}, one frame"
         )
     given = []
-    for start in range(0, frames, PIECE_FRAMES):
-        # A piece brings all that its frames depend on, so it is labelled as within the whole.
+    for start in range(0, frames, PART_FRAMES):
+        # Each part includes all context of its frames, so its labels equal those of the whole.
         first = max(0, start - config.warm_up - config.margin)
-        stop = min(frames, start + PIECE_FRAMES + config.margin)
+        stop = min(frames, start + PART_FRAMES + config.margin)
         logits = model.logits(samples[None, first * config.pool : stop * config.pool])[0]
-        given.append(logits[start - first :][:PIECE_FRAMES])
+        given.append(logits[start - first :][:PART_FRAMES])
     return torch.cat(given).log_softmax(1)
 
 
 def phones(model: PhonemeRecogniser, log_p: Tensor) -> list[Phone]:
-    """The phones of log-probabilities (F, K): the best path (Viterbi) where a change has a cost."""
+    """The phones of log-probabilities (F, K), by the Viterbi path with a cost for each change."""
     path = best_path(log_p, CHANGE_COST)
     changes = torch.nonzero(path.diff()).flatten() + 1
     starts, ends = [0, *changes.tolist()], [*changes.tolist(), len(path)]
@@ -126,7 +130,7 @@ def phones(model: PhonemeRecogniser, log_p: Tensor) -> list[Phone]:
 
 
 def best_path(log_p: Tensor, change_cost: float) -> Tensor:
-    """The labels (F,) of the greatest sum of log_p (F, K) less ``change_cost`` for each change."""
+    """The labels (F,) that maximise the sum of log_p (F, K) minus ``change_cost`` per change."""
     score = log_p[0]
     every = torch.arange(log_p.shape[1])
     came_from = []

@@ -46,8 +46,8 @@ class SpectrumPredictor(nn.Module):
         """Log-mel (B, n_mels, F).
 
         Args:
-            features: with margins (B, C, F + 2 margin); the last two channels are log F0 and voicing,
-                see :func:`vocoder.text.linguistic.frame_features`.
+            features: with margins (B, C, F + 2 margin); the last two channels are log F0 and
+                voicing, see :func:`vocoder.text.linguistic.frame_features`.
             speaker: global conditioning (B, S).
         """
         log_f0, voiced = features[:, -2] + LOG_F0_CENTRE, features[:, -1:]

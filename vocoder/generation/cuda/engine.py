@@ -267,5 +267,5 @@ def _obstacle(device: torch.device) -> str | None:
         return f"the model is on {device.type}"
     found = torch.cuda.get_device_capability(device)
     if found < OLDEST:
-        return f"compute capability {found[0]}.{found[1]}, {OLDEST[0]}.{OLDEST[1]} or later is required"
+        return f"compute capability {found[0]}.{found[1]}, {OLDEST[0]}.{OLDEST[1]} or later needed"
     return modules.obstacle()

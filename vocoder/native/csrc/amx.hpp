@@ -1,8 +1,9 @@
-// Products by AMX tiles: 16 lines of weights against up to 16 rows at once.
+// Matrix products with AMX tiles: 16 lines of weights times up to 16 rows at once.
 //
-// A tile of weights is 16 consecutive lines, 1 KiB. The instruction works on each row by itself and
-// in one order, so one row's product has the same bits as that row's among sixteen; and a tile
-// takes as long as its 1 KiB takes to arrive from the second cache, so one row loses nothing by it.
+// A tile of weights is 16 consecutive lines, 1 KiB. The instruction processes each row separately
+// and in a fixed order, so a single row's product has the same bits as within sixteen rows. A tile
+// takes as long as loading its 1 KiB from the L2 cache, so a single row is no slower than with
+// other code.
 #pragma once
 
 #include "dot.hpp"
@@ -11,12 +12,12 @@ namespace vocoder::VOCODER_ISA {
 
 constexpr int kTileBytes = 16 * kLineBytes;
 
-// Tiles 0 to 3 hold sums, 4 the activations, 5 to 7 weights.
+// Tiles 0 to 3 hold sums, tile 4 activations, tiles 5 to 7 weights.
 class TileSession {
  public:
   explicit TileSession(int count) { rows(count); }
 
-  // Products are of so many rows from here on.
+  // Sets the number of rows of the following products.
   void rows(int count) {
     struct alignas(kLineBytes) {
       std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -36,8 +37,8 @@ class TileSession {
   VOCODER_INLINE void barrier() { asm volatile("" ::: "memory"); }
 };
 
-// Sums over all tiles of up to four panels that lie side by side, into tiles 0 to 3. `Multiply` has
-// one member for each pair of tiles that meet.
+// Sums over all tiles of up to four adjacent panels, into tiles 0 to 3. `Multiply` has one member
+// for each pair of tiles to multiply.
 template <class Multiply, int P>
 VOCODER_INLINE void sum_panels(const std::byte* lines, const void* in, int in_bytes, int tiles) {
   _tile_zero(0);
@@ -89,8 +90,8 @@ VOCODER_INLINE void tile_product(const Matrix& w, const void* in, int in_bytes, 
   if (panels % kTogether == 3) pass(Fixed<3>{});
 }
 
-// The same for twice as many rows, which share each load of the weights: sums in tiles 0 to 3, rows
-// in 4 and 5, weights in 6 and 7.
+// The same for twice as many rows, which share each load of the weights: sums in tiles 0 to 3,
+// activations in 4 and 5, weights in 6 and 7.
 template <int P>
 VOCODER_INLINE void sum_row_pair(const std::byte* lines, int beside, const std::byte* in,
                                  int in_bytes, int tiles) {
@@ -137,9 +138,9 @@ VOCODER_INLINE void tile_product_of_row_pair(const Matrix& w, const void* in, in
   TileSession::barrier();
 }
 
-// To be called once for each row of a loop over rows that multiplies nothing. The multiplier falls
-// asleep after some 200 ns without work, and takes 370 ns to wake (measured on a Xeon of the fifth
-// generation): an idle product now and then is cheaper.
+// Call this once per row in loops over rows that do no products. The multiplier powers down after
+// about 200 ns without work and takes 370 ns to wake up (measured on a fifth-generation Xeon): an
+// occasional dummy product is cheaper.
 VOCODER_INLINE void keep_multiplier_awake(int row) {
   if (row % 4 == 3) _tile_dpbf16ps(3, 4, 7);
 }
@@ -155,7 +156,7 @@ struct Bf16Tile : Bf16Activations {
   VOCODER_INLINE void tile_2_by_7() { _tile_dpbf16ps(2, 4, 7); }
   VOCODER_INLINE void tile_3_by_5() { _tile_dpbf16ps(3, 4, 5); }
 
-  // Whole tiles of rows are read and written where there are more rows than one tile has.
+  // With more rows than one tile has, complete tiles of rows are read and written.
   template <class N, class K>
   VOCODER_INLINE void product(const Matrix& w, Activations<const Element> in, int rows, float* out,
                               int out_stride, N outputs, K inputs) {
@@ -180,7 +181,8 @@ struct Int8Tile : Int8Activations {
   VOCODER_INLINE void tile_2_by_7() { _tile_dpbusd(2, 4, 7); }
   VOCODER_INLINE void tile_3_by_5() { _tile_dpbusd(3, 4, 5); }
 
-  // Integer sums have no order, so few rows may take the dot products, which begin sooner.
+  // Integer sums are exact in any order, so a few rows can use the dot products, which start
+  // sooner.
   static constexpr int kFewRows = 2;
 
   template <class N, class K>
@@ -188,7 +190,7 @@ struct Int8Tile : Int8Activations {
                               int out_stride, N outputs, K inputs) {
     if (rows <= kFewRows) return Int8Dot::product(w, in, rows, out, out_stride, outputs, inputs);
     tile_product<Int8Tile>(w, in.data, in.stride, out, out_stride, outputs, inputs / 64);
-    // The tiles stored their integers where the floats shall be.
+    // The tiles stored integers in the place of the floats.
     for (int r = 0; r < rows; ++r)
       for (int o = 0; o < outputs; o += kPanel) {
         Ints total;

@@ -31,8 +31,8 @@ const char* type_name() {
   return std::is_same_v<T, float> ? "float32" : std::is_same_v<T, double> ? "float64" : "int64";
 }
 
-// The array's memory, after a check that it is a C-contiguous array of T on the CPU, of that shape.
-// Where `row_stride` is given, the first axis may have any stride, which it takes.
+// The array's memory, after checking that it is a C-contiguous array of T on the CPU with the given
+// shape. With `row_stride`, the first axis may have any stride, which is stored there.
 template <class T, class Array>
 auto* checked(const Array& array, const std::string& name, const Shape& shape,
               std::int64_t* row_stride = nullptr) {
@@ -41,7 +41,7 @@ auto* checked(const Array& array, const std::string& name, const Shape& shape,
                                 " in C order on the CPU: " + found);
   };
   if (array.device_type() != nb::device::cpu::value) refuse("it is on another device");
-  if (array.dtype() != nb::dtype<T>()) refuse("its elements are of another type");
+  if (array.dtype() != nb::dtype<T>()) refuse("its elements have another type");
   Shape found;
   for (std::size_t i = 0; i < array.ndim(); ++i)
     found.push_back(static_cast<std::int64_t>(array.shape(i)));
@@ -66,13 +66,13 @@ int size(const Array& array, std::size_t axis) {
   return static_cast<int>(array.shape(axis));
 }
 
-// Throws std::invalid_argument for another name.
+// Throws std::invalid_argument for an unknown name.
 Weights weights_of(const std::string& name);
 
-// Throws std::invalid_argument where this processor does not have it.
+// Throws std::invalid_argument if this processor does not support it.
 const InstructionSet& instruction_set_of(const std::string& name);
 
-// What the module has besides the sample loop.
+// The module's functions and classes besides the sample loop.
 void bind_signals(nb::module_& m);
 void bind_stack(nb::module_& m);
 

@@ -13,7 +13,7 @@
 namespace vocoder {
 namespace {
 
-// Numbers below 1e-38 count as zero: a fading signal must not slow the processor down.
+// Flush denormals (below 1e-38) to zero: a fading signal must not slow the processor down.
 class FlushDenormals {
 #if defined(__x86_64__)
  public:

@@ -1,4 +1,4 @@
-// Rows in blocks, blocks over threads.
+// Distributes rows over blocks, and blocks over threads.
 #pragma once
 
 #include <vector>
@@ -7,8 +7,8 @@
 
 namespace vocoder {
 
-// Advances every row by `steps` samples. Rows are dealt evenly into blocks of at most kMaxRows, and
-// up to `threads` threads take the blocks in turn; neither shows in the result.
+// Advances every row by `steps` samples. Rows are split evenly into blocks of at most kMaxRows,
+// which up to `threads` threads process in turn. Neither affects the result.
 void advance_all(Advance advance, const Network& net, std::vector<Row>& rows, std::int64_t steps,
                  int threads);
 

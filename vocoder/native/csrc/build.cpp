@@ -27,7 +27,7 @@ Memory::Memory(std::size_t bytes) {
 
 Memory::~Memory() { std::free(data_); }
 
-// The given weights by name, each asked for once, with the shape it must have.
+// The given weights by name. Each is taken once and checked against its expected shape.
 class Given {
  public:
   explicit Given(const std::map<std::string, Dense>& weights) : left_(weights) {}
@@ -38,7 +38,7 @@ class Given {
     const Dense weight = found->second;
     if (weight.rows != rows || weight.columns != columns)
       throw std::invalid_argument("weight " + name + " is (" + std::to_string(weight.rows) + ", " +
-                                  std::to_string(weight.columns) + "), the shape needs (" +
+                                  std::to_string(weight.columns) + "), expected (" +
                                   std::to_string(rows) + ", " + std::to_string(columns) + ")");
     left_.erase(found);
     return weight;
@@ -47,7 +47,7 @@ class Given {
   void finish() const {
     if (!left_.empty())
       throw std::invalid_argument("weight " + left_.begin()->first +
-                                  " has no place in the network");
+                                  " does not belong to the network");
   }
 
  private:
@@ -56,12 +56,12 @@ class Given {
 
 namespace {
 
-// Where an input stands among several taps that are padded one by one.
+// Position of an input among several taps, each padded separately.
 Place tap_of(int channels, int padded_channels) {
   return [=](int i) { return i / channels * padded_channels + i % channels; };
 }
 
-// Where an output stands in gates, whose halves are padded each by itself.
+// Position of an output in the gates, whose halves are padded separately.
 Place half_of(int gated, int padded_gated) {
   return [=](int o) { return o < gated ? o : padded_gated + o - gated; };
 }

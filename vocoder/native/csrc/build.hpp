@@ -1,4 +1,4 @@
-// A network from the weights of a PyTorch model.
+// Builds a network from the weights of a PyTorch model.
 #pragma once
 
 #include <map>
@@ -10,7 +10,7 @@
 
 namespace vocoder {
 
-// Shapes as the model has them, unpadded.
+// The model's shapes, unpadded.
 struct StackShape {
   std::vector<int> dilations;  // of each layer, in steps
   int kernel_size, residual, gated, skip;
@@ -25,8 +25,8 @@ class Given;
 
 class BuiltNetwork {
  public:
-  // Takes every weight of `given`, whose names are those of the model's state.
-  // Throws std::invalid_argument for a weight that is missing, surplus or of another shape.
+  // Uses every weight of `given`, which is keyed by the names in the model's state.
+  // Throws std::invalid_argument for a weight that is missing, unknown or of the wrong shape.
   BuiltNetwork(const Config& config, std::vector<int> dilations,
                const std::vector<ContextShape>& contexts, Weights weights, int global_channels,
                const std::map<std::string, Dense>& given);
@@ -36,12 +36,12 @@ class BuiltNetwork {
   int global_channels() const { return global_channels_; }
   std::size_t gates() const { return gate_bias_.size(); }
 
-  // What global conditioning (global_channels) adds to the gates, biases included: (gates), padded.
+  // Contribution of global conditioning (global_channels) and biases to the gates: (gates), padded.
   void global_gates(const float* given, float* to) const;
 
  private:
-  // Packs one context stack; `projection` holds all stacks' weights onto the gates, `first` is the
-  // column where this one's begin.
+  // Packs one context stack. `projection` contains the weights of all stacks to the gates; this
+  // stack's begin at column `first`.
   Context context(const ContextShape& whole, const std::string& name, Weights weights, Given& take,
                   Packer& pack, const Dense& projection, int first, const Place& gate);
 

@@ -1,15 +1,16 @@
-// Context stacks: what ContextStack (vocoder/wavenet/modules.py) computes, one step at the first
-// sample of each window, and what their outputs add to the network's gates.
+// Context stacks: ContextStack (vocoder/wavenet/modules.py), one step at the first sample of each
+// window, and the contribution of their outputs to the network's gates.
 //
 // Invariants.
-//  - A step reads what was pushed before it, and nothing else: the window, which is full then, and
-//    the rings, whose slot is the step's number modulo their length.
-//  - Rows whose windows end at the same sample take their step in one product; a row's result does
-//    not depend on which rows are beside it.
-//  - A stack's part of the gates is kept for as long as its window lasts, unless that is one block:
-//    then it is added where it is made, and takes no memory.
-//  - Scratch memory is shared by stacks of different widths: whoever fills a row of elements also
-//    writes the zeros behind it.
+//  - A step reads only what was pushed before it: the window, which is full by then, and the rings,
+//    whose slot is the step's number modulo their length.
+//  - Rows whose windows end at the same sample advance in one product; a row's result does not
+//    depend on the other rows.
+//  - A stack's contribution to the gates is stored for the length of its window. If that is one
+//    block, it is added where it is computed and takes no memory.
+//  - Stacks of different widths share scratch memory: code that writes a row of elements also
+//  writes
+//    the zeros behind it.
 #pragma once
 
 #include "draw.hpp"
@@ -17,7 +18,7 @@
 
 namespace vocoder::VOCODER_ISA {
 
-// Gates of blocks that follow each other, to which a row's contexts are to be added.
+// Gates of consecutive blocks, to which a row's contexts are added.
 struct GatesOfRow {
   int row, blocks;
   float* gates;
@@ -27,10 +28,10 @@ template <class Format>
 class ContextSteps {
   using Element = typename Format::Element;
   using Session = typename Format::Session;
-  static constexpr int kPart = 4 * kTogether * kPanel;  // gates that are made at a time
+  static constexpr int kPart = 4 * kTogether * kPanel;  // gates computed at a time
 
  public:
-  // `gates`: how many the network has, in all layers.
+  // `gates`: number of gates in all layers of the network.
   ContextSteps(const Network& net, Row* rows, int count, int gates, Arena& arena)
       : net_(net), rows_(rows), count_(count), gates_(gates) {
     int widest = 0, inputs = 0, layers = 0;
@@ -61,7 +62,7 @@ class ContextSteps {
     }
   }
 
-  // Takes over from the caller's state: where a window is not finished, its stack's output holds.
+  // Loads the caller's state: within an unfinished window, the stack's output remains valid.
   void begin(Session& session) {
     for (int s = 0; s < net_.context_count; ++s) {
       int holding = 0;
@@ -74,7 +75,7 @@ class ContextSteps {
     session.rows(count_);
   }
 
-  // Takes the step of every row and stack whose window begins.
+  // Advances every row and stack whose window begins.
   void take_due(Session& session) {
     int first_ring = 0;
     bool any = false;
@@ -93,7 +94,7 @@ class ContextSteps {
     if (any) session.rows(count_);
   }
 
-  // Samples until a row's next step.
+  // Number of samples until a row's next step.
   std::int64_t until_due(int r) const {
     std::int64_t samples = std::int64_t{1} << 62;
     for (int s = 0; s < net_.context_count; ++s) {
@@ -103,7 +104,7 @@ class ContextSteps {
     return samples;
   }
 
-  // Adds to the gates of `n` rows what their stacks gave.
+  // Adds the stacks' outputs to the gates of `n` rows.
   void add(Session& session, const GatesOfRow* to, int n) {
     for (int s = 0; s < net_.context_count; ++s) {
       const auto add_part = [&](int i, const float* part, int first, int count) {
@@ -119,7 +120,7 @@ class ContextSteps {
     session.rows(count_);
   }
 
-  // Makes a sample a row's latest.
+  // Appends a sample to a row's windows.
   void push(int r, float sample) {
     if (!net_.context_count) return;
     const float companded = mu_law_compand(sample);
@@ -186,7 +187,7 @@ class ContextSteps {
     }
   }
 
-  // The taps of a dilated convolution, oldest first; then x takes the oldest one's place.
+  // Reads the taps of a dilated convolution, oldest first; then x replaces the oldest.
   void gather(const Context& context, const ContextLayer& layer, float* ring, std::int64_t step,
               const float* x, Element* to) {
     const int past = context.kernel_size - 1, real = context.real, residual = context.residual;
@@ -199,7 +200,7 @@ class ContextSteps {
     copy(x, ring + step % length * real, real);
   }
 
-  // What the outputs of the first `n` of due_ add to the gates, until their next step.
+  // Contribution of the first `n` of due_ to the gates, until their next step.
   void keep(Session& session, int s, int n) {
     project(
         session, s, n, [&](int i) { return due_[i]; },
@@ -208,7 +209,8 @@ class ContextSteps {
         });
   }
 
-  // What the outputs of `n` rows add to the gates: `use(i, part, first, count)` takes it in parts.
+  // Contribution of `n` rows' outputs to the gates, passed in parts to `use(i, part, first,
+  // count)`.
   template <class RowOf, class Use>
   void project(Session& session, int s, int n, RowOf row_of, Use use) {
     if (!n) return;
@@ -227,7 +229,7 @@ class ContextSteps {
     }
   }
 
-  // Rings are far away: many rows' steps lie between two of a row's.
+  // Rings are no longer in the cache: many rows' steps lie between two steps of a row.
   static void prefetch_rings(const Context& context, const Row& row, int first_ring) {
     const int past = context.kernel_size - 1;
     const std::int64_t step = *row.position / context.pool;
@@ -241,7 +243,7 @@ class ContextSteps {
     }
   }
 
-  // `count` floats as elements, and zeros up to `whole`, a multiple of 16.
+  // Writes `count` floats as elements, and zeros up to `whole`, a multiple of 16.
   static void fill(Element* to, const float* from, int count, int whole) {
     for (int i = 0; i < whole; i += kLanes)
       Format::put(to + i, i < count ? load_first(from + i, count - i) : Floats{});
@@ -259,14 +261,14 @@ class ContextSteps {
   bool lasts_a_block(int s) const { return net_.contexts[s].pool == net_.config.hold; }
   int& phase(int s, int r) const { return phase_[s * count_ + r]; }
   float* kept(int s, int r) const { return kept_[s] + r * kept_stride(); }
-  // A few lines more than the gates, so that rows don't meet in the same cache sets.
+  // A few cache lines more than the gates, so that rows do not map to the same cache sets.
   std::size_t kept_stride() const { return std::size_t(gates_) + 3 * kPanel; }
 
   const Network& net_;
   Row* rows_;
   int count_, gates_;
   float *x_, *sums_, *part_;
-  float** kept_;  // of each stack, what it adds to each row's gates
+  float** kept_;  // each stack's contribution to each row's gates
   Element *elements_, *gated_;
   int *due_, *phase_;  // phase: samples since a stack's last step
 };

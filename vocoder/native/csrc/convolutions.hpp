@@ -1,9 +1,9 @@
 // Stacks of convolutions (stack.hpp), in the vector types of the including file.
 //
-// A layer passes over kStackRows frames at a time: a product, the activation, the mix's product,
-// all of which stay in the first cache. What a frame becomes does not depend on which frames are
-// beside it in such a block. Frames that are read stand as elements of the format, with the taps
-// of a frame side by side: a row of the product begins where its oldest frame does.
+// A layer processes kStackRows frames at a time: a product, the activation, the product of the mix,
+// all within the L1 cache. A frame's result does not depend on the other frames of such a block.
+// Input frames are stored as elements of the format, so the taps of a frame are adjacent: a row of
+// the product starts at its oldest frame.
 #pragma once
 
 #include "products.hpp"
@@ -23,7 +23,7 @@ VOCODER_INLINE Floats error_function(Floats x) {
   return broadcast(1.0f) - p * t * power;
 }
 
-// x times the normal distribution's function of x.
+// GELU: x times the normal distribution function of x.
 VOCODER_INLINE Floats gelu(Floats x) {
   const Floats size = x < Floats{} ? -x : x;
   return broadcast(0.5f) * (x + size * error_function(size * broadcast(0.70710678f)));
@@ -124,15 +124,15 @@ class StackPass {
     width_ = outputs;
   }
 
-  // Bias and activation; `base` is a first layer's row that stands for its bias.
+  // Bias and activation; `base` is a row that replaces the first layer's bias.
   void finish(const Convolution& convolution, const float* hidden, const float* base, float* to) {
     const float* bias = base ? base : convolution.bias;
     for (int c = 0; c < convolution.outputs; c += kLanes)
       store(to + c, activate(load(hidden + c) + load(bias + c), convolution));
   }
 
-  // x, normalised, as elements, with `before` frames of zeros before and after it, and zeros for
-  // whatever a product may read behind them.
+  // Writes the normalised x as elements, with `before` frames of zeros before and after it, and
+  // zeros where a product may read past the end.
   void encode(const Norm& norm, int before, int taps) {
     const auto clear = [&](std::int64_t from, std::int64_t to) {
       for (std::int64_t i = from * width_; i < to * width_; ++i) elements_[i] = 0;

@@ -1,11 +1,11 @@
-// Spectral correction of one frame: vocoder/generation/correction.py, natively.
+// Spectral correction of one frame; see vocoder/synthesis/spectral_correction.py.
 #pragma once
 
 #include "fourier.hpp"
 
 namespace vocoder::VOCODER_ISA {
 
-// Power of each band, of at least `floor`, as its logarithm; `power` has kGroup zeros behind it.
+// Logarithm of each band's power, which is at least `floor`; kGroup zeros follow `power`.
 VOCODER_INLINE void log_bands(const Bands& bands, const double* power, double floor,
                               double* log_power) {
   for (int b = 0; b < bands.count; ++b) {
@@ -22,7 +22,7 @@ VOCODER_INLINE void log_bands(const Bands& bands, const double* power, double fl
     store(log_power + b, logarithm(load(log_power + b)));
 }
 
-// e to the power of what lies between the bands' values at each bin.
+// Exponential of the bands' values, interpolated at each bin.
 VOCODER_INLINE void spread_exponential(const Bands& bands, const double* of_bands,
                                        double* of_bins) {
   for (int k = 0; k < bands.bins; ++k) {

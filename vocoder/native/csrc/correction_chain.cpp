@@ -9,10 +9,10 @@ namespace {
 
 constexpr int kMostPasses = 64;
 constexpr double kLeastWeight = 1e-3;
-constexpr int kRoom = 4;  // windows that a pass's sum has room for, so that moving it is seldom
-constexpr std::int64_t kForgetFrames = 256;  // at once, so that moving the rest is seldom
+constexpr int kRoom = 4;  // windows that fit into a pass's sum, so that it is rarely moved
+constexpr std::int64_t kForgetFrames = 256;  // dropped at once, so that the rest is rarely moved
 
-// Of the sum over frames `first` to `last`, counted back from the latest, at sample i of that one.
+// Window weight of frames `first` to `last`, counted back from the latest, at that one's sample i.
 double inverse_of(const std::vector<double>& window, int hop, std::int64_t first, std::int64_t last,
                   int i) {
   double weight = 0.0;
@@ -33,7 +33,7 @@ CorrectionPlan::CorrectionPlan(std::shared_ptr<const Tables> tables, int hop,
     throw std::invalid_argument("hop " + std::to_string(hop) + " does not fit n_fft " +
                                 std::to_string(size));
   if (window.size() != std::size_t(size))
-    throw std::invalid_argument("window must have " + std::to_string(size) + " numbers");
+    throw std::invalid_argument("window must have " + std::to_string(size) + " values");
   if (!(energy > 0.0) || !(log_floor > 0.0))
     throw std::invalid_argument("energy and log_floor must be positive");
   overlap_ = (size - 1) / hop;
@@ -94,7 +94,7 @@ void CorrectionPass::run(const AskedFrames& asked, double limit, double* work,
   input_.erase(input_.begin(), input_.begin() + at);
 }
 
-// Takes the first hop of the sum, which no later frame reaches.
+// Outputs the first hop of the sum, which no later frame overlaps.
 void CorrectionPass::finish_frame(std::vector<float>& out) {
   const int hop = plan_.hop(), skipped = static_cast<int>(std::min<std::int64_t>(skip_, hop));
   const double *sum = sum_.data() + start_, *inverse = plan_.inverse(frame_);
@@ -105,7 +105,7 @@ void CorrectionPass::finish_frame(std::vector<float>& out) {
   skip_ -= skipped;
   start_ += hop;
   if (start_ + plan_.size() <= sum_.size()) return;
-  // What lies behind the window's end is still zero: no frame has been added there.
+  // The sum is still zero behind the window's end: no frame has been added there.
   std::copy(sum_.begin() + start_, sum_.end(), sum_.begin());
   std::fill(sum_.end() - start_, sum_.end(), 0.0);
   start_ = 0;
@@ -113,7 +113,7 @@ void CorrectionPass::finish_frame(std::vector<float>& out) {
 
 namespace {
 
-// One for all streams that a thread serves, so that it stays in the thread's cache.
+// Shared by all streams of a thread, so that it stays in the cache.
 double* work(const CorrectionPlan& plan) {
   static thread_local std::vector<double> memory;
   memory.resize(std::max<std::size_t>(memory.size(), correction_work(plan.size(), plan.bands())));

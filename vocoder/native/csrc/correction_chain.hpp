@@ -1,4 +1,4 @@
-// Passes of spectral correction over one stream: vocoder/generation/correction.py, natively.
+// Spectral correction passes over one stream; see vocoder/synthesis/spectral_correction.py.
 #pragma once
 
 #include <memory>
@@ -9,19 +9,18 @@
 
 namespace vocoder {
 
-// What all streams with the same settings share. `window` (size) and the tables are copied.
+// State shared by all streams with the same settings. `window` (size) and the tables are copied.
 class CorrectionPlan {
  public:
   CorrectionPlan(std::shared_ptr<const Tables> tables, int hop, const std::vector<double>& window,
                  double energy, double log_floor, Correct correct);
 
   const Correction& correction() const { return correction_; }
-  // What the sum of overlapping frames is multiplied with: its first hop, once frame `frame` has
-  // been added, ...
+  // Factors for the sum of overlapping frames: of its first hop, after frame `frame` was added, ...
   const double* inverse(std::int64_t frame) const {
     return inverse_.data() + (frame < overlap_ ? frame : overlap_) * hop_;
   }
-  // ... and sample `i` of the rest, once the last of `frames` frames has been added and moved past.
+  // ... and of sample `i` of the rest, after the last of `frames` frames was added.
   double inverse_of_rest(std::int64_t frames, int i) const;
   int size() const { return correction_.fourier->size; }
   int bands() const { return correction_.bands->count; }
@@ -31,20 +30,20 @@ class CorrectionPlan {
  private:
   std::shared_ptr<const Tables> tables_;
   int hop_;
-  int overlap_;  // frames that a frame meets before it
+  int overlap_;  // earlier frames that overlap a frame
   std::vector<double> window_, inverse_;
   Correction correction_;
   Correct correct_;
 };
 
-// The frames that are asked for, as far as they are known and still needed.
+// The target frames that are known and still needed.
 class AskedFrames {
  public:
   explicit AskedFrames(int bands) : bands_(bands) {}
 
   std::int64_t known() const { return first_ + std::int64_t(values_.size()) / bands_; }
   const float* at(std::int64_t frame) const { return values_.data() + (frame - first_) * bands_; }
-  // Row b of `mel` (bands, count) begins `stride` numbers after row b - 1.
+  // Row b of `mel` (bands, count) begins `stride` values after row b - 1.
   void extend(const float* mel, std::int64_t stride, std::int64_t count);
   void forget(std::int64_t before);
 
@@ -54,17 +53,17 @@ class AskedFrames {
   std::vector<float> values_;  // (frames, bands)
 };
 
-// One pass. Its input begins with the window of its next frame; the sum of the frames so far begins
-// where that window does, at `start_` of a longer buffer.
+// One pass. Its input begins with the window of its next frame, and so does the sum of the frames
+// so far, at `start_` of a longer buffer.
 class CorrectionPass {
  public:
   explicit CorrectionPass(const CorrectionPlan& plan);
 
   std::int64_t frame() const { return frame_; }
-  // Appends to `out` what samples and frames suffice for.
+  // Appends to `out` the samples that are complete.
   void push(const AskedFrames& asked, double limit, const std::vector<float>& samples, double* work,
             std::vector<float>& out);
-  // Appends the rest, silence instead of samples that never came.
+  // Appends the rest; missing samples count as silence.
   void flush(const AskedFrames& asked, double limit, double* work, std::vector<float>& out);
 
  private:
@@ -77,7 +76,7 @@ class CorrectionPass {
   std::vector<double> input_, sum_;
 };
 
-// Safe to use from several threads.
+// Thread-safe.
 class CorrectionChain {
  public:
   CorrectionChain(std::shared_ptr<const CorrectionPlan> plan, int passes, double limit);

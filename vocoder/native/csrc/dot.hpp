@@ -1,4 +1,4 @@
-// Products by the dot-product instructions of AVX-512: BF16 (pairs) and VNNI (quadruples).
+// Matrix products with AVX-512's dot-product instructions: BF16 (pairs) and VNNI (quadruples).
 #pragma once
 
 #include <immintrin.h>
@@ -7,8 +7,8 @@
 
 namespace vocoder::VOCODER_ISA {
 
-// Sums over the lines of a few rows and panels. `step(sum, line, four bytes of activations)` adds
-// one line's dot products; `done(row, panel, sum)` takes a row's 16 outputs.
+// Sums over the lines for a few rows and panels. `step(sum, line, four bytes of activations)` adds
+// one line's dot products; `done(row, panel, sum)` receives a row's 16 outputs.
 template <class Sum, class N, class Step, class Done>
 VOCODER_INLINE void dot_product(const Matrix& w, const void* in, int in_bytes, int rows, N outputs,
                                 int tiles, Step step, Done done) {
@@ -41,7 +41,7 @@ VOCODER_INLINE void dot_product(const Matrix& w, const void* in, int in_bytes, i
             });
 }
 
-// Activations rounded to bf16, nearest even.
+// Activations rounded to bf16, to nearest even.
 struct Bf16Activations : AlwaysAwake, RoughGates {
   using Element = std::uint16_t;
   using Session = NoSession;
@@ -75,7 +75,7 @@ struct Bf16Dot : Bf16Activations {
 
 struct Int8Dot : Int8Activations {
   using ContextFormat = Bf16Dot;
-  static constexpr int kAhead = kMaxRows;  // bound by what is read
+  static constexpr int kAhead = kMaxRows;  // memory-bound
 
   template <class N, class K>
   VOCODER_INLINE void product(const Matrix& w, Activations<const Element> in, int rows, float* out,

@@ -1,4 +1,4 @@
-// Samples from the network's outputs and given noise: vocoder/wavenet/distributions.py, natively.
+// Samples from the network's outputs and given noise; see vocoder/wavenet/distributions.py.
 #pragma once
 
 #include <math.h>
@@ -53,7 +53,7 @@ VOCODER_INLINE int pick(const float* from, int count, float sharpness, float uni
   return i;
 }
 
-// In units of the excitation: a component of the mixture, then its quantile. `parameters` are
+// A draw in units of the excitation: selects a component, then inverts its CDF. `parameters` are
 // weight logits, locations and log-scales.
 VOCODER_INLINE float draw_logistic(const float* parameters, int components, float log_scale_min,
                                    float temperature, const float* noise) {
@@ -65,8 +65,8 @@ VOCODER_INLINE float draw_logistic(const float* parameters, int components, floa
   return location + temperature * expf(log_scale) * quantile;
 }
 
-// In units of the excitation: a standard normal draw by Box and Muller's transform, of two
-// uniforms. `parameters` are location and log-scale.
+// A draw in units of the excitation, by the Box-Muller transform of two uniforms. `parameters` are
+// location and log-scale.
 VOCODER_INLINE float draw_gaussian(const float* parameters, float log_scale_min, float temperature,
                                    const float* noise) {
   constexpr float kWholeTurn = 6.28318530717958648f;
@@ -75,7 +75,7 @@ VOCODER_INLINE float draw_gaussian(const float* parameters, float log_scale_min,
   return parameters[0] + temperature * expf(log_scale) * normal;
 }
 
-// Rounds to the 16-bit grid and clips to what it holds; lets NaN through.
+// Rounds to the 16-bit grid and clips to its range; NaN stays NaN.
 VOCODER_INLINE float to_16_bit(float sample) {
   constexpr float kLevels = 32768.0f, kLargest = 32767.0f / kLevels;
   sample = nearbyintf(sample * kLevels) / kLevels;
@@ -84,7 +84,7 @@ VOCODER_INLINE float to_16_bit(float sample) {
   return sample;
 }
 
-// vocoder/quantization.py: samples in [-1, 1] on the mu-law curve, not quantised.
+// Compands samples in [-1, 1] without quantising them; see vocoder/wavenet/mu_law.py.
 VOCODER_INLINE float mu_law_compand(float sample) {
   constexpr float kMu = 255.0f, kLargest = 5.54517744447956248f;  // ln(1 + mu)
   return copysignf(log1pf(kMu * fabsf(sample)), sample) / kLargest;

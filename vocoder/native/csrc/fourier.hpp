@@ -1,10 +1,10 @@
 // Fourier transforms of real signals whose length is a power of two: 1024 samples in a microsecond.
 //
-// N real numbers are taken as M = N / 2 complex ones, z_n = x_2n + i x_2n+1. These stand as a
-// matrix of `rows` times `columns`. The transform of all its columns, a turn of each element, and
-// the transform of all columns of the transposed matrix give the transform of the whole, in order
-// (the six-step algorithm, Bailey 1990). Columns lie side by side, so every loop has a vector's
-// width. The columns' transforms are Stockham's, radix 4, which need no reordering.
+// N real numbers are treated as M = N / 2 complex ones, z_n = x_2n + i x_2n+1, in a matrix of
+// `rows` times `columns`. Transforming its columns, multiplying by twiddle factors, and
+// transforming the columns of the transposed matrix gives the whole transform in order (the
+// six-step algorithm, Bailey 1990). Columns are adjacent, so every loop is a vector wide. The
+// columns use Stockham's radix-4 algorithm, which needs no reordering.
 #pragma once
 
 #include "simd.hpp"
@@ -18,7 +18,7 @@ struct Complex {
   double* __restrict__ im;
 };
 
-// One stage: elements p, p + quarter, p + 2 quarter and p + 3 quarter, each `width` numbers.
+// One stage: elements p, p + quarter, p + 2 quarter and p + 3 quarter, each of `width` values.
 VOCODER_INLINE void butterflies(Complex from, Complex to, int quarter, int width,
                                 const double* cosine, const double* sine, int step) {
   for (int p = 0; p < quarter; ++p) {
@@ -47,8 +47,8 @@ VOCODER_INLINE void butterflies(Complex from, Complex to, int quarter, int width
   }
 }
 
-// Transforms of `count` columns of `length` rows each, from `x`, which is lost; returns where they
-// are: `x` or `y`. `step` is how many of the whole circle's parts one of a column's is.
+// Transforms `count` columns of `length` rows each, overwriting `x`; returns the buffer with the
+// result, `x` or `y`. `step` is the stride of a column's roots of unity in the circle's table.
 VOCODER_INLINE Complex transform_columns(Complex x, Complex y, int length, int count,
                                          const Circle& circle, int step) {
   int width = count;
@@ -70,8 +70,8 @@ VOCODER_INLINE Complex transform_columns(Complex x, Complex y, int length, int c
   return y;
 }
 
-// The transform of M complex numbers in `x`; returns where it is: `x` or `y`. The inverse, times M,
-// is the same with real and imaginary parts exchanged.
+// Transforms M complex numbers in `x`; returns the buffer with the result, `x` or `y`. Swapping
+// real and imaginary parts gives the inverse, times M.
 VOCODER_INLINE Complex transform_complex(const Fourier& fourier, Complex x, Complex y) {
   const int rows = fourier.rows, columns = fourier.columns;
   Complex z = transform_columns(x, y, rows, columns, fourier.circle, 2 * columns);
@@ -92,7 +92,7 @@ VOCODER_INLINE Complex transform_complex(const Fourier& fourier, Complex x, Comp
   return transform_columns(other, z, columns, rows, fourier.circle, 2 * rows);
 }
 
-// The spectrum of N real numbers that stand in `z` by pairs: bins 0 to M (M + 1 of them).
+// The spectrum, bins 0 to M, of N real numbers that are stored in `z` as pairs.
 VOCODER_INLINE void transform_real(const Fourier& fourier, Complex z, Complex work, Complex bins) {
   const int half = fourier.size / 2;
   z = transform_complex(fourier, z, work);
@@ -111,8 +111,8 @@ VOCODER_INLINE void transform_real(const Fourier& fourier, Complex z, Complex wo
   }
 }
 
-// N real numbers, by pairs, of a spectrum of bins 0 to M; returns where they are: `z` or `work`.
-// They are M times too large.
+// The N real numbers, as pairs, of a spectrum of bins 0 to M, scaled by M; returns the buffer with
+// the result, `z` or `work`.
 VOCODER_INLINE Complex invert_real(const Fourier& fourier, Complex bins, Complex z, Complex work) {
   const int half = fourier.size / 2;
   const double *cosine = fourier.circle.cosine, *sine = fourier.circle.sine;

@@ -1,13 +1,13 @@
-// What conditioning adds to the gates, projected ahead of the samples: once a block (`hold`
-// samples) and not once a sample. Local conditioning, speaker and biases are known for as long as
-// the call lasts; what the context stacks give only until their next step.
+// The conditioning's contribution to the gates, projected ahead of the samples: once per block
+// (`hold` samples) instead of once per sample. Local conditioning, speaker and biases are known for
+// the whole call, the context stacks' outputs only until their next step.
 #pragma once
 
 #include "contexts.hpp"
 
 namespace vocoder::VOCODER_ISA {
 
-// `Format` is that of the context stacks.
+// `Format` is the format of the context stacks.
 template <class Format>
 class Gates {
   using Session = typename Format::Session;
@@ -37,8 +37,8 @@ class Gates {
     contexts_.begin(session);
   }
 
-  // Makes the gates' conditioning ready; returns for how many of at most `steps` samples it then is
-  // in every row. The next call comes after so many.
+  // Prepares the gates' conditioning; returns the number of samples, at most `steps`, for which it
+  // is then ready in every row. The next call follows after that many samples.
   std::int64_t ready(Session& session, std::int64_t steps) {
     contexts_.take_due(session);
     std::int64_t reach = steps;
@@ -52,14 +52,14 @@ class Gates {
     return reach;
   }
 
-  // What a row's gates from `first` on are given, `later` samples after the next.
+  // Contribution to a row's gates from `first` on, `later` samples after the next one.
   const float* at(int r, std::size_t first, int later) const {
     std::int64_t block = block_[r];
     if (later >= left_[r]) block += 1 + (later - left_[r]) / net_.config.hold;
     return of_block(r, block) + first;
   }
 
-  // Moves a row on; `sample` is the one it just took.
+  // Advances a row past `sample`, its latest.
   void advance(int r, float sample) {
     contexts_.push(r, sample);
     if (--left_[r]) return;
@@ -76,10 +76,10 @@ class Gates {
   }
 
  private:
-  // Makes a row's next gates ready, but for its contexts; returns which these are.
+  // Prepares a row's next gates without its contexts; returns these gates.
   GatesOfRow complete(int r, std::int64_t steps) {
     if (block_[r] == blocks_[r]) project(r, steps);
-    // A window ends where a block does.
+    // Windows end at block boundaries.
     const std::int64_t until = contexts_.until_due(r);
     const std::int64_t reach =
         left_[r] + std::int64_t{blocks_[r] - block_[r] - 1} * net_.config.hold;
@@ -87,7 +87,7 @@ class Gates {
     return {r, static_cast<int>(blocks_within(r, final_[r])), of_block(r, block_[r])};
   }
 
-  // Local conditioning, speaker and biases of the blocks that come next.
+  // Projects local conditioning, speaker and biases of the next blocks.
   void project(int r, std::int64_t steps) {
     const std::int64_t needed = blocks_within(r, steps);
     const int blocks = needed < kProjectedBlocks ? static_cast<int>(needed) : kProjectedBlocks;
@@ -105,7 +105,7 @@ class Gates {
     blocks_[r] = blocks;
   }
 
-  // How many blocks a row's next samples touch.
+  // Number of blocks that a row's next samples touch.
   std::int64_t blocks_within(int r, std::int64_t samples) const {
     const std::int64_t beyond = samples - left_[r];
     return beyond <= 0 ? 1 : 1 + (beyond + net_.config.hold - 1) / net_.config.hold;
@@ -115,7 +115,7 @@ class Gates {
     return projected_ + r * row_gates() + block * width_;
   }
 
-  // A row's projected gates; a few lines more, so that rows don't meet in the same cache sets.
+  // A row's projected gates, plus a few cache lines so that rows do not map to the same cache sets.
   std::size_t row_gates() const { return std::size_t(width_) * kProjectedBlocks + 3 * kPanel; }
 
   const Network& net_;
@@ -124,8 +124,8 @@ class Gates {
   ContextSteps<Format> contexts_;
   float *projected_, *local_;
   GatesOfRow* completed_;
-  int *block_, *blocks_;         // of those projected: the one that samples are in, and how many
-  std::int64_t *left_, *final_;  // samples left in that block, and with gates that are ready
+  int *block_, *blocks_;         // among the projected ones: the current block, and their number
+  std::int64_t *left_, *final_;  // samples left in that block, and with prepared gates
 };
 
 }  // namespace vocoder::VOCODER_ISA

@@ -27,7 +27,7 @@ bool has_avx512_dot() {
          __builtin_cpu_supports("avx512vnni");
 }
 
-// The tiles need the kernel's leave besides the processor.
+// AMX tiles also need permission from the kernel.
 bool find_amx() {
 #if defined(__linux__)
   constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24, kInt8 = 1u << 25;
@@ -41,7 +41,7 @@ bool find_amx() {
 #endif
 }
 
-// Found once: on a virtual machine the processor's answer can take microseconds.
+// Determined once: on a virtual machine CPUID can take microseconds.
 bool has_amx() {
   static const bool found = find_amx();
   return found;

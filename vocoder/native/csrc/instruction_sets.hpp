@@ -1,4 +1,4 @@
-// What this binary has for each instruction set, and which of them this processor has.
+// The instruction sets in this binary, and which of them this processor supports.
 #pragma once
 
 #include <vector>
@@ -14,7 +14,7 @@ struct InstructionSet {
   Signals (*signals)();
 };
 
-// The best first.
+// All of them, the best first.
 const std::vector<InstructionSet>& instruction_sets();
 
 }  // namespace vocoder

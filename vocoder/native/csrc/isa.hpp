@@ -1,4 +1,4 @@
-// The entry of each instruction set; each is compiled in a file of its own, with its own flags.
+// The entry points of each instruction set. Each is compiled in its own file with its own flags.
 #pragma once
 
 #include "network.hpp"
@@ -13,7 +13,7 @@ Advance advance_avx512(const Network&);
 Advance advance_avx512_dot(const Network&);
 Advance advance_amx(const Network&);
 
-// What an instruction set does besides the sample loop.
+// An instruction set's functions besides the sample loop.
 struct Signals {
   Draw draw;
   Correct correct;

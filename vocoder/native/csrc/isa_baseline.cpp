@@ -1,4 +1,4 @@
-// The portable path: whatever every processor of this kind has (SSE2, NEON).
+// The portable path, for every processor of the architecture (SSE2, NEON).
 #if defined(__aarch64__)
 #define VOCODER_ISA neon
 #else

@@ -1,4 +1,4 @@
-// The Python module `vocoder.generation.cpu._native`. Every array is checked before it is read.
+// The Python module `vocoder.native._native`. Every array is checked before it is read.
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
@@ -22,17 +22,17 @@ const InstructionSet& instruction_set_of(const std::string& name) {
   for (const InstructionSet& set : instruction_sets()) {
     if (set.name != name) continue;
     if (!set.available())
-      throw std::invalid_argument("this processor does not have the instruction set " + name);
+      throw std::invalid_argument("this processor does not support the instruction set " + name);
     return set;
   }
-  throw std::invalid_argument("instruction set " + name + " is unknown here");
+  throw std::invalid_argument("instruction set " + name + " is unknown");
 }
 
 Weights weights_of(const std::string& name) {
   if (name == "fp32") return Weights::fp32;
   if (name == "bf16") return Weights::bf16;
   if (name == "int8") return Weights::int8;
-  throw std::invalid_argument("weights " + name + " are unknown: choose fp32, bf16 or int8");
+  throw std::invalid_argument("weights format " + name + " is unknown: choose fp32, bf16 or int8");
 }
 
 namespace {
@@ -64,7 +64,7 @@ class NativeNetwork {
     config.distribution = checked_distribution(distribution, parameters);
     if (input_channels != (config.coded() ? 256 : order ? 3 : 1))
       throw std::invalid_argument("input_channels " + std::to_string(input_channels) +
-                                  " do not fit the output " + distribution);
+                                  " do not match the distribution " + distribution);
     config.kernel_size = stack.kernel_size;
     config.residual = stack.residual;
     config.gated = stack.gated;
@@ -137,7 +137,7 @@ class NativeNetwork {
     for (std::int64_t i = 0; i < n; ++i) {
       const std::int64_t row = index[i];
       if (row < 0 || row >= rows_of_state.rows() || !seen.insert(row).second)
-        throw std::invalid_argument("rows must be different and from 0 to " +
+        throw std::invalid_argument("rows must be distinct and from 0 to " +
                                     std::to_string(rows_of_state.rows() - 1));
       Row& to = block[i];
       rows_of_state.row(row, to);
@@ -188,11 +188,11 @@ namespace nb = nanobind;
 
 NB_MODULE(_native, m) {
   using vocoder::NativeNetwork;
-  // What Python's caches hold lives until the process ends, which is no leak.
+  // Objects in Python's caches live until the process exits; they are not leaks.
   nb::set_leak_warnings(false);
-  m.doc() = "The sample loop, and what goes before and after it, in native code.";
+  m.doc() = "Native code: the sample loop, and signal processing before and after it.";
   m.def("instruction_sets", &vocoder::available_instruction_sets,
-        "Names of the instruction sets that this processor has, the best first.");
+        "Names of the instruction sets that this processor supports, the best first.");
   nb::class_<NativeNetwork>(m, "Network",
                             "A network with its weights packed for one instruction set.")
       .def(nb::init<const std::vector<int>&, int, int, int, int,

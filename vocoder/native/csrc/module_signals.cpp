@@ -1,4 +1,4 @@
-// What the module `vocoder.generation.cpu._native` has besides the sample loop.
+// The signal processing of the Python module `vocoder.native._native`.
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 
@@ -135,7 +135,8 @@ void bind_signals(nb::module_& m) {
         "Write uniforms; see `vocoder.generation.noise.uniforms`.");
   m.def("levinson_durbin", &solve, nb::kw_only(), nb::arg("lags"), nb::arg("coefficients"),
         nb::arg("error"), nb::arg("instructions"),
-        "Solve each row's equations; see `vocoder.wavenet.linear_prediction.levinson_durbin`.");
+        "Solve each row's normal equations; see "
+        "`vocoder.wavenet.linear_prediction.levinson_durbin`.");
   nb::class_<Predictor>(m, "Predictor", "Linear prediction from log-mel frames.")
       .def(nb::init<int, const Readable&, const Readable&, const Readable&, const Readable&,
                     const std::string&>(),
@@ -144,16 +145,17 @@ void bind_signals(nb::module_& m) {
       .def("predict", &Predictor::predict, nb::kw_only(), nb::arg("mel"), nb::arg("coefficients"),
            nb::arg("gain"), nb::arg("level"), "Write the predictor of each column of `mel`.");
   nb::class_<CorrectionPlan>(m, "CorrectionPlan",
-                             "What spectral corrections with the same settings share.")
+                             "Settings and tables shared by spectral corrections.")
       .def(nb::new_(&plan_of), nb::kw_only(), nb::arg("n_fft"), nb::arg("hop"), nb::arg("filters"),
            nb::arg("interpolation"), nb::arg("window"), nb::arg("energy"), nb::arg("log_floor"),
            nb::arg("instructions"));
   nb::class_<CorrectionChain>(m, "CorrectionChain",
-                              "See `vocoder.generation.correction.CorrectionChain`.")
+                              "See `vocoder.synthesis.spectral_correction.CorrectionChain`.")
       .def(nb::init<std::shared_ptr<const CorrectionPlan>, int, double>(), nb::kw_only(),
            nb::arg("plan"), nb::arg("passes"), nb::arg("limit"))
-      .def("extend", &extend, nb::arg("mel"), "Let further frames be known (bands, F).")
-      .def("push", &push, nb::arg("samples"), "Take samples (T,); returns those finished (T',).")
+      .def("extend", &extend, nb::arg("mel"), "Append target frames (bands, F).")
+      .def("push", &push, nb::arg("samples"),
+           "Append samples (T,); returns the finished ones (T',).")
       .def("flush", &flush, "End the stream; returns the rest.");
 }
 

@@ -1,4 +1,4 @@
-// Stacks of convolutions, for Python.
+// Python bindings of stacks of convolutions.
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -43,7 +43,8 @@ class NativeStack {
   void flow(const Writable& frames, const Readable& base, const Readable& times) const {
     const int count = frames_of(frames), steps = size(times, 0);
     if (stack_.inputs() != stack_.outputs() || stack_.lost() || !stack_.first_outputs())
-      throw std::invalid_argument("only a stack that ends as it began, after a convolution, flows");
+      throw std::invalid_argument(
+          "flow needs equal inputs and outputs, and a convolution as the first layer");
     auto* x = checked<float>(frames, "frames", {count, stack_.inputs()});
     const auto* from = checked<float>(base, "base", {count, stack_.first_outputs()});
     const auto* at = checked<float>(times, "times", {steps, stack_.first_outputs()});
@@ -63,7 +64,7 @@ class NativeStack {
     if (name == "none") return Activation::none;
     if (name == "rectify") return Activation::rectify;
     if (name == "gelu") return Activation::gelu;
-    throw std::invalid_argument("activation " + name + " is unknown: none, rectify or gelu");
+    throw std::invalid_argument("activation " + name + " is unknown: choose none, rectify or gelu");
   }
 
   static FrameStack::Kernel kernel_of(const Pair& given) {
@@ -95,7 +96,7 @@ class NativeStack {
 }  // namespace
 
 void bind_stack(nb::module_& m) {
-  nb::class_<NativeStack>(m, "Stack", "Convolutions over frames (F, C), with their weights packed.")
+  nb::class_<NativeStack>(m, "Stack", "Convolutions over frames (F, C), with packed weights.")
       .def(nb::init<int, bool, const std::string&, const std::string&>(), nb::kw_only(),
            nb::arg("inputs"), nb::arg("same"), nb::arg("format"), nb::arg("instructions"))
       .def("convolve", &NativeStack::convolve, nb::kw_only(), nb::arg("kernel"),
@@ -105,9 +106,10 @@ void bind_stack(nb::module_& m) {
            nb::arg("kernel"), nb::arg("activation"), nb::arg("slope") = 0.0f, nb::arg("mix"),
            "Add `x + mix(activation(convolution(norm(x))))`.")
       .def("normalise", &NativeStack::normalise, nb::arg("norm"), "Add a normalisation.")
-      .def("run", &NativeStack::run, nb::arg("frames"), nb::arg("out"), "Write what comes out.")
+      .def("run", &NativeStack::run, nb::arg("frames"), nb::arg("out"),
+           "Run the stack and write its output.")
       .def("flow", &NativeStack::flow, nb::arg("frames"), nb::arg("base"), nb::arg("times"),
-           "Move `frames` along the field that the stack is, a step for each row of `times`.")
+           "Move `frames` along the stack's vector field, one Euler step for each row of `times`.")
       .def_prop_ro("bytes", &NativeStack::bytes, "Size of the packed weights.");
 }
 

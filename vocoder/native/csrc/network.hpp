@@ -1,16 +1,17 @@
-// What the sample loop works on: the network with its weights packed, and the rows it advances.
+// The sample loop's data: the network with packed weights, and the rows that it advances.
 //
-// Weight layout. Every matrix but the input convolution is made of 64-byte lines: a line holds 16
-// outputs (a panel) times g consecutive inputs, g = 1 in fp32, 2 in bf16 and 4 in int8, input
-// fastest; one AVX-512 register. 16 lines of successive inputs are a tile; one AMX register. The
-// order is [four panels][tile][panel][line], so a product reads memory from front to back, and the
-// matrices lie in the order of their use.
+// Weight layout. Every matrix except the input convolution consists of 64-byte lines, the size of
+// an AVX-512 register: 16 outputs (a panel) times g consecutive inputs, with g = 1 in fp32, 2 in
+// bf16 and 4 in int8, inputs fastest. 16 lines of successive inputs form a tile, the size of an AMX
+// register. The order is [four panels][tile][panel][line], so a product reads memory sequentially,
+// and the matrices are stored in the order of their use.
 //
 // Invariants.
 //  - Outputs are padded with zero weights to a multiple of 16, inputs to a multiple of 16, 32 or 64
-//    (fp32, bf16, int8); padded activations are finite, so they add exactly nothing.
-//  - A row's result is a sum in an order that depends on the matrix alone: not on the number of
-//    rows, the thread, or the chunk.
+//    (fp32, bf16, int8); padded activations are finite, so they add exactly zero.
+//  - The summation order of a row's result depends on the matrix only: not on the number of rows,
+//  the
+//    thread, or the chunk.
 //  - Sums are in fp32, or in int32 for int8, where they are exact.
 #pragma once
 
@@ -20,15 +21,15 @@
 namespace vocoder {
 
 constexpr int kLineBytes = 64;
-constexpr int kPanel = 16;  // outputs of a line
+constexpr int kPanel = 16;  // outputs in a line
 constexpr int kTileLines = 16;
-constexpr int kTogether = 4;  // panels that lie side by side
-constexpr int kMaxRows = 16;  // rows that share each weight load: the rows of an AMX tile
+constexpr int kTogether = 4;  // adjacent panels
+constexpr int kMaxRows = 16;  // rows that share each load of weights: the rows of an AMX tile
 
 enum class Weights { fp32, bf16, int8 };
 
-// Always inline, as whatever an instruction set's file leaves behind as a function of its own might
-// be the copy that the linker keeps for all.
+// Always inlined: if an instruction set's file emitted such a function out of line, the linker
+// might keep that copy for all instruction sets.
 #define VOCODER_ALWAYS_INLINE __attribute__((always_inline))
 
 VOCODER_ALWAYS_INLINE constexpr int inputs_of_line(Weights weights) {
@@ -39,7 +40,7 @@ VOCODER_ALWAYS_INLINE constexpr int padded(int count, int multiple) {
   return (count + multiple - 1) / multiple * multiple;
 }
 
-// Zeroed memory on cache lines, and on huge pages where they are to be had, so that a large matrix
+// Zeroed memory, aligned to cache lines and on huge pages if available, so that a large matrix
 // needs few address translations.
 class Memory {
  public:
@@ -53,7 +54,7 @@ class Memory {
   std::byte* data_;
 };
 
-// Hands out stretches of one memory, each on a line of its own; without memory, only counts them.
+// Allocates parts of one buffer, each aligned to a cache line. Without a buffer it only counts.
 class Arena {
  public:
   VOCODER_ALWAYS_INLINE explicit Arena(std::byte* memory) : memory_(memory) {}
@@ -72,9 +73,9 @@ class Arena {
 
 struct Matrix {
   int outputs, inputs;     // padded
-  const std::byte* lines;  // null where there is no matrix
-  // int8 only, of each output: its scale, and 128 times the sum of its weights, which takes the
-  // offset of the activations (0 to 255, zero at 128) off again.
+  const std::byte* lines;  // null if there is no matrix
+  // int8 only, for each output: its scale, and 128 times the sum of its weights, which compensates
+  // for the offset of the activations (0 to 255, zero at 128).
   const float* scale;
   const std::int32_t* offset;
 };
@@ -89,30 +90,30 @@ struct Config {
   float log_scale_min, temperature, pre_emphasis;
   int order, hold;
 
-  // Whether input and output are codes.
+  // Whether input and output are mu-law codes.
   VOCODER_ALWAYS_INLINE bool coded() const { return distribution == Distribution::mu_law; }
 };
 
 struct Layer {
-  // The dilated convolution: filters, then gates (2 gated). Its taps on the past, oldest first
-  // ((kernel_size - 1) * residual), and its tap on the present (residual).
+  // The dilated convolution: filters, then gates (2 gated). Its past taps, oldest first
+  // ((kernel_size - 1) * residual), and its present tap (residual).
   Matrix past, present;
-  Matrix residual;  // (residual, gated); no lines in the last layer
+  Matrix residual;  // (residual, gated); empty in the last layer
   const float* residual_bias;
 };
 
-// A context stack: takes a step every `pool` samples, which conditions the network until the next.
-// Its weights are in fp32 or bf16, as ContextFormat of the network's format has them.
+// A context stack: advances every `pool` samples, and conditions the network until its next step.
+// Its weights are in fp32 or bf16, the ContextFormat of the network's format.
 struct ContextLayer {
   Matrix dilated;  // (2 gated, kernel_size * residual), oldest tap first
   const float* bias;
-  Matrix residual;  // (residual, gated); no lines in the last layer
+  Matrix residual;  // (residual, gated); empty in the last layer
   const float* residual_bias;
   int dilation;  // in steps
 };
 
 struct Context {
-  int pool, channels;  // channels: of what it gives
+  int pool, channels;  // channels: of its output
   int layer_count, kernel_size;
   int real;                   // residual channels without the padding
   int residual, gated, skip;  // padded to 16
@@ -120,11 +121,11 @@ struct Context {
   const ContextLayer* layers;
   Matrix skips;    // (skip, layers * gated)
   Matrix output;   // (channels, skip)
-  Matrix project;  // (the network's layers * 2 gated, channels): what it adds to the gates
+  Matrix project;  // (the network's layers * 2 gated, channels): to the gates
   const float *input_bias, *skips_bias, *output_bias;
 };
 
-// Everything is padded; biases have the padded length of their outputs.
+// All sizes are padded; biases have the padded length of their outputs.
 struct Network {
   Config config;
   Weights weights;
@@ -134,7 +135,7 @@ struct Network {
   const float* input_bias;
   const Layer* layers;
   Matrix project;  // fp32 (layers * 2 gated, local channels)
-  Matrix skips;    // (skip, layers * gated): the 1x1 of all layers side by side
+  Matrix skips;    // (skip, layers * gated): the 1x1 convolutions of all layers
   Matrix head, output;
   const float *skips_bias, *head_bias, *output_bias;
   const float* decode;  // sample of each code
@@ -142,7 +143,7 @@ struct Network {
   int context_count;
 };
 
-// One row of a state, its inputs and its outputs. Pointers into the caller's arrays.
+// One row of a state with its inputs and outputs: pointers into the caller's arrays.
 struct Row {
   float* const* rings;  // of each layer: (ring length, residual channels)
   float* inputs;        // (kernel_size - 1, input channels)
@@ -150,20 +151,20 @@ struct Row {
   std::int64_t* position;
   std::int64_t* code;
   float *sample, *excitation, *output;
-  // Of each context stack: (pool) companded samples, (channels) that it gave for the last window,
+  // For each context stack: (pool) companded samples, its output (channels) for the last window,
   // and the rings of its layers, those of all stacks in one list.
   float* const* windows;
   float* const* contexts;
   float* const* context_rings;
 
-  const float* local;       // (blocks, local channels), of the block of the first sample
-  const float* gate;        // (layers * 2 gated): what speaker and biases add to the gates
+  const float* local;       // (blocks, local channels), from the first sample's block on
+  const float* gate;        // (layers * 2 gated): contribution of speaker and biases to the gates
   const float* prediction;  // (blocks, order), or null
   const float *gain, *level;
   const float* noise;  // (steps, 2)
 
-  const float* forced;              // samples (steps) that replace what was drawn, or null
-  const std::int64_t* forced_code;  // likewise, for codes
+  const float* forced;              // samples (steps) that replace the drawn ones, or null
+  const std::int64_t* forced_code;  // likewise, codes
   float* audio;                     // (steps): drawn, after de-emphasis
   float* trace;                     // (steps, parameters), or null
 };

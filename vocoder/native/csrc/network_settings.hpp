@@ -1,4 +1,4 @@
-// Settings of a network from Python, checked.
+// Checked settings of a network from Python.
 #pragma once
 
 #include <map>
@@ -11,7 +11,7 @@
 
 namespace vocoder {
 
-// Of one context stack, by the names that ContextConfig and StackConfig (vocoder/config.py) use.
+// Settings of one context stack, by the names in ContextConfig and StackConfig (vocoder/config.py).
 using ContextSettings = std::map<std::string, std::variant<int, std::vector<int>>>;
 
 inline void check_positive(const std::string& name, int value) {
@@ -43,8 +43,8 @@ inline ContextShape checked_context(const ContextSettings& settings, int hold) {
   check_positive("pool", pool);
   check_positive("channels", channels);
   if (pool % hold)
-    throw std::invalid_argument("pool " + std::to_string(pool) + " is no multiple of the hold, " +
-                                std::to_string(hold));
+    throw std::invalid_argument("pool " + std::to_string(pool) +
+                                " is not a multiple of the hold, " + std::to_string(hold));
   return {
       pool, channels,
       checked_stack(get("dilations", std::vector<int>{}), get("kernel_size", 0),
@@ -55,7 +55,7 @@ inline Distribution checked_distribution(const std::string& name, int parameters
   const auto known = [&](bool fits, Distribution distribution) {
     if (!fits)
       throw std::invalid_argument("parameters " + std::to_string(parameters) +
-                                  " do not fit the output " + name);
+                                  " do not match the distribution " + name);
     return distribution;
   };
   if (name == "mu_law") return known(parameters == 256, Distribution::mu_law);

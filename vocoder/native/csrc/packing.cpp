@@ -9,10 +9,10 @@ namespace {
 std::uint16_t to_bf16(float value) {
   std::uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
-  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);  // nearest, even
+  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);  // to nearest even
 }
 
-// Index of a panel's line: see the layout in network.hpp.
+// Index of a panel's line; see the layout in network.hpp.
 std::size_t line_of(int panels, int lines, int panel, int line) {
   const int before = panel / kTogether * kTogether;
   const int beside = panels - before < kTogether ? panels - before : kTogether;

@@ -1,4 +1,4 @@
-// Which compiled sample loop a network takes: its format's, for a preset's channels or for any.
+// Selects a network's compiled sample loop: for its format, and for a preset's channels or any.
 #pragma once
 
 #include "step.hpp"
@@ -18,7 +18,7 @@ Advance path(const Network& net) {
   return Loop<Format, AnyShape>::advance;
 }
 
-// The path of a network's format, for instruction sets without dot products.
+// The path for a network's format, for instruction sets without dot products.
 VOCODER_INLINE Advance path_of_format(const Network& net) {
   switch (net.weights) {
     case Weights::fp32:

@@ -1,4 +1,4 @@
-// Counter-based noise: vocoder/generation/noise.py, natively and to the bit.
+// Counter-based noise, bit-identical to vocoder/generation/noise.py.
 #pragma once
 
 #include "simd.hpp"
@@ -14,8 +14,8 @@ VOCODER_INLINE LongWords multiply_lower(LongWords a, std::uint32_t b) {
 #endif
 }
 
-// Uniforms in (0, 1) of `steps` samples from `position` on, two a sample (Philox4x32-10). A word
-// stands in the lower half of 64 bits; what its upper half holds does not matter.
+// Uniforms in (0, 1) for `steps` samples from `position` on, two per sample (Philox4x32-10). A word
+// is the lower half of a 64-bit lane; the upper half is ignored.
 VOCODER_INLINE void uniforms(std::uint64_t seed, std::uint64_t position, std::int64_t steps,
                              float* to) {
   constexpr int kRounds = 10, kVectors = 4, kTogether = kVectors * kDoubleLanes;
@@ -41,7 +41,7 @@ VOCODER_INLINE void uniforms(std::uint64_t seed, std::uint64_t position, std::in
       first_key += 0x9E3779B9u;
       second_key += 0xBB67AE85u;
     }
-    // 23 bits and a half: exact in float32, and the largest value stays below 1.
+    // 23 bits plus one half: exact in float32, and the largest value stays below 1.
     float drawn[2 * kTogether];
     for (int v = 0; v < kVectors; ++v) {
       const LongWords words = ((a[v] & 0xffffffffu) >> 9) | (b[v] << 32 >> 41 << 32);

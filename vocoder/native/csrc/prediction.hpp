@@ -1,14 +1,14 @@
-// Linear prediction from the mel: vocoder/wavenet/linear_prediction.py, natively. Frames are solved
-// in the lanes of vectors, so that none has anything to do with those beside it.
+// Linear prediction from the mel; see vocoder/wavenet/linear_prediction.py. Each frame is solved in
+// its own vector lane, so its result does not depend on the other frames.
 #pragma once
 
 #include "correction.hpp"
 
 namespace vocoder::VOCODER_ISA {
 
-// The Levinson-Durbin recursion of kDoubleLanes frames. `lags` and `coefficients` hold a vector for
-// each lag; returns the prediction errors' power. The pass that updates the coefficients also sums
-// what the next reflection needs of them.
+// The Levinson-Durbin recursion of kDoubleLanes frames. `lags` and `coefficients` hold one vector
+// per lag; returns the power of the prediction errors. The pass that updates the coefficients also
+// computes the sum for the next reflection.
 VOCODER_INLINE Doubles levinson_durbin(const double* lags, int order, double* coefficients) {
   const auto lag = [&](int i) { return load(lags + i * kDoubleLanes); };
   const auto known = [&](int i) { return load(coefficients + i * kDoubleLanes); };
@@ -43,7 +43,7 @@ VOCODER_INLINE Doubles levinson_durbin(const double* lags, int order, double* co
   return error;
 }
 
-// Lanes beyond the last row are given the equations of white noise.
+// Lanes beyond the last row solve the equations of white noise.
 VOCODER_INLINE void solve_rows(const double* lags, int order, int count, double* coefficients,
                                double* error) {
   const Memory memory(2 * sizeof(double) * padded((order + 1) * kDoubleLanes, kBlock));

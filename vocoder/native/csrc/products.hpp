@@ -1,10 +1,10 @@
 // Matrix products of a few rows, in the vector types of the including file, for every format.
 //
-// A format says how activations are stored (`Element`), how vectors of floats become them (`put`
-// and `encode`), how they meet the weights (`product`), and which format of the same session
-// context stacks have beside it (`ContextFormat`): they are too small for int8 to pay. Each output
-// is summed in an order that does not depend on the number of rows, and all of a matrix is read
-// once for up to kMaxRows rows.
+// A format defines how activations are stored (`Element`), how floats are converted to elements
+// (`put` and `encode`), how they are multiplied by the weights (`product`), and which format the
+// context stacks use (`ContextFormat`), which are too small for int8 to pay off. The summation
+// order of an output does not depend on the number of rows, and a matrix is read once for up to
+// kMaxRows rows.
 #pragma once
 
 #include "network.hpp"
@@ -12,11 +12,11 @@
 
 namespace vocoder::VOCODER_ISA {
 
-constexpr int kVectors = kPanel / kLanes;  // vectors of a panel
+constexpr int kVectors = kPanel / kLanes;  // vectors per panel
 
-// Rows and panels whose sums are kept in registers at once: enough of them to hide the latency of
-// a multiply-add, few enough to fit. kSplit partial sums, of alternate lines, help where one row
-// has too few of its own.
+// Rows and panels whose sums are kept in registers at once: enough to hide the latency of a
+// multiply-add, few enough to fit. kSplit partial sums, of alternate lines, help if one row has too
+// few sums of its own.
 #if defined(__AVX512F__)
 constexpr int kSplit = 2, kTileRows = 4, kTilePanels = 2, kRowPanels = 4;
 #elif defined(__AVX2__)
@@ -27,7 +27,7 @@ constexpr int kSplit = 1, kTileRows = 4, kTilePanels = 1, kRowPanels = 4;
 constexpr int kSplit = 1, kTileRows = 2, kTilePanels = 1, kRowPanels = 2;
 #endif
 
-// A number known when compiling, so that one template serves fixed and free shapes.
+// A compile-time constant, so that one template serves fixed and variable shapes.
 template <int N>
 struct Fixed {
   constexpr operator int() const { return N; }
@@ -37,11 +37,10 @@ template <class Element>
 struct Activations {
   Element* data;
   int stride;          // elements from row to row
-  const float* scale;  // of each row; int8 only
+  const float* scale;  // for each row; int8 only
 };
 
-// What a thread must set up before it can use a format, and what it must do to keep the units it
-// multiplies with awake; nothing, for most.
+// A thread's set-up for a format, and what keeps its multipliers awake; empty for most formats.
 struct NoSession {
   explicit NoSession(int) {}
   void rows(int) {}
@@ -50,7 +49,7 @@ struct AlwaysAwake {
   VOCODER_INLINE void keep_awake(int) {}
 };
 
-// How near to the gated unit a format comes.
+// Precision of a format's gated unit.
 struct ExactGates {
   VOCODER_INLINE Floats gate(Floats a, Floats b) { return gated_unit(a, b); }
 };
@@ -59,8 +58,8 @@ struct RoughGates {
 };
 
 // Calls `tile(first row, rows as Fixed, first panel, panels as Fixed, lines, beside)` for all rows
-// and panels. The panels' first tiles stand at `lines`, those of one panel `beside` tiles apart.
-// A few panels pass at a time, so that their weights stay in the first cache while the rows pass.
+// and panels. The panels' first tiles are at `lines`, the tiles of one panel `beside` tiles apart.
+// A few panels are processed at a time, so that their weights stay in the L1 cache for all rows.
 template <class Tile>
 VOCODER_INLINE void for_tiles(const Matrix& w, int rows, int panels, int tiles, Tile tile) {
   for (int first = 0; first < panels; first += kTogether) {
@@ -89,8 +88,8 @@ struct Fp32 : AlwaysAwake, ExactGates {
   using Element = float;
   using Session = NoSession;
   static constexpr Weights kWeights = Weights::fp32;
-  static constexpr bool kByVector = true;  // activations can be put one vector at a time
-  static constexpr int kAhead = kMaxRows;  // samples whose pasts may be summed together
+  static constexpr bool kByVector = true;  // activations can be stored one vector at a time
+  static constexpr int kAhead = kMaxRows;  // samples whose past taps may be summed together
 
   VOCODER_INLINE void put(Element* to, Floats v) { store(to, v); }
   VOCODER_INLINE void put_gated(Element* to, Floats v) { store(to, v); }
@@ -187,15 +186,15 @@ struct Bf16 : AlwaysAwake, ExactGates {
   }
 };
 
-// Activations as 0 to 255 around 128, one scale a row: x = scale (q - 128). A gated unit's output
-// lies in -1 to 1 and has a scale of 1/127, so that it may be rough; others are scaled by their
-// largest.
+// Activations are 0 to 255 around 128 with one scale per row: x = scale (q - 128). A gated unit's
+// output is in [-1, 1] and has a scale of 1/127, so it may be approximate; others are scaled by
+// their maximum.
 struct Int8Activations : AlwaysAwake, RoughGates {
   using Element = std::uint8_t;
   using Session = NoSession;
   static constexpr Weights kWeights = Weights::int8;
   static constexpr bool kByVector = false;
-  static constexpr int kAhead = 1;  // not bound by what is read, where not said otherwise
+  static constexpr int kAhead = 1;  // compute-bound, unless stated otherwise
 
   VOCODER_INLINE void put_gated(Element* to, Floats v) { quantise(to, v, 127.0f); }
 
@@ -220,13 +219,13 @@ struct Int8Activations : AlwaysAwake, RoughGates {
     const __m128i moved = _mm_xor_si128(bytes, _mm_set1_epi8(static_cast<char>(0x80)));
     __builtin_memcpy(to, &moved, sizeof moved);
 #else
-    // Adding 1.5 * 2^23 rounds to an integer, which then stands in the lowest bits.
+    // Adding 1.5 * 2^23 rounds to an integer, which is then in the lowest bits.
     const Ints q = (Ints)(v * broadcast(factor) + broadcast(12582912.0f + 128.0f));
     for (int i = 0; i < kLanes; ++i) to[i] = static_cast<Element>(q[i]);
 #endif
   }
 
-  // What integer sums, of `output` and those after it, stand for.
+  // Converts the integer sums of `output` and the following ones to floats.
   VOCODER_INLINE void finish(const Matrix& w, Ints total, float scale, int output, float* to) {
     Ints offset;
     __builtin_memcpy(&offset, w.offset + output, sizeof offset);

@@ -1,5 +1,5 @@
-// A row's way from the network's outputs to the network's input: the draw, linear prediction, and
-// the input convolution over the samples before.
+// From the network's outputs to its next input, for a row: sampling, linear prediction, and the
+// input convolution over past samples.
 #pragma once
 
 #include "draw.hpp"
@@ -19,11 +19,11 @@ class Samples {
     shift_ = arena.take<float>(count);
   }
 
-  // Takes a row's state over from the caller's arrays, where it must lie in another form.
+  // Loads the part of a row's state that has a different layout here.
   void begin(int r) {
     const Row& row = rows_[r];
     const std::int64_t position = *row.position;
-    // Past inputs, oldest first; a code as its index, -1 where nothing was said yet.
+    // Past inputs, oldest first; a code is stored as its index, -1 before the start.
     const int taps = config_.kernel_size, channels = config_.input_channels;
     for (int j = 0; j + 1 < taps; ++j) {
       const float* input = row.inputs + (position + j) % (taps - 1) * channels;
@@ -35,7 +35,7 @@ class Samples {
         for (int c = 0; c < channels; ++c) inputs_[(r * (taps - 1) + j) * channels + c] = input[c];
       }
     }
-    // History newest first and twice over, so that the last `order` samples are one stretch.
+    // History, newest first and stored twice, so that the last `order` samples are contiguous.
     newest_[r] = 0;
     float* history = history_ + r * 2 * config_.order;
     for (int i = 0; i < config_.order; ++i) {
@@ -44,7 +44,7 @@ class Samples {
     }
   }
 
-  // Gives it back.
+  // Stores it back.
   void end(int r) {
     const Row& row = rows_[r];
     const std::int64_t position = *row.position;
@@ -62,7 +62,7 @@ class Samples {
     }
   }
 
-  // Prediction, and the input convolution, which gives x.
+  // Linear prediction, and the input convolution, whose output is x.
   void enter(int r, float* x) {
     Row& row = rows_[r];
     const int taps = shape_.taps, channels = config_.input_channels;
@@ -97,8 +97,8 @@ class Samples {
     for (int c = 0; c < channels; ++c) past[(taps - 2) * channels + c] = now[c];
   }
 
-  // Draws sample t from the network's outputs, makes it (or the one that was forced) the row's
-  // latest, and returns that.
+  // Draws sample t from the network's outputs, and records it, or the forced one, as the row's
+  // latest. Returns the recorded sample.
   float leave(int r, std::int64_t t, const float* parameters) {
     Row& row = rows_[r];
     if (row.trace) copy(parameters, row.trace + t * config_.parameters, config_.parameters);

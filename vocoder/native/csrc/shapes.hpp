@@ -1,11 +1,11 @@
-// The channels of a network, known when compiling for the presets, and free for all others.
+// The channels of a network: compile-time constants for the presets, variables for other shapes.
 #pragma once
 
 #include "products.hpp"
 
 namespace vocoder::VOCODER_ISA {
 
-// The channels of a shape: all free, or those of a preset.
+// The channels of a shape: variable, or those of a preset.
 struct AnyShape {
   int residual, gated, skip, taps, real;  // real: residual channels without the padding
   explicit AnyShape(const Network& net)
@@ -29,7 +29,7 @@ struct PresetShape {
   }
 };
 
-// Inputs of a product as the format pads them; a number known when compiling stays one.
+// Inputs of a product, padded for the format; a compile-time constant stays one.
 template <class Format, int N>
 constexpr auto padded_inputs(Fixed<N>) {
   constexpr int multiple = 16 * inputs_of_line(Format::kWeights);

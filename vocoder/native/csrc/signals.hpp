@@ -1,4 +1,4 @@
-// Everything besides the sample loop, for the including file's instruction set.
+// Everything except the sample loop, for the including file's instruction set.
 #pragma once
 
 #include "convolutions.hpp"

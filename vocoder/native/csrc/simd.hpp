@@ -1,5 +1,5 @@
-// Vectors of the width that the including file is compiled for, in the compiler's own vector types:
-// the same lines serve SSE2, AVX2, AVX-512 and NEON.
+// SIMD vectors of the width that the including file is compiled for. They use the compiler's vector
+// types, so the same code serves SSE2, AVX2, AVX-512 and NEON.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ VOCODER_INLINE Floats load(const float* from) {
   return v;
 }
 
-// The first `count` of a vector, zeros behind them; never reads beyond.
+// Loads the first `count` elements, followed by zeros; never reads past them.
 VOCODER_INLINE Floats load_first(const float* from, int count) {
   if (count >= kLanes) return load(from);
   Floats v = {};
@@ -64,9 +64,9 @@ VOCODER_INLINE void store(double* to, Doubles v) { __builtin_memcpy(to, &v, size
 
 VOCODER_INLINE Doubles broadcast(double value) { return value - Doubles{}; }
 
-// These let NaN through.
+// In these, NaN stays NaN.
 #if defined(__AVX512F__)
-// GCC makes a comparison and a blend of the other form.
+// GCC compiles the other form to a comparison and a blend.
 VOCODER_INLINE Floats at_least(Floats v, float limit) { return _mm512_max_ps(broadcast(limit), v); }
 VOCODER_INLINE Floats at_most(Floats v, float limit) { return _mm512_min_ps(broadcast(limit), v); }
 #else
@@ -79,7 +79,7 @@ VOCODER_INLINE Floats at_most(Floats v, float limit) {
 #endif
 
 // 2^x within 3e-7 relative, for x in [-126, 127]: 2^n times a polynomial on [-1/2, 1/2], fitted
-// for the least relative error.
+// to minimise the relative error.
 VOCODER_INLINE Floats power_of_two(Floats x) {
   const Floats magic = broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   const Floats shifted = x + magic;
@@ -146,15 +146,15 @@ VOCODER_INLINE Floats rough_reciprocal(Floats v) {
 // tanh(a) * sigmoid(b) = (1 - e^-2a) / ((1 + e^-2a) (1 + e^-b)).
 VOCODER_INLINE Floats gated_unit(Floats a, Floats b) {
   const Floats one = broadcast(1.0f);
-  // Beyond 2^40 the quotient has reached its limit; 2^-100 stands for zero.
+  // Beyond 2^40 the quotient has reached its limit; 2^-100 serves as zero.
   const Floats u = power_of_two(at_most(at_least(a * broadcast(-2.0f * kLog2E), -100.0f), 40.0f));
   const Floats v = power_of_two(at_most(at_least(b * broadcast(-kLog2E), -100.0f), 40.0f));
   return (one - u) * reciprocal((one + u) * (one + v));
 }
 
-// The same within 2e-4, at two thirds of the cost, for what is rounded to bf16 or int8: tanh as a
-// quotient of polynomials fitted on [-5, 5] for the least relative error, and
-// sigmoid(b) = (1 + tanh(b / 2)) / 2.
+// The same within 2e-4, at two thirds of the cost, for results that are rounded to bf16 or int8:
+// tanh as a rational function, fitted on [-5, 5] to minimise the relative error, and sigmoid(b) =
+// (1 + tanh(b / 2)) / 2.
 VOCODER_INLINE Floats rough_gated_unit(Floats a, Floats b) {
   constexpr float kP[] = {0.9999476671f, 0.1024155319f, 0.0006705162814f};
   constexpr float kQ[] = {1.0f, 0.4354296327f, 0.0128193219f};
@@ -170,7 +170,7 @@ VOCODER_INLINE Floats rough_gated_unit(Floats a, Floats b) {
   return over_a * (under_b + b * over_b) * rough_reciprocal(under_a * under_b);
 }
 
-// Both by halves, in a fixed order.
+// Both reduce by halves, in a fixed order.
 #if defined(__AVX512F__)
 VOCODER_INLINE float sum(Floats v) { return _mm512_reduce_add_ps(v); }
 VOCODER_INLINE float maximum(Floats v) { return _mm512_reduce_max_ps(v); }

@@ -33,7 +33,7 @@ FrameStack::FrameStack(Weights weights, bool same, int inputs, RunStack run) : r
 void FrameStack::expect(int channels, const char* what) const {
   if (channels != stack_.outputs)
     throw std::invalid_argument(std::string(what) + " has " + std::to_string(channels) +
-                                " channels where " + std::to_string(stack_.outputs) + " come");
+                                " channels, expected " + std::to_string(stack_.outputs));
 }
 
 Convolution FrameStack::pack(const Kernel& kernel, Activation activation, float slope) {
@@ -87,7 +87,7 @@ void FrameStack::add(const StackLayer& layer) {
   stack_.count = static_cast<int>(layers_.size());
   for (const Convolution* each : {&layer.convolution, &layer.mix}) {
     if (!each->weights.lines) continue;
-    // As wide as the next product may read: its inputs are padded once more.
+    // As wide as the next product may read, whose inputs are padded again.
     const int width = padded(each->outputs, 4 * kPanel);
     stack_.hidden = std::max(stack_.hidden, width);
     if (!layer.mix.weights.lines || each == &layer.mix)
@@ -111,7 +111,8 @@ void FrameStack::residual(const Affine* norm, const Kernel& kernel, Activation a
   expect(kernel.inputs, "the convolution");
   expect(mix.outputs, "the mix");
   if (mix.inputs != kernel.outputs || mix.taps != 1)
-    throw std::invalid_argument("the mix must take what the convolution gives, one frame");
+    throw std::invalid_argument(
+        "the mix must have one tap, and as many inputs as the convolution has outputs");
   StackLayer layer{};
   if (norm) layer.norm = pack(*norm);
   layer.convolution = pack(kernel, activation, slope);

@@ -1,5 +1,5 @@
-// Stacks of convolutions over frames: the acoustic model's networks, and what conditions the
-// WaveNet. Frames are (F, C), channels last, so a convolution's taps on a frame lie side by side.
+// Stacks of convolutions over frames: the acoustic model's networks and the WaveNet's conditioning.
+// Frames are (F, C), channels last, so the taps of a convolution are adjacent in memory.
 #pragma once
 
 #include <memory>
@@ -12,23 +12,23 @@ namespace vocoder {
 
 enum class Activation { none, rectify, gelu };
 
-// Everything is padded as network.hpp says; `taps` frames of `inputs` channels, the oldest first.
+// Padded as in network.hpp; `taps` frames of `inputs` channels, the oldest first.
 struct Convolution {
-  Matrix weights;  // no lines: no convolution
+  Matrix weights;  // empty: no convolution
   const float* bias;
   int taps, inputs, outputs;
   Activation activation;
-  float slope;  // of what is below zero, where it is rectified
+  float slope;  // negative slope of the rectifier
 };
 
-// Normalisation of each frame over its channels, a scale and a shift.
+// Layer normalisation of each frame, with scale and shift.
 struct Norm {
-  const float *scale, *shift;  // null where there is none
+  const float *scale, *shift;  // null if there is none
   const float* inside;         // 1 for channels, 0 for padding
   float channels;
 };
 
-// x <- activation(convolution(norm(x))), or, where there is a mix,
+// x <- activation(convolution(norm(x))), or, with a mix,
 // x <- x + mix(activation(convolution(norm(x)))). Without a convolution: x <- norm(x).
 struct StackLayer {
   Norm norm;
@@ -37,38 +37,38 @@ struct StackLayer {
 
 struct Stack {
   Weights weights;  // fp32 or bf16
-  bool same;        // zeros stand beyond the ends, and no frame is lost; else there are no ends
+  bool same;        // zero padding, no frame is lost; otherwise unpadded
   const StackLayer* layers;
   int count, inputs, outputs;  // channels without padding
-  int widest, hidden;          // most channels of x, and inside a layer, padded
-  int taps;                    // most of a layer
-  int lost;                    // frames fewer than were given
+  int widest, hidden;          // largest number of channels of x, and within a layer, padded
+  int taps;                    // largest number in a layer
+  int lost;                    // frames fewer in the output than in the input
 };
 
-// How a stack runs over frames.
+// A stack's run over frames.
 struct StackRun {
   const float* in;  // (frames, inputs)
   int frames;
-  const float* base;  // (frames, padded outputs of the first layer) instead of its bias, or null
+  const float* base;  // (frames, padded outputs of the first layer), replaces its bias; or null
   float* out;         // (frames - lost, outputs)
   std::byte* work;    // stack_work(stack, frames) bytes, zeroed before the first run
 };
 
 using RunStack = void (*)(const Stack&, const StackRun&);
 
-// Rows that are multiplied together.
+// Rows of one product.
 constexpr int kStackRows = 32;
 
 std::size_t stack_work(const Stack& stack, int frames);
 
-// A stack with its weights. Layers are added one by one; none after the first run.
+// A stack with its weights. Layers are added one by one, before the first run.
 class FrameStack {
  public:
   FrameStack(Weights weights, bool same, int inputs, RunStack run);
   FrameStack(const FrameStack&) = delete;
   FrameStack& operator=(const FrameStack&) = delete;
 
-  // `weight` (outputs, inputs, taps) as PyTorch holds it.
+  // `weight` (outputs, inputs, taps) in PyTorch's order.
   struct Kernel {
     const float *weight, *bias;
     int outputs, inputs, taps;
@@ -89,8 +89,8 @@ class FrameStack {
   std::size_t bytes() const { return bytes_; }
 
   void run(const float* in, int frames, float* out) const;
-  // Euler steps along the field that the stack is: x <- x + stack(x) / steps. Step s begins from
-  // `base` (frames, C) plus `times` (steps, C), C the first layer's outputs.
+  // Euler steps along the vector field given by the stack: x <- x + stack(x) / steps. In step s the
+  // first layer's bias is `base` (frames, C) plus `times` (steps, C), C its outputs.
   void flow(float* x, int frames, const float* base, const float* times, int steps) const;
   // Outputs of the first layer.
   int first_outputs() const { return first_; }

@@ -1,4 +1,4 @@
-// The arrays of a generation state (vocoder/generation/state.py), checked, row by row.
+// The checked arrays of a generation state (vocoder/generation/state.py), row by row.
 #pragma once
 
 #include <map>
@@ -12,7 +12,7 @@ namespace vocoder {
 
 class StateRows {
  public:
-  // Throws std::invalid_argument for an array that is missing or of another shape or type.
+  // Throws std::invalid_argument for an array that is missing or has the wrong shape or type.
   StateRows(const Network& net, const std::map<std::string, Writable>& state) : state_(state) {
     const Config& config = net.config;
     const std::int64_t past = config.kernel_size - 1;
@@ -38,13 +38,13 @@ class StateRows {
         add_rings(context_rings_, s + 1, l,
                   std::int64_t{context.kernel_size - 1} * context.layers[l].dilation, context.real);
     }
-    // Their arrays of all rows stand one after the other; a row needs its own side by side.
+    // The pointers are stored array by array for all rows; a row needs its own next to each other.
     for (auto* lists : {&rings_, &windows_, &contexts_, &context_rings_}) by_row(*lists);
   }
 
   std::int64_t rows() const { return rows_; }
 
-  // Fills in what a row finds in the state.
+  // Fills in a row's pointers into the state.
   void row(std::int64_t r, Row& to) const {
     const auto of = [&](const std::vector<float*>& lists) {
       return lists.data() + r * (lists.size() / rows_);

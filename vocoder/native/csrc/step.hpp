@@ -1,5 +1,5 @@
-// The sample loop: what vocoder/generation/reference.py computes, for a block of rows in one format
-// of weights and one instruction set. Nothing is allocated between the first sample and the last.
+// The sample loop: vocoder/generation/reference.py for a block of rows, in one weight format and
+// one instruction set. Nothing is allocated between the first and the last sample.
 #pragma once
 
 #include "gates.hpp"
@@ -18,7 +18,7 @@ class Loop {
     Loop loop(net, rows, count, memory.data());
     Session session(count);
     loop.begin(session);
-    // All rows go on together for as long as their gates are ready.
+    // All rows advance together as long as their gates are ready.
     for (std::int64_t t = 0; t < steps;) {
       const std::int64_t ready = loop.gates_.ready(session, steps - t);
       for (const std::int64_t end = t + ready; t < end; ++t) loop.step(session, t, end - t);
@@ -34,7 +34,7 @@ class Loop {
     int slot, length;
   };
 
-  // How many samples' pasts are summed for a layer, and how many of them were used.
+  // Samples whose past taps are summed for a layer, and how many of them are used up.
   struct Ahead {
     int samples, used;
   };
@@ -64,7 +64,7 @@ class Loop {
     wide_ = padded(net.skip > net.parameters ? net.skip : net.parameters, 64);
     sums_ = arena_.take<float>(count * wide_);
     rectified_ = arena_.take<Element>(count * wide_);
-    // One for each width, as it is zero behind its own channels.
+    // One for each width, because it must be zero behind its channels.
     plain_past_ = arena_.take<float>(net.past_inputs);
     plain_present_ = arena_.take<float>(net.present_inputs);
     plain_head_ = arena_.take<float>(wide_);
@@ -75,7 +75,7 @@ class Loop {
     bytes_ = arena_.used();
   }
 
-  // Takes the rows' state over from the caller's arrays, where it must lie in another form.
+  // Loads the part of the rows' state that has a different layout here.
   void begin(Session& session) {
     for (int r = 0; r < count_; ++r) {
       for (int l = 0; l < config_.layers; ++l) {
@@ -89,7 +89,7 @@ class Loop {
     gates_.begin(session);
   }
 
-  // Gives it back.
+  // Stores it back.
   void end() {
     for (int r = 0; r < count_; ++r) samples_.end(r);
   }
@@ -102,9 +102,9 @@ class Loop {
     for (int r = 0; r < count_; ++r) leave(r, t);
   }
 
-  // The past of a dilated convolution is known for as many samples as its dilation. So where rows
-  // are few, the past taps' products are made for several samples together, which reads those
-  // weights once instead of every time: a quarter less to read from the second cache.
+  // The past inputs of a dilated convolution are known for as many samples as its dilation. With
+  // few rows, the products of the past taps are computed for several samples together, which reads
+  // these weights once instead of for each sample: a quarter less to read from the L2 cache.
   void look_ahead(Session& session, std::int64_t reach) {
     if (ahead_ == 1) return;
     bool widened = false;
@@ -120,7 +120,7 @@ class Loop {
     if (widened) session.rows(count_);
   }
 
-  // Products of the past taps of the next `samples` samples of every row, with the conditioning.
+  // Products of the past taps for the next `samples` samples of every row, plus the conditioning.
   void sum_past(int l, int samples) {
     const auto gates_width = times(Fixed<2>{}, shape_.gated);
     for (int r = 0; r < count_; ++r)
@@ -144,7 +144,7 @@ class Loop {
     return padded_inputs<Format>(times(one_less(shape_.taps), shape_.residual));
   }
 
-  // Past inputs from the ring, oldest first, as a sample will need them `later` samples from now.
+  // Past inputs from the ring, oldest first, for the sample `later` samples from now.
   void gather_past(int r, int l, int later, int to_row) {
     const Ring& ring = rings_[l * count_ + r];
     const auto residual = shape_.residual;
@@ -200,7 +200,7 @@ class Loop {
                        gated_inputs * sizeof(Element));
   }
 
-  // Adds what the layer before made of x.
+  // Adds the previous layer's residual to x.
   void update(int r, int l) {
     if (!l) return;
     float *x = x_ + r * shape_.residual, *change = change_ + r * shape_.residual;
@@ -209,7 +209,7 @@ class Loop {
       store(x + i, load(x + i) + load(change + i) + load(bias + i));
   }
 
-  // Makes x the present, and the latest in the ring, where it takes the oldest one's place.
+  // Makes x the present input, and stores it in the ring in place of the oldest.
   void push(int r, int l) {
     Ring& ring = rings_[l * count_ + r];
     const auto residual = shape_.residual;
@@ -257,7 +257,7 @@ class Loop {
     }
   }
 
-  // Draws the sample and moves the row on.
+  // Draws the sample and advances the row.
   void leave(int r, std::int64_t t) {
     float* parameters = sums_ + r * wide_;
     for (int i = 0; i < net_.parameters; i += kLanes)
@@ -270,7 +270,7 @@ class Loop {
   Shape shape_;
   Row* rows_;
   int count_;
-  int ahead_;  // most samples whose pasts are summed together
+  int ahead_;  // most samples whose past taps are summed together
   Arena arena_;
   Samples<Shape> samples_;
   Gates<typename Format::ContextFormat> gates_;

@@ -31,7 +31,7 @@ Circle Tables::circle(int count, int of) {
 
 Tables::Tables(int size, int bands, const double* filters, const double* interpolation) {
   if (size < kSmallestTransform || size > kLargestTransform || !std::has_single_bit(unsigned(size)))
-    throw std::invalid_argument("n_fft " + std::to_string(size) + " is no power of two from " +
+    throw std::invalid_argument("n_fft " + std::to_string(size) + " is not a power of two from " +
                                 std::to_string(kSmallestTransform) + " to " +
                                 std::to_string(kLargestTransform));
   if (bands < 1 || bands > 4096) throw std::invalid_argument("bands must be from 1 to 4096");
