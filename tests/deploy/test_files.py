@@ -14,7 +14,6 @@ import yaml
 
 import vocoder
 from vocoder.server.metrics import Metrics
-from vocoder.server import metrics
 from vocoder.server.settings import ServerSettings
 
 ROOT = Path(__file__).parent.parent.parent

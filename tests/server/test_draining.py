@@ -18,9 +18,6 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
-from vocoder.server import draining
-from vocoder.server.draining import Draining, DrainingServer
-from vocoder.server.middleware.draining_gate import DrainingGate
 
 from vocoder.server import draining
 from vocoder.server.draining import Draining, DrainingServer

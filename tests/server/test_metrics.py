@@ -10,12 +10,11 @@ from fastapi.testclient import TestClient
 from prometheus_client import multiprocess
 from prometheus_client.parser import text_string_to_metric_families
 from serving import say
+
 from vocoder.server.app import create_app
 from vocoder.server.metrics import FOLDER_VARIABLE, Metrics
 from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.synthesizer import Synthesizer
-from vocoder.server import metrics
-from vocoder.server.routes import metrics as route
 
 NAMES = {
     *("streams", "rows", "capacity_streams", "waiting", "first_audio_seconds"),

@@ -86,8 +86,8 @@ def train(
 ) -> None:
     """Train a vocoder, an acoustic model or a recogniser."""
     from vocoder.training import config as configs
-    from vocoder.training.dry_run import check
     from vocoder.training import loop
+    from vocoder.training.dry_run import check
 
     settings = configs.load(config, changes or ())
     if profile and not dry_run:

@@ -12,8 +12,6 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import nn
-from torch import Tensor
 
 from vocoder import files
 from vocoder.acoustic.model import AcousticModel

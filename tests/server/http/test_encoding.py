@@ -8,8 +8,6 @@ import pytest
 
 from vocoder.audio.io import Samples
 from vocoder.server.http.encoding import AsyncEncoder
-from vocoder.server.http.audio_response import AudioResponse
-from vocoder.voices.voice import Voice
 
 
 class Slow:

@@ -13,8 +13,6 @@ from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
 from vocoder.server import logs
-from vocoder.features.feature_file import serialize
-from vocoder.server import logs, metrics
 from vocoder.server.app import create_app
 from vocoder.server.errors import error_response
 from vocoder.server.metrics import Metrics

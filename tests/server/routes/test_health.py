@@ -11,7 +11,6 @@ from serving import SPEECH_URL, error_of
 from vocoder.server.app import create_app
 from vocoder.server.service.readiness import freeze_gc
 from vocoder.server.service.service import Service
-from vocoder.server.service.service import Service, freeze_gc
 from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.streaming import StreamingSynthesizer
 from vocoder.synthesis.synthesizer import Synthesizer

@@ -14,6 +14,7 @@ from serving import FEATURES, live
 from socketing import BYTES, FRAME_BYTES, MEL, TEXT, hear, post, send, socket, speak, vocoded
 from torch import Tensor
 from websockets.sync.client import connect
+
 from vocoder.config import FeatureConfig
 from vocoder.features import feature_file
 from vocoder.server.app import create_app

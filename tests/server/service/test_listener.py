@@ -10,7 +10,6 @@ import pytest
 
 from vocoder.scheduling.stream import Chunk, End, Sink
 from vocoder.server.metrics import Metrics
-from vocoder.server.service.admission import Slot
 from vocoder.server.service.listener import Listener
 from vocoder.synthesis.streaming import StreamHandle
 

@@ -14,7 +14,6 @@ import pytest
 from vocoder.errors import ConfigError
 from vocoder.server.service import response_cache as module
 from vocoder.server.service.response_cache import ResponseCache, key_of
-from vocoder.server.service.response_cache import AudioCache, key_of
 
 HEADERS = {"X-Seed": "1", "X-Speaker": "%E8%8A%B1"}
 

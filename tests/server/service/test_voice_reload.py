@@ -17,8 +17,6 @@ from serving import SPEECH_URL, live, save_voice
 from vocoder.server.app import create_app
 from vocoder.server.metrics import Metrics
 from vocoder.server.service.voice_reload import VoiceReload
-from vocoder.server import metrics
-from vocoder.server.service.voice_reload import Reloading
 from vocoder.server.settings import ServerSettings
 from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import VOCODER_WEIGHTS, Voice

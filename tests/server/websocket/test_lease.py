@@ -18,7 +18,6 @@ from serving import features_of, live
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from vocoder.server import metrics
 from vocoder.server.app import create_app
 from vocoder.server.middleware import rate_limits
 from vocoder.server.service.service import Service
