@@ -50,9 +50,7 @@ class ServerSettings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     workers: int = Field(1, ge=1, le=256, description="worker processes, each with its own engine")
-    voices_dir: Path = Field(
-        default_factory=shipped_voices, description="folder of voice folders"
-    )
+    voices_dir: Path = Field(default_factory=shipped_voices, description="folder of voice folders")
     more_voices_dir: Path | None = Field(
         None, description="a second folder of voice folders; voices_dir comes first"
     )
