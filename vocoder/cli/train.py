@@ -21,8 +21,8 @@ def prepare(
     jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = os.cpu_count() or 1,
 ) -> None:
     """Prepare recordings for training: resample, trim, level, extract features, split, report."""
-    from vocoder.corpus.prepare import load_settings
     from vocoder.corpus.prepare import prepare as run
+    from vocoder.corpus.settings import load_settings
 
     chosen = load_settings(settings)
     if f0:
