@@ -4,6 +4,7 @@
 """
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def named(name: str) -> str | None:
     return name
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """Dotted names that a file imports, also by a string such as ``"vocoder.native._native"``."""
     package = path.relative_to(ROOT).parent.parts if path.is_relative_to(ROOT) else ()
