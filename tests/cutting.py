@@ -1,4 +1,4 @@
-"""Audio in chunks of given sizes."""
+"""Splits audio into chunks."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,7 +6,7 @@ from vocoder.audio.io import Samples
 
 
 def cut(samples: Samples, sizes: Sequence[int]) -> Iterator[Samples]:
-    """Chunks of these sizes in turn."""
+    """Chunks whose sizes cycle through ``sizes``."""
     first = turn = 0
     while first < len(samples):
         yield samples[first : first + sizes[turn % len(sizes)]]

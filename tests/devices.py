@@ -1,6 +1,6 @@
-"""Engines on the device that there is, as if they were on the CPU; and small models for them.
+"""Engines on the available device with tensors on the CPU, and small models for them.
 
-Without a GPU, Triton's interpreter runs its kernels on the CPU: some 10 ms a layer and sample.
+Without a GPU, Triton's interpreter runs its kernels on the CPU: about 10 ms per layer and sample.
 """
 
 import copy
@@ -115,11 +115,11 @@ SMALL_CONFIGS = {
         }
     ),
 }
-"""Dilations up to 8, so that 20 samples go round every ring, those of context stacks included."""
+"""Dilations up to 8, so that 20 samples wrap around every ring, including the context stacks'."""
 
 
 class OnDevice:
-    """An engine on :data:`DEVICE` that is given tensors of the CPU and gives such."""
+    """An engine on :data:`DEVICE` that takes and returns CPU tensors."""
 
     max_concurrency = 1
 
@@ -157,7 +157,7 @@ class OnDevice:
 
 
 def moved(value: Any, device: torch.device) -> Any:
-    """Tensors of nested tuples on another device."""
+    """Move the tensors of nested tuples to another device."""
     if isinstance(value, Tensor):
         return value.to(device)
     if isinstance(value, tuple):
@@ -167,7 +167,7 @@ def moved(value: Any, device: torch.device) -> Any:
 
 
 def signal_of(model: WaveNet, conditioning: Conditioning, steps: int) -> Signal:
-    """Noise as loud as speech, as the model sees it."""
+    """Noise as loud as speech, in the model's representation."""
     rows = conditioning.local.shape[0]
     generator = torch.Generator().manual_seed(3)
     audio = torch.randn(rows, conditioning.blocks * model.config.hold, generator=generator) * 0.1
@@ -177,5 +177,5 @@ def signal_of(model: WaveNet, conditioning: Conditioning, steps: int) -> Signal:
 
 
 def snapshot(state: GenerationState) -> dict[str, Tensor]:
-    """Copies of a state's tensors, on the CPU."""
+    """Copies of a state's tensors on the CPU."""
     return {name: tensor.cpu().clone() for name, tensor in state.tensors().items()}

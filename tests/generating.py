@@ -1,4 +1,4 @@
-"""Conditioning, noise and whole generations for the tests of the engines."""
+"""Conditioning, noise and generation for the tests of the engines."""
 
 import torch
 from conftest import random_mel
@@ -20,12 +20,12 @@ def condition(model: WaveNet, rows: int, frames: int = FRAMES) -> Conditioning:
 
 
 def covered(model: WaveNet, conditioning: Conditioning) -> int:
-    """Samples that a conditioning reaches."""
+    """Number of samples that a conditioning covers."""
     return conditioning.blocks * model.config.hold
 
 
 def pick(conditioning: Conditioning, *rows: int, first: int = 0) -> Conditioning:
-    """Some rows in that order, from their block ``first`` on."""
+    """Some rows in the given order, from their block ``first`` on."""
     index = list(rows)
     prediction = conditioning.prediction
     if prediction is not None:

@@ -1,4 +1,4 @@
-"""The sample loop's kernel with a fault planted in it."""
+"""The sample loop's kernel with planted faults."""
 
 import importlib.util
 import itertools
@@ -13,7 +13,7 @@ _count = itertools.count()
 
 
 def altered(module: str, change: Callable[[str], str], folder: Path) -> ModuleType:
-    """``kernels``, with the source of one of ``kernels`` and ``contexts`` changed."""
+    """The module ``kernels`` with changed source, its own or that of ``contexts``."""
     kernel = Path(kernels.__file__)
     source = kernel.read_text()
     if module == "kernels":

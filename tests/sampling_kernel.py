@@ -1,4 +1,4 @@
-"""A kernel that shows what the kernel's own functions draw."""
+"""A kernel that returns the draws of the sample loop's own functions."""
 
 import triton
 import triton.language as tl

@@ -1,4 +1,4 @@
-"""Encoding in chunks: the same bytes however it is cut, and what the whole file holds."""
+"""Encoding in chunks: the same bytes for any chunk sizes, and complete files."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ MP3_ENCODER_DELAY = 1105
 
 
 def encoded(chunks: Iterable[Samples], encoder: Encoder) -> Iterator[bytes]:
-    """The bytes of audio as it comes, one part a chunk, and one more."""
+    """The encoded bytes of each chunk, then the rest."""
     with contextlib.closing(encoder):
         for chunk in chunks:
             yield encoder.push(chunk)
@@ -28,7 +28,7 @@ def encoded(chunks: Iterable[Samples], encoder: Encoder) -> Iterator[bytes]:
 
 
 def sweep(rate: int, seconds: float = 1.3) -> Samples:
-    """A tone of rising pitch, so that a shift in time shows."""
+    """A tone of rising pitch, which reveals any shift in time."""
     t = np.arange(int(rate * seconds)) / rate
     return (0.4 * np.sin(2 * np.pi * (200 + 300 * t) * t)).astype(np.float32)
 
@@ -38,11 +38,11 @@ def in_chunks(samples: Samples, rate: int, name: AudioFormat, sizes: Sequence[in
 
 
 def decode(data: bytes, name: AudioFormat, rate: int, count: int) -> Samples:
-    """Samples of a stream, by libsndfile where the stream is a file that it reads."""
+    """The samples of a stream, decoded by libsndfile except for raw PCM."""
     if name == "pcm":
         return np.frombuffer(data, "<i2").astype(np.float32) / 32768
     if name == "flac":
-        # libsndfile asks for the length that a stream cannot say: 36 bits in byte 21 and on.
+        # libsndfile needs the length, which a stream cannot know: 36 bits from byte 21 on.
         assert data[21] & 15 == 0
         assert data[22:26] == bytes(4)
         data = data[:22] + count.to_bytes(4, "big") + data[26:]
@@ -52,7 +52,7 @@ def decode(data: bytes, name: AudioFormat, rate: int, count: int) -> Samples:
 
 
 def alike(found: Samples, samples: Samples) -> bool:
-    """Whether an MP3's samples are the encoder's 95 % of those that it was given."""
+    """Whether an MP3's samples are 95 % of the input, the encoder's scaling."""
     return bool((found - 0.95 * samples).std() < 0.01 * samples.std())
 
 
@@ -67,14 +67,14 @@ def test_bytes_do_not_depend_on_the_chunks(name: AudioFormat, rate: int) -> None
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_whole_file_is_that_of_the_whole_audio(name: AudioFormat, rate: int) -> None:
+def test_a_whole_file_equals_that_of_encode(name: AudioFormat, rate: int) -> None:
     encoder = Encoder(name, rate, whole=True)
     *parts, file = encoded(cut(sweep(rate), [577]), encoder)
     assert not any(parts)
     assert file == audio.encode(sweep(rate), rate, name)
 
 
-def test_audio_is_resampled_on_its_way() -> None:
+def test_audio_is_resampled() -> None:
     samples = sweep(16000)
     found = {
         whole: b"".join(encoded(cut(samples, [200]), Encoder("pcm", 16000, 24000, whole=whole)))
@@ -88,14 +88,14 @@ def test_audio_is_resampled_on_its_way() -> None:
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("name", ["wav", "flac", "pcm"])
-def test_what_is_lossless_holds_the_samples(name: AudioFormat, rate: int) -> None:
+def test_lossless_formats_keep_the_samples(name: AudioFormat, rate: int) -> None:
     samples = sweep(rate)
     found = decode(in_chunks(samples, rate, name, [200]), name, rate, len(samples))
     assert np.array_equal(np.rint(found * 32768), audio.to_pcm16(samples))
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_mp3_sounds_like_it(rate: int) -> None:
+def test_mp3_approximates_the_input(rate: int) -> None:
     samples = sweep(rate)
     found = decode(in_chunks(samples, rate, "mp3", [200]), "mp3", rate, 0)
     frame = 1152 if rate >= 32000 else 576
@@ -105,7 +105,7 @@ def test_mp3_sounds_like_it(rate: int) -> None:
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_a_stream_ends_a_whole_mp3(rate: int) -> None:
+def test_the_end_of_a_stream_completes_the_mp3(rate: int) -> None:
     samples = sweep(rate)
     whole, stream = audio.encode(samples, rate, "mp3"), in_chunks(samples, rate, "mp3", [333])
     assert whole.endswith(stream)
@@ -125,7 +125,7 @@ def test_a_whole_mp3_plays_without_gaps() -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("count", [0, 1, 100])
-def test_next_to_nothing(name: AudioFormat, count: int) -> None:
+def test_very_short_audio(name: AudioFormat, count: int) -> None:
     data = in_chunks(sweep(16000)[:count], 16000, name, [1])
     if name == "mp3" and count:
         assert count <= len(decode(data, name, 16000, 0)) <= count + MP3_ENCODER_DELAY + 1152
@@ -133,12 +133,12 @@ def test_next_to_nothing(name: AudioFormat, count: int) -> None:
         assert len(decode(data, name, 16000, count)) == count
 
 
-# Audio that is pushed before the first byte of it comes out, and that the encoder holds back later.
+# Audio that is pushed before the first byte is emitted, and that the encoder holds back later.
 DELAYS_S = {"pcm": 0.0, "wav": 0.0, "mp3": 0.120, "flac": 0.080}
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_bytes_come_soon(name: AudioFormat) -> None:
+def test_bytes_are_emitted_within_the_delay(name: AudioFormat) -> None:
     encoder, step, out = Encoder(name, 16000), 80, b""
     header = {"wav": 44, "flac": 86}.get(name, 0)
     samples, pushed = sweep(16000), 0
@@ -148,7 +148,7 @@ def test_bytes_come_soon(name: AudioFormat) -> None:
     assert Fraction(pushed - step, 16000) <= DELAYS_S[name]
 
 
-def test_a_long_stream_is_not_kept() -> None:
+def test_a_long_stream_is_not_kept_in_memory() -> None:
     encoder = Encoder("mp3", 16000)
     for _ in range(20):
         encoder.push(sweep(16000))
@@ -157,7 +157,7 @@ def test_a_long_stream_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize("name", ["wav", "flac"])
-def test_a_whole_file_says_its_length(name: AudioFormat) -> None:
+def test_a_whole_file_states_its_length(name: AudioFormat) -> None:
     data = audio.encode(sweep(16000), 16000, name)
     assert soundfile.info(io.BytesIO(data)).frames == len(sweep(16000))
     if name == "flac":

@@ -35,7 +35,7 @@ def test_other_rates_formats_and_channels_are_read(tmp_path: Path, suffix: str, 
     assert 0.15 < middle.std() / 0.5 < 0.40
 
 
-def test_resampling_keeps_amplitude_and_removes_what_would_alias() -> None:
+def test_resampling_keeps_amplitude_and_removes_aliases() -> None:
     kept = audio.resample(tone(48000, hz=1000), 48000, 16000)
     gone = audio.resample(tone(48000, hz=11000), 48000, 16000)
     assert abs(kept[1000:-1000].std() / tone().std() - 1) < 0.01
@@ -46,14 +46,14 @@ def test_resampling_keeps_amplitude_and_removes_what_would_alias() -> None:
     ("content", "message"),
     [(b"hello, this is text", "not readable as audio"), (b"", "not readable as audio")],
 )
-def test_what_is_not_audio_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_files_other_than_audio_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "text.wav"
     path.write_bytes(content)
     with pytest.raises(AudioError, match=message):
         audio.read(path)
 
 
-def test_empty_missing_and_not_finite_audio_is_refused(tmp_path: Path) -> None:
+def test_empty_missing_and_non_finite_audio_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="no such file"):
         audio.read(tmp_path / "none.wav")
     soundfile.write(tmp_path / "empty.wav", np.zeros(0, dtype=np.float32), 16000)

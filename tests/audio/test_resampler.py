@@ -1,4 +1,4 @@
-"""Resampling in chunks: the same as all at once, and soon."""
+"""Resampling in chunks: equal to the whole, with little delay."""
 
 from collections.abc import Sequence
 
@@ -29,12 +29,12 @@ def in_chunks(samples: Samples, rate: int, to_rate: int, sizes: Sequence[int]) -
 
 
 @pytest.mark.parametrize(("rate", "to_rate"), RATES)
-def test_chunks_give_what_the_whole_gives(rate: int, to_rate: int) -> None:
+def test_chunks_equal_the_whole(rate: int, to_rate: int) -> None:
     samples = noise(3 * LARGEST_BLOCK + 17)
     whole = in_chunks(samples, rate, to_rate, [len(samples)])
     for sizes in ([200], [1, 7, 333, 5000]):
         assert in_chunks(samples, rate, to_rate, sizes).tobytes() == whole.tobytes()
-    # torchaudio works out its filter in single precision.
+    # torchaudio computes its filter in single precision.
     other = audio.resample(samples, rate, to_rate)
     assert len(whole) == len(other)
     assert np.abs(whole - other).max() < 3e-5
@@ -51,7 +51,7 @@ def test_signals_shorter_than_the_filter(count: int, to_rate: int) -> None:
 
 
 @pytest.mark.parametrize(("rate", "to_rate"), RATES)
-def test_output_comes_within_ten_milliseconds(rate: int, to_rate: int) -> None:
+def test_the_delay_is_within_ten_milliseconds(rate: int, to_rate: int) -> None:
     resampler, read, written = Resampler(rate, to_rate), 0, 0
     for chunk in cut(noise(rate // 4), [40]):
         read, written = read + len(chunk), written + len(resampler.push(chunk))

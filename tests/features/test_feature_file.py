@@ -7,7 +7,9 @@ from safetensors.torch import save
 
 from vocoder.config import FeatureConfig
 from vocoder.errors import ConfigError, FeatureError
-from vocoder.features import feature_file as features
+from vocoder.features import feature_file
+from vocoder.features.f0 import f0_contour
+from vocoder.features.mel import log_mel, power_spectrogram
 
 CONFIG = FeatureConfig()
 
@@ -17,31 +19,31 @@ def speechlike(samples: int = 16000) -> np.ndarray:
     return (0.1 * sum(np.sin(2 * np.pi * 150 * h * t) / h for h in range(1, 20))).astype(np.float32)
 
 
-def test_frames_cover_the_samples_and_each_its_own_stretch() -> None:
+def test_frames_cover_the_samples_and_each_its_own_range() -> None:
     click = torch.zeros(1600)
     click[5 * 200 + 100] = 1.0
-    mel = features.log_mel(click, CONFIG)
+    mel = log_mel(click, CONFIG)
     assert mel.shape == (80, 8)
     assert mel.sum(0).argmax() == 5
-    assert features.log_mel(torch.zeros(1601), CONFIG).shape == (80, 9)
-    assert features.log_mel(torch.zeros(1), CONFIG).shape == (80, 1)
+    assert log_mel(torch.zeros(1601), CONFIG).shape == (80, 9)
+    assert log_mel(torch.zeros(1), CONFIG).shape == (80, 1)
 
 
 def test_white_noise_has_its_variance_in_every_band() -> None:
     noise = torch.randn(160_000, generator=torch.Generator().manual_seed(0)) * 0.1
-    power = features.power_spectrogram(noise, CONFIG)[1:-1, 4:-4].mean()
+    power = power_spectrogram(noise, CONFIG)[1:-1, 4:-4].mean()
     assert abs(power / 0.01 - 1) < 0.02
 
 
-def test_a_batch_is_analysed_as_each_row_alone() -> None:
+def test_a_batch_is_analysed_like_each_row_alone() -> None:
     audio = torch.randn(2, 3000, generator=torch.Generator().manual_seed(0))
-    batch = features.log_mel(audio, CONFIG)
-    assert torch.allclose(batch[1], features.log_mel(audio[1], CONFIG), atol=1e-5)
+    batch = log_mel(audio, CONFIG)
+    assert torch.allclose(batch[1], log_mel(audio[1], CONFIG), atol=1e-5)
 
 
 def test_f0_and_voicing_of_a_known_pitch() -> None:
     samples = np.concatenate((np.zeros(8000, np.float32), speechlike()))
-    f0 = features.f0_contour(samples, CONFIG)
+    f0 = f0_contour(samples, CONFIG)
     assert f0.shape == (CONFIG.frames(len(samples)),)
     assert (f0[:30] == 0).all()
     inner = f0[50:-10]
@@ -49,10 +51,10 @@ def test_f0_and_voicing_of_a_known_pitch() -> None:
     assert abs(1200 * np.log2(np.median(inner[inner > 0]) / 150)) < 20
 
 
-def test_files_carry_mel_f0_and_fingerprint(tmp_path: Path) -> None:
-    analysis = features.analyze(speechlike(), CONFIG)
-    features.save(tmp_path / "f.safetensors", analysis)
-    loaded = features.load(tmp_path / "f.safetensors", CONFIG)
+def test_files_contain_mel_f0_and_fingerprint(tmp_path: Path) -> None:
+    analysis = feature_file.analyze(speechlike(), CONFIG)
+    feature_file.save(tmp_path / "f.safetensors", analysis)
+    loaded = feature_file.load(tmp_path / "f.safetensors", CONFIG)
     assert torch.equal(loaded.mel, analysis.mel)
     assert loaded.f0 is not None
     assert analysis.f0 is not None
@@ -69,9 +71,9 @@ def test_files_carry_mel_f0_and_fingerprint(tmp_path: Path) -> None:
 )
 def test_other_settings_are_refused_with_both_values(change: dict, message: str) -> None:
     other = CONFIG.model_copy(update=change)
-    data = features.serialize(features.analyze(speechlike(), other, with_f0=False))
+    data = feature_file.serialize(feature_file.analyze(speechlike(), other, with_f0=False))
     with pytest.raises(FeatureError, match=message):
-        features.deserialize(data, CONFIG)
+        feature_file.deserialize(data, CONFIG)
 
 
 def file_of(mel: torch.Tensor, **tensors: torch.Tensor) -> bytes:
@@ -96,16 +98,16 @@ def with_header(header: bytes) -> bytes:
         (file_of(torch.full((80, 5), torch.inf)), "inf at band 0, frame 0"),
         (file_of(torch.full((80, 5), 60.0)), "reaches 60.0"),
         (file_of(torch.zeros(80, 5, dtype=torch.int32)), "expected float32"),
-        (save({"mel": torch.zeros(80, 5)}), "lack sample_rate_hz"),
+        (save({"mel": torch.zeros(80, 5)}), "lacks sample_rate_hz"),
         (with_header(b'{"__metadata__": "x"}'), "not a feature file"),
         (with_header(b'{"__metadata__": []}'), "not a feature file"),
         (with_header(b"[" * 100_000), "not a feature file"),
         (save({"lem": torch.zeros(80, 5)}, CONFIG.fingerprint()), "no tensor named mel"),
     ],
 )
-def test_damaged_or_unusable_files_are_refused(data: bytes, message: str) -> None:
+def test_damaged_or_invalid_files_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(FeatureError, match=message):
-        features.deserialize(data, CONFIG)
+        feature_file.deserialize(data, CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_damaged_or_unusable_files_are_refused(data: bytes, message: str) -> Non
         ({"n_fft": "1024"}, "valid integer"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(change: dict, message: str) -> None:
+def test_inconsistent_settings_are_refused(change: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         FeatureConfig.parse(CONFIG.model_dump() | change, "features")
 
@@ -129,4 +131,4 @@ def test_settings_that_cannot_be_meant_are_refused(change: dict, message: str) -
 def test_more_bands_than_the_fft_resolves_are_refused() -> None:
     config = CONFIG.model_copy(update={"n_mels": 512})
     with pytest.raises(ConfigError, match="n_mels 512 leaves"):
-        features.log_mel(torch.zeros(1000), config)
+        log_mel(torch.zeros(1000), config)

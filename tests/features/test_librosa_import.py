@@ -25,7 +25,7 @@ def test_one_process_at_a_time_compiles(tmp_path: Path, monkeypatch: pytest.Monk
         pass
 
 
-def test_the_lock_lies_where_the_cache_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lock_is_next_to_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     librosa = compiled_librosa.librosa()
     monkeypatch.setattr("os.access", lambda path, mode: True)
     assert compiled_librosa.lock_path().parent == Path(librosa.__file__).parent

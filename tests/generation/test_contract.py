@@ -1,4 +1,4 @@
-"""What every engine promises, whatever it runs on: tested on all of them alike."""
+"""The contract of all engines, tested on each of them."""
 
 from collections.abc import Callable, Iterator
 
@@ -44,7 +44,7 @@ def test_same_seed_same_bytes_in_chunks(make: Make, model: WaveNet) -> None:
 
 
 @pytest.mark.parametrize("rows", [2, 5, 19])
-def test_same_seed_same_bytes_among_strangers(make: Make, model: WaveNet, rows: int) -> None:
+def test_same_seed_same_bytes_in_any_batch(make: Make, model: WaveNet, rows: int) -> None:
     conditioning, engine = condition(model, rows, frames=1), make(model)
     samples = covered(model, conditioning)
     together = engine.generate(engine.start(rows), conditioning, noise(rows, samples))
@@ -70,8 +70,8 @@ def test_rows_at_different_positions_join_and_leave(make: Make, model: WaveNet) 
     assert state.position.tolist() == [alone.shape[1], steps]
 
 
-def test_seeds_are_as_good_as_their_uniforms(make: Make, model: WaveNet) -> None:
-    """Of rows at different positions, and in another order than the state's."""
+def test_seeds_give_the_same_audio_as_their_uniforms(make: Make, model: WaveNet) -> None:
+    """For rows at different positions, in an order other than the state's."""
     conditioning, engine = condition(model, rows=3), make(model)
     seeds, late, steps = torch.tensor([2**63 - 1, -5, 7]), 11, 40
     states, found = [engine.start(3), engine.start(3)], []
@@ -89,7 +89,7 @@ def test_seeds_are_as_good_as_their_uniforms(make: Make, model: WaveNet) -> None
     assert states[0].position.tolist() == [steps, 0, late + steps]
 
 
-def test_saved_and_restored_state_goes_on_with_the_same_bytes(make: Make, model: WaveNet) -> None:
+def test_a_restored_state_continues_with_the_same_bytes(make: Make, model: WaveNet) -> None:
     conditioning, engine = condition(model, rows=2), make(model)
     samples = covered(model, conditioning)
     whole = generate_in_chunks(engine, conditioning, samples, samples)
@@ -103,7 +103,7 @@ def test_saved_and_restored_state_goes_on_with_the_same_bytes(make: Make, model:
     assert torch.equal(rest, whole[:, cut:])
 
 
-def test_a_window_of_the_conditioning_serves_as_the_whole(make: Make, model: WaveNet) -> None:
+def test_a_window_of_the_conditioning_replaces_the_whole(make: Make, model: WaveNet) -> None:
     conditioning, engine = condition(model, rows=1), make(model)
     hop, hold = model.config.features.hop_length, model.config.hold
     samples = covered(model, conditioning)

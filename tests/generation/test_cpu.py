@@ -1,4 +1,4 @@
-"""The native engine against the reference, along a signal that both are given."""
+"""The native engine against the reference, along the same known signal."""
 
 import math
 import threading
@@ -35,7 +35,7 @@ MODELS: dict[str, ModelConfig] = {
 
 
 class Known(NamedTuple):
-    """A model, a signal, and what the reference makes of it."""
+    """A model, a signal, and the reference's trace of it."""
 
     model: WaveNet
     conditioning: Conditioning
@@ -46,7 +46,7 @@ class Known(NamedTuple):
 
 @pytest.fixture(scope="module", params=MODELS)
 def known(request: pytest.FixtureRequest) -> Known:
-    """Each configuration with 4,000 samples of noise that sounds as loud as speech."""
+    """Each configuration with 4,000 samples of noise, as loud as speech."""
     model = random_model(MODELS[request.param])
     hop, hold = model.config.features.hop_length, model.config.hold
     conditioning = condition(model, 1, frames=-(-SAMPLES // hop))
@@ -97,7 +97,7 @@ def test_draws_differ_only_at_a_boundary(
 
 
 def boundary_distance(known: Known) -> torch.Tensor:
-    """How far each of the reference's draws lies from where its outcome changes (1, T)."""
+    """Distance of each of the reference's draws from the nearest change of its outcome (1, T)."""
     parameters, draws = known.trace.parameters.double(), noise(1, SAMPLES).double()
     distribution = known.model.config.distribution
     if isinstance(distribution, GaussianConfig):
@@ -144,7 +144,7 @@ def test_the_comparison_catches_a_ring_that_is_off_by_one() -> None:
 
 
 def test_a_poisoned_ring_shows() -> None:
-    """NaN is not clamped away on its way through the network."""
+    """The network does not clamp NaN away."""
     model = random_model(CONFIGS["logistics"])
     for weights in ("fp32", "bf16"):
         engine = CpuEngine(model, weights=weights)
@@ -155,7 +155,7 @@ def test_a_poisoned_ring_shows() -> None:
 
 
 def test_the_comparison_catches_a_context_of_the_window_before() -> None:
-    """A window's output that comes one window late shows in the parameters."""
+    """Using the output of the previous window changes the parameters."""
     model = random_model(CONFIGS["contexts"])
     conditioning = condition(model, rows=1)
     engine, reference = CpuEngine(model, weights="fp32"), ReferenceEngine(model)
@@ -173,8 +173,8 @@ def test_the_comparison_catches_a_context_of_the_window_before() -> None:
         assert_close(found, expected, ENGINE_PARAMETERS["fp32"])
 
 
-def test_rows_whose_windows_end_at_different_samples_are_as_alone() -> None:
-    """A full tile, every row some samples further than the one before."""
+def test_rows_whose_windows_end_at_different_samples_equal_each_alone() -> None:
+    """A full tile; every row is some samples ahead of the previous one."""
     model = random_model(CONFIGS["contexts_hold_1"])
     conditioning = condition(model, rows=16, frames=1)
     engine, apart = CpuEngine(model, threads=1), torch.arange(16) * 3
@@ -191,7 +191,7 @@ def test_rows_whose_windows_end_at_different_samples_are_as_alone() -> None:
 
 
 def test_a_poisoned_context_stays_in_its_row() -> None:
-    """Rows share scratch memory, of stacks of several widths."""
+    """Rows share scratch memory with stacks of several widths."""
     model = random_model(CONFIGS["contexts_hold_1"])
     conditioning = condition(model, rows=2, frames=1)
     for weights in ("fp32", "bf16", "int8"):
@@ -238,7 +238,7 @@ def test_state_stays_finite_and_memory_does_not_grow() -> None:
 
 
 @pytest.mark.parametrize("name", ["logistics", "gaussian"])
-def test_temperature_narrows_what_is_drawn(name: str) -> None:
+def test_low_temperature_narrows_the_draws(name: str) -> None:
     model = random_model(CONFIGS[name])
     conditioning = condition(model, 1)
     spreads = [
@@ -262,7 +262,7 @@ def test_it_is_the_first_choice_on_the_cpu_and_names_its_instruction_set(
     assert f"native code for {instructions}" in choice.reason
 
 
-def test_where_it_was_not_built_the_reference_speaks_and_dispatch_says_why(
+def test_without_the_library_dispatch_chooses_the_reference_and_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def missing(name: str) -> None:
@@ -271,14 +271,14 @@ def test_where_it_was_not_built_the_reference_speaks_and_dispatch_says_why(
     monkeypatch.setattr(native.importlib, "import_module", missing)
     choice = dispatch.choose(PRESETS["tiny"], torch.device("cpu"))
     assert choice.engine is ReferenceEngine
-    assert "cpu passed over: the native library is not there" in choice.reason
-    with pytest.raises(EngineError, match="the native library is not there"):
+    assert "cpu passed over: the native library is missing" in choice.reason
+    with pytest.raises(EngineError, match="the native library is missing"):
         dispatch.create(random_model(CONFIGS["mu_law"]), "cpu")
 
 
-def test_an_instruction_set_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsupported_instruction_set_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(native.INSTRUCTIONS_VARIABLE, "sve9")
-    with pytest.raises(EngineError, match=f"sve9: this processor has {INSTRUCTION_SETS[0]}"):
+    with pytest.raises(EngineError, match=f"sve9: this processor supports {INSTRUCTION_SETS[0]}"):
         CpuEngine(random_model(CONFIGS["mu_law"]))
 
 
@@ -289,7 +289,7 @@ def test_an_unknown_format_is_refused() -> None:
         ReferenceEngine(random_model(CONFIGS["mu_law"]), weights="int8")
 
 
-def test_threads_within_a_containers_share(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_respect_a_containers_cpu_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)), raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 16)
     monkeypatch.setattr(f"{context.__name__}._cpu_count_cgroup", lambda _: 3)

@@ -15,7 +15,7 @@ class Refuses(ReferenceEngine):
         return False, "no such device here; install one"
 
 
-def test_auto_takes_the_first_that_can_and_says_why_others_cannot(
+def test_auto_chooses_the_first_able_engine_and_says_why_others_cannot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dispatch, "ENGINES", (Refuses, ReferenceEngine))

@@ -35,7 +35,7 @@ def test_philox_equals_a_plain_integer_implementation() -> None:
         assert philox(torch.tensor([seed]), torch.tensor([position]))[0].tolist() == expected
 
 
-def test_a_stretch_is_the_same_wherever_it_starts() -> None:
+def test_a_range_of_noise_does_not_depend_on_its_start() -> None:
     seeds = torch.tensor([5, 6])
     whole = uniforms(seeds, torch.zeros(2, dtype=torch.int64), 100)
     later = uniforms(seeds, torch.tensor([10, 90]), 10)
@@ -70,7 +70,7 @@ def test_native_code_gives_the_same_bits(
     )
 
 
-def test_arrays_that_do_not_fit_are_refused() -> None:
+def test_arrays_of_the_wrong_type_or_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="positions must be int64"):
         uniforms(torch.tensor([1, 2]), torch.tensor([0]), 3)
     with pytest.raises(ValueError, match="seeds must be int64"):

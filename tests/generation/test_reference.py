@@ -63,7 +63,7 @@ def test_queues_hold_the_parallel_activations(model: WaveNet) -> None:
 
 
 def test_the_comparison_catches_an_off_by_one_queue() -> None:
-    """The equality helper fails on a planted fault: one layer's queue turned by one slot."""
+    """The comparison fails on a planted fault: one layer's queue is rotated by one slot."""
     model = random_model(CONFIGS["logistics"])
     conditioning, engine = condition(model, rows=1), ReferenceEngine(model)
     audio = engine.generate(engine.start(1), conditioning, noise(1, covered(model, conditioning)))
@@ -104,7 +104,7 @@ def test_queues_of_the_context_stacks_hold_their_parallel_activations() -> None:
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 7, 9, 16, 30, 64, 100])
-def test_a_row_of_a_product_does_not_depend_on_where_it_stands(outputs: int) -> None:
+def test_a_row_of_a_product_does_not_depend_on_its_index(outputs: int) -> None:
     generator = torch.Generator().manual_seed(outputs)
     for inputs in (1, 3, 6, 9, 14, 32, 100, 256):
         linear = torch.nn.Linear(inputs, outputs)

@@ -1,4 +1,4 @@
-"""Arrays that don't fit are errors in Python; nothing is read or written beyond an array."""
+"""Invalid arrays are Python errors; nothing is read or written outside an array."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ HEAD = "head.weight"
         (lambda w: w.update({"head.bias": torch.zeros(0)}), r"\(0, 1\), expected \(16, 1\)"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused(change: Any, message: str, format: str) -> None:
+def test_invalid_weights_are_refused(change: Any, message: str, format: str) -> None:
     arguments = shape_and_weights() | {"format": format}
     change(arguments["weights"])
     with pytest.raises(ValueError, match=message):
@@ -71,7 +71,7 @@ def test_weights_that_do_not_fit_are_refused(change: Any, message: str, format: 
         ("instructions", "mmx", "mmx is unknown"),
     ],
 )
-def test_shapes_that_cannot_be_are_refused(setting: str, value: Any, message: str) -> None:
+def test_invalid_settings_are_refused(setting: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_native().Network(**(shape_and_weights() | {setting: value}))
 
@@ -87,7 +87,7 @@ def test_shapes_that_cannot_be_are_refused(setting: str, value: Any, message: st
         ({"gate_channels": 13}, "gate_channels must be even"),
     ],
 )
-def test_context_stacks_that_cannot_be_are_refused(change: dict[str, Any], message: str) -> None:
+def test_invalid_context_stacks_are_refused(change: dict[str, Any], message: str) -> None:
     given = shape_and_weights("contexts")
     first, *others = given["contexts"]
     with pytest.raises(ValueError, match=message):
@@ -98,7 +98,7 @@ def test_context_stacks_that_cannot_be_are_refused(change: dict[str, Any], messa
 
 
 def arguments(name: str) -> tuple[Any, dict[str, Any]]:
-    """A network, and what advances two of its rows by ten samples."""
+    """A network, and the arguments that advance two of its rows by ten samples."""
     model = random_model(CONFIGS[name])
     engine, conditioning = CpuEngine(model), condition(model, 2)
     prediction = conditioning.prediction
@@ -151,7 +151,7 @@ def put_state(name: str, value: Any) -> Any:
     ],
 )
 @pytest.mark.parametrize("name", ["logistics", "linear_prediction"])
-def test_arrays_that_do_not_fit_are_refused(name: str, change: Any, message: str) -> None:
+def test_invalid_arrays_are_refused(name: str, change: Any, message: str) -> None:
     network, given = arguments(name)
     change(given)
     with pytest.raises(ValueError, match=message):
@@ -168,7 +168,7 @@ def test_arrays_that_do_not_fit_are_refused(name: str, change: Any, message: str
         (lambda given: given["state"].pop("windows.1"), "state.windows.1 is missing"),
     ],
 )
-def test_context_arrays_that_do_not_fit_are_refused(change: Any, message: str) -> None:
+def test_invalid_context_arrays_are_refused(change: Any, message: str) -> None:
     network, given = arguments("contexts")
     change(given)
     with pytest.raises(ValueError, match=message):
@@ -191,7 +191,7 @@ def test_codes_out_of_range_are_refused() -> None:
         network.advance(**given)
 
 
-def test_prediction_must_be_given_where_it_is_used_and_only_there() -> None:
+def test_a_prediction_must_be_given_if_and_only_if_the_network_uses_it() -> None:
     network, given = arguments("linear_prediction")
     with pytest.raises(ValueError, match="needs a prediction"):
         network.advance(**(given | {"prediction": None}))
@@ -202,7 +202,7 @@ def test_prediction_must_be_given_where_it_is_used_and_only_there() -> None:
         network.advance(**(given | {"prediction": []}))
 
 
-def test_things_that_are_no_arrays_are_refused() -> None:
+def test_objects_other_than_arrays_are_refused() -> None:
     network, given = arguments("logistics")
     for name in ("rows", "local", "noise", "audio"):
         with pytest.raises(TypeError):

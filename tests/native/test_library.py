@@ -1,4 +1,4 @@
-"""The loader of the native library, and what the library refuses."""
+"""The loader of the native library, and the library's checks of its arguments."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ LIBRARY = native.load()
 BEST = LIBRARY.instruction_sets()[0]
 
 
-def test_a_library_that_is_not_there_is_an_error_that_says_what_to_do(
+def test_a_missing_library_is_an_error_that_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def missing(name: str) -> None:
@@ -24,14 +24,14 @@ def test_a_library_that_is_not_there_is_an_error_that_says_what_to_do(
         native.load()
 
 
-def test_the_environment_names_the_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_selects_the_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(native.INSTRUCTIONS_VARIABLE, raising=False)
     assert native.instruction_set(LIBRARY) == BEST
     for name in LIBRARY.instruction_sets():
         monkeypatch.setenv(native.INSTRUCTIONS_VARIABLE, name)
         assert native.instruction_set(LIBRARY) == name
     monkeypatch.setenv(native.INSTRUCTIONS_VARIABLE, "sve9")
-    with pytest.raises(EngineError, match=f"sve9: this processor has {BEST}"):
+    with pytest.raises(EngineError, match=f"sve9: this processor supports {BEST}"):
         native.instruction_set(LIBRARY)
 
 
@@ -73,12 +73,12 @@ def plan(**changes: Any) -> Any:
         ({"instructions": "mmx"}, "mmx is unknown"),
     ],
 )
-def test_plans_that_cannot_be_are_refused(changes: dict[str, Any], message: str) -> None:
+def test_invalid_plans_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         plan(**changes)
 
 
-def test_streams_that_do_not_fit_are_refused() -> None:
+def test_invalid_streams_are_refused() -> None:
     with pytest.raises(ValueError, match="passes must be from 0 to 64"):
         LIBRARY.CorrectionChain(plan=plan(), passes=65, limit=1.0)
     chain = LIBRARY.CorrectionChain(plan=plan(), passes=1, limit=1.0)
@@ -92,7 +92,7 @@ def test_streams_that_do_not_fit_are_refused() -> None:
         chain.push("nothing")
 
 
-def test_a_stream_ends_with_as_many_samples_as_frames_ask_for() -> None:
+def test_the_frames_determine_the_length_of_a_stream() -> None:
     for passes in (0, 1, 2):
         for count, pushed in ((1, 64), (1, 1), (3, 0), (5, 320), (5, 330)):
             chain = LIBRARY.CorrectionChain(plan=plan(), passes=passes, limit=1.0)
@@ -104,7 +104,7 @@ def test_a_stream_ends_with_as_many_samples_as_frames_ask_for() -> None:
             assert np.isfinite(rest).all()
 
 
-def test_long_streams_forget_their_frames() -> None:
+def test_long_streams_drop_used_frames() -> None:
     chain = LIBRARY.CorrectionChain(plan=plan(), passes=2, limit=1.0)
     count = 0
     for _ in range(400):
@@ -121,7 +121,7 @@ def test_long_streams_forget_their_frames() -> None:
         ({"lag_window": np.ones(257)}, "order 256 is not from 1 to 255"),
     ],
 )
-def test_predictors_that_cannot_be_are_refused(changes: dict[str, Any], message: str) -> None:
+def test_invalid_predictors_are_refused(changes: dict[str, Any], message: str) -> None:
     given = tables() | {"log_area": np.zeros(2), "lag_window": np.ones(9)}
     with pytest.raises(ValueError, match=message):
         LIBRARY.Predictor(**(given | changes))
@@ -138,7 +138,7 @@ def test_predictors_that_cannot_be_are_refused(changes: dict[str, Any], message:
             predictor.predict(**(arrays | {name: np.zeros((5, 5), "f")}))
 
 
-def test_equations_that_do_not_fit_are_refused() -> None:
+def test_invalid_equations_are_refused() -> None:
     arrays = {"lags": np.ones((3, 5)), "coefficients": np.ones((3, 4)), "error": np.ones(3)}
     LIBRARY.levinson_durbin(**arrays, instructions=BEST)
     for name, wrong in (
@@ -188,12 +188,12 @@ def stack(**changes: Any) -> Any:
         ),
     ],
 )
-def test_layers_that_do_not_fit_are_refused(layer: Any, message: str) -> None:
+def test_invalid_layers_are_refused(layer: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         layer(stack())
 
 
-def test_stacks_refuse_frames_that_do_not_fit() -> None:
+def test_stacks_refuse_invalid_settings_and_frames() -> None:
     for changes, message in (
         ({"format": "int8"}, "fp32 or bf16"),
         ({"format": "fp8"}, "fp8 is unknown"),

@@ -1,6 +1,6 @@
-"""The sample loop compiled by itself: instruction sets against each other, NEON by emulation.
+"""The sample loop compiled on its own: instruction sets against each other, NEON under emulation.
 
-``loop.cpp`` prints what the tests compare; here it is compiled and run.
+The tests compile and run ``loop.cpp``, which prints the numbers that they compare.
 """
 
 import math
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SOURCES = ROOT / "vocoder" / "native" / "csrc"
 
-# As little as compiles soon; multiply-adds fuse, as they do where users run it.
+# Few optimisations, for a short build; multiply-adds fuse, as in the installed module.
 OPTIMISATION = "-O1 -fexpensive-optimizations"
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 
@@ -26,10 +26,10 @@ FORMATS = ("fp32", "bf16", "int8")
 ROWS = ("0", "1", "2")
 CHUNK = "37"
 
-# Parameters are of order 1. Only the order of sums differs, and where multiply-adds fuse; in int8
-# that may tip an activation to the next of its 255 values, which shows in the second decimal.
+# Parameters are of order 1. Only the summation order and the fused multiply-adds differ. In int8
+# this can change an activation by one of its 255 steps, which shows in the second decimal.
 TOLERANCES = {"fp32": 1e-5, "bf16": 3e-5, "int8": 5e-2}
-# These round activations to bf16, the others do not.
+# These round activations to bf16; the others do not.
 ROUNDING_SETS = {"amx", "avx512_dot"}
 ROUNDED = 5e-2
 
@@ -44,7 +44,7 @@ def run(*command: str | Path) -> str:
 
 
 def needed(*programs: str) -> str:
-    """The first of these programs that is here; without any, the test is skipped."""
+    """The first of these programs that is installed; skips the test if there is none."""
     for name in programs:
         if found := shutil.which(name):
             return found
@@ -73,7 +73,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def neon_loop(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """The program for aarch64, and what it runs under here."""
+    """The emulator, and the program for aarch64."""
     compiler, emulator = needed("aarch64-linux-gnu-g++"), needed("qemu-aarch64")
     system = ("-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64")
     folder = tmp_path_factory.mktemp("neon")
@@ -81,7 +81,7 @@ def neon_loop(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 
 
 def read(text: str) -> dict[str, Numbers]:
-    """What ``loop numbers`` printed, by instruction set, the best first."""
+    """Parse the output of ``loop numbers``, by instruction set, the best first."""
     found: dict[str, Numbers] = {}
     for line in text.splitlines():
         network, instructions, weights, row, *values = line.split()
@@ -90,13 +90,13 @@ def read(text: str) -> dict[str, Numbers]:
 
 
 def assert_agree(found: Numbers, expected: Numbers, sets: set[str]) -> None:
-    """Fail unless both have all rows, with as many numbers, that say something and agree."""
+    """Fail unless both have all rows with equally many, meaningful numbers that agree."""
     assert found.keys() == expected.keys() == set(product(NETWORKS, FORMATS, ROWS))
     for key, values in expected.items():
         assert len(found[key]) == len(values) >= 36, key
         assert all(map(math.isfinite, found[key] + values)), key
-        assert max(map(abs, values)) > 0.3, f"{key}: nothing but small numbers"
-        assert len(set(values)) > len(values) / 2, f"{key}: the same number over and over"
+        assert max(map(abs, values)) > 0.3, f"{key}: only small numbers"
+        assert len(set(values)) > len(values) / 2, f"{key}: too many repeated numbers"
         rounded = key[1] == "bf16" and sets & ROUNDING_SETS
         limit = ROUNDED if rounded else TOLERANCES[key[1]]
         most = max(abs(a - b) for a, b in zip(found[key], values, strict=True))
@@ -104,7 +104,7 @@ def assert_agree(found: Numbers, expected: Numbers, sets: set[str]) -> None:
 
 
 def allocations(loop: Path, chunk: str) -> dict[tuple[str, ...], tuple[int, int]]:
-    """How often each network, instruction set and format allocates in 10 samples and in 1000."""
+    """Allocations of each network, instruction set and format in 10 samples and in 1000."""
     lines = [line.split() for line in run(loop, "allocations", chunk).splitlines()]
     assert {(line[0], line[2]) for line in lines} == set(product(NETWORKS, FORMATS))
     return {tuple(line[:3]): (int(line[3]), int(line[4])) for line in lines}
@@ -116,7 +116,7 @@ def test_a_step_allocates_nothing(loop: Path) -> None:
 
 
 def test_allocations_are_counted(loop: Path) -> None:
-    """Calls of one sample each allocate their working memory each time."""
+    """Calls of one sample allocate their working memory every time."""
     for key, (few, many) in allocations(loop, chunk="1").items():
         assert few >= 10, key
         assert many == 100 * few, key
@@ -130,7 +130,7 @@ def test_instruction_sets_agree(loop: Path) -> None:
         assert_agree(sets[other], sets[first], {other, first})
 
 
-def test_a_planted_difference_is_found(loop: Path) -> None:
+def test_a_planted_difference_is_caught(loop: Path) -> None:
     first, numbers = next(iter(read(run(loop, "numbers", "0")).items()))
     assert_agree(numbers, numbers, {first})
     for key, values in numbers.items():
@@ -152,25 +152,25 @@ def test_a_planted_difference_is_found(loop: Path) -> None:
             assert_agree(fewer, fewer, {first})
 
 
-def test_chunks_do_not_show_in_the_numbers(loop: Path) -> None:
+def test_numbers_do_not_depend_on_chunks(loop: Path) -> None:
     assert run(loop, "numbers", CHUNK) == run(loop, "numbers", "0")
 
 
 def test_neon_agrees_with_sse2(loop: Path, neon_loop: tuple[str, Path]) -> None:
     if not X86:
-        pytest.skip("compares with SSE2, and this is no x86 processor")
+        pytest.skip("compares with SSE2: this is not an x86 processor")
     text = run(*neon_loop, "numbers", "0")
     numbers = read(text)
     assert list(numbers) == ["neon"]
     assert_agree(numbers["neon"], read(run(loop, "numbers", "0"))["baseline"], {"neon", "baseline"})
-    assert run(*neon_loop, "numbers", CHUNK) == text, "chunks show"
+    assert run(*neon_loop, "numbers", CHUNK) == text, "depends on chunks"
 
 
 def shared_functions(compiled: Path, instructions: str) -> list[str]:
-    """Functions that the linker may share between this object and another.
+    """Functions that the linker may merge between this object and another.
 
-    Where it keeps this object's, processors without the instruction set would run its instructions.
-    Functions of its own namespace have no namesake elsewhere. Weak data (V, u) do no harm.
+    If it kept this object's copy, processors without the instruction set would execute it.
+    Functions in the object's own namespace are unique. Weak data (V, u) are harmless.
     """
     lines = run(needed("nm"), "-C", "--defined-only", compiled).splitlines()
     weak = [line.split(maxsplit=2)[2] for line in lines if line.split()[1] == "W"]
@@ -182,7 +182,7 @@ def built_by_test(loop: Path) -> list[Path]:
 
 
 def installed() -> list[Path]:
-    """The objects of the installed module, which ``pip install -e .`` leaves behind."""
+    """The object files of the installed module, from its build tree."""
     objects = sorted(ROOT.glob("build/cp*/CMakeFiles/_native.dir/**/isa_*.o"))
     if not objects:
         pytest.skip("no build tree of the installed module: make setup leaves one")
@@ -206,8 +206,8 @@ def test_instruction_sets_share_no_code(loop: Path, optimised: str) -> None:
         assert shared_functions(compiled, instructions) == [], compiled
 
 
-def test_shared_code_is_found(tmp_path: Path) -> None:
-    """An inline function outside the file's own namespace stands by itself, unoptimised."""
+def test_shared_code_is_caught(tmp_path: Path) -> None:
+    """Without optimisation, an inline function outside the object's own namespace is emitted."""
     source = tmp_path / "isa_planted.cpp"
     source.write_text(
         "namespace vocoder { inline int twice(int n) { return 2 * n; } }\n"

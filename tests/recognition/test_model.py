@@ -1,4 +1,4 @@
-"""The recogniser: what each part of it may hear, and that its two ways to hear are one."""
+"""The recogniser: the context of each part, and the equality of its two input paths."""
 
 import pytest
 import torch
@@ -64,7 +64,7 @@ def reaches(before: Tensor, after: Tensor) -> list[int]:
     return torch.nonzero(differs if differs.ndim == 1 else differs.any(1)).flatten().tolist()
 
 
-def test_look_up_equals_the_product_with_one_hot_codes() -> None:
+def test_lookup_equals_the_product_with_one_hot_codes() -> None:
     torch.manual_seed(0)
     for kernel, dilation, length in ((2, 1, 9), (3, 2, 9), (3, 4, 5), (2, 8, 3)):
         conv = CausalConv1d(11, 6, kernel, dilation)
@@ -74,8 +74,8 @@ def test_look_up_equals_the_product_with_one_hot_codes() -> None:
         assert not torch.allclose(conv.of_codes((codes + 1) % 11), expected, atol=1e-2)
 
 
-def test_its_wavenet_is_the_wavenet(model: PhonemeRecogniser) -> None:
-    """The likelihood is that of the same weights in an ordinary unconditional forward."""
+def test_its_likelihood_is_that_of_the_wavenet(model: PhonemeRecogniser) -> None:
+    """An ordinary unconditional forward of the same weights gives the same likelihood."""
     wavenet, audio = model.wavenet, noise(10)
     blocks = audio.shape[1] // wavenet.config.hold
     nothing = Conditioning(torch.zeros(1, blocks, 1), torch.ones(1, 1), None, torch.zeros(1).long())
@@ -108,7 +108,7 @@ def test_the_wavenet_below_does_not_see_the_future_and_the_layers_above_do(
     assert labelled[-1] == frames[-1] + margin
 
 
-def test_padding_is_not_heard(model: PhonemeRecogniser) -> None:
+def test_padding_has_no_influence(model: PhonemeRecogniser) -> None:
     audio = noise(9)
     padded = torch.cat((audio, noise(4, seed=2)), 1)
     mask = torch.cat((torch.ones(1, 9), torch.zeros(1, 4)), 1)
@@ -127,14 +127,14 @@ def test_part_of_the_samples_can_be_predicted(model: PhonemeRecogniser) -> None:
         assert torch.allclose(model.logits(audio), whole.logits, atol=1e-5)
 
 
-def test_pooling_is_the_mean_of_what_the_head_sees() -> None:
+def test_pooling_is_the_mean_of_the_rectified_skips() -> None:
     model = recogniser()
     skips = torch.randn(1, 3 * POOL, STACK.skip_channels)
     expected = [skips[0, i * POOL : (i + 1) * POOL].relu().mean(0) for i in range(3)]
     assert torch.allclose(model.pooled(skips)[0], torch.stack(expected), atol=1e-6)
 
 
-def test_configurations_that_cannot_be_meant_are_refused() -> None:
+def test_inconsistent_configurations_are_refused() -> None:
     with pytest.raises(ValueError, match="odd"):
         configuration(kernel_size=4)
     with pytest.raises(ValueError, match="must be 'none'"):

@@ -1,4 +1,4 @@
-"""Context stacks in the parallel forward: what they see, and from where on."""
+"""Context stacks in the parallel forward: their receptive field and their start."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def speech_like(model: WaveNet) -> torch.Tensor:
 
 
 def forward(model: WaveNet, audio: torch.Tensor, first: int = 0, known: int = 0) -> torch.Tensor:
-    """Parameters of the frames from ``first`` on; those before are the past, ``known`` of them."""
+    """Parameters of the frames from ``first`` on, given ``known`` frames of past audio."""
     hop, margin = model.config.features.hop_length, model.config.conditioning.margin
     mel = random_mel(model.config, 1, FRAMES + 2 * margin)[..., first:]
     past = Past(audio[:, : first * hop], torch.tensor([known * hop])) if first else None
@@ -35,7 +35,7 @@ def forward(model: WaveNet, audio: torch.Tensor, first: int = 0, known: int = 0)
         return model(audio[:, first * hop :], conditioning, past)
 
 
-def test_they_reach_further_than_the_main_stack_and_no_further_than_they_say(
+def test_they_reach_beyond_the_main_stack_and_exactly_their_receptive_field(
     model: WaveNet,
 ) -> None:
     audio = speech_like(model)
@@ -49,18 +49,18 @@ def test_they_reach_further_than_the_main_stack_and_no_further_than_they_say(
     assert differs.max() < 250 + longest + model.config.receptive_field + widest
 
 
-def test_a_crop_with_its_past_gives_what_the_whole_gives(model: WaveNet) -> None:
+def test_a_crop_with_its_past_equals_the_whole(model: WaveNet) -> None:
     audio, hop = speech_like(model), model.config.features.hop_length
     whole = forward(model, audio)[:, 5 * hop :]
     part = forward(model, audio, first=5, known=5)
-    # The main stack starts cold in a crop: training leaves those samples out.
+    # The main stack has no past in a crop: training excludes those samples.
     settled = model.config.receptive_field + 1
     assert_close(part[:, settled:], whole[:, settled:], STEP_AGAINST_PARALLEL)
     without = forward(model, audio[:, 5 * hop :].repeat(1, 2)[:, : audio.shape[1]])
     assert not torch.allclose(without[:, settled : 2 * hop], whole[:, settled : 2 * hop])
 
 
-def test_what_is_not_there_yet_is_as_nothing(model: WaveNet) -> None:
+def test_padding_before_the_start_has_no_influence(model: WaveNet) -> None:
     """A crop at a recording's start, padded in front, equals generation's start."""
     audio, hop = speech_like(model), model.config.features.hop_length
     audio[:, : 3 * hop] = 0.0
@@ -85,14 +85,14 @@ def test_gradients_reach_every_weight_of_every_stack(model: WaveNet) -> None:
         assert parameter.grad.abs().max() > 0, name
 
 
-def test_the_preset_with_contexts_hears_more_than_two_seconds() -> None:
+def test_the_preset_with_contexts_reaches_beyond_two_seconds() -> None:
     config = PRESETS["standard-context"]
     assert config.context_field / config.features.sample_rate_hz > 2.0
     assert len({c.pool for c in config.contexts}) == 2
 
 
 @pytest.mark.parametrize("pool", [30, 20])
-def test_a_rate_that_does_not_fit_is_refused(pool: int) -> None:
+def test_an_incompatible_rate_is_refused(pool: int) -> None:
     plain = ModelConfig().model_dump(mode="json")
     plain["contexts"] = [context(pool, layers=2).model_dump(mode="json")]
     with pytest.raises(ConfigError, match=f"pool {pool} must divide hop_length 200"):

@@ -57,7 +57,7 @@ def test_far_tails_keep_finite_gradients(kind: str, gain: float) -> None:
     assert parameters.grad.isfinite().all()
 
 
-def test_a_gaussian_s_mass_is_what_double_precision_says() -> None:
+def test_gaussian_mass_equals_double_precision() -> None:
     location, log_scale = torch.tensor(0.05), torch.tensor([-7.0, -5.0, -2.0])
     parameters = torch.stack((location.expand(3), log_scale), dim=-1)
     for gain in (1e-3, 0.03, 1.0):
@@ -73,7 +73,7 @@ def test_a_gaussian_s_mass_is_what_double_precision_says() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_sampled_frequencies_are_the_probabilities(kind: str) -> None:
+def test_sampled_frequencies_equal_the_probabilities(kind: str) -> None:
     make, nll, sample = KINDS[kind]
     parameters = make(1)
     count = 200_000
@@ -92,7 +92,7 @@ def test_sampled_frequencies_are_the_probabilities(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_shift_and_gain_move_and_stretch_what_is_drawn(kind: str) -> None:
+def test_shift_and_gain_move_and_scale_the_draws(kind: str) -> None:
     make, _, sample = KINDS[kind]
     parameters = make(1).expand(1000, -1)
     uniforms = torch.rand(1000, 2, generator=torch.Generator().manual_seed(2))

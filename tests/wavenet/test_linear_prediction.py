@@ -75,7 +75,7 @@ def test_silence_gives_a_stable_predictor() -> None:
 
 @pytest.mark.parametrize("order", [256, 16, 1])
 @pytest.mark.parametrize("instructions", INSTRUCTION_SETS)
-def test_native_code_gives_what_is_defined(
+def test_native_code_equals_the_definition(
     order: int, instructions: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(native.INSTRUCTIONS_VARIABLE, instructions)
@@ -90,7 +90,7 @@ def test_native_code_gives_what_is_defined(
 
 
 @pytest.mark.parametrize("instructions", INSTRUCTION_SETS)
-def test_a_frame_does_not_depend_on_those_beside_it(
+def test_a_frame_does_not_depend_on_its_neighbours(
     instructions: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(native.INSTRUCTIONS_VARIABLE, instructions)
@@ -109,7 +109,7 @@ def test_a_frame_does_not_depend_on_those_beside_it(
 
 
 @pytest.mark.parametrize("instructions", INSTRUCTION_SETS)
-def test_native_recursion_gives_what_is_defined(
+def test_native_recursion_equals_the_definition(
     instructions: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(native.INSTRUCTIONS_VARIABLE, instructions)
@@ -121,7 +121,9 @@ def test_native_recursion_gives_what_is_defined(
             assert_close(one, other, 1e-12)
 
 
-def test_other_transforms_and_types_go_without_native_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_transforms_and_types_work_without_native_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     features = FEATURES.model_copy(update={"n_fft": 1100, "win_length": 1100})
     found = predict_from_mel(random_mel(2), features, LinearPredictionConfig())
     assert all(part.isfinite().all() for part in found)

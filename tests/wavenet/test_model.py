@@ -26,7 +26,7 @@ def noise(model: WaveNet, rows: int = 1) -> torch.Tensor:
     return torch.randn(rows, samples, generator=torch.Generator().manual_seed(1)) * 0.1
 
 
-def test_changing_a_sample_changes_nothing_up_to_and_at_it(model: WaveNet) -> None:
+def test_a_changed_sample_leaves_outputs_up_to_it_unchanged(model: WaveNet) -> None:
     audio = noise(model)
     before = forward(model, audio)
     for t in (0, 1, 17, audio.shape[1] - 2):
@@ -42,7 +42,7 @@ def test_a_sample_is_forgotten_after_the_receptive_field(name: str) -> None:
     model = random_model(CONFIGS[name])
     with torch.no_grad():
         for block in model.stack.blocks:
-            block.dilated.linear.weight *= 2  # else rounding hides what is left at the very end
+            block.dilated.linear.weight *= 2  # otherwise rounding hides the smallest contributions
     audio = noise(model)
     changed = audio.clone()
     changed[:, 3] = 0.9
@@ -66,7 +66,7 @@ def test_conditioning_and_speaker_reach_the_output(model: WaveNet) -> None:
     assert torch.allclose(base, other_mel) == (model.config.conditioning.kind == "none")
 
 
-def test_conditioning_of_a_cut_is_the_cut_of_the_conditioning(model: WaveNet) -> None:
+def test_conditioning_of_an_excerpt_is_the_excerpt_of_the_conditioning(model: WaveNet) -> None:
     margin = model.config.conditioning.margin
     per_frame = model.config.features.hop_length // model.config.hold
     mel = random_mel(model.config, 1, 2 * margin + 9)
@@ -82,7 +82,7 @@ def test_conditioning_of_a_cut_is_the_cut_of_the_conditioning(model: WaveNet) ->
 
 
 @pytest.mark.parametrize("instructions", native.load().instruction_sets())
-def test_native_conditioning_gives_what_is_defined_frame_by_frame(
+def test_native_conditioning_equals_the_definition_frame_by_frame(
     model: WaveNet, instructions: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(native.INSTRUCTIONS_VARIABLE, instructions)
@@ -104,7 +104,7 @@ def test_native_conditioning_gives_what_is_defined_frame_by_frame(
             assert torch.equal(part, found[:, first * per_frame : last * per_frame])
 
 
-def test_nll_is_minus_the_log_of_what_the_parameters_say(model: WaveNet) -> None:
+def test_nll_is_minus_the_log_probability(model: WaveNet) -> None:
     audio = noise(model)
     conditioning = model.condition(random_mel(model.config, 1, FRAMES), first_speaker(model))
     nats = model.nll(audio, conditioning)

@@ -13,7 +13,7 @@ def test_silence_is_code_128() -> None:
     assert abs(decode(torch.tensor([SILENCE])).item()) < 1e-4
 
 
-def test_samples_beyond_full_scale_are_clipped_and_the_curve_rises() -> None:
+def test_samples_beyond_full_scale_are_clipped_and_the_curve_is_monotonic() -> None:
     audio = torch.linspace(-1.5, 1.5, 1001)
     codes = encode(audio)
     assert codes.min() == 0

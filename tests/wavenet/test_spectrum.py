@@ -1,4 +1,4 @@
-"""The spectrum that is predicted where linguistic features condition a voice."""
+"""The predicted spectrum of voices conditioned on linguistic features."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def spectrum(config: ModelConfig) -> SpectrumPredictor:
 
 
 def features(config: ModelConfig, log_f0: float, voiced: float) -> Tensor:
-    """Some linguistic features with their margins (1, C, F + 2 margin)."""
+    """Linguistic features with their margins (1, C, F + 2 margin)."""
     frames = FRAMES + 2 * config.conditioning.margin
     given = torch.rand(1, CHANNELS, frames, generator=torch.Generator().manual_seed(1))
     given[:, -2], given[:, -1] = log_f0, voiced
@@ -47,9 +47,7 @@ ANN, BEN = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
 
 
 @torch.no_grad()
-def test_f0_moves_the_harmonics_and_nothing_else(
-    config: ModelConfig, spectrum: SpectrumPredictor
-) -> None:
+def test_f0_moves_only_the_harmonics(config: ModelConfig, spectrum: SpectrumPredictor) -> None:
     low, high = (spectrum(features(config, f0, 1.0), ANN) for f0 in (LOW, HIGH))
     grid = torch.tensor([[LOW], [HIGH]]) + LOG_F0_CENTRE
     harmonics = spectrum.harmonics(grid)
@@ -63,7 +61,7 @@ def test_f0_moves_the_harmonics_and_nothing_else(
 
 
 @torch.no_grad()
-def test_f0_says_nothing_where_nothing_is_voiced(
+def test_f0_has_no_effect_on_unvoiced_frames(
     config: ModelConfig, spectrum: SpectrumPredictor
 ) -> None:
     low, high = (spectrum(features(config, f0, 0.0), ANN) for f0 in (LOW, HIGH))
@@ -72,7 +70,7 @@ def test_f0_says_nothing_where_nothing_is_voiced(
 
 
 @torch.no_grad()
-def test_a_stretch_is_predicted_as_within_the_whole(
+def test_an_excerpt_is_predicted_like_within_the_whole(
     config: ModelConfig, spectrum: SpectrumPredictor
 ) -> None:
     whole = features(config, LOW, 1.0)
@@ -81,7 +79,7 @@ def test_a_stretch_is_predicted_as_within_the_whole(
     assert torch.allclose(spectrum(whole, BEN)[..., 10:20], part, atol=1e-5)
 
 
-def test_the_error_is_of_the_frames_that_count(
+def test_only_frames_that_count_enter_the_error(
     config: ModelConfig, spectrum: SpectrumPredictor
 ) -> None:
     hop = config.features.hop_length

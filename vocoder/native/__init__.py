@@ -1,1 +1,1 @@
-"""The native library (`csrc/`, C++): loading it, and packing PyTorch modules for it."""
+"""The native library (C++ in `csrc/`): loading it, and packing PyTorch modules for it."""

@@ -1,7 +1,7 @@
-"""The native library, and the only place that loads it.
+"""Loads the native library; no other module does.
 
-``VOCODER_CPU_INSTRUCTIONS`` names the instruction set to run instead of the best one that the
-processor has; the lower ones are there for tests, and for finding faults.
+``VOCODER_CPU_INSTRUCTIONS`` selects an instruction set other than the best one that the processor
+supports, for tests and debugging.
 """
 
 import functools
@@ -15,22 +15,22 @@ INSTRUCTIONS_VARIABLE = "VOCODER_CPU_INSTRUCTIONS"
 
 
 def load() -> ModuleType:
-    """The native library.
+    """Load the native library.
 
     Raises:
-        EngineError: it was not built, or cannot be loaded here; the message says what to do.
+        EngineError: it was not built or cannot be loaded; the message says what to do.
     """
     try:
         return importlib.import_module("vocoder.native._native")
     except ImportError as error:
         raise EngineError(
-            f"the native library is not there ({error}): install a C++20 compiler and run "
+            f"the native library is missing ({error}): install a C++20 compiler and run "
             "`pip install .` in the repository again"
         ) from None
 
 
 def find() -> ModuleType | None:
-    """The native library where there is one; for what can also be done without it."""
+    """The native library, or None if it is missing, for code with a fallback."""
     try:
         return load()
     except EngineError:
@@ -38,15 +38,15 @@ def find() -> ModuleType | None:
 
 
 def transforms(n_fft: int) -> bool:
-    """Whether the native code has Fourier transforms of that length."""
+    """Whether the native code supports Fourier transforms of that length."""
     return 256 <= n_fft <= 1 << 16 and n_fft & (n_fft - 1) == 0
 
 
 def instruction_set(library: ModuleType) -> str:
-    """The instruction set to run: the best, or the one that the environment names.
+    """The instruction set to use: the best, or the one named by the environment.
 
     Raises:
-        EngineError: this processor has no such instruction set.
+        EngineError: this processor does not support it.
     """
     available = _available(library)
     wanted = os.environ.get(INSTRUCTIONS_VARIABLE)
@@ -54,12 +54,12 @@ def instruction_set(library: ModuleType) -> str:
         return available[0]
     if wanted not in available:
         raise EngineError(
-            f"{INSTRUCTIONS_VARIABLE}={wanted}: this processor has {', '.join(available)}"
+            f"{INSTRUCTIONS_VARIABLE}={wanted}: this processor supports {', '.join(available)}"
         )
     return wanted
 
 
 @functools.cache
 def _available(library: ModuleType) -> tuple[str, ...]:
-    # Asked once: on a virtual machine the question can take longer than what it is asked for.
+    # Cached: on a virtual machine CPUID can take longer than the work itself.
     return tuple(library.instruction_sets())

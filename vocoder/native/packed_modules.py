@@ -1,4 +1,4 @@
-"""PyTorch layers in native code: stacks of convolutions over frames, with their weights packed."""
+"""PyTorch layers in native code: stacks of convolutions over frames, with packed weights."""
 
 import threading
 import weakref
@@ -21,16 +21,16 @@ class _Entry(NamedTuple):
 
 
 class PackedModules(Generic[Source, Packed]):
-    """What was made of each module's weights; made anew where the weights have changed since."""
+    """A cache of each module's packed weights, which are repacked after the weights change."""
 
     def __init__(self, pack: Callable[[Source, ModuleType, str], Packed]) -> None:
-        """``pack`` takes a module, the native library and the instruction set to be used."""
+        """``pack`` takes a module, the native library and the instruction set."""
         self._pack = pack
         self._lock = threading.Lock()
         self._entries: weakref.WeakKeyDictionary[Source, _Entry] = weakref.WeakKeyDictionary()
 
     def get(self, source: Source) -> Packed | None:
-        """What was made of a module on the CPU; None without the native library."""
+        """The packed form of a module on the CPU; None without the native library."""
         library = native.find()
         if library is None:
             return None
@@ -47,7 +47,7 @@ class PackedModules(Generic[Source, Packed]):
 
 
 def _state(parameters: list[nn.Parameter], instructions: str) -> object:
-    # Inference tensors do not count their changes; they are taken to have none.
+    # Inference tensors have no version counter; they are assumed not to change.
     return instructions, [(p.data_ptr(), 0 if p.is_inference() else p._version) for p in parameters]
 
 

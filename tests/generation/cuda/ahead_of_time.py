@@ -1,5 +1,6 @@
-"""Compiles the kernel for GPUs that need not be there; a program, because Triton's interpreter,
-once chosen, is there for the life of a process.
+"""Compiles the kernel for GPUs that this machine need not have.
+
+It is a separate program because Triton's interpreter, once enabled, stays enabled in a process.
 
 Arguments: a folder for the results, then cases as JSON objects; see :class:`Case`.
 """
@@ -42,7 +43,7 @@ BARRIER = "tl.debug_barrier()"
 
 @dataclasses.dataclass
 class Case:
-    """What to compile: of the barriers in the source of a module, the one named is left out."""
+    """What to compile; ``without_barrier`` omits a barrier from the source of module ``of``."""
 
     config: str
     capability: int
@@ -94,7 +95,7 @@ def build_gates(case: Case, folder: Path) -> None:
 
 
 def parts(place: tuple[int, ...], type_: Type) -> Iterator[tuple[tuple[int, ...], str]]:
-    """The types within one, each with the path that leads to it."""
+    """The leaf types within a type, each with its path."""
     if isinstance(type_, str):
         yield place, type_
         return

@@ -1,5 +1,7 @@
-"""What a launch asks Triton to compile in C; a program, because Triton's interpreter, once chosen,
-is there for the life of a process, and its driver is replaced by one that only takes notes.
+"""Records the C modules that a launch makes Triton compile.
+
+It is a separate program because Triton's interpreter, once enabled, stays enabled in a process. A
+recording driver replaces Triton's own.
 
 Prints the name of each module, as :mod:`vocoder.generation.cuda.modules` names it.
 """
@@ -21,7 +23,7 @@ STEPS = 8
 
 
 class Launcher:
-    """Takes a note instead of launching."""
+    """Prints the module's name instead of launching."""
 
     def __init__(self, source: Any, metadata: Any) -> None:
         assert not getattr(metadata, "tensordesc_meta", None)
@@ -32,7 +34,7 @@ class Launcher:
 
 
 class Utilities:
-    """Of a GPU that loads everything."""
+    """Utilities of a GPU that accepts every binary."""
 
     def load_binary(self, *_: object) -> tuple[int, int, int, int, int]:
         return 0, 0, 0, 0, 1024
@@ -42,7 +44,7 @@ class Utilities:
 
 
 class Driver:
-    """As Triton's own, of a GPU that is not there."""
+    """Stands in for Triton's driver, for a GPU that does not exist."""
 
     launcher_cls = Launcher
     utils = Utilities()
@@ -72,7 +74,7 @@ def kinds() -> list[ModelConfig]:
 
 
 def launch(config: ModelConfig) -> None:
-    """One chunk of two rows, and the same along a known signal."""
+    """Launch one chunk of two rows, and the same along a known signal."""
     model = WaveNet(config).eval()
     runner = engine.TritonEngine(model)
     speakers = torch.eye(config.global_channels)[:1].expand(2, -1)

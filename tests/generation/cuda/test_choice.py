@@ -1,4 +1,4 @@
-"""Which engine a GPU gets, what is said where one cannot run, and what failures become."""
+"""The choice of an engine on a GPU, its reasons, and the translation of device failures."""
 
 from types import SimpleNamespace
 
@@ -25,7 +25,7 @@ WIDE = PRESETS["large"].model_copy(
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is asked of a device before anything runs there, as of an H200."""
+    """Answer the queries about the device like an H200."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
 
@@ -37,7 +37,7 @@ def test_every_preset_gets_the_kernel(preset: str, gpu: None) -> None:
     assert choice.reason == "engine triton on cuda: a Triton kernel on NVIDIA H200"
 
 
-def test_a_model_too_wide_for_it_gets_the_graph_and_the_log_says_why(gpu: None) -> None:
+def test_a_model_too_wide_for_the_kernel_gets_the_graph_with_the_reason(gpu: None) -> None:
     choice = dispatch.choose(WIDE, GPU)
     assert choice.engine is GraphEngine
     assert (
@@ -62,7 +62,9 @@ def test_without_triton_a_gpu_gets_the_graph(gpu: None, monkeypatch: pytest.Monk
     assert "Triton is not installed: install torch with CUDA, which includes it" in choice.reason
 
 
-def test_the_cpu_never_gets_them_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_engines_are_never_the_automatic_choice_on_the_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     choice = dispatch.choose(PRESETS["tiny"], CPU)
     assert choice.engine.name == "cpu"
@@ -105,7 +107,7 @@ def test_a_model_too_wide_in_a_format_is_refused() -> None:
         TritonEngine(random_model(config).to(DEVICE), weights="fp32")
 
 
-def test_a_context_stack_too_wide_for_it_is_named(gpu: None) -> None:
+def test_a_context_stack_too_wide_for_the_kernel_is_named(gpu: None) -> None:
     context = PRESETS["standard-context"].contexts[1]
     for stack, matrix in (
         (StackConfig(residual_channels=512, gate_channels=512), r"256 x 512 \(contexts\[1\].resi"),
@@ -121,7 +123,7 @@ def test_a_context_stack_too_wide_for_it_is_named(gpu: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "said"),
+    ("failure", "message"),
     [
         (
             torch.cuda.OutOfMemoryError("out"),
@@ -137,12 +139,12 @@ def test_a_context_stack_too_wide_for_it_is_named(gpu: None) -> None:
         ),
     ],
 )
-def test_what_fails_on_the_device_is_one_line(failure: Exception, said: str) -> None:
-    with pytest.raises(EngineError, match=said) as caught, device_errors(GPU, "8 samples"):
+def test_a_device_failure_becomes_one_line(failure: Exception, message: str) -> None:
+    with pytest.raises(EngineError, match=message) as caught, device_errors(GPU, "8 samples"):
         raise failure
     assert "\n" not in str(caught.value)
 
 
-def test_other_mistakes_are_not_hidden() -> None:
+def test_other_exceptions_pass_through() -> None:
     with pytest.raises(ValueError, match="blocks"), device_errors(GPU, "8 samples"):
         raise ValueError("blocks")

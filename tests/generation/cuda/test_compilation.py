@@ -1,4 +1,4 @@
-"""The kernel compiles for GPUs that are not there, and its barriers order its memory."""
+"""The kernel compiles for GPUs that this machine lacks, and its barriers order memory accesses."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("triton")
 
 SHARED_BYTES = {80: 163 * 1024, 90: 227 * 1024, 100: 227 * 1024}
-"""Of one program at most (CUDA programming guide, table of compute capabilities)."""
+"""Most shared memory per program (CUDA programming guide, table of compute capabilities)."""
 
 CASES = [
     {"config": "standard", "capability": 80},
@@ -51,7 +51,7 @@ CAUGHT = [
     {"inputs", "gates"},
     {"windows 0", "windows 1"},
 ]
-"""What is no longer in order in each of these."""
+"""The accesses that race without the barrier, for each case."""
 
 
 def name(case: dict[str, object]) -> str:
@@ -63,7 +63,7 @@ def name(case: dict[str, object]) -> str:
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what every case was compiled to."""
+    """A folder with the compiled form of every case."""
     folder = tmp_path_factory.mktemp("compiled")
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     environment["TRITON_CACHE_DIR"] = str(folder / "cache")
@@ -81,14 +81,14 @@ def test_it_compiles_without_a_gpu(case: dict[str, object], compiled: Path) -> N
     assert f".target sm_{capability}" in ptx
     for kernel in ("cubin", "gates.cubin"):
         assert (compiled / f"{name(case)}.{kernel}").read_bytes().startswith(b"\x7fELF")
-    # Tensor cores, but for float32.
+    # Tensor cores, except for float32.
     assert ("mma.sync" in ptx) == (case.get("weights") != "fp32")
     report = json.loads((compiled / f"{name(case)}.json").read_text())
     assert report["shared_bytes"] <= SHARED_BYTES[capability]
 
 
 @pytest.mark.parametrize("case", CASES, ids=name)
-def test_barriers_order_what_is_written_and_read(case: dict[str, object], compiled: Path) -> None:
+def test_barriers_order_reads_and_writes(case: dict[str, object], compiled: Path) -> None:
     parts = sample_loop((compiled / f"{name(case)}.ttgir").read_text())
     expected = {"inputs", "rings"}
     if case["config"] == "linear_prediction":
@@ -112,11 +112,11 @@ def test_a_missing_barrier_is_caught(
 
 CONTEXT_STATE = ("windows", "context rings", "contexts")
 Part = tuple[str, Any]
-"""``load``, ``store`` or ``barrier`` and of what; or ``for`` or ``if`` and the parts within."""
+"""``load``, ``store`` or ``barrier`` with its target; ``for`` or ``if`` with the nested parts."""
 
 
 def sample_loop(ttgir: str) -> list[Part]:
-    """What the sample loop does to memory that is written and read, in the order of the code."""
+    """The sample loop's accesses to memory that it reads and writes, in program order."""
     base: dict[str, str] = {}
     open_parts: list[list[Part]] = []
     for line in ttgir.splitlines():
@@ -127,7 +127,7 @@ def sample_loop(ttgir: str) -> list[Part]:
             r"ttg\.convert_layout|tt\.bitcast) %(\w+)",
             line,
         )
-        # Blocks beside each other use the same names again.
+        # Sibling blocks reuse names.
         for new in re.findall(r"^\s*%(\w+)(?::\d+)? = ", line):
             source = base.get(made[3]) if made else None
             base.pop(new, None)
@@ -154,7 +154,7 @@ def sample_loop(ttgir: str) -> list[Part]:
 
 
 def pointers(function: str) -> dict[str, str]:
-    """What the function's arguments point to, where it is written and read in the sample loop."""
+    """The targets of those pointer arguments that the sample loop reads and writes."""
     found = {name: name for name in ("rings", "inputs", "history", "gates")}
     context = re.findall(r"%(context_state\w*): !tt\.ptr", function)
     for i, pointer in enumerate(context):
@@ -163,7 +163,7 @@ def pointers(function: str) -> dict[str, str]:
 
 
 def runs(parts: list[Part], layers: int) -> Iterator[list[tuple[str, str]]]:
-    """Accesses of three samples, for all that conditions may be; first, all hold."""
+    """Accesses of three samples for every combination of conditions; in the first, all are true."""
 
     def conditions(parts: list[Part]) -> int:
         return sum((kind == "if") + conditions(w) for kind, w in parts if isinstance(w, list))
@@ -176,9 +176,9 @@ def runs(parts: list[Part], layers: int) -> Iterator[list[tuple[str, str]]]:
 def accesses(
     parts: list[Part], layers: int, holding: Iterator[bool], layer: str
 ) -> Iterator[tuple[str, str]]:
-    """In each loop as many iterations as there are layers, each with a ring of its own.
+    """Unroll each loop to one iteration per layer, each with its own ring.
 
-    Where an element of the gates is loaded and its sum is stored, the store waits for the load.
+    If an element of the gates is loaded and its sum stored, the store depends on the load.
     """
     stored = {what for kind, what in parts if kind == "store"}
     for kind, what in parts:
@@ -195,9 +195,9 @@ def accesses(
 
 
 def races(parts: list[Part], layers: int) -> set[str]:
-    """What is written and read with no barrier between.
+    """The targets that are read and written without a barrier in between.
 
-    A ring is a layer's own. All else counts as one place each.
+    Each layer has its own ring. Every other target counts as one location.
     """
     found: set[str] = set()
     for run in runs(parts, layers):

@@ -1,4 +1,4 @@
-"""What a failure on the device leaves behind: one line for people, and rows that can go on."""
+"""Device failures: a one-line error, and rows that can continue or restart."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ SAMPLES = 6
 
 
 class FailsAt:
-    """Does as ``function``, but for its call number ``at``."""
+    """Calls ``function``, but fails in call number ``at``."""
 
     def __init__(self, function: Callable[..., object], failure: Exception, at: int) -> None:
         self.function, self.failure, self.left = function, failure, at
@@ -50,7 +50,7 @@ def engine(request: pytest.FixtureRequest, model: WaveNet) -> OnDevice:
 def fail(
     engine: OnDevice, failure: Exception, monkeypatch: pytest.MonkeyPatch, at: int = 1
 ) -> None:
-    """Let the engine's work before a launch fail: the gates, or the graph's copies."""
+    """Make the engine's work before a launch fail: the gates, or the graph's projection."""
     if isinstance(engine.engine, TritonEngine):
         kept = engine.engine._project_gates
         monkeypatch.setattr(engine.engine, "_project_gates", FailsAt(kept, failure, at))
@@ -62,7 +62,7 @@ def unmoved(state: GenerationState, before: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(tensor, before[name]) for name, tensor in snapshot(state).items())
 
 
-def test_rows_go_on_in_smaller_numbers_where_memory_was_short(
+def test_rows_continue_in_smaller_batches_after_memory_ran_out(
     engine: OnDevice, model: WaveNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conditioning, state = condition(model, 3), engine.start(3)
@@ -83,11 +83,11 @@ def test_rows_go_on_in_smaller_numbers_where_memory_was_short(
     assert torch.equal(torch.cat((first, torch.cat(rest)), dim=1), whole)
 
 
-def test_a_failure_in_the_middle_says_so_and_rows_begin_anew(
+def test_after_a_failure_midway_rows_can_restart(
     engine: OnDevice, model: WaveNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Triton's rows stand where the launches before it left them, the graph's where they were."""
-    monkeypatch.setattr(triton_engine, "GATE_BYTES", 1)  # 3 samples a launch
+    """Triton's rows keep the progress of earlier launches; the graph's do not advance."""
+    monkeypatch.setattr(triton_engine, "GATE_BYTES", 1)  # 3 samples per launch
     monkeypatch.setattr(graph, "STEPS", 3)
     conditioning, state = condition(model, 3), engine.start(3)
     whole = engine.generate(state, conditioning, Noise(SEEDS, SAMPLES))
@@ -105,9 +105,12 @@ def test_a_failure_in_the_middle_says_so_and_rows_begin_anew(
 
 
 @pytest.mark.parametrize(
-    ("failure", "said"),
+    ("failure", "message"),
     [
-        (torch.AcceleratorError("CUDA error: unspecified launch failure\nmore"), "must be started"),
+        (
+            torch.AcceleratorError("CUDA error: unspecified launch failure\nmore"),
+            "must be restarted",
+        ),
         (type("OutOfResources", (Exception,), {})("shared memory"), "too wide for .*: shared"),
     ],
 )
@@ -116,11 +119,11 @@ def test_a_lost_device_and_a_model_too_wide_are_one_line(
     model: WaveNet,
     monkeypatch: pytest.MonkeyPatch,
     failure: Exception,
-    said: str,
+    message: str,
 ) -> None:
     state = engine.start(3)
     fail(engine, failure, monkeypatch)
-    with pytest.raises(EngineError, match=said) as caught:
+    with pytest.raises(EngineError, match=message) as caught:
         engine.generate(state, condition(model, 3), Noise(SEEDS, 2))
     assert "\n" not in str(caught.value)
     assert state.position.tolist() == [0, 0, 0]
@@ -135,8 +138,8 @@ def test_too_many_streams_are_one_line(engine: OnDevice, monkeypatch: pytest.Mon
         engine.start(9)
 
 
-def test_what_fails_while_audio_is_read_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kernel's own failure shows only when its results are waited for."""
+def test_a_failure_while_audio_is_copied_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel's own failure shows only when the host waits for its results."""
     from vocoder.generation.cuda.streams import StreamPool
 
     def lost(*_: object, **__: object) -> None:

@@ -22,7 +22,7 @@ def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_parameters_draws_and_state_equal_the_reference(model: WaveNet) -> None:
-    """Rows at different positions, in numbers that do not fill the graph, over several pieces."""
+    """Rows at different positions, in numbers that do not fill the graph, with several copies."""
     conditioning = condition(model, 3, frames=1)
     signal, draws = signal_of(model, conditioning, 50), noise(3, 50)
     found = []
@@ -58,7 +58,7 @@ def test_same_bytes_in_chunks(model: WaveNet) -> None:
 
 
 @pytest.mark.parametrize("name", ["linear_prediction", "contexts"])
-def test_rows_that_wait_keep_every_byte(name: str) -> None:
+def test_rows_that_do_not_advance_keep_every_byte(name: str) -> None:
     model = random_model(CONFIGS[name])
     engine, conditioning = OnDevice(GraphEngine, model), condition(model, 1)
     state = engine.start(3)
@@ -72,7 +72,7 @@ def test_rows_that_wait_keep_every_byte(name: str) -> None:
         assert torch.equal(tensor[::2].nan_to_num(7.0), was[::2].nan_to_num(7.0))
 
 
-def test_conditioning_that_ends_too_early_moves_nothing() -> None:
+def test_conditioning_that_ends_too_early_advances_nothing() -> None:
     model = random_model(CONFIGS["mu_law"])
     engine = OnDevice(GraphEngine, model)
     state = engine.start(1)
@@ -102,7 +102,7 @@ def test_too_little_memory_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(DEVICE.type != "cuda", reason="records a CUDA graph: there is no GPU")
+@pytest.mark.skipif(DEVICE.type != "cuda", reason="needs a GPU to record a CUDA graph")
 def test_it_is_replayed_on_a_gpu() -> None:
     model = random_model(CONFIGS["mu_law"])
     engine = OnDevice(GraphEngine, model)

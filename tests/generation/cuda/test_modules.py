@@ -1,4 +1,4 @@
-"""Triton's host modules, compiled ahead of time: all that are asked for are there, and load."""
+"""Triton's host modules, compiled ahead of time: every needed module exists and loads."""
 
 import os
 import re
@@ -31,12 +31,12 @@ def test_every_launch_finds_its_modules(built: list[Path], tmp_path: Path) -> No
         [sys.executable, "-P", program], env=environment, check=True, capture_output=True, text=True
     )
     asked = set(done.stdout.split())
-    assert len(asked) == 9  # Two kernels; the one that generates in four kinds, each traced or not.
+    assert len(asked) == 9  # The projection, and four kinds of the sample loop, traced or not.
     assert asked <= {path.name for path in built}
 
 
 def test_they_load(built: list[Path], tmp_path: Path) -> None:
-    # With a driver that has what they link to, and does nothing.
+    # With a stub driver that defines the symbols that they link to.
     symbols = set()
     for path in built:
         listed = subprocess.run(
@@ -59,12 +59,12 @@ def test_they_load(built: list[Path], tmp_path: Path) -> None:
     environment = os.environ | {"LD_LIBRARY_PATH": str(tmp_path)}
     command = [sys.executable, "-c", code, *map(str, built)]
     assert subprocess.run(command, env=environment, timeout=120).returncode == 0
-    for path in built:  # And they ask for the real one by its name.
+    for path in built:  # They depend on the real driver by name.
         listed = subprocess.run(["readelf", "-d", path], check=True, capture_output=True, text=True)
         assert f"[{modules.DRIVER}]" in listed.stdout
 
 
-def test_triton_takes_them_where_there_is_no_compiler(
+def test_triton_uses_them_without_a_compiler(
     built: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import triton
@@ -89,7 +89,7 @@ def test_triton_takes_them_where_there_is_no_compiler(
         find("cuda_utils", str(source), "", [], [], [])
 
 
-def test_a_compiler_goes_first(built: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiler_takes_precedence(built: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     import triton
 
     monkeypatch.setenv(modules.FOLDER_VARIABLE, str(built[0].parent))

@@ -1,4 +1,4 @@
-"""The kernel's noise is that of every other engine, to the bit."""
+"""The kernel's noise is bit-identical to that of every other engine."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def drawn(seeds: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, t
 
 @pytest.mark.parametrize("later", [0, 1, 2, 3])
 def test_words_and_uniforms_equal_the_definition(later: int) -> None:
-    """Seeds that use all 64 bits, and positions that cross 2^31 and 2^32 on the way."""
+    """Seeds that use all 64 bits, and positions that cross 2^31 and 2^32."""
     words, uniforms = drawn(SEEDS, POSITIONS + later)
     assert torch.equal(words, philox(SEEDS, POSITIONS + later)[:, :2])
     assert torch.equal(uniforms, reference_uniforms(SEEDS, POSITIONS + later, 1)[:, 0])
@@ -44,8 +44,8 @@ def test_either_half_of_seed_and_position_matters() -> None:
 
 @pytest.mark.parametrize("name", ["mu_law", "odd_linear_prediction"])
 @pytest.mark.parametrize("start", [0, 2**32 - 4])
-def test_audio_of_seeds_is_that_of_their_uniforms(name: str, start: int) -> None:
-    """Rows at different positions, whole and in chunks, also where the counter's halves carry."""
+def test_seeds_give_the_same_audio_as_their_uniforms(name: str, start: int) -> None:
+    """Rows at different positions, whole and in chunks, also across a carry of the counter."""
     model = random_model(SMALL_CONFIGS[name])
     engine, given = OnDevice(TritonEngine, model), condition(model, 2)
     seeds, positions = torch.tensor([-5, 2**62 + 1]), torch.tensor([start, start + 1])
@@ -76,7 +76,7 @@ def test_a_trace_draws_from_seeds_too() -> None:
     assert (traces[0].audio - traces[1].audio).abs().max() < 1 / 32768 + 1e-6
 
 
-def test_what_is_spoken_from_seeds_goes_on_in_chunks() -> None:
+def test_audio_from_seeds_does_not_depend_on_chunks() -> None:
     model = random_model(SMALL_CONFIGS["mu_law"])
     engine, conditioning = OnDevice(TritonEngine, model, weights="fp32"), condition(model, 2)
     whole = engine.generate(engine.start(2), conditioning, Noise(torch.tensor([7, 8]), 9))

@@ -1,4 +1,4 @@
-"""Chunks in flight: what waits for what, and that nobody hears it."""
+"""Chunks in flight: the order of their work, and that it does not change the audio."""
 
 import threading
 from collections.abc import Callable
@@ -26,29 +26,29 @@ GPU, PATIENCE_S = torch.device("cuda"), 10.0
 
 
 class FakeStream:
-    """A CUDA stream that says what is asked of it."""
+    """A CUDA stream that records its calls."""
 
-    said: list[tuple[object, ...]]
+    calls: list[tuple[object, ...]]
 
     def __init__(self, device: torch.device) -> None:
-        self.said.append(("made", self))
+        self.calls.append(("made", self))
 
     def wait_stream(self, other: object) -> None:
-        self.said.append(("waits for", self, other))
+        self.calls.append(("waits for", self, other))
 
     def synchronize(self) -> None:
-        self.said.append(("ends its work", self))
+        self.calls.append(("ends its work", self))
 
     def __enter__(self) -> None:
-        self.said.append(("entered", self))
+        self.calls.append(("entered", self))
 
     def __exit__(self, *_: object) -> None:
-        self.said.append(("left", self))
+        self.calls.append(("left", self))
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
-    """What is asked of a GPU that is not there."""
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """Records the calls to a simulated GPU."""
     found: list[tuple[object, ...]] = []
 
     class FakeEvent:
@@ -62,7 +62,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
             found.append(("waited",))
 
     empty = torch.empty
-    monkeypatch.setattr(FakeStream, "said", found, raising=False)
+    monkeypatch.setattr(FakeStream, "calls", found, raising=False)
     monkeypatch.setattr(torch.cuda, "Stream", FakeStream)
     monkeypatch.setattr(torch.cuda, "Event", FakeEvent)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: "current")
@@ -71,20 +71,20 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     return found
 
 
-def test_a_stream_waits_for_its_inputs_and_is_reused(said: list[Any]) -> None:
+def test_a_stream_waits_for_its_inputs_and_is_reused(calls: list[Any]) -> None:
     pool = StreamPool(GPU, 2)
-    (_, first), (_, second) = said
-    del said[:]
+    (_, first), (_, second) = calls
+    del calls[:]
     with pool.stream():
-        assert said == [("waits for", second, "current"), ("entered", second)]
+        assert calls == [("waits for", second, "current"), ("entered", second)]
         with pool.stream():
-            assert said[2:] == [("waits for", first, "current"), ("entered", first)]
-    del said[:]
+            assert calls[2:] == [("waits for", first, "current"), ("entered", first)]
+    del calls[:]
     with pool.stream():
-        assert said[0] == ("waits for", second, "current")
+        assert calls[0] == ("waits for", second, "current")
 
 
-def test_no_more_chunks_are_in_flight_than_streams(said: list[Any]) -> None:
+def test_no_more_chunks_are_in_flight_than_streams(calls: list[Any]) -> None:
     pool, entered = StreamPool(GPU, 1), threading.Event()
 
     def enter() -> None:
@@ -100,12 +100,12 @@ def test_no_more_chunks_are_in_flight_than_streams(said: list[Any]) -> None:
 
 
 def test_a_stream_finishes_its_work_before_an_error_releases_it(
-    said: list[Any], monkeypatch: pytest.MonkeyPatch
+    calls: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = StreamPool(GPU, 1)
     with pytest.raises(ValueError, match="mistake"), pool.stream():
         raise ValueError("mistake")
-    assert [kind for kind, *_ in said[-2:]] == ["left", "ends its work"]
+    assert [kind for kind, *_ in calls[-2:]] == ["left", "ends its work"]
 
     def lost(self: FakeStream) -> None:
         raise torch.AcceleratorError("CUDA error: unspecified launch failure")
@@ -116,10 +116,10 @@ def test_a_stream_finishes_its_work_before_an_error_releases_it(
             raise ValueError("mistake")
 
 
-def test_only_the_copy_is_waited_for(said: list[Any]) -> None:
+def test_only_the_copy_is_waited_for(calls: list[Any]) -> None:
     pool, audio = StreamPool(GPU, 1), torch.randn(2, 5)
     assert torch.equal(pool.to_host(audio), audio)
-    assert said[1:] == [("recorded",), ("waited",)]
+    assert calls[1:] == [("recorded",), ("waited",)]
 
 
 def test_on_the_cpu_nothing_is_copied() -> None:
@@ -129,11 +129,11 @@ def test_on_the_cpu_nothing_is_copied() -> None:
         assert pool.to_device(audio) is audio
 
 
-# A running batch on the device that there is.
+# A running batch on the available device.
 
 
 def step_input(model: WaveNet, seed: int, blocks: int, first: int) -> StepInput:
-    """A row's conditioning, from its block ``first`` on."""
+    """A row's conditioning from its block ``first`` on."""
     conditioning = moved(pick(condition(model, 4, 4), seed % 4), DEVICE)
     mel = np.zeros((model.config.features.n_mels, 0), dtype=np.float32)
     return StepInput([], [(Segment(conditioning, mel), first, blocks)], False)
@@ -156,7 +156,7 @@ def make(request: pytest.FixtureRequest) -> Callable[[WaveNet], Engine]:
     return request.param
 
 
-def test_chunks_in_flight_are_what_they_are_alone(make: Callable[[WaveNet], Engine]) -> None:
+def test_chunks_in_flight_equal_each_alone(make: Callable[[WaveNet], Engine]) -> None:
     """Rows are acquired, released and acquired anew, in as many threads as the engine allows."""
     model = random_model(SMALL_CONFIGS["linear_prediction"])
     on_device = random_model(SMALL_CONFIGS["linear_prediction"]).to(DEVICE)
@@ -177,7 +177,7 @@ def test_chunks_in_flight_are_what_they_are_alone(make: Callable[[WaveNet], Engi
 
 
 class Watch(torch.utils._python_dispatch.TorchDispatchMode):
-    """Keeps the names of PyTorch's operations."""
+    """Records the names of PyTorch's operations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ class Watch(torch.utils._python_dispatch.TorchDispatchMode):
 
 
 class Stub:
-    """Stands for a kernel, and marks where it is launched."""
+    """Stands in for a kernel, and records its launch."""
 
     def __init__(self, watch: Watch, name: str) -> None:
         self.watch, self.name = watch, name
@@ -232,10 +232,10 @@ def test_nothing_is_read_from_the_device_before_a_launch(
     assert not any(name == "read" or "nonzero" in name for name in before)
     conditioning = moved(condition(random_model(SMALL_CONFIGS["mu_law"]), 1), DEVICE)
     engine.generate(engine.start(1), conditioning, torch.rand(1, 3, 2, device=DEVICE))
-    assert "read" in watch.names  # It is seen where it is.
+    assert "read" in watch.names  # The watch notices such a read.
 
 
-def test_nothing_takes_memory_once_rows_move(
+def test_nothing_is_allocated_once_rows_advance(
     watched: tuple[TritonEngine, Watch],
 ) -> None:
     engine, watch = watched

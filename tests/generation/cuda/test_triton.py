@@ -1,4 +1,4 @@
-"""The Triton engine against the reference; in Triton's interpreter where there is no GPU."""
+"""The Triton engine against the reference, in Triton's interpreter if there is no GPU."""
 
 import copy
 from pathlib import Path
@@ -70,21 +70,21 @@ def test_gates_of_a_row_do_not_depend_on_the_batch(model: WaveNet) -> None:
     assert_gates_equal_those_of_a_row_alone(model)
 
 
-@pytest.mark.skipif(DEVICE.type != "cpu", reason="the interpreter alone can be altered")
+@pytest.mark.skipif(DEVICE.type != "cpu", reason="alters the interpreter")
 @torch.inference_mode()
-def test_rounding_that_depends_on_the_place_in_a_tile_is_caught(
+def test_rounding_that_depends_on_the_row_of_a_tile_is_caught(
     mu_law: WaveNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from triton.runtime.interpreter import InterpreterBuilder
 
     create_dot = InterpreterBuilder.create_dot
 
-    def rounding_by_place(*given: Any) -> Any:
+    def rounding_by_row(*given: Any) -> Any:
         found = create_dot(*given)
         found.data[12:] *= 1 + 2**-22
         return found
 
-    monkeypatch.setattr(InterpreterBuilder, "create_dot", rounding_by_place)
+    monkeypatch.setattr(InterpreterBuilder, "create_dot", rounding_by_row)
     with pytest.raises(AssertionError, match="differs"):
         assert_gates_equal_those_of_a_row_alone(mu_law)
 
@@ -102,7 +102,7 @@ def assert_same_state(
 def follow(
     model: WaveNet, engine: OnDevice | ReferenceEngine
 ) -> tuple[list[torch.Tensor], GenerationState]:
-    """Parameters and audio along a signal: two rows, then one of them with a third that joins."""
+    """Parameters and audio along a signal: two rows, then one of them and a third that joins."""
     conditioning = condition(model, ROWS, FRAMES)
     signal, draws = signal_of(model, conditioning, SAMPLES), noise(ROWS, SAMPLES)
     state, late, found = engine.start(ROWS), 10, []
@@ -165,7 +165,7 @@ def test_same_bytes_in_chunks_and_launches(model: WaveNet, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("name", ["mu_law", "odd_linear_prediction"])
-def test_weights_fetched_ahead_or_not_give_the_same_audio(
+def test_prefetching_weights_does_not_change_the_audio(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = random_model(SMALL_CONFIGS[name])
@@ -176,7 +176,7 @@ def test_weights_fetched_ahead_or_not_give_the_same_audio(
     assert torch.equal(*found)
 
 
-def test_what_it_speaks_by_itself_is_what_the_reference_speaks(model: WaveNet) -> None:
+def test_generated_audio_equals_the_reference(model: WaveNet) -> None:
     conditioning = condition(model, 2, FRAMES)
     ours = generate_in_chunks(triton(model), conditioning, SAMPLES, 8)
     theirs = generate_in_chunks(ReferenceEngine(model), conditioning, SAMPLES, 8)
@@ -184,7 +184,7 @@ def test_what_it_speaks_by_itself_is_what_the_reference_speaks(model: WaveNet) -
     assert_close(ours, theirs, limit)
 
 
-def test_a_row_does_not_hear_its_neighbours(mu_law: WaveNet) -> None:
+def test_a_row_does_not_depend_on_its_neighbours(mu_law: WaveNet) -> None:
     rows, steps = 18, 4
     conditioning, engine = condition(mu_law, rows, 1), triton(mu_law, "bf16")
     draws = noise(rows, steps)
@@ -195,7 +195,7 @@ def test_a_row_does_not_hear_its_neighbours(mu_law: WaveNet) -> None:
 
 
 @pytest.mark.parametrize("name", ["mu_law", "linear_prediction", "contexts_linguistic"])
-def test_rows_that_wait_keep_every_byte_and_poison_for_themselves(name: str) -> None:
+def test_rows_that_do_not_advance_keep_every_byte_and_contain_poison(name: str) -> None:
     model = random_model(SMALL_CONFIGS[name])
     conditioning, engine = condition(model, 1, FRAMES), triton(model)
     state = engine.start(4)
@@ -218,7 +218,7 @@ def test_rows_that_wait_keep_every_byte_and_poison_for_themselves(name: str) -> 
         assert torch.equal(after.nan_to_num(7.0), padding.nan_to_num(7.0))
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of NaN
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, about NaN
 def test_a_poisoned_ring_shows() -> None:
     model = random_model(SMALL_CONFIGS["logistics"])
     engine = triton(model, "bf16")
@@ -227,7 +227,7 @@ def test_a_poisoned_ring_shows() -> None:
     assert engine.generate(state, condition(model, 1), noise(1, 1)).isnan().all()
 
 
-def test_a_copied_row_goes_on_alike(mu_law: WaveNet) -> None:
+def test_a_copied_row_continues_identically(mu_law: WaveNet) -> None:
     conditioning, engine = condition(mu_law, 1, FRAMES), triton(mu_law)
     state, twin = engine.start(1), engine.start(2)
     engine.generate(state, conditioning, noise(1, 10))
@@ -238,7 +238,7 @@ def test_a_copied_row_goes_on_alike(mu_law: WaveNet) -> None:
     assert torch.equal(found, expected)
 
 
-def test_conditioning_that_ends_too_early_moves_nothing(
+def test_conditioning_that_ends_too_early_advances_nothing(
     mu_law: WaveNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = triton(mu_law)
@@ -250,7 +250,7 @@ def test_conditioning_that_ends_too_early_moves_nothing(
     assert state.position.tolist() == [0]
 
 
-def test_temperature_narrows_what_is_drawn() -> None:
+def test_low_temperature_narrows_the_draws() -> None:
     model = random_model(SMALL_CONFIGS["logistics"])
     conditioning, draws = condition(model, 8, FRAMES), noise(8, 5)
     spreads = []
@@ -264,11 +264,11 @@ def test_temperature_narrows_what_is_drawn() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(DEVICE.type != "cuda", reason="too slow for the interpreter: there is no GPU")
+@pytest.mark.skipif(DEVICE.type != "cuda", reason="needs a GPU: too slow for the interpreter")
 @pytest.mark.parametrize("weights", ["fp32", "fp16", "bf16"])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_equal_the_reference_in_float64(preset: str, weights: str) -> None:
-    """On fresh noise, longer than the longest dilation, in two tiles, in memory that held NaN."""
+    """With fresh noise, beyond the longest dilation, in two tiles, in memory that contained NaN."""
     model, rows = random_model(PRESETS[preset]), 17
     conditioning = condition(model, rows, frames=6)
     steps = covered(model, conditioning)
@@ -306,7 +306,7 @@ def test_the_forward_in_float64_is_the_reference(mu_law: WaveNet) -> None:
 
 def altered_kernel(module: str, old: str, new: str, folder: Path) -> object:
     def change(source: str) -> str:
-        assert source.count(old) == 1, f"{old!r} is there {source.count(old)} times"
+        assert source.count(old) == 1, f"{old!r} occurs {source.count(old)} times"
         return source.replace(old, new)
 
     return altered(module, change, folder).generate
@@ -322,7 +322,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.skipif(DEVICE.type != "cpu", reason="altered in the interpreter alone")
+@pytest.mark.skipif(DEVICE.type != "cpu", reason="only the interpreter runs altered kernels")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_caught(fault: str, tmp_path: Path) -> None:
     model = random_model(SMALL_CONFIGS["odd_linear_prediction"])
@@ -345,7 +345,7 @@ CONTEXT_FAULTS = {
 }
 
 
-@pytest.mark.skipif(DEVICE.type != "cpu", reason="altered in the interpreter alone")
+@pytest.mark.skipif(DEVICE.type != "cpu", reason="only the interpreter runs altered kernels")
 @pytest.mark.parametrize("fault", CONTEXT_FAULTS)
 def test_a_planted_fault_of_the_context_stacks_is_caught(fault: str, tmp_path: Path) -> None:
     model = random_model(SMALL_CONFIGS["contexts_linguistic"])
