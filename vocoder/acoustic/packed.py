@@ -1,8 +1,8 @@
 """The acoustic model for inference: its layers in native code, with packed weights.
 
 Native code is several times as fast as PyTorch, releases the interpreter, and its results do not
-depend on the number of threads. Durations, F0 and voicing decide or count something and are computed
-in float32; the decoder and the refiner, which produce the mel, use bf16 weights.
+depend on the number of threads. Durations, F0 and voicing, which decide or count something, are
+computed in float32; the decoder and the refiner, which produce the mel, use bf16 weights.
 """
 
 from collections.abc import Iterable
