@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup serve test quick image lint format docs bench sanitize
+.PHONY: setup serve test quick image wheel-test lint format docs bench sanitize
 
 setup: $(VENV)/.installed
 
@@ -26,7 +26,7 @@ serve: setup
 PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 2
 
 test: setup
-	$(PYTEST) --durations 15 -m "not image"
+	$(PYTEST) --durations 15 -m "not image and not wheel"
 
 # Tests that take less than two minutes together on two slow cores: no training, no engine's sample
 # loop, no server on a socket.
@@ -40,6 +40,10 @@ quick: setup
 # Builds the container image with buildah and runs it without a network; `docker build .` works too.
 image: setup
 	$(BIN)/python -m pytest -m image -s -rs
+
+# The wheel: built from the sdist, installed into a fresh environment, and used without a network.
+wheel-test: setup
+	$(BIN)/python -m pytest -m wheel -s -rs tests/test_wheel.py
 
 lint: setup
 	$(BIN)/ruff check .

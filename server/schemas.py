@@ -5,11 +5,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
-from vocoder.acoustic.rendering import TimedWord
 from vocoder.audio.io import AudioFormat
 from vocoder.config import FeatureConfig
 from vocoder.generation.noise import MAX_SEED
 from vocoder.synthesis.speech import PITCHES, SPEEDS
+from vocoder.text.timings import TimedWord
 
 
 class OutputRate(IntEnum):

@@ -1,4 +1,4 @@
-"""A corpus of generated buzzes, and the settings of a training run short enough for tests."""
+"""A corpus of generated buzzes, and the settings of a short training run."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from vocoder.training.config import VocoderTraining
 
 
 def make_corpus(root: Path) -> Path:
-    """Two speakers, eight short buzzes each, prepared as any corpus is."""
+    """Prepare a corpus of two speakers with eight short buzzes each."""
     generator = np.random.default_rng(0)
     for speaker, f0 in (("ann", 200.0), ("ben", 110.0)):
         for i in range(8):
@@ -31,7 +31,7 @@ def make_corpus(root: Path) -> Path:
 
 
 def run_config(corpus: Path | str, output: Path, **changes: object) -> VocoderTraining:
-    """A run of a few steps of a tiny model."""
+    """Settings for a few steps of a tiny model."""
     settings = {
         "name": "buzz",
         "model": CONFIGS["linear_prediction"].model_copy(update={"speakers": ("default",)}),
@@ -49,7 +49,7 @@ def run_config(corpus: Path | str, output: Path, **changes: object) -> VocoderTr
 
 
 def shard_small(corpus: Corpus, folder: Path) -> None:
-    """Write shards as small as they can be asked for; a buzz takes some 100 KB."""
+    """Write shards of a few utterances each; a buzz takes about 100 KB."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vocoder.corpus.sharding.MEGABYTE", 250_000)
         shard(corpus, folder, megabytes=1)

@@ -121,7 +121,7 @@ SMALL_CONFIGS = {
 class OnDevice:
     """An engine on :data:`DEVICE` that is given tensors of the CPU and gives such."""
 
-    lanes = 1
+    max_concurrency = 1
 
     def __init__(
         self, engine: Callable[..., Engine], model: WaveNet, threads: int = 1, **settings: Any

@@ -77,7 +77,7 @@ def test_a_recording_goes_through_analysis_and_back(vocoder: Run, tmp_path: Path
     assert listed[0]["speakers"] == ["ann", "ben", "cat"]
 
 
-def test_the_shipped_voices_are_the_usual_ones() -> None:
+def test_the_shipped_voices_are_the_default() -> None:
     assert (DEFAULT_VOICES / "arctic" / "voice.json").is_file()
 
 

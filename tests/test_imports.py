@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 LONGEST_FILE = 400
 
 LAYERS = [
-    {"errors", "files", "progress", "logs"},
+    {"errors", "files", "progress", "logs", "tables"},
     {"config"},
     {"presets", "machine", "audio", "native"},
     {"features", "plots"},

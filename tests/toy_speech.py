@@ -1,4 +1,4 @@
-"""A toy language whose phones are known in time: five sounds that no ear would confuse."""
+"""A toy language of five distinct sounds, with known times of all phones."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +30,10 @@ class Reading:
     """One utterance of the toy language.
 
     Attributes:
-        text: what is read.
-        samples: (T,), as recorded.
-        ends_s: end of each phone from the start of the recording; the silence before the sentence
-            is the first phone, the one after it the last.
+        text: its text.
+        samples: the recording (T,).
+        ends_s: end time of each phone in the recording; the silence before the sentence is the
+            first phone, the silence after it the last.
     """
 
     text: str
@@ -59,7 +59,7 @@ def _sound(phone: str, f0_hz: float, seconds: float, generator: np.random.Genera
 
 
 def read_aloud(words: list[str], f0_hz: float, generator: np.random.Generator) -> Reading:
-    """Words with phones of 70 to 180 ms, in a little noise."""
+    """Synthesise words with phones of 70 to 180 ms, in faint noise."""
     silence = np.zeros(round(SILENCE_S * RATE))
     parts, ends = [silence], [SILENCE_S]
     for word in words:
@@ -76,13 +76,13 @@ def read_aloud(words: list[str], f0_hz: float, generator: np.random.Generator) -
 
 
 def cut_at_s(reading: Reading, kept: npt.NDArray[np.float32]) -> float:
-    """Where in the recording what `vocoder prepare` kept of it begins, in seconds."""
+    """The time in the recording at which the part kept by ``vocoder prepare`` starts."""
     part = kept[: RATE // 2]
     return float(np.argmax(np.correlate(reading.samples, part, "valid"))) / RATE
 
 
 def make_corpus(root: Path, sentences: int = 24) -> tuple[Corpus, dict[tuple[str, str], Reading]]:
-    """Each speaker reads the same sentences: prepared with F0, and when each phone really ends."""
+    """Prepare a corpus with F0 of the same sentences by each speaker; returns it and the truth."""
     generator = np.random.default_rng(5)
     truth = {}
     for speaker in SPEAKERS:

@@ -109,7 +109,7 @@ class LoadedVoice:
             pitch: shift in semitones, -12 to 12.
             ssml: whether ``text`` is SSML.
             lexicon: pronunciations in the IPA by word; they override the built-in ones.
-            tags: recording conditions, if the voice has any.
+            tags: some of the voice's tags, which describe the recording to imitate.
 
         Returns:
             Mono samples (T,) as a float32 NumPy array at :attr:`sample_rate_hz`; full scale is 1.
@@ -187,7 +187,7 @@ class LoadedVoice:
             features: F frames in this voice's format.
             speaker: one of :attr:`speakers`; the first where None.
             seed: seed of the noise; the same seed gives the same audio.
-            tags: recording conditions, if the voice has any.
+            tags: some of the voice's tags, which describe the recording to imitate.
 
         Returns:
             Mono samples (F * hop,) as a float32 NumPy array at :attr:`sample_rate_hz`.

@@ -1,4 +1,4 @@
-"""Pictures of sound: spectrograms side by side, on one time axis and one decibel range."""
+"""Spectrogram plots: panels side by side that share the time axis and the decibel range."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from vocoder import files
 from vocoder.audio.io import Samples
 
 DYNAMIC_RANGE_DB = 80.0
-"""What is shown below the loudest point of the first panel."""
+"""Range shown below the peak of the first panel."""
 
 WINDOW_S, HOP_S = 0.032, 0.004
 COLOURS = "magma"
@@ -21,12 +21,12 @@ DPI = 110
 
 
 def spectrograms(panels: Mapping[str, Samples], sample_rate_hz: int, title: str = "") -> Figure:
-    """Spectrograms in one row, the first one's peak at 0 dB in all of them.
+    """Draw spectrograms in a row; 0 dB is the peak of the first one in all of them.
 
     Args:
-        panels: samples (T,) by what stands above them; the lengths may differ.
-        sample_rate_hz: of all of them.
-        title: one line over the whole picture.
+        panels: samples (T,) of each panel by its title; the lengths may differ.
+        sample_rate_hz: of all panels.
+        title: title of the figure.
     """
     decibels = {name: power_db(samples, sample_rate_hz) for name, samples in panels.items()}
     peak = float(next(iter(decibels.values())).max())
@@ -34,7 +34,7 @@ def spectrograms(panels: Mapping[str, Samples], sample_rate_hz: int, title: str 
     width = 1.5 + PANEL_WIDTH_IN * len(panels)
     figure = Figure(figsize=(width, HEIGHT_IN))
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    # Fixed borders in inches: a layout engine takes longer than all of the drawing.
+    # Fixed margins in inches: a layout engine takes longer than the drawing itself.
     top = 1 - (0.65 if title else 0.35) / HEIGHT_IN
     figure.subplots_adjust(0.6 / width, 0.5 / HEIGHT_IN, 1 - 0.95 / width, top, 0.06)
     for axis, (name, levels) in zip(axes, decibels.items(), strict=True):
@@ -50,12 +50,12 @@ def spectrograms(panels: Mapping[str, Samples], sample_rate_hz: int, title: str 
         )
         axis.set_xlim(0.0, seconds)
         axis.set_facecolor("black")
-        # A name is plain text, whatever dollar signs it holds.
+        # A name is plain text even if it contains dollar signs.
         axis.set_title(name, fontsize=11, loc="left", parse_math=False)
         axis.set_xlabel("time, s")
     axes[0].set_ylabel("frequency, kHz")
-    place = axes[-1].get_position()
-    bar = figure.add_axes((1 - 0.85 / width, place.y0, 0.14 / width, place.height))
+    last = axes[-1].get_position()
+    bar = figure.add_axes((1 - 0.85 / width, last.y0, 0.14 / width, last.height))
     figure.colorbar(image, cax=bar, label="dB")
     if title:
         left = 0.6 / width
@@ -68,7 +68,7 @@ def spectrograms(panels: Mapping[str, Samples], sample_rate_hz: int, title: str 
 def comparison(
     recording: Samples, wavenet: Samples, griffin_lim: Samples, sample_rate_hz: int, title: str = ""
 ) -> Figure:
-    """A recording, and what WaveNet and Griffin-Lim make of its mels."""
+    """Draw a recording next to its copy synthesis by WaveNet and by Griffin-Lim."""
     panels = {"Recording": recording, "WaveNet": wavenet, "Griffin-Lim": griffin_lim}
     return spectrograms(panels, sample_rate_hz, title)
 
@@ -76,23 +76,23 @@ def comparison(
 def training_sample(
     recording: Samples, generated: Samples, sample_rate_hz: int, title: str = ""
 ) -> Figure:
-    """A recording, and what a model in training makes of its mels running free."""
+    """Draw a recording next to its free-running copy synthesis by a model in training."""
     return spectrograms({"Recording": recording, "Generated": generated}, sample_rate_hz, title)
 
 
 def save(path: Path, figure: Figure) -> None:
-    """Write a picture as PNG, atomically."""
+    """Write a figure as PNG, atomically."""
     with files.replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI)
 
 
 def power_db(samples: Samples, sample_rate_hz: int) -> npt.NDArray[np.float32]:
-    """Power in dB (bins, frames), a frame centred on the middle of every 4 ms."""
+    """Power in dB (bins, frames); each frame is centred in a 4 ms hop."""
     window, hop = round(WINDOW_S * sample_rate_hz), round(HOP_S * sample_rate_hz)
     side = (2 * window - hop) // 2
     spectrum = torch.stft(
         torch.nn.functional.pad(torch.tensor(samples), (side, side + hop)),
-        2 * window,  # twice the window only draws smoother
+        2 * window,  # zero-padded to twice the window for a smoother picture
         hop,
         window,
         torch.hann_window(window),

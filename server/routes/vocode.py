@@ -81,9 +81,9 @@ async def vocode(
     the voice's own, which `GET /v1/audio/voices` lists.
     """
     options, voice, features = await _read(request, query, service)
-    voice.identity(options.speaker, options.tags)
-    _check_length(features, service.settings.max_audio_s)
     speaker = Speaker.of(voice, options.speaker)
+    voice.check_tags(options.tags)
+    _check_length(features, service.settings.max_audio_s)
     response = await AudioResponse.prepare(
         request,
         service,

@@ -85,9 +85,7 @@ class Admission:
         """
         cost = self._cost(voice, engine)
         if self._queue or not self._fits(cost):
-            raise self._refusal(
-                "capacity", f"the server is at its limit of {self._streams} streams"
-            )
+            raise self._refusal("capacity", f"the server's limit is {self._streams} streams")
         return self._take(cost)
 
     async def wait_for_slot(self, voice: Voice, engine: str) -> Slot:

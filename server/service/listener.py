@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Self
 
 from vocoder.scheduling.stream import Chunk, End, Sink, Start
-from vocoder.synthesis.segments import SentenceTimings
 from vocoder.synthesis.speech import AudioChunk
 from vocoder.synthesis.streaming import StreamHandle
 
@@ -113,9 +112,7 @@ class Listener:
                 raise event.error
             raise StopAsyncIteration
         self._unreported = len(event.samples)
-        label = event.label
-        sentence = label if isinstance(label, SentenceTimings) else SentenceTimings("", ())
-        return AudioChunk(event.samples, sentence.text, sentence.words)
+        return AudioChunk.of(event.samples, event.timings)
 
     async def aclose(self) -> None:
         """Stop: the stream's row is free within one step."""

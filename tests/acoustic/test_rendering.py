@@ -1,4 +1,4 @@
-"""A sentence rendered: durations, breaks, pitch, timings."""
+"""Rendering a sentence: durations, breaks, pitch, timings."""
 
 import itertools
 import math
@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import random_acoustic_model
 
-from vocoder.acoustic.rendering import LONGEST_SILENCE_S, Rendering, render
+from vocoder.acoustic.rendering import MAX_SILENCE_S, Rendering, render
 from vocoder.errors import TextError
 from vocoder.text.frontend import TextFrontEnd
 from vocoder.text.linguistic import CHANNELS, SYMBOLS
@@ -26,7 +26,7 @@ def seconds(rendering: Rendering) -> float:
     return rendering.mel.shape[1] / rendering.frame_rate_hz
 
 
-def test_everything_has_one_length() -> None:
+def test_all_features_have_the_same_length() -> None:
     found = render(MODEL, sentence(), 0)
     frames = int(found.durations.sum())
     assert found.mel.shape == (80, frames)
@@ -35,7 +35,7 @@ def test_everything_has_one_length() -> None:
     assert len(found.durations) == len(found.phones.symbols)
 
 
-def test_same_seed_same_mel() -> None:
+def test_the_same_seed_gives_the_same_mel() -> None:
     first, again = (render(MODEL, sentence(), 0, seed=3).mel for _ in range(2))
     assert torch.equal(first, again)
     assert not torch.equal(first, render(MODEL, sentence(), 0, seed=4).mel)
@@ -53,7 +53,7 @@ def test_pitch_moves_f0_by_semitones() -> None:
     assert torch.allclose(shift, torch.full_like(shift, math.log(2)), atol=1e-5)
 
 
-def test_given_durations_are_kept() -> None:
+def test_given_durations_are_used() -> None:
     count = len(render(MODEL, sentence(), 0).durations)
     durations = torch.arange(1, count + 1)
     assert torch.equal(render(MODEL, sentence(), 0, durations=durations).durations, durations)
@@ -68,12 +68,12 @@ def test_a_break_lasts_as_long_as_the_text_asks() -> None:
     found = render(MODEL, marked, 0, speed=2.0)
     assert int(found.durations.max()) == 2.0 * found.frame_rate_hz
     inner = found.mel[:, int(found.durations[:3].sum()) :][:, 40:80]
-    # Beyond what the model has heard, silence is held and not invented.
-    assert LONGEST_SILENCE_S * found.frame_rate_hz / 2 < 40
+    # A silence longer than any in the training data holds one frame.
+    assert MAX_SILENCE_S * found.frame_rate_hz / 2 < 40
     assert (inner == inner[:, :1]).all()
 
 
-def test_silences_that_no_recording_had_are_read_like_a_full_stop() -> None:
+def test_punctuation_absent_from_the_recordings_is_read_like_a_full_stop() -> None:
     model = random_acoustic_model()
     plain = render(model, sentence("She sells."), 0)
     asked = render(model, sentence("She sells?"), 0)
@@ -88,33 +88,34 @@ def test_silence_after_a_sentence() -> None:
     assert seconds(longer) - seconds(usual) == pytest.approx(0.5)
 
 
-def test_a_break_before_the_first_word_is_heard() -> None:
+def test_a_break_before_the_first_word_delays_it() -> None:
     marked = sentence('<speak><break time="1s"/>She sells.</speak>', ssml=True)
     plain = render(MODEL, sentence("She sells."), 0)
     later = render(MODEL, marked, 0)
     assert seconds(later) - seconds(plain) == pytest.approx(1.0)
-    assert later.timings()[0].start_s - plain.timings()[0].start_s == pytest.approx(1.0)
+    assert later.timings().words[0].start_s - plain.timings().words[0].start_s == pytest.approx(1.0)
 
 
-def test_prosody_of_a_word_is_its_own() -> None:
+def test_prosody_markup_changes_only_its_word() -> None:
     marked = sentence(
         '<speak>She <prosody rate="50%" pitch="+4st">sells</prosody> shells.</speak>', ssml=True
     )
     plain, changed = render(MODEL, sentence("She sells shells."), 0), render(MODEL, marked, 0)
-    of_word = plain.phones.words == 1
-    slow, usual = changed.durations[of_word].sum(), plain.durations[of_word].sum()
+    in_word = plain.phones.words == 1
+    slow, usual = changed.durations[in_word].sum(), plain.durations[in_word].sum()
     assert int(slow) == pytest.approx(2 * int(usual), abs=2)
     before = int(plain.durations[:3].sum())
     shift = changed.prosody.log_f0[0, before + 1] - changed.prosody.log_f0[0, before - 1]
     assert float(shift) > 0.5 * 4 / 12 * math.log(2)
 
 
-def test_timings_follow_one_another_and_fill_the_sentence() -> None:
+def test_timings_are_contiguous_and_cover_the_sentence() -> None:
     found = render(MODEL, sentence(), 0)
-    words = found.timings(10.0)
+    words = found.timings(10.0).words
+    assert found.timings().text == "She sells, sea shells."
     assert [word.text for word in words] == ["She", "sells", "sea", "shells"]
     phonemes = [phoneme for word in words for phoneme in word.phonemes]
-    assert [phoneme.symbol for phoneme in phonemes] == _signs(found)
+    assert [phoneme.symbol for phoneme in phonemes] == _symbols(found)
     for one, following in itertools.pairwise(phonemes):
         assert one.end_s == pytest.approx(following.start_s)
     assert phonemes[-1].end_s == pytest.approx(10.0 + seconds(found))
@@ -122,8 +123,8 @@ def test_timings_follow_one_another_and_fill_the_sentence() -> None:
     assert words[1].phonemes[-1].symbol == ","
 
 
-def _signs(rendering: Rendering) -> list[str]:
-    signs = []
+def _symbols(rendering: Rendering) -> list[str]:
+    symbols = []
     for word in rendering.sentence.words:
-        signs += [*map(str, word.phonemes), *([word.pause] if word.pause else [])]
-    return signs
+        symbols += [*map(str, word.phonemes), *([word.pause] if word.pause else [])]
+    return symbols

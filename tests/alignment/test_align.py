@@ -1,4 +1,4 @@
-"""Alignment of a toy language, where the true boundaries are known."""
+"""Alignment of a toy language with known phone boundaries."""
 
 import json
 import shutil
@@ -21,14 +21,14 @@ from vocoder.corpus.alignment import (
     read_linguistic,
 )
 from vocoder.corpus.manifest import Corpus
-from vocoder.corpus.shards import aligned_of
+from vocoder.corpus.shards import aligned_utterances
 from vocoder.errors import ConfigError, CorpusError, TrainingError
 from vocoder.text.linguistic import CHANNELS, SYMBOLS
 from vocoder.text.phone_labels import labels_of
 
 
 def boundary_errors(toy: Toy, found: dict[tuple[str, str], AlignedUtterance]) -> np.ndarray:
-    """How far each phone's end is from the truth, in ms."""
+    """Distance of each phone's end from the truth, in ms."""
     errors = []
     for utterance in toy.corpus.utterances:
         aligned = found[utterance.speaker, utterance.id]
@@ -39,14 +39,14 @@ def boundary_errors(toy: Toy, found: dict[tuple[str, str], AlignedUtterance]) ->
     return np.concatenate(errors)
 
 
-def test_boundaries_are_where_they_are(toy: Toy) -> None:
+def test_boundaries_are_accurate(toy: Toy) -> None:
     errors = boundary_errors(toy, read_alignment(toy.corpus))
-    # A window of 25 ms hears a loud sound before it begins.
+    # A 25 ms window sees a loud sound before it begins.
     assert np.median(errors) < 15
     assert errors.max() < 45
 
 
-def test_the_check_sees_an_alignment_that_is_late(toy: Toy) -> None:
+def test_the_check_detects_a_late_alignment(toy: Toy) -> None:
     late = {}
     for key, aligned in read_alignment(toy.corpus).items():
         durations = list(aligned.durations)
@@ -55,7 +55,7 @@ def test_the_check_sees_an_alignment_that_is_late(toy: Toy) -> None:
     assert np.median(boundary_errors(toy, late)) > 30
 
 
-def test_every_utterance_is_aligned_with_what_it_says(toy: Toy) -> None:
+def test_every_utterance_is_aligned_with_its_text(toy: Toy) -> None:
     found = read_alignment(toy.corpus)
     assert len(found) == len(toy.corpus.utterances)
     for utterance in toy.corpus.utterances:
@@ -65,11 +65,11 @@ def test_every_utterance_is_aligned_with_what_it_says(toy: Toy) -> None:
         assert SYMBOLS[aligned.phones.symbols[0]] == "^"
 
 
-def test_the_report_has_pictures_and_lists_what_was_left_out(toy: Toy) -> None:
+def test_the_report_has_plots_and_lists_skipped_utterances(toy: Toy) -> None:
     page = (toy.corpus.folder / REPORT_FILE).read_text()
     assert "alignment-1.png" in page
     assert len(list(toy.corpus.folder.glob("alignment-*.png"))) == 2 + 2 * len(toy.corpus.speakers)
-    assert "<h2>Left out</h2>" in page
+    assert "<h2>Skipped</h2>" in page
 
 
 def test_utterances_that_cannot_be_aligned_are_listed(toy: Toy, tmp_path: Path) -> None:
@@ -82,22 +82,22 @@ def test_utterances_that_cannot_be_aligned_are_listed(toy: Toy, tmp_path: Path) 
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     shutil.rmtree(tmp_path / "c" / "aligner")
     summary = align(tmp_path / "c", steps=8)
-    left_out = (tmp_path / "c" / UNALIGNED_FILE).read_text().splitlines()
-    reasons = [json.loads(line)["reason"] for line in left_out]
+    unaligned = (tmp_path / "c" / UNALIGNED_FILE).read_text().splitlines()
+    reasons = [json.loads(line)["reason"] for line in unaligned]
     assert reasons[:3] == ["no_transcript", "unreadable_text", "too_short"]
-    assert f"{len(left_out)} left out" in summary
+    assert f"{len(unaligned)} skipped" in summary
     with pytest.raises(TrainingError, match="--resume"):
         align(tmp_path / "c", steps=8)
 
 
-def test_a_corpus_that_is_not_aligned_says_how(toy: Toy, tmp_path: Path) -> None:
+def test_the_error_for_an_unaligned_corpus_says_how_to_align_it(toy: Toy, tmp_path: Path) -> None:
     shutil.copytree(toy.corpus.folder, tmp_path / "c")
     (tmp_path / "c" / ALIGNMENT_FILE).unlink()
     with pytest.raises(CorpusError, match="vocoder align"):
         read_alignment(Corpus.load(tmp_path / "c"))
 
 
-def test_an_alignment_of_other_lengths_is_refused(toy: Toy, tmp_path: Path) -> None:
+def test_an_alignment_with_wrong_lengths_is_refused(toy: Toy, tmp_path: Path) -> None:
     shutil.copytree(toy.corpus.folder, tmp_path / "c")
     path = tmp_path / "c" / ALIGNMENT_FILE
     lines = path.read_text().splitlines()
@@ -113,7 +113,7 @@ def test_an_alignment_of_other_lengths_is_refused(toy: Toy, tmp_path: Path) -> N
 
 
 def test_linguistic_features_of_a_recording(toy: Toy) -> None:
-    utterance, aligned = aligned_of(toy.corpus, "train")[0]
+    utterance, aligned = aligned_utterances(toy.corpus, "train")[0]
     features = read_linguistic(toy.corpus, utterance, aligned)
     assert features.shape == (CHANNELS, utterance.frames)
     now = features[len(SYMBOLS) : 2 * len(SYMBOLS)].argmax(0)
@@ -121,18 +121,20 @@ def test_linguistic_features_of_a_recording(toy: Toy) -> None:
     assert torch.equal(now, expected)
 
 
-def test_placed_durations_keep_every_phone_and_the_length(toy: Toy) -> None:
+def test_refined_durations_keep_every_phone_and_the_length(toy: Toy) -> None:
     corpus = toy.corpus
-    utterance, aligned = aligned_of(corpus, "train")[0]
+    utterance, aligned = aligned_utterances(corpus, "train")[0]
     pcm, _ = corpus.read(utterance)
     labels = labels_of(aligned.phones.symbols)
     count = len(labels)
-    # The worst of beginnings: all but the last phone in the first frames.
+    # The worst start: all phones but the last in the first frames.
     durations = torch.ones(count, dtype=torch.int64)
     durations[-1] = utterance.frames - count + 1
     observations = boundaries.observe(pcm.float() / 32768, corpus.features)
-    parts = boundaries.parts_of_a_frame(corpus.features)
+    parts = boundaries.observations_per_frame(corpus.features)
     assert len(observations) == parts * utterance.frames
-    (placed,) = boundaries.place([boundaries.Placed(observations, labels, durations)], parts, 2)
-    assert int(placed.sum()) == utterance.frames
-    assert int(placed.min()) >= 1
+    (refined,) = boundaries.refine(
+        [boundaries.ObservedUtterance(observations, labels, durations)], parts, 2
+    )
+    assert int(refined.sum()) == utterance.frames
+    assert int(refined.min()) >= 1

@@ -1,4 +1,4 @@
-"""The GPU's measurements, gone through on a small shape in Triton's interpreter."""
+"""The GPU benchmark on a small shape in Triton's interpreter."""
 
 import json
 import os
@@ -27,7 +27,7 @@ sys.exit(gpu.main(sys.argv[1:]))
 """
 
 
-def test_everything_is_measured_and_right(tmp_path: Path) -> None:
+def test_every_measurement_runs_and_the_engine_is_correct(tmp_path: Path) -> None:
     file = tmp_path / "gpu.json"
     arguments = ["--device", "cpu", "--quick", "--results", str(file)]
     done = subprocess.run(
@@ -49,8 +49,8 @@ def test_everything_is_measured_and_right(tmp_path: Path) -> None:
     assert "share_of_floor" in done.stdout
 
 
-def test_streams_are_dealt_among_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On an engine of the CPU that says that it has two; one stream alone cannot be dealt."""
+def test_streams_are_split_over_chunks_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a CPU engine that claims two chunks in flight; a single stream cannot be split."""
     shares: list[list[int]] = []
     advance = Batch.advance
 
@@ -59,7 +59,7 @@ def test_streams_are_dealt_among_the_lanes(monkeypatch: pytest.MonkeyPatch) -> N
         return advance(self, rows, *given)
 
     monkeypatch.setattr(Batch, "advance", watched)
-    monkeypatch.setattr(CpuEngine, "lanes", 2)
+    monkeypatch.setattr(CpuEngine, "max_concurrency", 2)
     monkeypatch.setattr(equality, "ENGINE", "cpu")
     one, five = flight.in_flight("tiny", CPU, "bf16", (1, 5), steps=90, chunks=2)
     assert one["one_after_another_us"] > 0
@@ -70,7 +70,7 @@ def test_streams_are_dealt_among_the_lanes(monkeypatch: pytest.MonkeyPatch) -> N
     assert sorted(shares[6:]) == [[0, 2, 4]] * 3 + [[1, 3]] * 3
 
 
-def test_the_peer_is_asked_for_the_same_shape_in_its_best_mode(tmp_path: Path) -> None:
+def test_the_peer_runs_the_same_shape_in_its_fastest_mode(tmp_path: Path) -> None:
     program = tmp_path / "nv_wavenet_perf"
     program.write_text(
         "#!/bin/sh\n"
@@ -86,7 +86,7 @@ def test_the_peer_is_asked_for_the_same_shape_in_its_best_mode(tmp_path: Path) -
     assert first == "-l 30 -r 64 -s 128 -a 256 -d 512 -n 16384 -p 16 -m 0 -b 1 -c 1"
 
 
-def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_without_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
     if gpu.torch.cuda.is_available():
         pytest.skip("there is a GPU")
     assert gpu.main([]) == 2

@@ -37,7 +37,7 @@ def no_peer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", without)
 
 
-def test_a_measurement_holds_together() -> None:
+def test_a_measurement_is_consistent() -> None:
     data = json.loads(tiny().model_dump_json())
     assert data.keys() >= {
         "engine",
@@ -59,8 +59,8 @@ def test_a_measurement_holds_together() -> None:
     assert abs(data["real_time_streams"] * 16000 / data["samples_per_second"] - 1) < 1e-6
 
 
-def test_the_error_is_that_of_the_engine_measured() -> None:
-    subject = Subject.of("tiny")
+def test_the_error_belongs_to_the_measured_engine() -> None:
+    subject = Subject.from_preset("tiny")
     errors = {w: subject.error(CpuEngine(subject.model, weights=w)) for w in ("fp32", "int8")}
     assert 0 < errors["fp32"] < 1e-4 < errors["int8"]
     assert tiny("cpu", "int8").max_error_against_reference == errors["int8"]
@@ -72,20 +72,20 @@ def test_the_error_is_that_of_the_engine_measured() -> None:
 
 
 @pytest.mark.parametrize("name", ["linguistic_tags", "unconditional", "contexts"])
-def test_models_of_any_conditioning_are_measured(name: str) -> None:
-    subject = Subject.of_model(name, random_model(CONFIGS[name]))
+def test_models_with_any_conditioning_can_be_measured(name: str) -> None:
+    subject = Subject.from_model(name, random_model(CONFIGS[name]))
     assert subject.error(CpuEngine(subject.model, weights="fp32")) < ENGINE_PARAMETERS["fp32"]
 
 
-def test_the_reference_is_held_to_the_parallel_forward() -> None:
+def test_the_reference_is_compared_with_the_parallel_forward() -> None:
     result = tiny("reference")
     assert (result.weights, result.instructions, result.weight_bytes) == ("fp32", "", None)
     assert result.max_error_against_reference is not None
     assert 0 < result.max_error_against_reference < STEP_AGAINST_PARALLEL
 
 
-def test_a_stream_goes_on_from_chunk_to_chunk() -> None:
-    model = Subject.of("tiny").model
+def test_a_stream_continues_from_chunk_to_chunk() -> None:
+    model = Subject.from_preset("tiny").model
     positions: list[list[int]] = []
 
     class Watched(CpuEngine):
@@ -102,12 +102,12 @@ def test_a_stream_goes_on_from_chunk_to_chunk() -> None:
 @pytest.mark.parametrize(
     ("engine", "weights"), [("cpu", "fp8"), ("auto", ""), ("reference", "bf16")]
 )
-def test_a_format_that_an_engine_lacks_is_refused(engine: str, weights: str) -> None:
+def test_an_unsupported_format_is_refused(engine: str, weights: str) -> None:
     with pytest.raises(EngineError, match="weights"):
         tiny(engine, weights)
 
 
-def test_a_missing_peer_is_said(no_peer: None) -> None:
+def test_a_missing_peer_is_reported(no_peer: None) -> None:
     with pytest.raises(UserError, match="pip install wavenet_vocoder"):
         peer.measure_with_peer("tiny")
 
@@ -120,7 +120,7 @@ def test_only_mu_law_has_a_peer() -> None:
 
 
 @pytest.mark.skipif(not peer.installed(), reason="wavenet_vocoder is not installed")
-def test_an_engine_and_its_peer_take_turns() -> None:
+def test_an_engine_and_the_peer_are_measured_together() -> None:
     own, other = peer.measure_with_peer("tiny", weights="fp32", seconds=SHORT)
     assert (own.engine, other.engine) == ("cpu", "wavenet_vocoder")
     assert own.speedup_over_peer is not None
@@ -141,12 +141,17 @@ def test_the_page_has_its_tables(
         Table("Second", "Words.", (Case("tiny", weights="bf16", instructions=best, threads=2),)),
     ]
     path = tmp_path / "new" / "page.md"
-    write_page(path, seconds=SHORT, command="vocoder bench --page page.md", tables=tables)
+    write_page(path, seconds=SHORT, command="vocoder bench --page page.md", cases=tables)
     assert os.environ[INSTRUCTIONS_VARIABLE] == lowest
     page = path.read_text()
     for text in ("`vocoder bench --page page.md`", machine.processor(), torch.__version__):
         assert text in page
-    for heading in ("## Limits", "## First", "## Second\n\nWords.", "## Beside a peer"):
+    for heading in (
+        "## Cost per sample",
+        "## First",
+        "## Second\n\nWords.",
+        "## Comparison with a peer",
+    ):
         assert heading in page
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines()]
     measured = [row[:6] for row in rows if len(row) > 8 and row[0] == "tiny"]
@@ -157,12 +162,12 @@ def test_the_page_has_its_tables(
     ]
 
 
-def test_a_page_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_failing_page_keeps_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "page.md"
     path.write_text("old")
     with pytest.raises(EngineError):
         write_page(
-            path, seconds=SHORT, command="", tables=[Table("", "", (Case("tiny", weights="x"),))]
+            path, seconds=SHORT, command="", cases=[Table("", "", (Case("tiny", weights="x"),))]
         )
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -187,7 +192,7 @@ def test_multiply_adds_are_the_matrices_of_the_step(name: str) -> None:
     assert multiply_adds(config) == sum(counted)
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")  # of the peer, where it is installed
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # from the peer, if installed
 def test_a_training_step_is_timed_in_each_format() -> None:
     results = measure_training("tiny", rows=1, seconds=0.1, threads=1, steps=1, compiled=False)
     assert {"vocoder fp32", "vocoder bf16"} <= {result.name for result in results}

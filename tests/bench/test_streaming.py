@@ -1,4 +1,4 @@
-"""Memory and time of a batch do not grow with the corpus; on corpora small enough for a test."""
+"""Memory and time per batch do not grow with the corpus, on small corpora."""
 
 import statistics
 import time
@@ -15,7 +15,7 @@ FEW, MANY = 50, 1000
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
-    """Two corpora in shards of at most a megabyte, by the number of their files."""
+    """Two corpora in shards of at most a megabyte, by number of files."""
     folders = {}
     for count in (FEW, MANY):
         root = tmp_path_factory.mktemp("corpus")
@@ -26,15 +26,15 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
     return folders
 
 
-def test_an_epoch_takes_no_more_memory(shards: dict[int, str]) -> None:
+def test_memory_does_not_grow_with_the_corpus(shards: dict[int, str]) -> None:
     few, many = (
         stage(count, ["-c", DRAIN.format(place), "stream"]) for count, place in shards.items()
     )
-    # What differs are 30 MB on the disk, 10 of which would be shuffled and to come.
+    # The corpora differ by 30 MB on disk, of which 10 MB are in the current and next window.
     assert many.peak_mb - few.peak_mb < 15
 
 
-def test_a_batch_takes_no_more_time(shards: dict[int, str]) -> None:
+def test_time_per_batch_does_not_grow_with_the_corpus(shards: dict[int, str]) -> None:
     medians = []
     for place in shards.values():
         segments, steps = streamed(place)

@@ -1,4 +1,4 @@
-"""Speech-like recordings written by the tests, and a preparation small enough for them."""
+"""Generated speech-like recordings, and preparation settings for small features."""
 
 import functools
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def speech() -> Speech:
 
 @pytest.fixture
 def ljspeech(tmp_path: Path) -> Callable[..., Path]:
-    """Write a speaker below ``recordings``: name, and ids with their text."""
+    """Writes a speaker into ``recordings``, given a name and the texts by id."""
     return functools.partial(write_ljspeech, tmp_path / "recordings")
 
 
@@ -43,7 +43,7 @@ def make_speech(
     noise: float = 1e-4,
     seed: int = 0,
 ) -> Samples:
-    """Harmonics in syllables over faint noise, with silence at both ends; voiced up to ``peak``."""
+    """Syllables of harmonics up to ``peak`` in faint noise, with silence at both ends."""
     time = np.arange(round(seconds * rate)) / rate
     pitch = 120 + 10 * (seed % 8)
     voice = sum(np.sin(2 * np.pi * pitch * k * time) / k for k in range(1, 8))

@@ -1,4 +1,4 @@
-"""Labels of frames lie where the alignment says, and where the phones really are."""
+"""Frame labels follow the alignment, and match the phones of the toy language."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from toy_speech import RATE, WORDS, cut_at_s
 
 from vocoder.corpus.alignment import AlignedUtterance, AlignedWord
 from vocoder.corpus.frame_labels import FRAME_LABELS, SILENCE, frame_labels, read_labelled
-from vocoder.corpus.shards import aligned_of
+from vocoder.corpus.shards import aligned_utterances
 
 HOP, POOL = 200, 160
 
@@ -16,7 +16,7 @@ def names(labels: torch.Tensor) -> list[str]:
     return [FRAME_LABELS[label] for label in labels.tolist()]
 
 
-def test_a_frame_is_what_is_spoken_at_its_middle() -> None:
+def test_a_frame_has_the_label_of_its_middle() -> None:
     words = (AlignedWord(text="See", ipa="s ˈi", pause="."),)
     aligned = AlignedUtterance(
         speaker="ann", id="u", words=words, durations=(2, 1, 4, 3), score=0.0
@@ -27,14 +27,14 @@ def test_a_frame_is_what_is_spoken_at_its_middle() -> None:
     expected = [spoken[int(np.searchsorted(ends, middle, "right"))] for middle in middles]
     assert names(frame_labels(aligned, HOP, POOL)) == expected
     assert expected[:5] == [SILENCE, SILENCE, "s", "s", "i"]
-    # What no whole frame covers has no label; where the frames are the alignment's, so are these.
+    # A partial last frame has no label; frames of the same length have the alignment's labels.
     assert len(frame_labels(aligned, HOP, 300)) == 6
     assert names(frame_labels(aligned, HOP, HOP)) == [SILENCE] * 2 + ["s"] + ["i"] * 4 + (
         [SILENCE] * 3
     )
 
 
-def test_stress_and_the_kind_of_pause_make_no_other_label() -> None:
+def test_stress_and_punctuation_do_not_change_labels() -> None:
     found = []
     for ipa, pause in (("ə", ","), ("ˈə", "?"), ("ˌə", ".")):
         words = (AlignedWord(text="A", ipa=ipa, pause=pause),)
@@ -46,9 +46,9 @@ def test_stress_and_the_kind_of_pause_make_no_other_label() -> None:
 
 
 def agreement(toy: Toy, shift_s: float = 0.0) -> float:
-    """Share of frames whose label is the phone that the toy language has there."""
+    """Fraction of frames with the label of the true phone."""
     right = frames = 0
-    for utterance, aligned in aligned_of(toy.corpus, "train"):
+    for utterance, aligned in aligned_utterances(toy.corpus, "train"):
         audio, labels = read_labelled(toy.corpus, utterance, aligned, POOL)
         assert len(audio) == len(labels) * POOL
         truth = toy.truth[utterance.speaker, utterance.id]
@@ -63,6 +63,6 @@ def agreement(toy: Toy, shift_s: float = 0.0) -> float:
     return right / frames
 
 
-def test_labels_are_the_phones_that_are_heard(toy: Toy) -> None:
+def test_labels_match_the_true_phones(toy: Toy) -> None:
     assert agreement(toy) > 0.9
     assert agreement(toy, shift_s=0.05) < 0.8

@@ -59,7 +59,7 @@ def test_folder_that_is_not_prepared(tmp_path: Path) -> None:
         ({"samples": "many"}, "samples"),
         ({"digest": "abc"}, "digest"),
         ({"extra": 1}, "unknown key"),
-        ({"speaker": "ben", "file": "utterances/ben/a.safetensors"}, "other speakers"),
+        ({"speaker": "ben", "file": "utterances/ben/a.safetensors"}, "different speakers"),
         ({"id": "b", "file": "utterances/ann/b.safetensors"}, "twice"),
     ],
 )
@@ -91,7 +91,7 @@ def test_damaged_file_is_refused(
 def test_format_of_another_version_is_refused(corpus: Callable[[], Corpus], tmp_path: Path) -> None:
     path = tmp_path / "out" / "corpus.json"
     path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(UserError, match="format 2, this version reads 1"):
+    with pytest.raises(UserError, match="format 2, but this version reads 1"):
         corpus()
 
 
@@ -101,7 +101,7 @@ def test_damaged_utterance_is_refused(corpus: Callable[[], Corpus], tmp_path: Pa
     path = tmp_path / "out" / first.file
     whole = path.read_bytes()
     path.write_bytes(whole[:-4])
-    with pytest.raises(UserError, match="is unusable"):
+    with pytest.raises(UserError, match="cannot be used"):
         loaded.read(first)
     path.write_bytes((tmp_path / "out" / second.file).read_bytes())
     with pytest.raises(UserError, match="differs in length"):

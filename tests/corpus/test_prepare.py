@@ -21,17 +21,18 @@ TEXTS = {f"arctic_a000{n}": f"sentence {n}" for n in range(1, 7)}
 
 
 @pytest.fixture(autouse=True)
-def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the drawing, which takes longer than all else; test_report.py looks at it."""
-    monkeypatch.setattr(report, "_pictures", lambda folder, by_speaker: [])
+def _no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the plots, which are the slowest part; test_report.py covers them."""
+    monkeypatch.setattr(report, "_plots", lambda folder, by_speaker: [])
 
 
 def written(folder: Path) -> dict[str, int]:
-    """Each utterance file's time of writing in nanoseconds, aged so that any write shows."""
+    """Modification time of each utterance file in nanoseconds."""
     return {p.name: p.stat().st_mtime_ns for p in folder.glob("utterances/*/*.safetensors")}
 
 
 def age(folder: Path) -> dict[str, int]:
+    """Set the modification times to the past, so that any write shows."""
     for path in folder.glob("utterances/*/*.safetensors"):
         os.utime(path, ns=(10**18, 10**18))
     return written(folder)
@@ -75,7 +76,7 @@ def test_whole_run(tmp_path: Path, ljspeech: Make, settings: PreparationConfig) 
     assert summary.report.is_file()
 
 
-def test_same_corpus_whatever_the_number_of_jobs(
+def test_the_corpus_does_not_depend_on_the_number_of_jobs(
     tmp_path: Path, ljspeech: Make, settings: PreparationConfig
 ) -> None:
     folder = ljspeech("ann", TEXTS)
@@ -89,7 +90,7 @@ def test_same_corpus_whatever_the_number_of_jobs(
             assert torch.equal(first, second)
 
 
-def test_again_does_only_what_changed(
+def test_running_again_processes_only_what_changed(
     tmp_path: Path, ljspeech: Make, speech: Speech, settings: PreparationConfig
 ) -> None:
     folder, out = ljspeech("ann", TEXTS), tmp_path / "out"
@@ -120,7 +121,7 @@ def test_again_does_only_what_changed(
     }
 
 
-def test_text_and_split_do_not_redo_audio_but_levels_do(
+def test_text_and_splits_do_not_reprocess_audio_but_levels_do(
     tmp_path: Path, ljspeech: Make, settings: PreparationConfig
 ) -> None:
     folder, out = ljspeech("ann", TEXTS), tmp_path / "out"
@@ -138,7 +139,7 @@ def test_text_and_split_do_not_redo_audio_but_levels_do(
     assert changed(out, before) == set(before)
 
 
-def test_damaged_utterance_file_is_made_again(
+def test_damaged_utterance_file_is_written_again(
     tmp_path: Path, ljspeech: Make, settings: PreparationConfig
 ) -> None:
     folder, out = ljspeech("ann", TEXTS), tmp_path / "out"
@@ -183,13 +184,13 @@ def test_interrupted_run_is_refused_and_resumes(
 
 
 class _Crash:
-    """Ends the process that unpickles it, as a fault in a decoder would."""
+    """Kills the process that unpickles it, like a crash in a decoder."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os._exit, (3,)
 
 
-def test_recording_that_kills_its_process_is_passed_over(
+def test_recording_that_crashes_its_process_is_rejected(
     tmp_path: Path, speech: Speech, settings: PreparationConfig
 ) -> None:
     tasks = []
@@ -201,7 +202,7 @@ def test_recording_that_kills_its_process_is_passed_over(
     assert set(done) == set(range(5))
     refusals = {index: outcome.refusal for index, outcome in done.items() if outcome.refusal}
     assert list(refusals) == [1]
-    assert "ended the process" in refusals[1].detail
+    assert "crashed the process" in refusals[1].detail
 
 
 def test_transcripts_can_be_required(
@@ -222,13 +223,13 @@ def test_nothing_usable_is_an_error_with_the_reasons(
 ) -> None:
     folder = ljspeech("ann", {"a": "one"})
     (folder / "wavs" / "a.wav").write_bytes(b"")
-    with pytest.raises(CorpusError, match=r"no usable recording is left of 1 \(1 empty\).*a\.wav"):
+    with pytest.raises(CorpusError, match=r"none of 1 recordings is usable \(1 empty\).*a\.wav"):
         prepare([folder], tmp_path / "out", settings)
     with pytest.raises(CorpusError, match="did not finish"):
         Corpus.load(tmp_path / "out")
 
 
-def test_traversal_writes_nothing_outside(
+def test_path_traversal_writes_nothing_outside(
     tmp_path: Path, ljspeech: Make, settings: PreparationConfig
 ) -> None:
     folder = ljspeech("ann", {"a": "one"})
@@ -245,9 +246,9 @@ def test_folder_with_other_files_is_left_alone(
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.txt").write_text("precious")
-    with pytest.raises(CorpusError, match="holds other files"):
+    with pytest.raises(CorpusError, match="contains other files"):
         prepare([folder], out, settings)
-    with pytest.raises(CorpusError, match="is the corpus itself"):
+    with pytest.raises(CorpusError, match="is the source corpus itself"):
         prepare([folder], folder, settings)
     with pytest.raises(CorpusError, match="is a file"):
         prepare([folder], out / "thesis.txt", settings)

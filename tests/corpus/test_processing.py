@@ -29,13 +29,13 @@ def test_trims_to_the_margin_and_levels(
     path = tmp_path / "a.wav"
     samples = speech(1.0, peak=peak, noise=noise * peak / 0.2) + np.float32(0.01)
     soundfile.write(path, samples, 8000, subtype="FLOAT")
-    cleaned, measures = clean(path, settings)
-    assert measures.seconds == pytest.approx(1.8, abs=0.01)
-    assert measures.kept_s == pytest.approx(1.24, abs=0.05)
+    cleaned, measurements = clean(path, settings)
+    assert measurements.seconds == pytest.approx(1.8, abs=0.01)
+    assert measurements.kept_s == pytest.approx(1.24, abs=0.05)
     assert len(cleaned) % settings.features.hop_length == 0
     assert active_level(cleaned) == pytest.approx(settings.level_dbfs, abs=0.5)
     assert abs(float(cleaned.mean())) < 1e-3
-    assert 0.05 < measures.silence < 0.3
+    assert 0.05 < measurements.silence < 0.3
 
 
 def test_click_in_the_silence_is_not_speech(
@@ -44,8 +44,8 @@ def test_click_in_the_silence_is_not_speech(
     samples = speech(1.0)
     samples[200:204] = 0.25
     soundfile.write(tmp_path / "a.wav", samples, 8000)
-    _, measures = clean(tmp_path / "a.wav", settings)
-    assert measures.kept_s == pytest.approx(1.24, abs=0.05)
+    _, measurements = clean(tmp_path / "a.wav", settings)
+    assert measurements.kept_s == pytest.approx(1.24, abs=0.05)
 
 
 def test_peak_limit_bounds_the_gain(
@@ -72,9 +72,9 @@ def test_formats_rates_and_channels(
 ) -> None:
     samples = np.repeat(speech(1.0, rate)[:, None], channels, axis=1)
     soundfile.write(tmp_path / name, samples, rate)
-    cleaned, measures = clean(tmp_path / name, settings)
-    assert measures.rate_hz == rate
-    assert measures.kept_s == pytest.approx(1.24, abs=0.06)
+    cleaned, measurements = clean(tmp_path / name, settings)
+    assert measurements.rate_hz == rate
+    assert measurements.kept_s == pytest.approx(1.24, abs=0.06)
     assert active_level(cleaned) == pytest.approx(settings.level_dbfs, abs=0.6)
 
 
@@ -134,7 +134,7 @@ def _write_fault(path: Path, fault: str, speech: Speech) -> None:
         ("hours", "too_long"),
     ],
 )
-def test_each_fault_has_its_reason(
+def test_each_fault_is_rejected_with_its_reason(
     tmp_path: Path, speech: Speech, settings: PreparationConfig, fault: str, reason: Reason
 ) -> None:
     path, target = tmp_path / "a.wav", tmp_path / "out" / "a.safetensors"

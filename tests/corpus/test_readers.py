@@ -17,11 +17,11 @@ def write(path: Path) -> Path:
     return path
 
 
-def names(found: readers.Found) -> set[tuple[str, str, str | None]]:
+def names(found: readers.FolderContents) -> set[tuple[str, str, str | None]]:
     return {(r.speaker, r.id, r.text) for r in found.recordings}
 
 
-def test_ljspeech_takes_normalised_text_and_folder_name(ljspeech: Callable[..., Path]) -> None:
+def test_ljspeech_uses_normalised_text_and_folder_name(ljspeech: Callable[..., Path]) -> None:
     folder = ljspeech("ann", {"a1": "one", "a2": "two"})
     (folder / "LICENSE.txt").write_text("\n  CC0 1.0 \nmore\n")
     (one,) = readers.find([folder])
@@ -50,7 +50,7 @@ def test_ljspeech_odd_lines(ljspeech: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "..", ".hidden", "a\x07b", "x" * 300])
-def test_id_that_is_no_file_name_is_rejected(ljspeech: Callable[..., Path], name: str) -> None:
+def test_id_that_is_not_a_file_name_is_rejected(ljspeech: Callable[..., Path], name: str) -> None:
     folder = ljspeech("ann", {"a1": "one"})
     write(folder.parent / "x.wav")
     with open(folder / "metadata.csv", "a") as metadata:
@@ -61,7 +61,7 @@ def test_id_that_is_no_file_name_is_rejected(ljspeech: Callable[..., Path], name
     assert repr(name) in one.rejections[0].detail
 
 
-def test_folder_of_corpora_stands_for_all(ljspeech: Callable[..., Path]) -> None:
+def test_folder_of_corpora_is_read_as_all_of_them(ljspeech: Callable[..., Path]) -> None:
     first = ljspeech("ann", {"a1": "one"})
     ljspeech("ben", {"a1": "one"})
     write(first.parent / "loose" / "clip.ogg")
@@ -73,7 +73,7 @@ def test_folder_of_corpora_stands_for_all(ljspeech: Callable[..., Path]) -> None
     ]
 
 
-def test_vctk_takes_one_microphone_and_the_transcript(tmp_path: Path) -> None:
+def test_vctk_uses_one_microphone_and_the_transcript(tmp_path: Path) -> None:
     root = tmp_path / "VCTK"
     write(root / "wav48_silence_trimmed" / "p225" / "p225_001_mic1.flac")
     chosen = write(root / "wav48_silence_trimmed" / "p225" / "p225_001_mic2.flac")
@@ -109,7 +109,7 @@ def test_plain_folder_names_speakers_by_sub_folder(tmp_path: Path) -> None:
     assert names(one) == {("mixed", "top", None), ("ann", "a", "words"), ("ann", "day-b", None)}
 
 
-def test_second_of_one_name_is_rejected(tmp_path: Path) -> None:
+def test_duplicates_are_rejected(tmp_path: Path) -> None:
     write(tmp_path / "one" / "ann" / "a.flac")
     write(tmp_path / "one" / "ann" / "a.wav")
     write(tmp_path / "two" / "ann" / "A.wav")
@@ -120,7 +120,7 @@ def test_second_of_one_name_is_rejected(tmp_path: Path) -> None:
     assert "a.flac" in second.rejections[0].detail
 
 
-def test_nothing_found_says_what_is_expected(tmp_path: Path) -> None:
+def test_the_error_for_an_empty_folder_says_what_is_expected(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no such folder"):
         readers.find([tmp_path / "absent"])
     with pytest.raises(CorpusError, match="LJSpeech"):
@@ -138,9 +138,7 @@ def test_tags_belong_to_their_recordings(ljspeech: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize("text", ['["soft"]', '{"a1": "soft"}', '{"a1": ["two words"]}', "{"])
-def test_a_file_of_tags_that_cannot_be_read_is_refused(
-    ljspeech: Callable[..., Path], text: str
-) -> None:
+def test_an_invalid_tags_file_is_refused(ljspeech: Callable[..., Path], text: str) -> None:
     folder = ljspeech("ann", {"a1": "one"})
     (folder / "tags.json").write_text(text)
     with pytest.raises(CorpusError, match="expected an object such as"):

@@ -48,10 +48,10 @@ def test_report_shows_speakers_rejections_and_escapes(
     assert picture.startswith(b"\x89PNG")
 
 
-def test_many_speakers_take_several_pictures_and_low_rates_are_named(
+def test_many_speakers_take_several_plots_and_low_rates_are_listed(
     tmp_path: Path, speech: Speech, settings: PreparationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "SPEAKERS_A_PICTURE", 2)
+    monkeypatch.setattr(report, "SPEAKERS_PER_PLOT", 2)
     root = tmp_path / "many"
     for number in range(3):
         (root / f"s{number}").mkdir(parents=True)

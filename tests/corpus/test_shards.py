@@ -1,4 +1,4 @@
-"""Shards: their format, their order, and what happens where one is damaged."""
+"""Shards: their format, their order, and damaged shards."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 @pytest.fixture(scope="module")
 def sharded(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixteen utterances in shards of a few."""
+    """Sixteen utterances in several small shards."""
     folder = tmp_path_factory.mktemp("shards") / "out"
     shard_small(corpus, folder)
     return folder
@@ -41,7 +41,7 @@ def sharded(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def remote(sharded: Path) -> Iterator[str]:
-    """The same shards behind a URL."""
+    """The same shards at a URL."""
     url = "memory://bucket/corpus"
     memory = fsspec.filesystem("memory")
     memory.put(str(sharded), "/bucket/corpus", recursive=True)
@@ -60,12 +60,12 @@ def ids(found: StreamOrder, steps: range, rows: range) -> list[str]:
     return [f"{utterance.speaker}/{utterance.id}" for utterance in picked]
 
 
-def test_any_reader_of_tar_files_finds_everything(corpus: Corpus, sharded: Path) -> None:
+def test_any_tar_reader_can_read_all_utterances(corpus: Corpus, sharded: Path) -> None:
     found = {}
     for path in sorted(sharded.glob("*.tar")):
         with tarfile.open(path) as tar:
             members = tar.getmembers()
-            # Keys of webdataset: members of one sample follow each other, up to the first dot.
+            # webdataset: consecutive members with the same name up to the first dot are a sample.
             for data, described in zip(members[::2], members[1::2], strict=True):
                 assert data.name.split(".") == [described.name.split(".")[0], "safetensors"]
                 content, text = tar.extractfile(data), tar.extractfile(described)
@@ -105,16 +105,16 @@ def test_utterances_read_the_same_from_everywhere(
     assert (tmp_path / "cache").exists() == (kind == "URL")
 
 
-def test_a_folder_of_utterances_is_opened_as_ever(corpus: Corpus) -> None:
+def test_a_prepared_folder_is_opened_as_a_corpus(corpus: Corpus) -> None:
     for place in (str(corpus.folder), f"file://{corpus.folder}"):
         assert shards.open_corpus(place, SETTINGS) == corpus
 
 
-def test_the_order_follows_from_step_and_row_alone(sharded: Path) -> None:
+def test_the_order_depends_only_on_step_and_row(sharded: Path) -> None:
     first = order(ShardedCorpus(str(sharded), SETTINGS))
     steps = range(3 * first.rows // 2)
     whole = ids(first, steps, range(2))
-    # From the middle, and a row at a time as two processes would.
+    # From the middle, and one row at a time like two processes.
     later = order(ShardedCorpus(str(sharded), SETTINGS))
     assert ids(later, steps[40:], range(2)) == whole[80:]
     halves = [
@@ -124,7 +124,7 @@ def test_the_order_follows_from_step_and_row_alone(sharded: Path) -> None:
     assert ids(order(ShardedCorpus(str(sharded), SETTINGS), seed=1), steps, range(2)) != whole
 
 
-def test_an_epoch_takes_every_utterance_as_often_as_it_is_long(sharded: Path) -> None:
+def test_an_epoch_draws_utterances_in_proportion_to_their_length(sharded: Path) -> None:
     corpus = ShardedCorpus(str(sharded), SETTINGS)
     found = order(corpus, batch_size=1)
     epochs = [ids(found, range(e * found.rows, (e + 1) * found.rows), range(1)) for e in range(3)]
@@ -148,17 +148,17 @@ def test_training_reads_shards_in_bounded_memory_and_disk(
     held = [path.stat().st_size for path in (tmp_path / "cache").rglob("*.tar")]
     assert 0 < sum(held) <= limit * 1_000_000
     assert sum(held) < sum(one.bytes for one in index.shards)
-    # The same from the folder: the order is the corpus's, not the place's.
+    # The same from the folder: the order depends on the corpus, not on its location.
     other = loop.train(run_config(sharded, tmp_path / "other", steps=30, shards={"shuffle": 1}))
     assert voice.load(other).digest == voice.load(folder).digest
 
 
-def test_a_cache_too_small_is_refused(remote: str, tmp_path: Path) -> None:
+def test_a_cache_that_is_too_small_is_refused(remote: str, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vocoder.corpus.shards.MEGABYTE", 1000)
         settings = ShardSettings(cache=str(tmp_path), cache_mb=100)
         corpus = ShardedCorpus(remote, settings)
-        with pytest.raises(CorpusError, match=r"cache_mb 100 does not hold .* make it at least"):
+        with pytest.raises(CorpusError, match=r"cache_mb 100 is too small .* make it at least"):
             corpus.open("train-00000")
 
 
@@ -195,22 +195,22 @@ def test_a_damaged_shard_is_refused_or_skipped_and_counted(
     ]
 
 
-def test_what_cannot_be_opened_is_refused(tmp_path: Path, corpus: Corpus, sharded: Path) -> None:
+def test_locations_that_cannot_be_opened_are_refused(
+    tmp_path: Path, corpus: Corpus, sharded: Path
+) -> None:
     with pytest.raises(CorpusError, match="vocoder shard"):
         ShardedCorpus("memory://nothing/here", SETTINGS)
     with pytest.raises(CorpusError, match="nonsense"):
         ShardedCorpus("nonsense://bucket/here", SETTINGS)
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(CorpusError, match="holds other files"):
+    with pytest.raises(CorpusError, match="contains other files"):
         shard(corpus, tmp_path)
     (tmp_path / "shards.json").write_text("{}")
-    with pytest.raises(CorpusError, match="not an index"):
+    with pytest.raises(CorpusError, match="not a shard index"):
         ShardedCorpus(str(tmp_path), SETTINGS)
 
 
-def test_shards_are_written_again_without_leaving_old_ones(
-    corpus: Corpus, sharded: Path, tmp_path: Path
-) -> None:
+def test_rewriting_shards_removes_old_ones(corpus: Corpus, sharded: Path, tmp_path: Path) -> None:
     shard_small(corpus, tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
@@ -220,7 +220,7 @@ def test_shards_are_written_again_without_leaving_old_ones(
     assert {path.name for path in tmp_path.iterdir()} < names
 
 
-def test_linguistic_features_come_from_shards_too(toy: Toy, tmp_path: Path) -> None:
+def test_linguistic_features_are_read_from_shards(toy: Toy, tmp_path: Path) -> None:
     shard(toy.corpus, tmp_path)
     opened = ShardedCorpus(str(tmp_path), SETTINGS)
     config = CONFIGS["logistics"]

@@ -23,7 +23,7 @@ def test_takes_and_speakers_share_an_arctic_prompt() -> None:
     assert prompts_of(recordings) == [*["arctic_a0001"] * 4, "arctic_a0002"]
 
 
-def test_same_words_share_a_prompt_whatever_the_id() -> None:
+def test_the_same_words_share_a_prompt_regardless_of_id() -> None:
     first, second, third = prompts_of(
         [
             recording("p225_001", "Please, call Stella."),
@@ -49,19 +49,19 @@ def test_prompts_chained_by_text_and_id_are_one() -> None:
     assert set(prompts_of(recordings)) == {"arctic_a0007"}
 
 
-def test_split_has_its_share_and_stays_when_the_corpus_grows() -> None:
+def test_splits_have_their_size_and_keep_prompts_when_the_corpus_grows() -> None:
     settings = PreparationConfig(validation_fraction=0.1, test_fraction=0.05)
     prompts = {f"prompt {number}" for number in range(20000)}
     grown = split_prompts(prompts | {f"new {number}" for number in range(5000)}, settings)
     before = split_prompts(prompts, settings)
     assert all(grown[prompt] == split for prompt, split in before.items())
     counts = Counter(before.values())
-    # The share of hashed prompts has a standard deviation of 0.002 here.
+    # The fraction of hashed prompts has a standard deviation of 0.002 here.
     assert counts["validation"] / len(prompts) == pytest.approx(0.1, abs=0.01)
     assert counts["test"] / len(prompts) == pytest.approx(0.05, abs=0.01)
 
 
-def test_small_corpus_has_each_wanted_split() -> None:
+def test_small_corpus_has_every_requested_split() -> None:
     three = {"a", "b", "c"}
     assert set(split_prompts(three, PreparationConfig()).values()) == {
         "train",

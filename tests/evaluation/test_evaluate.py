@@ -1,4 +1,4 @@
-"""The whole evaluation with an untrained voice: what matters is the bookkeeping."""
+"""The whole evaluation with an untrained voice; the tests check the bookkeeping."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from vocoder.config import ConditioningConfig, ModelConfig
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import prepare
 from vocoder.corpus.processing import PreparationConfig
-from vocoder.corpus.shards import aligned_of
+from vocoder.corpus.shards import aligned_utterances
 from vocoder.errors import CorpusError, EngineError, FeatureError, NotFoundError, UserError
 from vocoder.evaluation.evaluate import SYSTEMS, Evaluation, evaluate
 from vocoder.evaluation.report import PAGE_FILE, summary, write_json, write_report
@@ -34,7 +34,7 @@ def buzz(f0_hz: float, seconds: float) -> Samples:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """Two of the voice's three speakers, in another order."""
+    """Two of the voice's three speakers, in a different order."""
     root = tmp_path_factory.mktemp("speech")
     for speaker, f0_hz in (("ann", 200.0), ("ben", 110.0)):
         for number in range(6):
@@ -69,7 +69,7 @@ def evaluation(odd: Voice, corpus: Corpus, folder: Path) -> Evaluation:
     return evaluate(odd, corpus, per_speaker=2, seed=5, audio_dir=folder)
 
 
-def test_clips_are_held_out_and_spread(evaluation: Evaluation, corpus: Corpus) -> None:
+def test_clips_are_held_out_and_distinct(evaluation: Evaluation, corpus: Corpus) -> None:
     held_out = {(u.speaker, u.id) for u in corpus.split("test")}
     chosen = [(clip.speaker, clip.id) for clip in evaluation.clips]
     assert len(set(chosen)) == len(chosen) == 4
@@ -77,7 +77,7 @@ def test_clips_are_held_out_and_spread(evaluation: Evaluation, corpus: Corpus) -
     assert list(evaluation.speakers) == ["ann", "ben"]
 
 
-def test_bits_are_of_the_whole_clip_and_its_speaker(
+def test_bits_are_computed_over_the_whole_clip_with_its_speaker(
     evaluation: Evaluation, odd: Voice, corpus: Corpus
 ) -> None:
     total, samples = 0.0, 0
@@ -98,7 +98,7 @@ def test_bits_are_of_the_whole_clip_and_its_speaker(
     assert evaluation.overall.bits_per_sample == pytest.approx(total / samples, rel=1e-5)
 
 
-def test_speakers_count_alike(evaluation: Evaluation) -> None:
+def test_speakers_have_equal_weight(evaluation: Evaluation) -> None:
     for system in SYSTEMS:
         means = []
         for speaker, own in evaluation.speakers.items():
@@ -125,13 +125,15 @@ def test_the_same_seed_gives_the_same_evaluation(
     assert again == evaluation.model_copy(update={"clips": clips})
 
 
-def test_json_gives_the_evaluation_back(evaluation: Evaluation, tmp_path: Path) -> None:
+def test_the_evaluation_survives_json(evaluation: Evaluation, tmp_path: Path) -> None:
     write_json(tmp_path / "evaluation.json", evaluation)
     text = (tmp_path / "evaluation.json").read_text(encoding="utf-8")
     assert Evaluation.model_validate_json(text) == evaluation
 
 
-def test_the_report_shows_and_marks(evaluation: Evaluation, folder: Path) -> None:
+def test_the_report_shows_spectrograms_and_marks_the_best_value(
+    evaluation: Evaluation, folder: Path
+) -> None:
     page = write_report(folder, evaluation).read_text(encoding="utf-8")
     assert (folder / PAGE_FILE).is_file()
     assert page.count("![Spectrograms of ") == 4
@@ -152,7 +154,7 @@ def test_a_report_without_audio_has_tables_only(evaluation: Evaluation, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == [PAGE_FILE]
 
 
-def test_what_does_not_fit_is_refused_and_nothing_written(
+def test_a_corpus_that_does_not_fit_is_refused_and_nothing_is_written(
     odd: Voice, corpus: Corpus, tmp_path: Path
 ) -> None:
     fewer = save_voice(
@@ -180,9 +182,7 @@ def test_what_does_not_fit_is_refused_and_nothing_written(
     assert not report.exists()
 
 
-def test_a_voice_on_linguistic_features_is_measured_on_aligned_clips(
-    toy: Toy, tmp_path: Path
-) -> None:
+def test_a_linguistic_voice_is_measured_on_aligned_clips(toy: Toy, tmp_path: Path) -> None:
     linguistic = ConditioningConfig(
         kind="linguistic", linguistic_channels=CHANNELS, encoder_channels=6, channels=6
     )
@@ -194,6 +194,6 @@ def test_a_voice_on_linguistic_features_is_measured_on_aligned_clips(
     )
     speaks = save_voice(tmp_path / "l", config)
     result = evaluate(speaks, toy.corpus, per_speaker=1)
-    aligned = {(u.speaker, u.id) for u, _ in aligned_of(toy.corpus, "test")}
+    aligned = {(u.speaker, u.id) for u, _ in aligned_utterances(toy.corpus, "test")}
     assert {(clip.speaker, clip.id) for clip in result.clips} <= aligned
     assert 0 < result.overall.bits_per_sample < 20

@@ -50,7 +50,7 @@ def test_length_is_frames_times_hop(analysis: Features, copy: Samples) -> None:
 def test_the_copy_is_aligned_to_two_milliseconds(
     speech: Samples, which: str, request: pytest.FixtureRequest
 ) -> None:
-    """A copy shifted by a little has mels further from the recording's, half a hop much further."""
+    """A small shift of the copy moves its mels away from the recording's, half a hop much more."""
     recording, copied = speech, request.getfixturevalue(which)
     analysis = features.analyze(recording[200:-200], CONFIG, with_f0=False)
     lags = range(-100, 101, 10)
@@ -59,7 +59,7 @@ def test_the_copy_is_aligned_to_two_milliseconds(
     assert min(errors[0], errors[-1]) > 1.2 * min(errors)
 
 
-def test_the_copies_have_nearly_the_same_mels(
+def test_the_copies_nearly_reproduce_the_mels(
     analysis: Features, copy: Samples, strong: Samples
 ) -> None:
     assert mel_error_db(copy, analysis) < 2.5
@@ -71,8 +71,8 @@ def test_iterations_help(analysis: Features, copy: Samples) -> None:
     assert mel_error_db(copy, analysis) < mel_error_db(few, analysis) - 0.5
 
 
-def test_it_is_as_good_as_torchaudios(analysis: Features, copy: Samples) -> None:
-    """Same magnitudes and momentum; theirs centres frames on hops and so needs half a hop cut."""
+def test_it_is_as_good_as_torchaudio(analysis: Features, copy: Samples) -> None:
+    """Same magnitudes and momentum; torchaudio centres frames on hops, so cut half a hop."""
     target = torch.nn.functional.pad(magnitudes(analysis.mel, CONFIG, "least_squares"), (1, 1))
     theirs = torchaudio.functional.griffinlim(
         target, torch.hann_window(1024), 1024, 200, 1024, 1.0, 60, 0.99, None, True
@@ -82,7 +82,7 @@ def test_it_is_as_good_as_torchaudios(analysis: Features, copy: Samples) -> None
     assert mel_error_db(copy, analysis) < error + 0.1
 
 
-def test_the_seed_decides(analysis: Features, copy: Samples) -> None:
+def test_the_result_depends_only_on_the_seed(analysis: Features, copy: Samples) -> None:
     state = torch.get_rng_state()
     np.testing.assert_array_equal(copy, griffin_lim(analysis))
     assert not np.array_equal(copy, griffin_lim(analysis, seed=1))
@@ -90,7 +90,7 @@ def test_the_seed_decides(analysis: Features, copy: Samples) -> None:
 
 
 @pytest.mark.parametrize(("inversion", "error"), [("least_squares", 0.5), ("positive", 0.01)])
-def test_magnitudes_give_the_mel_back(
+def test_magnitudes_reproduce_the_mel(
     analysis: Features, inversion: Inversion, error: float
 ) -> None:
     window = torch.hann_window(CONFIG.win_length).square().sum()

@@ -252,10 +252,14 @@ def test_temperature_narrows_what_is_drawn(name: str) -> None:
     assert spreads[0] < spreads[1] / 2
 
 
-def test_it_is_the_first_choice_on_the_cpu_and_says_what_it_runs_on() -> None:
+@pytest.mark.parametrize("instructions", INSTRUCTION_SETS)
+def test_it_is_the_first_choice_on_the_cpu_and_names_its_instruction_set(
+    instructions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(native.INSTRUCTIONS_VARIABLE, instructions)
     choice = dispatch.choose(PRESETS["tiny"], torch.device("cpu"))
     assert choice.engine is CpuEngine
-    assert f"native code for {INSTRUCTION_SETS[0]}" in choice.reason
+    assert f"native code for {instructions}" in choice.reason
 
 
 def test_where_it_was_not_built_the_reference_speaks_and_dispatch_says_why(
@@ -279,7 +283,7 @@ def test_an_instruction_set_that_is_not_there_is_refused(monkeypatch: pytest.Mon
 
 
 def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(EngineError, match="'fp8' are unknown: choose one of fp32, bf16, int8"):
+    with pytest.raises(EngineError, match="'fp8' is unknown: choose one of fp32, bf16, int8"):
         CpuEngine(random_model(CONFIGS["mu_law"]), weights="fp8")
     with pytest.raises(EngineError, match="keeps its weights in fp32, not int8"):
         ReferenceEngine(random_model(CONFIGS["mu_law"]), weights="int8")

@@ -6,8 +6,8 @@ from tolerances import STATE_AGAINST_PARALLEL, STEP_AGAINST_PARALLEL, assert_clo
 
 from vocoder.generation.projection import TILE, apply_in_tiles
 from vocoder.generation.reference import ReferenceEngine
+from vocoder.wavenet import mu_law
 from vocoder.wavenet.model import WaveNet
-from vocoder.wavenet.mu_law import mu_law_compand
 
 
 @pytest.mark.parametrize("chunk", ["1", "7", "hop", "whole"])
@@ -86,7 +86,7 @@ def test_queues_of_the_context_stacks_hold_their_parallel_activations() -> None:
     samples = covered(model, conditioning)
     state = engine.start(2)
     audio = engine.generate(state, conditioning, noise(2, samples))
-    companded = mu_law_compand(model.signal(audio, None).samples)
+    companded = mu_law.compand(model.signal(audio, None).samples)
     for stack, queues, window, given in zip(
         model.contexts, state.stacks[1:], state.windows, state.contexts, strict=True
     ):

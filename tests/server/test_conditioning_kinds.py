@@ -159,7 +159,7 @@ def test_tags_change_what_is_heard_and_unknown_ones_are_refused(
     assert [answer.status_code for answer in said] == [200, 200]
     assert said[0].content != said[1].content
     with pytest.raises(NotFoundError, match="has none"):
-        registry.get("sea").identity(None, ["soft"])
+        registry.get("sea").check_tags(["soft"])
 
 
 def test_a_voice_without_conditioning_sounds_for_as_long_as_asked(

@@ -1,4 +1,4 @@
-"""Text to audio through the synthesizer: sentences, joins, seeds, refusals."""
+"""Text to audio: sentences, the gaps between them, seeds, errors."""
 
 import tracemalloc
 from dataclasses import replace
@@ -36,7 +36,7 @@ def whole(synthesizer: Synthesizer, voice: Voice, speech: Speech) -> np.ndarray:
     return np.concatenate([one.samples for one in synthesizer.speak(speech, voice=voice)])
 
 
-def test_same_seed_same_audio_and_each_setting_is_heard(
+def test_the_same_seed_gives_the_same_audio_and_each_setting_changes_it(
     synthesizer: Synthesizer, voice: Voice
 ) -> None:
     speech = Speech(TEXT, speaker="ben", seed=5)
@@ -46,7 +46,7 @@ def test_same_seed_same_audio_and_each_setting_is_heard(
         assert not np.array_equal(first, whole(synthesizer, voice, replace(speech, **change)))
 
 
-def test_sentences_are_spoken_one_after_the_other_with_their_words(
+def test_sentences_follow_each_other_with_their_words(
     synthesizer: Synthesizer, voice: Voice
 ) -> None:
     chunks = list(synthesizer.speak(Speech(TEXT), voice=voice))
@@ -57,21 +57,19 @@ def test_sentences_are_spoken_one_after_the_other_with_their_words(
     assert words[-1].end_s < seconds
     starts = [word.start_s for word in words]
     assert starts == sorted(starts)
-    # The second sentence begins where the first one's audio ends.
+    # The second sentence starts where the first one's audio ends.
     first = next(i for i, chunk in enumerate(chunks) if i and chunk.text)
     before = sum(len(chunk.samples) for chunk in chunks[:first]) / 16000
     assert words[1].end_s < before - SENTENCE_GAP_S < before < words[2].start_s
 
 
-def test_a_sentence_within_a_text_is_that_sentence_alone(
-    synthesizer: Synthesizer, voice: Voice
-) -> None:
+def test_a_sentence_within_a_text_sounds_as_alone(synthesizer: Synthesizer, voice: Voice) -> None:
     together = whole(synthesizer, voice, Speech(TEXT, seed=1))
     second = whole(synthesizer, voice, Speech("Sea shells!", seed=next_seed(1)))
     assert np.array_equal(together[-len(second) :], second)
 
 
-def test_the_plan_says_what_will_be_spoken(synthesizer: Synthesizer, voice: Voice) -> None:
+def test_the_plan_lists_the_sentences_to_be_spoken(synthesizer: Synthesizer, voice: Voice) -> None:
     speech = Speech("Dr. Smith paid $3.50. " + TEXT, seed=2)
     plan = list(synthesizer.plan(speech, voice=voice))
     assert [sentence.text for sentence in plan] == [
@@ -122,7 +120,7 @@ def test_a_voice_without_an_acoustic_model_says_so(synthesizer: Synthesizer, voi
         synthesizer.speak(Speech(TEXT), voice=replace(voice, acoustic=None))
 
 
-def test_long_texts_take_no_more_memory_than_short_ones(voice: Voice) -> None:
+def test_long_texts_need_no_more_memory_than_short_ones(voice: Voice) -> None:
     def peak(sentences: int) -> int:
         tracemalloc.start()
         count = sum(1 for _ in renderings(Speech("Sea shells, she sells. " * sentences), voice))
@@ -150,12 +148,12 @@ def linguistic(tmp_path_factory: pytest.TempPathFactory) -> Voice:
     return voice_files.load(folder)
 
 
-def test_a_wavenet_speaks_from_linguistic_features(linguistic: Voice) -> None:
+def test_a_wavenet_conditioned_on_linguistic_features_speaks(linguistic: Voice) -> None:
     synthesizer = Synthesizer()
     first = whole(synthesizer, linguistic, Speech(TEXT, seed=1))
     assert np.isfinite(first).all()
     assert np.array_equal(first, whole(synthesizer, linguistic, Speech(TEXT, seed=1)))
-    # The words are heard, not only their number.
+    # The words matter, not only their number.
     other = whole(synthesizer, linguistic, Speech("He sells. Sea shells!", seed=1))
     assert not np.array_equal(first[:4000], other[:4000])
     mel = Features(linguistic.acoustic.harmonics.table[:9].T.clone(), linguistic.config.features)

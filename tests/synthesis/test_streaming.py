@@ -1,4 +1,4 @@
-"""How many threads a running batch has."""
+"""Number of threads and rows of a running batch."""
 
 from types import SimpleNamespace
 
@@ -9,15 +9,15 @@ from vocoder.synthesis.streaming import StreamingSynthesizer
 
 
 @pytest.mark.parametrize(
-    ("device", "lanes", "threads"),
+    ("device", "concurrency", "threads"),
     [("cpu", None, 3), ("cpu", 1, 3), ("cuda", 2, 5), ("cuda", 1, 4)],
 )
 def test_threads_that_wait_for_a_gpu_come_on_top(
-    device: str, lanes: int | None, threads: int
+    device: str, concurrency: int | None, threads: int
 ) -> None:
-    live = StreamingSynthesizer(SimpleNamespace(), threads=3)  # type: ignore[arg-type]
+    streaming = StreamingSynthesizer(SimpleNamespace(), threads=3)  # type: ignore[arg-type]
     voice = SimpleNamespace(model=SimpleNamespace(device=torch.device(device)))
-    engine = SimpleNamespace(lanes=lanes, batch_rows=16)
-    assert live._threads_of(voice, engine) == threads  # type: ignore[arg-type]
-    assert live._at_once(voice, engine) == 16 * (lanes or 3)  # type: ignore[arg-type]
-    live.close()
+    engine = SimpleNamespace(max_concurrency=concurrency, batch_rows=16)
+    assert streaming._threads_of(voice, engine) == threads  # type: ignore[arg-type]
+    assert streaming._active_rows(voice, engine) == 16 * (concurrency or 3)  # type: ignore[arg-type]
+    streaming.close()

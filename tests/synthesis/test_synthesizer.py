@@ -45,7 +45,7 @@ def test_chunks_add_up_to_the_frames_and_repeat_with_the_seed(
         assert not np.array_equal(whole, other)
 
 
-def test_a_batch_gives_each_what_it_gets_alone(synthesizer: Synthesizer, voice: Voice) -> None:
+def test_each_request_in_a_batch_sounds_as_alone(synthesizer: Synthesizer, voice: Voice) -> None:
     requests = [
         Request(features(voice, frames, seed=frames), speaker, seed)
         for frames, speaker, seed in ((9, "ann", 1), (1, "ben", 2), (17, "cat", 3), (8, None, 4))
@@ -81,6 +81,19 @@ def test_the_choice_of_engine_is_logged_once_with_its_reason(
         synthesizer.engine_name(voice)
     lines = [r for r in caplog.records if "engine cpu on cpu" in r.getMessage()]
     assert len(lines) == 1
+
+
+def test_auto_and_the_name_of_the_engine_share_one_engine(
+    synthesizer: Synthesizer, voice: Voice
+) -> None:
+    engine = synthesizer.engine(voice)
+    assert synthesizer.made_engine(voice, engine.name) is engine
+    assert synthesizer.engine(voice, engine.name) is engine
+    synthesizer.forget(voice)
+    assert synthesizer.made_engine(voice) is None
+    named = synthesizer.engine(voice, engine.name)
+    assert named is not engine
+    assert synthesizer.engine(voice, "auto") is named
 
 
 def test_extreme_but_finite_features_give_finite_audio(

@@ -1,3 +1,5 @@
+"""The text front end as a whole: text to sentences of words with phonemes."""
+
 import contextlib
 import itertools
 import logging
@@ -7,7 +9,7 @@ import pytest
 
 from vocoder.errors import TextError
 from vocoder.text.frontend import TextFrontEnd
-from vocoder.text.sentences import LONGEST_CHARACTERS, MOST_WORDS
+from vocoder.text.sentences import HARD_WORD_LIMIT, SOFT_CHARACTER_LIMIT
 from vocoder.text.utterance import PAUSES, PHONEMES
 
 
@@ -19,7 +21,7 @@ def ipa(text: str, **lexicon: str) -> str:
     return " ".join(sentence.phonemes for sentence in TextFrontEnd(lexicon).sentences(text))
 
 
-def test_a_text_becomes_sentences_of_phonemes() -> None:
+def test_text_becomes_sentences_of_phonemes() -> None:
     sentences = list(TextFrontEnd().sentences("Hello, Dr. Smith! It's 5 p.m."))
     assert [sentence.text for sentence in sentences] == [
         "Hello, Doctor Smith!",
@@ -41,22 +43,22 @@ def test_a_text_becomes_sentences_of_phonemes() -> None:
         ("(In brackets.) \"And quoted,\" he said.", ["In brackets.", "And quoted, he said."]),
     ],
 )  # fmt: skip
-def test_sentences(text: str, expected: list[str]) -> None:
+def test_sentences_end_with_punctuation(text: str, expected: list[str]) -> None:
     assert read(text) == expected
 
 
-def test_phonemes_in_the_text_are_one_word() -> None:
+def test_inline_phonemes_are_one_word() -> None:
     (sentence,) = TextFrontEnd().sentences("Say [[təˈmeɪ toʊ]], please.")
     assert [word.text for word in sentence.words] == ["Say", "təˈmeɪtoʊ", "please"]
     assert sentence.phonemes == "sˈeɪ təmˈeɪtoʊ, plˈiz."
 
 
-def test_bad_phonemes_in_the_text_are_refused() -> None:
-    with pytest.raises(TextError, match="'x' is unknown"):
+def test_invalid_inline_phonemes_are_rejected() -> None:
+    with pytest.raises(TextError, match="unknown symbol 'x'"):
         read("Say [[xyz]].")
 
 
-def test_the_users_words_are_found_before_they_are_normalised() -> None:
+def test_user_lexicon_is_matched_before_normalisation() -> None:
     lexicon = {
         "C3PO": "siˈθɹi",
         "kubectl": "ˈkubkətəl",
@@ -64,8 +66,10 @@ def test_the_users_words_are_found_before_they_are_normalised() -> None:
         "New York": "nu",
         "C": "si",
     }
-    front = TextFrontEnd(lexicon)
-    (sentence,) = front.sentences("c3po's KUBECTL, Node.js in New York, not New Yorkers or C3POs.")
+    front_end = TextFrontEnd(lexicon)
+    (sentence,) = front_end.sentences(
+        "c3po's KUBECTL, Node.js in New York, not New Yorkers or C3POs."
+    )
     assert [word.text for word in sentence.words] == [
         "c3po's", "KUBECTL", "Node.js", "in", "New York", "not", "New", "Yorkers", "or", "C",
         "three", "POs",
@@ -73,8 +77,8 @@ def test_the_users_words_are_found_before_they_are_normalised() -> None:
     assert sentence.phonemes.startswith("siθɹˈiz kˈubkətəl, noʊd ˈɪn nu, nˈɑt")
 
 
-def test_a_bad_lexicon_is_refused() -> None:
-    with pytest.raises(TextError, match="is unknown; known are"):
+def test_invalid_lexicon_is_rejected() -> None:
+    with pytest.raises(TextError, match=r"unknown symbol .* use the IPA symbols"):
         TextFrontEnd({"word": "w'rd"})
 
 
@@ -85,7 +89,7 @@ def test_a_bad_lexicon_is_refused() -> None:
         (" \n\t ", "empty"),
         ("...!?", "only punctuation"),
         ("😀👨‍👩‍👧🇩🇪", "emoji"),
-        ("\x00\x07\u200b\u200d", "nothing to speak"),
+        ("\x00\x07\u200b\u200d", "has nothing to speak"),
         ("\ue000\ue001", "nothing to speak"),
         ("Привет, мир", "Cyrillic"),
         ("你好世界", "Chinese"),
@@ -94,12 +98,12 @@ def test_a_bad_lexicon_is_refused() -> None:
         ("**", "nothing to speak"),
     ],
 )
-def test_what_cannot_be_spoken_is_refused(text: str, message: str) -> None:
+def test_unspeakable_text_is_rejected(text: str, message: str) -> None:
     with pytest.raises(TextError, match=message):
         next(TextFrontEnd().sentences(text))
 
 
-def test_a_few_foreign_letters_are_left_out_with_a_warning(
+def test_a_few_foreign_letters_are_skipped_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -107,12 +111,12 @@ def test_a_few_foreign_letters_are_left_out_with_a_warning(
     assert "你好" in caplog.text
 
 
-def test_a_sign_alone_is_read() -> None:
+def test_a_lone_symbol_is_read() -> None:
     assert read("&") == ["and."]
     assert read("100%") == ["one hundred percent."]
 
 
-def test_a_long_sentence_is_split_with_commas() -> None:
+def test_parts_of_a_long_sentence_end_with_commas() -> None:
     sentences = list(TextFrontEnd().sentences("and one more word " * 100))
     assert [sentence.words[-1].pause for sentence in sentences] == [","] * (len(sentences) - 1) + [
         "."
@@ -120,7 +124,7 @@ def test_a_long_sentence_is_split_with_commas() -> None:
     assert sum(len(sentence.words) for sentence in sentences) == 400
 
 
-def test_ten_thousand_words_come_one_sentence_at_a_time() -> None:
+def test_ten_thousand_words_are_read_lazily() -> None:
     text = "This is a sentence of just ten words, is it? " * 1_000
     sentences = TextFrontEnd().sentences(text)
     start = time.process_time()
@@ -141,14 +145,14 @@ HOSTILE = [
 
 @pytest.mark.parametrize("unit", HOSTILE)
 @pytest.mark.parametrize("last", ["", "x"])
-def test_no_text_makes_a_sentence_without_end(unit: str, last: str) -> None:
+def test_no_text_makes_an_endless_sentence(unit: str, last: str) -> None:
     text = (unit * 20_000)[:20_000] + last
     start = time.process_time()
-    # What holds nothing to speak is refused, with a short message.
+    # Text with nothing to speak is rejected.
     with contextlib.suppress(TextError):
         for sentence in itertools.islice(TextFrontEnd().sentences(text), 20):
-            assert len(sentence.words) <= MOST_WORDS
-            assert sum(len(word.text) for word in sentence.words) <= 2 * LONGEST_CHARACTERS
+            assert len(sentence.words) <= HARD_WORD_LIMIT
+            assert sum(len(word.text) for word in sentence.words) <= 2 * SOFT_CHARACTER_LIMIT
             assert sentence.words[-1].pause in PAUSES
             for word in sentence.words:
                 assert all(phoneme.symbol in PHONEMES for phoneme in word.phonemes)
@@ -156,14 +160,14 @@ def test_no_text_makes_a_sentence_without_end(unit: str, last: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["\u200d", "!", "中", "\x00"])
-def test_a_message_does_not_repeat_the_whole_text(unit: str) -> None:
+def test_error_messages_do_not_repeat_the_whole_text(unit: str) -> None:
     with pytest.raises(TextError) as caught:
         next(TextFrontEnd().sentences(unit * 100_000))
     assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("unit", [".", "#", "!", "a'", "<", "-", "[", "*", '"', "=", "'"])
-def test_time_does_not_grow_with_the_square_of_a_run_of_signs(unit: str) -> None:
+def test_long_runs_of_punctuation_do_not_take_quadratic_time(unit: str) -> None:
     text = "# " + unit * 200_000 + "x"
     start = time.process_time()
     next(TextFrontEnd().sentences(text))

@@ -1,4 +1,4 @@
-"""Text in pieces is read as the whole text is, and no later than it must be."""
+"""Text that arrives in chunks reads like the whole text, and each sentence as early as possible."""
 
 import contextlib
 import itertools
@@ -10,7 +10,7 @@ import pytest
 
 from vocoder.errors import SilentTextError, TextError
 from vocoder.text.frontend import TextFrontEnd
-from vocoder.text.incremental import LONGEST_KEPT, IncrementalText, TextPart
+from vocoder.text.incremental import BUFFER_LIMIT, IncrementalText, TextPart
 from vocoder.text.utterance import Sentence
 
 FRONT_END = TextFrontEnd()
@@ -27,42 +27,43 @@ FRAGMENTS = [
     *("- [ ] ", "\n", "\n\n", "\r\n", "\u2029", "\t", " "),
 ]
 
-Heard = list[tuple[str, str, bool]]
+Reading = list[tuple[str, str, bool]]
+"""Text and phonemes of each sentence, and whether another one follows."""
 
 
-def heard(sentences: Iterable[tuple[Sentence, bool]]) -> Heard:
+def reading(sentences: Iterable[tuple[Sentence, bool]]) -> Reading:
     return [(sentence.text, sentence.phonemes, followed) for sentence, followed in sentences]
 
 
 def with_following(sentences: Iterable[Sentence]) -> Iterator[tuple[Sentence, bool]]:
-    found = list(sentences)
-    return ((sentence, sentence is not found[-1]) for sentence in found)
+    listed = list(sentences)
+    return ((sentence, sentence is not listed[-1]) for sentence in listed)
 
 
-def whole(text: str) -> Heard:
+def read_whole(text: str) -> Reading:
     with contextlib.suppress(SilentTextError):
-        return heard(with_following(FRONT_END.sentences(text)))
+        return reading(with_following(FRONT_END.sentences(text)))
     return []
 
 
 def read(parts: Iterable[TextPart]) -> Iterator[Sentence]:
     for part in parts:
         with contextlib.suppress(SilentTextError):
-            yield from FRONT_END.sentences(part.text, whole=part.whole)
+            yield from FRONT_END.sentences(part.text, complete=part.complete)
 
 
-def in_pieces(pieces: Iterable[str]) -> Heard:
-    """What is heard of a text that comes in pieces: after what ``push`` gives something follows."""
-    text, found = IncrementalText(), []
-    for piece in pieces:
-        found += heard((sentence, True) for sentence in read(text.push(piece)))
-    return found + heard(with_following(read(text.flush())))
+def read_chunks(chunks: Iterable[str]) -> Reading:
+    """The reading of a text that arrives in chunks; a sentence from ``push`` has a successor."""
+    text, sentences = IncrementalText(), []
+    for chunk in chunks:
+        sentences += reading((sentence, True) for sentence in read(text.push(chunk)))
+    return sentences + reading(with_following(read(text.flush())))
 
 
-def cut(text: str, most: int, draw: random.Random) -> Iterator[str]:
+def cut(text: str, longest: int, draw: random.Random) -> Iterator[str]:
     start = 0
     while start < len(text):
-        end = start + draw.randint(1, most)
+        end = start + draw.randint(1, longest)
         yield text[start:end]
         start = end
 
@@ -76,23 +77,23 @@ def texts(count: int) -> Iterator[str]:
         )
 
 
-def test_any_text_cut_anywhere_is_read_as_the_whole_is() -> None:
-    draw, read_texts = random.Random(6), 0
+def test_chunked_text_reads_like_the_whole_text() -> None:
+    draw, spoken_texts = random.Random(6), 0
     for text in texts(250):
         try:
-            expected = whole(text)
+            expected = read_whole(text)
         except TextError:
-            continue  # Letters that cannot be read: see below.
-        read_texts += bool(expected)
-        for most in (1, 4, 1000):
-            assert in_pieces(cut(text, most, draw)) == expected, text
-    assert read_texts > 150
+            continue  # Foreign letters are tested below.
+        spoken_texts += bool(expected)
+        for longest in (1, 4, 1000):
+            assert read_chunks(cut(text, longest, draw)) == expected, text
+    assert spoken_texts > 150
 
 
-def parts(*pieces: str) -> list[str]:
-    """What ``push`` gives for pieces of a text."""
+def parts(*chunks: str) -> list[str]:
+    """The parts that ``push`` returns for the chunks of a text."""
     text = IncrementalText()
-    return [part.text.strip() for piece in pieces for part in text.push(piece)]
+    return [part.text.strip() for chunk in chunks for part in text.push(chunk)]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def parts(*pieces: str) -> list[str]:
         ("Good :) Then. ", "A", ["Good :) Then."]),
     ],
 )
-def test_a_sentence_is_let_go_with_the_character_that_decides(
+def test_a_sentence_is_released_by_the_deciding_character(
     before: str, decides: str, sentences: list[str]
 ) -> None:
     assert parts(before) == []
@@ -143,16 +144,16 @@ def test_a_sentence_is_let_go_with_the_character_that_decides(
         "# A heading. Its second",
     ],
 )
-def test_what_can_still_change_is_kept(text: str) -> None:
+def test_text_that_can_still_change_is_buffered(text: str) -> None:
     assert parts(text) == parts(*text) == []
 
 
-def test_a_word_of_the_lexicon_may_have_a_stop() -> None:
+def test_a_lexicon_entry_may_contain_a_stop() -> None:
     lexicon = {"Yahoo! Inc": "jˈɑhu"}
     for words, expected in (("Yahoo! Inc is", []), ("Yahoo! Then we", ["Ask Yahoo!"])):
         text = IncrementalText(lexicon)
-        found = text.push(f"Ask {words} it")
-        assert [part.text for part in found] == expected
+        released = text.push(f"Ask {words} it")
+        assert [part.text for part in released] == expected
     with pytest.raises(TextError):
         IncrementalText({"a": "&"})
 
@@ -167,12 +168,12 @@ LONG = {
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_a_text_without_an_end_is_cut_where_the_whole_is(name: str) -> None:
+def test_overlong_text_is_cut_where_the_whole_text_is(name: str) -> None:
     text = LONG[name]
-    expected, draw = whole(text), random.Random(3)
+    expected, draw = read_whole(text), random.Random(3)
     assert len(expected) > 3
-    for most in (7, 300, 10**6):
-        assert in_pieces(cut(text, most, draw)) == expected
+    for longest in (7, 300, 10**6):
+        assert read_chunks(cut(text, longest, draw)) == expected
 
 
 @pytest.mark.parametrize(
@@ -183,62 +184,63 @@ def test_a_text_without_an_end_is_cut_where_the_whole_is(name: str) -> None:
     ],
 )
 def test_memory_is_bounded(endless: str) -> None:
-    text, most = IncrementalText(), 0
-    for piece in itertools.repeat(endless * 10, 20_000 // len(endless) // 10):
-        text.push(piece)
-        most = max(most, len(text._text))
-    assert most < 1.1 * LONGEST_KEPT
+    text, longest = IncrementalText(), 0
+    for chunk in itertools.repeat(endless * 10, 20_000 // len(endless) // 10):
+        text.push(chunk)
+        longest = max(longest, len(text._text))
+    assert longest < 1.1 * BUFFER_LIMIT
     text.flush()
 
 
-def test_silence_within_is_let_go_and_changes_nothing() -> None:
+def test_long_silence_is_dropped_without_changing_the_reading() -> None:
     for silence in ("\n" * 3000, " " * 3000, ". " * 1500, "---\n" * 800, ":) " * 1000):
         text = f"One.{silence}Two. Three"
-        assert [words for words, *_ in in_pieces(text)] == [words for words, *_ in whole(text)]
+        expected = [words for words, *_ in read_whole(text)]
+        assert [words for words, *_ in read_chunks(text)] == expected
 
 
-def test_foreign_letters_are_left_out_as_in_the_whole() -> None:
+def test_foreign_letters_are_skipped_as_in_the_whole_text() -> None:
     text = "This is a long sentence in English. Привет, мир! And another one in English. Пока."
-    assert in_pieces(text) == in_pieces([text]) == whole(text)
+    assert read_chunks(text) == read_chunks([text]) == read_whole(text)
 
 
-def test_a_foreign_text_is_refused() -> None:
+def test_foreign_text_is_rejected() -> None:
     for text in ("Привет, мир! Как дела? ", "Hello. Привет, мир! Как дела? Хорошо."):
         with pytest.raises(TextError, match="Cyrillic"):
-            in_pieces(text)
+            read_chunks(text)
 
 
-def test_a_bad_word_in_the_ipa_is_for_the_front_end_to_refuse() -> None:
+def test_invalid_inline_phonemes_are_left_to_the_front_end_to_reject() -> None:
     text = IncrementalText()
-    found = text.push("Say [[x]] now. Then")
-    assert [part.text for part in found] == ["Say [[x]] now."]
+    released = text.push("Say [[x]] now. Then")
+    assert [part.text for part in released] == ["Say [[x]] now."]
     with pytest.raises(TextError, match="x"):
-        list(read(found))
+        list(read(released))
 
 
-def test_nothing_and_silence_give_nothing() -> None:
+def test_empty_and_silent_text_gives_no_parts() -> None:
     text = IncrementalText()
     assert text.flush() == text.push("") == text.push(" \n") == text.flush() == []
 
 
-def test_after_a_flush_a_new_text_begins() -> None:
+def test_a_flush_starts_a_new_text() -> None:
     text = IncrementalText()
     text.push("# One. Two")
     assert [part.text for part in text.flush()] == ["# One. Two"]
     assert [part.text for part in text.push("Three. Four. ")] == ["Three."]
 
 
-def test_many_tiny_pieces_cost_no_more_than_few_large_ones() -> None:
+def test_cost_of_tiny_chunks_is_bounded() -> None:
     text = (
         "The quick brown fox, e.g. Dr. Smith's, jumped over 3 dogs at 5 p.m. Then it left. " * 120
     )
 
     def cost(size: int) -> float:
-        start = time.process_time()
-        in_text = IncrementalText()
-        for at in range(0, len(text), size):
-            in_text.push(text[at : at + size])
-        return time.process_time() - start
+        began = time.process_time()
+        incremental = IncrementalText()
+        for start in range(0, len(text), size):
+            incremental.push(text[start : start + size])
+        return time.process_time() - began
 
     cost(1000)
     assert cost(1) < 20 * cost(1000)

@@ -1,4 +1,4 @@
-"""Phones in context, and the same at the frame rate."""
+"""Linguistic features: phones in context, and the same at the frame rate."""
 
 import math
 
@@ -33,7 +33,7 @@ def names(sentence: Sentence) -> list[str]:
     return [SYMBOLS[index] for index in phones(sentence).symbols]
 
 
-def test_phones_are_the_silence_the_phonemes_and_the_pauses() -> None:
+def test_phones_are_initial_silence_phonemes_and_pauses() -> None:
     assert names(SENTENCE) == [START, "b", "ɑ", ",", "ɑ", "b", "ɑ", "?"]
     found = phones(SENTENCE)
     assert found.words.tolist() == [-1, 0, 0, 0, 1, 1, 2, 2]
@@ -43,17 +43,17 @@ def test_phones_are_the_silence_the_phonemes_and_the_pauses() -> None:
     assert found.seconds[-1] == 0.5
 
 
-def test_a_break_makes_a_pause_where_the_text_has_none() -> None:
+def test_a_break_adds_a_pause() -> None:
     words = (Word("ab", (AH, BE), break_s=1.0), Word("ab", (AH, BE), "."))
     assert names(Sentence(words)) == [START, "ɑ", "b", ",", "ɑ", "b", "."]
 
 
-def test_a_pause_that_was_heard_stands_like_a_comma() -> None:
+def test_a_recorded_pause_counts_as_a_comma() -> None:
     found = phones(SENTENCE, frozenset({1}))
     assert [SYMBOLS[i] for i in found.symbols] == [START, "b", "ɑ", ",", "ɑ", "b", ",", "ɑ", "?"]
 
 
-def test_context_says_stress_and_place() -> None:
+def test_context_gives_stress_and_position() -> None:
     context = phones(SENTENCE).context
     assert context.shape == (8, CONTEXT)
     assert context[2, :STRESSES].tolist() == [1, 0]
@@ -62,12 +62,12 @@ def test_context_says_stress_and_place() -> None:
     assert context[5, STRESSES:].tolist() == pytest.approx([1 / 8, 0, 0, 1 / 8, 1 / 4, 0])
 
 
-def test_frames_belong_to_their_phones_in_every_row() -> None:
+def test_frame_index_in_every_row() -> None:
     durations = torch.tensor([[2, 1, 3], [1, 2, 0]])
     assert frame_index(durations, 6).tolist() == [[0, 0, 1, 2, 2, 2], [0, 1, 1, 1, 1, 1]]
 
 
-def test_frame_features_hold_neighbours_position_and_melody() -> None:
+def test_frame_features_give_neighbours_position_f0_and_voicing() -> None:
     found = phones(SENTENCE)
     durations = torch.tensor([[3, 1, 4, 2, 1, 1, 2, 5]])
     frames = int(durations.sum())
@@ -78,7 +78,7 @@ def test_frame_features_hold_neighbours_position_and_melody() -> None:
     size = len(SYMBOLS)
     before, now, after = (features[0, size * i : size * (i + 1), 5].argmax() for i in range(3))
     assert [SYMBOLS[i] for i in (before, now, after)] == ["b", "ɑ", ","]
-    assert not features[0, :size, 0].any()  # nothing stands before the first phone
+    assert not features[0, :size, 0].any()  # no phone before the first
     position, left, length, f0, voicing = features[0, -5:, 5]
     assert float(position) == pytest.approx(1.5 / 4)
     assert float(position + left) == pytest.approx(1.0)
@@ -88,25 +88,26 @@ def test_frame_features_hold_neighbours_position_and_melody() -> None:
     assert not features[0, -1, :3].any()
 
 
-def test_a_padded_row_has_the_features_of_the_row_alone() -> None:
+def test_padding_a_row_does_not_change_its_features() -> None:
     found = phones(SENTENCE)
     durations = torch.tensor([3, 1, 4, 2, 1, 1, 2, 5])
-    melody = torch.randn(2, 30)
+    f0_and_voicing = torch.randn(2, 30)
+    log_f0, voiced = f0_and_voicing[:1], f0_and_voicing[1:]
     alone = frame_features(
-        found.symbols[None], found.context[None], durations[None], melody[:1, :19], melody[1:, :19]
+        found.symbols[None], found.context[None], durations[None], log_f0[:, :19], voiced[:, :19]
     )
     padded = [
         torch.nn.functional.pad(part[None], (0, 0) * (part.ndim - 1) + (0, 3))
         for part in (found.symbols, found.context, durations)
     ]
-    longer = frame_features(*padded, melody[:1], melody[1:])
-    # But for the neighbour of the last phone, which padding turns into the first symbol.
+    longer = frame_features(*padded, log_f0, voiced)
+    # Except for the next phone of the last phone, which padding turns into the first symbol.
     after = slice(2 * len(SYMBOLS), 3 * len(SYMBOLS))
     longer[:, after], alone[:, after] = 0, 0
     assert torch.equal(longer[..., :19], alone)
 
 
-def test_every_phoneme_of_a_real_text_is_a_symbol() -> None:
+def test_every_phoneme_of_a_real_text_has_a_symbol() -> None:
     (sentence,) = TextFrontEnd().sentences("The quick brown fox jumps over 12 lazy dogs.")
     found = phones(sentence)
     assert (found.symbols[1:-1] >= SILENCES).all()

@@ -1,14 +1,22 @@
+"""Sentence splitting, and splitting of sentences that are too long."""
+
 import itertools
 
 import pytest
 
-from vocoder.text.characters import PARAGRAPH, SIGN_MARK, clean
-from vocoder.text.sentences import LONGEST_CHARACTERS, LONGEST_WORDS, MOST_WORDS, shorten, split
+from vocoder.text.characters import PARAGRAPH, SILENT_MARK, clean
+from vocoder.text.sentences import (
+    HARD_WORD_LIMIT,
+    SOFT_CHARACTER_LIMIT,
+    SOFT_WORD_LIMIT,
+    split_long_sentence,
+    split_sentences,
+)
 from vocoder.text.utterance import Phoneme, Word
 
 
-def pieces(text: str) -> list[str]:
-    return [piece.text.strip() for piece in split(clean(text))]
+def sentences_of(text: str) -> list[str]:
+    return [sentence.text.strip() for sentence in split_sentences(clean(text))]
 
 
 @pytest.mark.parametrize(
@@ -39,36 +47,36 @@ def pieces(text: str) -> list[str]:
         ["No stop at the end"],
     ],
 )
-def test_sentences_end_where_they_end(sentences: list[str]) -> None:
-    assert pieces("".join(sentences)) == [sentence.strip() for sentence in sentences]
+def test_text_is_split_at_sentence_ends(sentences: list[str]) -> None:
+    assert sentences_of("".join(sentences)) == [sentence.strip() for sentence in sentences]
 
 
 def test_a_paragraph_ends_a_sentence() -> None:
-    assert [piece.text for piece in split(f"A title{PARAGRAPH}Some text")] == [
+    assert [sentence.text for sentence in split_sentences(f"A title{PARAGRAPH}Some text")] == [
         "A title",
         "Some text",
     ]
 
 
-def test_what_holds_no_words_is_left_out_but_its_marks_are_kept() -> None:
-    text = f"... {SIGN_MARK}! One. {SIGN_MARK}!? Two. {SIGN_MARK} !"
-    assert [piece.text for piece in split(text)] == [
-        f"{SIGN_MARK} One.{SIGN_MARK}",
-        f" Two.{SIGN_MARK}",
+def test_text_without_words_is_dropped_but_its_placeholders_are_kept() -> None:
+    text = f"... {SILENT_MARK}! One. {SILENT_MARK}!? Two. {SILENT_MARK} !"
+    assert [sentence.text for sentence in split_sentences(text)] == [
+        f"{SILENT_MARK} One.{SILENT_MARK}",
+        f" Two.{SILENT_MARK}",
     ]
 
 
-def test_the_first_sentence_does_not_wait_for_the_last() -> None:
+def test_sentences_are_split_lazily() -> None:
     endless = "One. Two. " + "Three and four " * 100_000
-    assert next(iter(split(endless))).text == "One."
+    assert next(iter(split_sentences(endless))).text == "One."
 
 
-def test_text_without_an_end_is_cut_and_nothing_is_lost() -> None:
+def test_endless_text_is_cut_without_loss() -> None:
     for text in ("a" * 10_000, "word " * 3_000, "a,b" * 3_000):
-        cut = list(split(text))
-        assert "".join(piece.text for piece in cut) == text
-        assert max(len(piece.text) for piece in cut) <= 2_000
-        assert [piece.whole for piece in cut[:-1]] == [False] * (len(cut) - 1)
+        cut = list(split_sentences(text))
+        assert "".join(sentence.text for sentence in cut) == text
+        assert max(len(sentence.text) for sentence in cut) <= 2_000
+        assert [sentence.complete for sentence in cut[:-1]] == [False] * (len(cut) - 1)
 
 
 def words(text: str) -> list[Word]:
@@ -79,16 +87,16 @@ def words(text: str) -> list[Word]:
 
 
 def cut(text: str) -> list[list[str]]:
-    return [[word.text for word in part] for part in shorten(words(text))]
+    return [[word.text for word in part] for part in split_long_sentence(words(text))]
 
 
 def test_a_short_sentence_stays_whole() -> None:
-    assert len(cut("word " * LONGEST_WORDS)) == 1
+    assert len(cut("word " * SOFT_WORD_LIMIT)) == 1
 
 
 def test_a_long_sentence_is_cut_at_the_comma_nearest_to_its_middle() -> None:
     text = "one two three four five, " * 4 + "six " * 3 + "seven, " + "eight nine ten " * 10
-    parts = list(shorten(words(text)))
+    parts = list(split_long_sentence(words(text)))
     assert all(part[-1].pause == "," for part in parts[:-1])
     assert [len(part) for part in parts] == [24, 30]
 
@@ -99,13 +107,13 @@ def test_a_long_sentence_without_comma_is_cut_before_a_conjunction() -> None:
     assert parts[1][0] == "because"
 
 
-def test_a_sentence_without_any_place_is_cut_by_force() -> None:
+def test_a_long_sentence_without_comma_or_conjunction_is_cut_anywhere() -> None:
     parts = cut("word " * 200)
-    assert max(map(len, parts)) <= MOST_WORDS
+    assert max(map(len, parts)) <= HARD_WORD_LIMIT
     assert list(itertools.chain(*parts)) == ["word"] * 200
 
 
-def test_long_words_are_cut_by_their_letters() -> None:
+def test_a_sentence_of_long_words_is_cut_by_its_characters() -> None:
     parts = cut(("a" * 40 + " ") * 50)
-    assert max(sum(map(len, part)) for part in parts) <= LONGEST_CHARACTERS * 3 // 2
+    assert max(sum(map(len, part)) for part in parts) <= SOFT_CHARACTER_LIMIT * 3 // 2
     assert sum(map(len, parts)) == 50

@@ -1,3 +1,5 @@
+"""SSML: the supported elements, and errors for everything else."""
+
 import logging
 
 import pytest
@@ -11,7 +13,7 @@ def read(content: str) -> list[Sentence]:
     return list(TextFrontEnd().sentences(f"<speak>{content}</speak>", ssml=True))
 
 
-def test_paragraphs_and_sentences_end_sentences() -> None:
+def test_p_and_s_elements_end_sentences() -> None:
     sentences = read("<p>One two</p><p><s>three</s><s>four?</s></p>five &amp; six")
     assert [sentence.text for sentence in sentences] == [
         "One two.",
@@ -37,13 +39,13 @@ def test_a_break_is_a_pause_after_the_word_before(tag: str, seconds: float) -> N
     assert [word.break_s for word in sentence.words] == [seconds, None]
 
 
-def test_a_break_between_sentences_stands_before_the_second() -> None:
+def test_a_break_between_sentences_precedes_the_second() -> None:
     first, second = read('<break time="2s"/>One. <break time="1s"/> Two. <break time="3s"/>')
     assert (first.break_s, second.break_s) == (2.0, 1.0)
     assert second.words[-1].break_s == 3.0
 
 
-def test_prosody_multiplies_and_ends() -> None:
+def test_nested_prosody_accumulates_and_ends() -> None:
     (sentence,) = read(
         'one <prosody rate="slow" pitch="+2st">two <prosody rate="200%" pitch="+1st">three'
         "</prosody></prosody> four"
@@ -69,13 +71,13 @@ def test_prosody_multiplies_and_ends() -> None:
         ('pitch="x-high"', 1.0, 6.0),
     ],
 )
-def test_values_of_prosody(attribute: str, rate: float, pitch: float) -> None:
+def test_prosody_values(attribute: str, rate: float, pitch: float) -> None:
     (sentence,) = read(f"<prosody {attribute}>word</prosody>")
     assert sentence.words[0].rate == pytest.approx(rate)
     assert sentence.words[0].pitch == pytest.approx(pitch)
 
 
-def test_volume_is_passed_over_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_volume_is_ignored_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert read('<prosody volume="loud">word</prosody>')[0].text == "word."
     assert "volume" in caplog.text
@@ -107,12 +109,12 @@ def test_say_as(kind: str, content: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("style", "written"), [("dmy", "3/1/2021"), ("mdy", "1/3/2021"), ("ymd", "2021/1/3")]
 )
-def test_the_format_of_a_date(style: str, written: str) -> None:
+def test_say_as_date_format(style: str, written: str) -> None:
     (sentence,) = read(f'<say-as interpret-as="date" format="{style}">{written}</say-as>')
     assert sentence.text == "January third, twenty twenty one."
 
 
-def test_spelled_letters_are_letters() -> None:
+def test_spelled_out_letters_are_pronounced_as_letter_names() -> None:
     (sentence,) = read('<say-as interpret-as="characters">AI</say-as> is')
     assert sentence.phonemes == "ˈeɪ ˈaɪ ˈɪz."
 
@@ -126,7 +128,7 @@ def test_phoneme_sub_and_emphasis() -> None:
     assert sentence.phonemes.split()[1] == "təmˈeɪtoʊ"
 
 
-def test_a_whole_document_with_declaration_comment_and_line_breaks() -> None:
+def test_document_with_declaration_comment_cdata_and_line_breaks() -> None:
     text = """<?xml version="1.0" encoding="UTF-8"?>
     <!-- a greeting -->
     <speak version="1.1" xmlns="http://www.w3.org/2001/10/synthesis" xml:lang="en-US">
@@ -151,34 +153,43 @@ BOMB = """<!DOCTYPE speak [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><speak>&b
         (BOMB, "DOCTYPE"),
         ('<!DOCTYPE speak SYSTEM "file:///etc/passwd"><speak>a</speak>', "DOCTYPE"),
         ("<speak>&unknown;</speak>", "undefined entity"),
-        ("<p>a</p>", "one <speak> around"),
-        ("<speak><speak>a</speak></speak>", "one <speak> around"),
-        ("<speak><audio/></speak>", "<audio> is unknown; known are speak, p, s, break, prosody"),
-        ('<speak><break size="1"/></speak>', "no attribute 'size'; known are: strength, time"),
+        ("<p>a</p>", "exactly one <speak> element"),
+        ("<speak><speak>a</speak></speak>", "exactly one <speak> element"),
+        ("<speak><audio/></speak>", "element <audio>: use one of speak, p, s, break, prosody"),
+        (
+            '<speak><break size="1"/></speak>',
+            "no attribute 'size': its attributes are strength, time",
+        ),
         ('<speak><break time="1h"/></speak>', "such as 500ms"),
         ('<speak><break time="11s"/></speak>', "at most 10s"),
-        ('<speak><break strength="huge"/></speak>', "known are none, x-weak"),
-        ("<speak><break>a</break></speak>", "<break> holds nothing"),
+        ('<speak><break strength="huge"/></speak>', "use one of none, x-weak"),
+        ("<speak><break>a</break></speak>", "<break> must be empty"),
         ('<speak><prosody rate="5">a</prosody></speak>', "0.25 to 4"),
         ('<speak><prosody rate="+2">a</prosody></speak>', "such as 1.2"),
         ('<speak><prosody pitch="+13st">a</prosody></speak>', "-12 to 12"),
         ('<speak><prosody pitch="+10Hz">a</prosody></speak>', "such as +2st"),
         ('<speak><prosody pitch="-100%">a</prosody></speak>', "such as +2st"),
         ("<speak><say-as>a</say-as></speak>", "needs the attribute 'interpret-as'"),
-        ('<speak><say-as interpret-as="x">a</say-as></speak>', "known are characters"),
-        ('<speak><say-as interpret-as="date">a</say-as></speak>', "expected a date"),
-        ('<speak><say-as interpret-as="time"><p>a</p></say-as></speak>', "say-as"),
-        ('<speak><phoneme ph="xyz">a</phoneme></speak>', "'x' is unknown"),
+        ('<speak><say-as interpret-as="x">a</say-as></speak>', "use one of characters"),
+        (
+            '<speak><say-as interpret-as="date">a</say-as></speak>',
+            "cannot read 'a' as say-as date: give a date such as 2021-01-03",
+        ),
+        (
+            '<speak><say-as interpret-as="time"><p>a</p></say-as></speak>',
+            "<say-as> may contain only text, not <p>",
+        ),
+        ('<speak><phoneme ph="xyz">a</phoneme></speak>', "unknown symbol 'x'"),
         ("<speak><phoneme>a</phoneme></speak>", "needs the attribute 'ph'"),
-        ('<speak><phoneme alphabet="x-sampa" ph="a">a</phoneme></speak>', "known is ipa"),
+        ('<speak><phoneme alphabet="x-sampa" ph="a">a</phoneme></speak>', "'x-sampa': use ipa"),
         ("<speak><sub>a</sub></speak>", "needs the attribute 'alias'"),
         ("<speak>" + "<p>" * 10_000 + "a" + "</p>" * 10_000 + "</speak>", "more than 50 deep"),
         ("<speak>a\x00b</speak>", "not well-formed"),
-        ("<speak/>", "nothing to speak"),
-        ('<speak><break time="1s"/></speak>', "nothing to speak"),
+        ("<speak/>", "has nothing to speak: put words inside <speak>"),
+        ('<speak><break time="1s"/></speak>', "has nothing to speak"),
     ],
 )
-def test_what_is_wrong_is_said(text: str, message: str) -> None:
+def test_errors_say_what_is_wrong(text: str, message: str) -> None:
     with pytest.raises(TextError) as caught:
         list(TextFrontEnd().sentences(text, ssml=True))
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""Training on an aligned toy corpus: the acoustic model, and a WaveNet on linguistic features."""
+"""Training on the aligned toy corpus: the acoustic model, and a WaveNet on linguistic features."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ def config(toy: Toy, vocoder: Path, output: Path, **changes: object) -> Acoustic
     return AcousticTraining(**(settings | changes))
 
 
-def test_resumed_equals_unbroken_bit_for_bit(
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     toy: Toy, vocoder_folder: Path, tmp_path: Path
 ) -> None:
     loop.train(config(toy, vocoder_folder, tmp_path / "whole"))
@@ -57,13 +57,13 @@ def test_resumed_equals_unbroken_bit_for_bit(
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
-def test_pieces_of_a_batch_add_up(toy: Toy, vocoder_folder: Path, tmp_path: Path) -> None:
-    """Rows differ in length, so that pieces differ in what counts; dropout would too."""
+def test_micro_batches_add_up_to_the_batch(toy: Toy, vocoder_folder: Path, tmp_path: Path) -> None:
+    """Rows differ in length, so that micro-batches have different counts; without dropout."""
     model = TINY_ACOUSTIC.model_copy(update={"dropout": 0.0})
     losses = []
-    for pieces in (1, 4):
-        folder = tmp_path / str(pieces)
-        settings = {"model": model, "accumulate": pieces, "steps": 20, "log_every": 1}
+    for count in (1, 4):
+        folder = tmp_path / str(count)
+        settings = {"model": model, "accumulate": count, "steps": 20, "log_every": 1}
         loop.train(config(toy, vocoder_folder, folder, **settings))
         lines = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
         losses.append([line["mel"] for line in lines if line["event"] == "training"])
@@ -71,7 +71,7 @@ def test_pieces_of_a_batch_add_up(toy: Toy, vocoder_folder: Path, tmp_path: Path
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
-def test_training_makes_a_voice_that_reads_and_keeps_the_vocoder(
+def test_training_makes_a_voice_that_reads_text_and_keeps_its_vocoder(
     toy: Toy, vocoder_folder: Path, tmp_path: Path
 ) -> None:
     folder = loop.train(
@@ -97,7 +97,7 @@ def test_training_makes_a_voice_that_reads_and_keeps_the_vocoder(
     held_out = [line for line in lines if line["event"] == "validation"]
     assert held_out[-1]["mel"] < 0.7 * held_out[0]["mel"]
     assert held_out[-1]["duration_ms"] < 50
-    # It has learned the speakers' voices: ann's F0 was 190 Hz, ben's 110.
+    # It has learned the speakers' F0: 190 Hz for ann, 110 Hz for ben.
     synthesizer = Synthesizer()
     assert "See" in next(iter(synthesizer.plan(Speech("See me."), voice=after))).text
     f0 = after.acoustic.f0_mean.exp()
@@ -116,14 +116,14 @@ def test_a_corpus_that_does_not_fit_is_refused(
     (tmp_path / "c" / "alignment.jsonl").unlink()
     with pytest.raises(CorpusError, match="vocoder align"):
         loop.train(config(toy, vocoder_folder, tmp_path / "o", corpus=str(tmp_path / "c")))
-    stranger = random_model(CONFIGS["mu_law"].model_copy(update={"speakers": ("ann", "zoe")}))
-    manifest = voice.VoiceManifest(id="x", model=stranger.config, weights={})
-    voice.save(tmp_path / "x", stranger, manifest)
-    with pytest.raises(TrainingError, match="speaker ben is not the voice's"):
+    other = random_model(CONFIGS["mu_law"].model_copy(update={"speakers": ("ann", "zoe")}))
+    manifest = voice.VoiceManifest(id="x", model=other.config, weights={})
+    voice.save(tmp_path / "x", other, manifest)
+    with pytest.raises(TrainingError, match="the voice has no speaker ben, only ann, zoe"):
         loop.train(config(toy, tmp_path / "x", tmp_path / "o"))
 
 
-def test_batches_depend_on_seed_step_and_row_alone(
+def test_batches_depend_only_on_seed_step_and_row(
     toy: Toy, vocoder_folder: Path, tmp_path: Path
 ) -> None:
     settings = config(toy, vocoder_folder, tmp_path)
@@ -135,9 +135,7 @@ def test_batches_depend_on_seed_step_and_row_alone(
     assert torch.equal(one.batch(5, range(4)).time[2:], one.batch(5, range(2, 4)).time)
 
 
-def test_the_loss_of_a_padded_row_is_that_of_the_row_alone(
-    toy: Toy, vocoder_folder: Path, tmp_path: Path
-) -> None:
+def test_padding_does_not_change_a_row(toy: Toy, vocoder_folder: Path, tmp_path: Path) -> None:
     task = AcousticTask(config(toy, vocoder_folder, tmp_path), toy.corpus, torch.device("cpu"))
     task.model.eval()
     assert isinstance(task.sentences, FolderSentences)

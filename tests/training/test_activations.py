@@ -1,4 +1,4 @@
-"""Layers computed again in the backward pass: the same gradients from less memory."""
+"""Recomputing layers in the backward pass gives the same gradients with less memory."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from vocoder.training.tasks.vocoder import Objective
 
 
 def gradients(*, checkpointed: bool, bf16: bool) -> tuple[list[Tensor], int]:
-    """Gradients of every weight, and the bytes that the forward pass kept."""
+    """Gradients of all weights, and the bytes that the forward pass kept."""
     model = random_model(CONFIGS["linear_prediction"])
     model.stack.checkpointed = checkpointed
     features = random_mel(model.config, rows=2, frames=8 + 2 * model.config.conditioning.margin)
@@ -28,7 +28,7 @@ def gradients(*, checkpointed: bool, bf16: bool) -> tuple[list[Tensor], int]:
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-def test_same_gradients_from_less_memory(bf16: bool) -> None:
+def test_same_gradients_with_less_memory(bf16: bool) -> None:
     whole, much = gradients(checkpointed=False, bf16=bf16)
     again, little = gradients(checkpointed=True, bf16=bf16)
     assert len(whole) == len(again)

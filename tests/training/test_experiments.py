@@ -1,4 +1,4 @@
-"""Runs described, extended, looked at before they start, and compared."""
+"""Configurations that extend each other, run logs, dry runs and the comparison of runs."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from vocoder.corpus.sharding import shard
 from vocoder.errors import ConfigError, TrainingError
 from vocoder.training import config, dry_run, history, loop
 from vocoder.training.compare import compare
-from vocoder.training.process import joined
+from vocoder.training.process import process_group
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_a_configuration_extends_another_key_by_key(tmp_path: Path) -> None:
     assert loaded.model.conditioning.encoder_layers == 1
 
 
-def test_settings_on_the_command_line_go_first(tmp_path: Path) -> None:
+def test_settings_on_the_command_line_override_the_file(tmp_path: Path) -> None:
     path = tmp_path / "base.toml"
     path.write_text(BASE)
     changes = ["steps=2000", "model.pre_emphasis = 0.9", "output=runs/other", "compile=true"]
@@ -74,7 +74,7 @@ def test_settings_on_the_command_line_go_first(tmp_path: Path) -> None:
         (BASE, ["steps=many"], "steps"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(
+def test_invalid_settings_are_refused(
     tmp_path: Path, text: str, changes: list[str], message: str
 ) -> None:
     path = tmp_path / "run.toml"
@@ -83,7 +83,7 @@ def test_what_cannot_be_meant_is_refused(
         config.load(path, changes)
 
 
-def test_a_run_says_with_what_it_was_made(corpus: Path, tmp_path: Path) -> None:
+def test_a_run_logs_its_settings_and_environment(corpus: Path, tmp_path: Path) -> None:
     loop.train(run_config(corpus, tmp_path, steps=2))
     described = json.loads((tmp_path / "run.json").read_text())
     assert described["config"]["steps"] == 2
@@ -92,7 +92,7 @@ def test_a_run_says_with_what_it_was_made(corpus: Path, tmp_path: Path) -> None:
     assert described["environment"]["processor"]
 
 
-def test_a_dry_run_tells_of_faults_memory_and_speed_and_writes_nothing(
+def test_a_dry_run_reports_faults_memory_and_speed_and_writes_nothing(
     corpus: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "corpus"
@@ -101,38 +101,38 @@ def test_a_dry_run_tells_of_faults_memory_and_speed_and_writes_nothing(
     first.unlink()
     second.write_bytes(second.read_bytes()[:-9])
     output = tmp_path / "run"
-    lines = list(dry_run.examine(run_config(corpus, output, steps=1000)))
+    lines = list(dry_run.check(run_config(corpus, output, steps=1000)))
     text = "\n".join(lines)
     assert "16 utterances, 2 speakers" in text
     assert "speaker ann has 0." in text
     assert "missing" not in text
     assert "parameters; weights" in text
-    assert "s of audio a second" in text
+    assert "s of audio per second" in text
     assert "finish: 1,000 steps take" in text
     assert 'tried: precision = "bf16" gives' in text
     assert not output.exists()
     faults = [line for line in dry_run.corpus_lines(Corpus.load(broken)) if "fault" in line]
     assert any("1 files are missing" in line for line in faults)
-    assert any("2 of 16 files looked into are damaged" in line for line in faults)
+    assert any("2 of 16 files checked are damaged" in line for line in faults)
 
 
-def test_a_dry_run_looks_at_shards_and_profiles(corpus: Path, tmp_path: Path) -> None:
+def test_a_dry_run_checks_shards_and_profiles(corpus: Path, tmp_path: Path) -> None:
     shard(Corpus.load(corpus), tmp_path / "shards")
     test = tmp_path / "shards" / "test-00000.tar"
     test.write_bytes(test.read_bytes() + b"?")
     settings = run_config(tmp_path / "shards", tmp_path / "run", steps=2)
-    lines = "\n".join(dry_run.examine(settings, profile=True))
+    lines = "\n".join(dry_run.check(settings, profile=True))
     assert "16 utterances in 3 shards" in lines
     assert f"corpus fault: {test}: has" in lines
     assert "step/backward" in lines
     assert "Self CPU" in lines
 
 
-def test_activations_are_those_of_the_model(corpus: Path, tmp_path: Path) -> None:
-    """A longer segment keeps as much more; layers computed again keep less."""
+def test_activation_memory_scales_with_the_batch(corpus: Path, tmp_path: Path) -> None:
+    """It is proportional to the micro-batch, and smaller when layers are recomputed."""
 
     def kept(**changes: object) -> int:
-        with joined() as process:
+        with process_group() as process:
             settings = run_config(corpus, tmp_path / "run", steps=20, **changes)
             return dry_run.measure(settings, process).activations
 
@@ -152,7 +152,7 @@ def recorded(event: str, hour: float, step: int, **values: object) -> dict[str, 
     return {"time": 3600 * hour, "event": event, "step": step, **values}
 
 
-def test_steps_done_twice_count_once(tmp_path: Path) -> None:
+def test_repeated_steps_count_once(tmp_path: Path) -> None:
     records = [
         recorded("start", 1.0, 0, config={"seed": 1}),
         recorded("training", 2.0, 100, bits=8.0),
@@ -164,11 +164,11 @@ def test_steps_done_twice_count_once(tmp_path: Path) -> None:
     found = history.read(log(tmp_path / "run", records))
     assert found.training == [(100, 1.0, 8.0), (200, 2.5, 6.5)]
     assert found.validation == [(100, 1.5, 7.9)]
-    assert (found.steps, found.hours, found.figure) == (200, 2.5, "bits")
+    assert (found.steps, found.hours, found.metric) == (200, 2.5, "bits")
     assert found.settings == {"seed": 1, "model.hold": 5}
 
 
-def test_runs_are_compared_on_a_page_with_pictures(corpus: Path, tmp_path: Path) -> None:
+def test_runs_are_compared_on_a_page_with_plots(corpus: Path, tmp_path: Path) -> None:
     for name, seed in (("one", 0), ("two", 1)):
         loop.train(run_config(corpus, tmp_path / name, seed=seed, name=name))
     scores = {"overall": {"bits_per_sample": 7.25, "metrics": {"wavenet": {"stoi": 0.971}}}}
@@ -181,24 +181,24 @@ def test_runs_are_compared_on_a_page_with_pictures(corpus: Path, tmp_path: Path)
     assert f"| 6 | 0.00 | {best.value:.4f} |" in row
     assert row.endswith("| 7.25 | 0.971 |")
     assert "| seed | 0 | 1 |" in text
-    assert "| steps |" not in text.split("What differs")[1]
+    assert "| steps |" not in text.split("## Differences")[1]
     for name in ("steps.png", "hours.png"):
         assert f"]({name})" in text
         assert (page.parent / name).stat().st_size > 5000
 
 
-def test_what_is_no_run_is_not_compared(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="name the output folder of a training run"):
+def test_folders_without_a_comparable_run_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="give the output folder of a training run"):
         compare([tmp_path], tmp_path / "out")
     empty = log(tmp_path / "empty", [recorded("start", 0.0, 0)])
-    with pytest.raises(TrainingError, match="no step was logged"):
+    with pytest.raises(TrainingError, match="no training step has been logged"):
         compare([empty], tmp_path / "out")
     runs = [
         log(
-            tmp_path / figure,
-            [recorded("start", 0.0, 0), recorded("training", 1.0, 1, **{figure: 1.0})],
+            tmp_path / metric,
+            [recorded("start", 0.0, 0), recorded("training", 1.0, 1, **{metric: 1.0})],
         )
-        for figure in ("bits", "mel")
+        for metric in ("bits", "mel")
     ]
-    with pytest.raises(TrainingError, match="different figures"):
+    with pytest.raises(TrainingError, match="different metrics"):
         compare(runs, tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Every member of the family learns from real speech, and what it learned generates."""
+"""Every kind of model in the family learns from real speech and generates audio."""
 
 import json
 import math
@@ -25,7 +25,7 @@ STEPS = 45
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three readers, one sentence each, of which two have a tag."""
+    """Three speakers, one sentence each; two of them have tags."""
     root = tmp_path_factory.mktemp("speech")
     tags = {}
     for path in sorted((ASSETS / "speech").glob("*.flac")):
@@ -42,7 +42,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @torch.inference_mode()
 def bits_of(model: WaveNet, speech: Path) -> float:
-    """Bits a sample of two seconds of each reader."""
+    """Bits per sample over two seconds of each speaker."""
     segments = Segments(Corpus.load(speech), "train", model.config, 160, seed=0)
     nats = []
     for utterance in segments.utterances:

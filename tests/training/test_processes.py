@@ -1,4 +1,4 @@
-"""Several processes, or pieces of a batch, learn what one process learns from the whole batch."""
+"""Several processes or micro-batches learn the same as one process from the whole batch."""
 
 import json
 import os
@@ -32,21 +32,21 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(corpus: Path, output: Path, **changes: object) -> VocoderTraining:
-    """Short files, so that rows and processes differ in how many samples count."""
+    """Short files, so that the number of samples that count differs between rows and processes."""
     given = {"steps": STEPS, "batch_size": 4, "segment_frames": 40, "log_every": 1} | changes
     return run_config(corpus, output, checkpoint_every=10, validate_every=10, **given)
 
 
 @pytest.fixture(scope="module")
 def whole(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run in one process."""
+    """The folder of a run in one process."""
     folder = tmp_path_factory.mktemp("whole")
     loop.train(settings(corpus, folder))
     return folder
 
 
 def torchrun(config: VocoderTraining, folder: Path, *, resume: bool) -> subprocess.Popen[bytes]:
-    """Train in two processes, restarted at most once."""
+    """Train in two processes with at most one restart."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [
         f"{k} = {json.dumps(v)}"
@@ -89,7 +89,7 @@ def torchrun(config: VocoderTraining, folder: Path, *, resume: bool) -> subproce
 
 
 def toml(value: object) -> str:
-    """An inline value; keys that are null are left out."""
+    """An inline TOML value without the keys that are null."""
     if isinstance(value, dict):
         pairs = (f"{k} = {toml(v)}" for k, v in value.items() if v is not None)
         return "{ " + ", ".join(pairs) + " }"
@@ -101,7 +101,7 @@ def finish(process: subprocess.Popen[bytes], folder: Path) -> None:
 
 
 def losses(folder: Path) -> dict[int, float]:
-    """Loss of each step; of steps done twice the later."""
+    """Loss of each step; for repeated steps, the later one."""
     lines = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
     return {line["step"]: line["bits"] for line in lines if line["event"] == "training"}
 
@@ -121,7 +121,7 @@ def test_the_comparison_of_losses_can_fail() -> None:
         assert_equal_losses({1: 8.0}, {1: 8.0 + 2 * TOLERANCE})
 
 
-def test_two_processes_equal_one_and_one_goes_on_where_two_stopped(
+def test_two_processes_equal_one_and_one_resumes_after_two(
     corpus: Path, whole: Path, tmp_path: Path
 ) -> None:
     config = settings(corpus, tmp_path / "run", steps=10, accumulate=2)
@@ -130,14 +130,14 @@ def test_two_processes_equal_one_and_one_goes_on_where_two_stopped(
     assert_equal_losses(losses(tmp_path / "run"), losses(whole))
 
 
-def test_a_killed_process_is_restarted_and_the_run_ends_as_an_unbroken_one(
+def test_a_run_with_a_killed_process_ends_like_an_uninterrupted_one(
     corpus: Path, tmp_path: Path
 ) -> None:
-    """Also: two processes go on where one stopped, and --resume starts anew where it must."""
+    """It also shows that --resume starts from scratch if there is no checkpoint yet."""
     steps = 80
-    config = settings(corpus, tmp_path / "unbroken" / "run", steps=steps, batch_size=2)
-    finish(torchrun(config, tmp_path / "unbroken", resume=True), tmp_path / "unbroken")
-    broken = tmp_path / "broken"
+    config = settings(corpus, tmp_path / "uninterrupted" / "run", steps=steps, batch_size=2)
+    finish(torchrun(config, tmp_path / "uninterrupted", resume=True), tmp_path / "uninterrupted")
+    broken = tmp_path / "interrupted"
     config = settings(corpus, broken / "run", steps=steps, batch_size=2)
     started = torchrun(config, broken, resume=True)
     kill_a_worker(started, broken / "run" / checkpoint.NAME)
@@ -151,14 +151,15 @@ def test_a_killed_process_is_restarted_and_the_run_ends_as_an_unbroken_one(
     assert len(starts) == 2
     assert 0 < starts[1] < steps
     one, other = (
-        weights(tmp_path / name / "run" / checkpoint.NAME) for name in ("unbroken", "broken")
+        weights(tmp_path / name / "run" / checkpoint.NAME)
+        for name in ("uninterrupted", "interrupted")
     )
     assert all(torch.equal(one[name], other[name]) for name in one)
-    assert losses(broken / "run") == losses(tmp_path / "unbroken" / "run")
+    assert losses(broken / "run") == losses(tmp_path / "uninterrupted" / "run")
 
 
 def kill_a_worker(started: subprocess.Popen[bytes], ready: Path) -> None:
-    """SIGKILL the second process once there is a checkpoint."""
+    """Send SIGKILL to the second process once there is a checkpoint."""
     deadline = time.monotonic() + 120
     while not ready.exists():
         assert started.poll() is None
@@ -171,21 +172,21 @@ def kill_a_worker(started: subprocess.Popen[bytes], ready: Path) -> None:
     raise AssertionError("no second process")
 
 
-def test_pieces_of_a_batch_add_up(corpus: Path, whole: Path, tmp_path: Path) -> None:
+def test_micro_batches_add_up_to_the_batch(corpus: Path, whole: Path, tmp_path: Path) -> None:
     loop.train(settings(corpus, tmp_path, accumulate=4))
     assert_equal_losses(losses(tmp_path), losses(whole))
 
 
-def test_batches_drawn_ahead_are_the_same(corpus: Path, whole: Path, tmp_path: Path) -> None:
+def test_prefetched_batches_are_the_same(corpus: Path, whole: Path, tmp_path: Path) -> None:
     loop.train(settings(corpus, tmp_path, loader_threads=3))
     assert losses(tmp_path) == losses(whole)
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(corpus: Path, tmp_path: Path) -> None:
-    assert Process(1, 2, CPU).pieces(12, 3) == [range(6, 8), range(8, 10), range(10, 12)]
+def test_a_batch_that_cannot_be_divided_is_refused(corpus: Path, tmp_path: Path) -> None:
+    assert Process(1, 2, CPU).micro_batches(12, 3) == [range(6, 8), range(8, 10), range(10, 12)]
     with pytest.raises(TrainingError, match="make it 8 or 12"):
-        Process(0, 4, CPU).pieces(10, 1)
+        Process(0, 4, CPU).micro_batches(10, 1)
     with pytest.raises(TrainingError, match=r"accumulate 2 = 4: make it 4$"):
-        Process(0, 2, CPU).pieces(3, 2)
+        Process(0, 2, CPU).micro_batches(3, 2)
     with pytest.raises(TrainingError, match="make it 2 or 4"):
         loop.train(settings(corpus, tmp_path, batch_size=3, accumulate=2))

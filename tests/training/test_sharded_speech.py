@@ -1,4 +1,4 @@
-"""Acoustic models and recognisers that are trained on a corpus in shards."""
+"""Training acoustic models and recognisers on sharded corpora."""
 
 import json
 from pathlib import Path
@@ -53,20 +53,20 @@ def sentences(shards: Path, vocoder_folder: Path, tmp_path: Path) -> ShardedSent
     return ShardedSentences(ShardedCorpus(str(shards), settings.shards), settings, SPEAKERS)
 
 
-def test_the_index_knows_what_reading_everything_tells(
+def test_the_index_holds_the_statistics_of_the_whole_corpus(
     toy: Toy, vocoder_folder: Path, sentences: ShardedSentences, tmp_path: Path
 ) -> None:
     settings = acoustic(toy.corpus.folder, vocoder_folder, tmp_path)
     read = FolderSentences(toy.corpus, settings, SPEAKERS)
     values = [row.log_f0[row.voiced > 0] for row in read.all if int(row.speaker) == 1]
-    ben = read.statistics.range_of("ben")
+    ben = read.statistics.f0_range("ben")
     assert ben.mean == pytest.approx(float(torch.cat(values).mean()), rel=1e-5)
     assert ben.spread == pytest.approx(max(0.02, float(torch.cat(values).std())), rel=1e-3)
     assert sentences.statistics.symbols == read.statistics.symbols
-    assert sentences.statistics.range_of("ben").mean == pytest.approx(ben.mean, rel=1e-9)
+    assert sentences.statistics.f0_range("ben").mean == pytest.approx(ben.mean, rel=1e-9)
 
 
-def test_each_group_is_read_once_in_batches_of_like_length(sentences: ShardedSentences) -> None:
+def test_each_group_is_read_once_in_batches_of_similar_length(sentences: ShardedSentences) -> None:
     spreads, group_spreads = [], []
     for group in range(6):
         picked = [u.frames for u in sentences._group(group)]
@@ -80,7 +80,7 @@ def test_each_group_is_read_once_in_batches_of_like_length(sentences: ShardedSen
     assert np.mean(spreads) < 0.4 * np.mean(group_spreads)
 
 
-def test_a_row_is_a_function_of_step_and_row(
+def test_batches_depend_only_on_step_and_row(
     shards: Path, vocoder_folder: Path, sentences: ShardedSentences, tmp_path: Path
 ) -> None:
     settings = acoustic(shards, vocoder_folder, tmp_path)
@@ -123,7 +123,7 @@ def test_a_recogniser_learns_from_shards(shards: Path, tmp_path: Path) -> None:
     assert training[-1]["nats"] < 0.7 * training[0]["nats"]
 
 
-def test_shards_that_cannot_teach_speech_are_refused(
+def test_shards_without_what_training_needs_are_refused(
     toy: Toy, shards: Path, vocoder_folder: Path, tmp_path: Path
 ) -> None:
     def refused(folder: Path, error: type[Exception], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Training on a few seconds of generated signal: what matters is the bookkeeping."""
+"""Training on a few seconds of generated signal; the tests check the bookkeeping."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_corpus(tmp_path_factory.mktemp("speech"))
 
 
-def test_resumed_equals_unbroken_bit_for_bit(corpus: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    corpus: Path, tmp_path: Path
+) -> None:
     loop.train(run_config(corpus, tmp_path / "whole"))
     interrupted = run_config(corpus, tmp_path / "parts", steps=3)
     loop.train(interrupted)
@@ -40,7 +42,7 @@ def test_resumed_equals_unbroken_bit_for_bit(corpus: Path, tmp_path: Path) -> No
     assert digests[0] == digests[1]
 
 
-def test_free_running_samples_are_written_as_sound_and_picture(
+def test_free_running_samples_are_written_as_audio_and_spectrograms(
     corpus: Path, tmp_path: Path
 ) -> None:
     loop.train(run_config(corpus, tmp_path, steps=2, sample_every=2, sample_clips=2))
@@ -59,7 +61,9 @@ def test_held_out_loss_falls(corpus: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_every_output_and_precision_trains(corpus: Path, tmp_path: Path, precision: str) -> None:
+def test_every_distribution_and_precision_trains(
+    corpus: Path, tmp_path: Path, precision: str
+) -> None:
     for name in ("mu_law_pre_emphasis", "logistics"):
         model = CONFIGS[name].model_copy(update={"speakers": ("default",)})
         folder = loop.train(
@@ -70,21 +74,21 @@ def test_every_output_and_precision_trains(corpus: Path, tmp_path: Path, precisi
         assert loaded.manifest.provenance.steps == 2
 
 
-def test_resume_says_what_changed_and_refuses_another_model(
+def test_resuming_logs_changed_settings_and_refuses_a_different_model(
     corpus: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     loop.train(run_config(corpus, tmp_path, steps=3))
     with pytest.raises(TrainingError, match="--resume"):
         loop.train(run_config(corpus, tmp_path))
     other = CONFIGS["logistics"].model_copy(update={"speakers": ("default",)})
-    with pytest.raises(TrainingError, match="another model"):
+    with pytest.raises(TrainingError, match="different model"):
         loop.train(run_config(corpus, tmp_path, model=other), resume=True)
     with caplog.at_level("INFO"):
         loop.train(run_config(corpus, tmp_path, steps=4, learning_rate=5e-4), resume=True)
-    assert "learning_rate was 0.001, is 0.0005" in caplog.text
+    assert "learning_rate was 0.001, is now 0.0005" in caplog.text
 
 
-def test_fine_tuning_starts_from_a_voice_and_refuses_another_shape(
+def test_fine_tuning_starts_from_a_voice_and_refuses_a_different_shape(
     corpus: Path, tmp_path: Path
 ) -> None:
     first = loop.train(run_config(corpus, tmp_path / "first", steps=3))
@@ -105,7 +109,7 @@ def test_fine_tuning_starts_from_a_voice_and_refuses_another_shape(
         loop.train(run_config(corpus, tmp_path / "third", model=other, **changes))
 
 
-def test_a_finished_run_resumed_writes_the_voice_with_the_settings_of_now(
+def test_resuming_a_finished_run_exports_the_voice_with_the_current_settings(
     corpus: Path, tmp_path: Path
 ) -> None:
     loop.train(run_config(corpus, tmp_path, steps=3))
@@ -128,7 +132,7 @@ def test_a_damaged_checkpoint_is_refused(corpus: Path, tmp_path: Path) -> None:
         loop.train(run_config(corpus, tmp_path / "none"), resume=True)
 
 
-def test_nan_stops_with_a_report_and_leaves_the_checkpoint(
+def test_nan_stops_the_run_with_a_report_and_keeps_the_checkpoint(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop.train(run_config(corpus, tmp_path, steps=3))
@@ -148,7 +152,7 @@ def test_nan_stops_with_a_report_and_leaves_the_checkpoint(
     assert (tmp_path / checkpoint.NAME).read_bytes() == before
 
 
-def test_segments_come_from_one_file_and_the_warm_up_does_not_count(corpus: Path) -> None:
+def test_segments_lie_within_one_file_and_the_warm_up_does_not_count(corpus: Path) -> None:
     loaded = Corpus.load(corpus)
     model = CONFIGS["logistics"].model_copy(update={"speakers": loaded.speakers})
     segments = Segments(loaded, "train", model, segment_frames=4, seed=0)
@@ -168,8 +172,8 @@ def test_segments_come_from_one_file_and_the_warm_up_does_not_count(corpus: Path
     assert not end.audio[2 * hop :].any()
 
 
-def test_the_masked_loss_is_the_loss_of_the_whole_file(corpus: Path) -> None:
-    """A segment's counted samples have the likelihood that they have within the whole file."""
+def test_the_masked_loss_equals_the_loss_of_the_whole_file(corpus: Path) -> None:
+    """Samples that count have the same likelihood in a segment as in the whole file."""
     loaded = Corpus.load(corpus)
     model_config = CONFIGS["linear_prediction"].model_copy(update={"speakers": loaded.speakers})
     torch.manual_seed(0)
@@ -187,12 +191,12 @@ def test_the_masked_loss_is_the_loss_of_the_whole_file(corpus: Path) -> None:
     counted = row.mask.bool()
     first = 7 * model_config.features.hop_length
     expected = whole[0, first : first + len(row.mask)][counted]
-    # The first predicted samples of a cut lack the excitation before it; the warm-up hides that.
+    # The first predicted samples of a segment lack the excitation before; the warm-up hides that.
     assert torch.allclose(part[0][counted], expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("name", ["contexts", "contexts_hold_1"])
-def test_a_segment_brings_the_past_that_its_context_stacks_need(corpus: Path, name: str) -> None:
+def test_a_segment_includes_the_past_that_context_stacks_need(corpus: Path, name: str) -> None:
     loaded = Corpus.load(corpus)
     model_config = CONFIGS[name].model_copy(update={"speakers": loaded.speakers})
     model = random_model(model_config)
@@ -216,7 +220,7 @@ def test_a_segment_brings_the_past_that_its_context_stacks_need(corpus: Path, na
         assert torch.allclose(part[counted], expected, atol=2e-3)
 
 
-def test_batches_depend_on_seed_step_and_row_alone(corpus: Path) -> None:
+def test_batches_depend_only_on_seed_step_and_row(corpus: Path) -> None:
     loaded = Corpus.load(corpus)
     model = CONFIGS["logistics"].model_copy(update={"speakers": loaded.speakers})
     one, other = (Segments(loaded, "train", model, 4, seed=1) for _ in range(2))
@@ -227,7 +231,7 @@ def test_batches_depend_on_seed_step_and_row_alone(corpus: Path) -> None:
     assert torch.equal(one.batch(9, range(4)).audio[2:], one.batch(9, range(2, 4)).audio)
 
 
-def test_rate_warms_up_holds_and_decays(corpus: Path, tmp_path: Path) -> None:
+def test_the_learning_rate_warms_up_holds_and_decays(corpus: Path, tmp_path: Path) -> None:
     settings = run_config(
         corpus, tmp_path, steps=100, warm_up_steps=10, decay_steps=20, learning_rate=1.0
     )

@@ -21,7 +21,7 @@ def save(folder: Path, config: ModelConfig, *, reads: bool = False) -> Path:
     return folder
 
 
-def test_a_voice_keeps_all_but_its_id(tmp_path: Path) -> None:
+def test_a_packed_voice_keeps_everything_but_its_id(tmp_path: Path) -> None:
     source = save(tmp_path / "run", CONFIGS["logistics"], reads=True)
     manifest = pack(source, tmp_path / "voices" / "mine")
     given, packed = voice.load(source), voice.load(tmp_path / "voices" / "mine")
@@ -29,7 +29,7 @@ def test_a_voice_keeps_all_but_its_id(tmp_path: Path) -> None:
     assert packed.manifest == given.manifest.model_copy(update={"id": "mine"})
 
 
-def test_another_voice_lends_its_acoustic_model(tmp_path: Path) -> None:
+def test_the_acoustic_model_of_another_voice_is_used(tmp_path: Path) -> None:
     source = save(tmp_path / "run", CONFIGS["logistics"])
     reader = save(tmp_path / "reader", TINY, reads=True)
     pack(source, tmp_path / "mine", acoustic=reader, name="Mine")
@@ -55,7 +55,7 @@ def test_another_voice_lends_its_acoustic_model(tmp_path: Path) -> None:
         (CONFIGS["odd"], True, "sample_rate_hz 8000"),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_voices_that_do_not_match_are_refused(
     tmp_path: Path, config: ModelConfig, reads: bool, message: str
 ) -> None:
     source = save(tmp_path / "run", CONFIGS["logistics"])
@@ -65,7 +65,7 @@ def test_what_does_not_fit_is_refused(
     assert not (tmp_path / "mine").exists()
 
 
-def test_nothing_is_replaced_and_names_are_ids(tmp_path: Path) -> None:
+def test_an_existing_folder_or_an_invalid_id_is_refused(tmp_path: Path) -> None:
     source = save(tmp_path / "run", CONFIGS["logistics"])
     with pytest.raises(VoiceError, match="already exists"):
         pack(source, source)
@@ -82,7 +82,7 @@ def test_a_damaged_voice_is_not_packed(tmp_path: Path) -> None:
     assert not (tmp_path / "mine").exists()
 
 
-def test_where_nothing_can_be_written_a_line_says_so(
+def test_a_write_error_is_reported_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = save(tmp_path / "run", CONFIGS["logistics"])
@@ -99,7 +99,7 @@ def test_where_nothing_can_be_written_a_line_says_so(
     assert not (tmp_path / "mine").exists()
 
 
-def test_a_folder_that_comes_in_between_is_left_as_it_is(
+def test_a_folder_created_meanwhile_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, mine = save(tmp_path / "run", CONFIGS["logistics"]), tmp_path / "mine"

@@ -1,4 +1,4 @@
-"""Folders of voices that change while they are served: taken when sound and quiet, else refused."""
+"""Voice folders that change while they are served: loaded once stable and valid, else refused."""
 
 import functools
 import shutil
@@ -42,7 +42,7 @@ def registry(folder: Path) -> VoiceRegistry:
 
 
 def kinds(registry: VoiceRegistry) -> list[tuple[str, str]]:
-    """What two looks find, the first of which must leave everything to the second."""
+    """Changes found by two checks; the first must leave everything to the second."""
     assert registry.refresh() == []
     return [(change.kind, change.id) for change in registry.refresh()]
 
@@ -54,16 +54,16 @@ def test_nothing_changed(registry: VoiceRegistry) -> None:
     assert registry.get("ann") is held
 
 
-def test_a_new_voice_is_loaded_in_its_place(registry: VoiceRegistry, folder: Path) -> None:
+def test_a_new_voice_is_loaded_and_listed_in_order(registry: VoiceRegistry, folder: Path) -> None:
     save(folder / "amy", "amy", seed=1)
     assert kinds(registry) == [("loaded", "amy")]
-    # As it would be after a start: the default is the first folder.
+    # As after a restart: the default voice is in the first folder.
     assert registry.ids() == VoiceRegistry(folder).ids() == ["amy", "ann", "ben"]
     assert registry.get().id == "amy"
     assert kinds(registry) == []
 
 
-def test_a_voice_is_replaced_and_held_by_those_who_speak_with_it(
+def test_a_replaced_voice_stays_usable_by_those_who_hold_it(
     registry: VoiceRegistry, folder: Path
 ) -> None:
     held = registry.get("ann")
@@ -83,7 +83,7 @@ def test_a_folder_that_is_being_copied_is_left_alone(registry: VoiceRegistry, fo
     save(folder / "new", "ann", seed=1)
     source, target = folder / "new", folder / "ann"
     for name in (MANIFEST, VOCODER_WEIGHTS, ACOUSTIC_WEIGHTS):
-        # At every look something is different; in between the files do not go together.
+        # Every check finds something new; in between, the files do not match each other.
         shutil.copyfile(source / name, target / name)
         assert [c for c in registry.refresh() if c.id == "ann"] == []
         assert registry.get("ann") is held
@@ -91,7 +91,7 @@ def test_a_folder_that_is_being_copied_is_left_alone(registry: VoiceRegistry, fo
     assert ("replaced", "ann") in [(change.kind, change.id) for change in registry.refresh()]
 
 
-def test_a_folder_without_its_manifest_is_no_voice(registry: VoiceRegistry, folder: Path) -> None:
+def test_a_folder_without_a_manifest_is_not_a_voice(registry: VoiceRegistry, folder: Path) -> None:
     save(folder / "cat", "cat")
     manifest = (folder / "cat" / MANIFEST).read_bytes()
     (folder / "cat" / MANIFEST).unlink()
@@ -101,7 +101,7 @@ def test_a_folder_without_its_manifest_is_no_voice(registry: VoiceRegistry, fold
 
 
 @pytest.mark.parametrize("damaged", [MANIFEST, VOCODER_WEIGHTS, ACOUSTIC_WEIGHTS])
-def test_a_corrupt_voice_is_refused_once_and_the_old_one_stays(
+def test_a_corrupt_voice_is_refused_once_and_the_old_one_keeps_serving(
     registry: VoiceRegistry, folder: Path, damaged: str
 ) -> None:
     held = registry.get("ann")
@@ -114,7 +114,7 @@ def test_a_corrupt_voice_is_refused_once_and_the_old_one_stays(
     assert str(path) in change.reason
     assert registry.get("ann") is held
     assert kinds(registry) == []
-    # Mended, it is the same voice as before.
+    # Repaired, it is the same voice as before.
     path.write_bytes(sound)
     assert kinds(registry) == []
     assert registry.get("ann") is held
@@ -131,7 +131,9 @@ def test_a_corrupt_new_voice_is_not_listed(registry: VoiceRegistry, folder: Path
     assert kinds(registry) == [("loaded", "cat")]
 
 
-def test_a_voice_never_loaded_is_simply_not_replaced(registry: VoiceRegistry, folder: Path) -> None:
+def test_a_corrupt_voice_that_was_never_loaded_fails_when_asked_for(
+    registry: VoiceRegistry, folder: Path
+) -> None:
     path = folder / "ben" / VOCODER_WEIGHTS
     sound = path.read_bytes()
     path.write_bytes(sound[:-1])
@@ -143,7 +145,7 @@ def test_a_voice_never_loaded_is_simply_not_replaced(registry: VoiceRegistry, fo
     assert registry.get("ben").id == "ben"
 
 
-def test_a_voice_that_another_check_refuses(registry: VoiceRegistry, folder: Path) -> None:
+def test_the_caller_can_refuse_a_voice(registry: VoiceRegistry, folder: Path) -> None:
     held = registry.get("ann")
     save(folder / "ann", "ann", seed=1)
 
@@ -157,7 +159,7 @@ def test_a_voice_that_another_check_refuses(registry: VoiceRegistry, folder: Pat
     assert registry.get("ann") is held
 
 
-def test_a_voice_is_checked_before_anybody_gets_it(registry: VoiceRegistry, folder: Path) -> None:
+def test_a_voice_is_prepared_before_it_is_served(registry: VoiceRegistry, folder: Path) -> None:
     held = registry.get("ann")
     save(folder / "ann", "ann", seed=1)
     seen = []
@@ -166,7 +168,7 @@ def test_a_voice_is_checked_before_anybody_gets_it(registry: VoiceRegistry, fold
     assert registry.get("ann") is not held
 
 
-def test_a_removed_voice_leaves_the_list(registry: VoiceRegistry, folder: Path) -> None:
+def test_a_removed_voice_is_no_longer_listed(registry: VoiceRegistry, folder: Path) -> None:
     held = registry.get("ann")
     shutil.rmtree(folder / "ann")
     assert registry.refresh() == []
@@ -178,7 +180,7 @@ def test_a_removed_voice_leaves_the_list(registry: VoiceRegistry, folder: Path) 
         registry.get("ann")
 
 
-def test_a_folder_of_voices_that_vanishes_takes_none_away(
+def test_voices_are_kept_if_the_whole_folder_disappears(
     registry: VoiceRegistry, folder: Path
 ) -> None:
     folder.rename(folder.with_name("elsewhere"))
@@ -186,21 +188,19 @@ def test_a_folder_of_voices_that_vanishes_takes_none_away(
     assert registry.ids() == ["ann", "ben"]
 
 
-def test_two_folders_of_one_voice(registry: VoiceRegistry, folder: Path) -> None:
+def test_two_folders_with_the_same_voice_id(registry: VoiceRegistry, folder: Path) -> None:
     held = registry.get("ann")
     save(folder / "second", "ann", seed=1)
     assert kinds(registry) == [("refused", "second")]
     assert registry.get("ann") is held
-    # When the first one leaves, nothing stands in its way any more.
+    # Once the first folder is removed, the second one can be loaded.
     shutil.rmtree(folder / "ann")
     assert kinds(registry) == [("replaced", "ann")]
     assert registry.get("ann").folder == folder / "second"
     assert registry.ids() == ["ben", "ann"]
 
 
-def test_a_folder_with_another_name_is_the_same_voice(
-    registry: VoiceRegistry, folder: Path
-) -> None:
+def test_renaming_a_folder_does_not_change_the_voice(registry: VoiceRegistry, folder: Path) -> None:
     held = registry.get("ann")
     (folder / "ann").rename(folder / "zoe")
     assert kinds(registry) == []
@@ -208,7 +208,7 @@ def test_a_folder_with_another_name_is_the_same_voice(
     assert registry.ids() == ["ben", "ann"]
 
 
-def test_a_folder_that_becomes_another_voice(registry: VoiceRegistry, folder: Path) -> None:
+def test_a_folder_whose_voice_gets_another_id(registry: VoiceRegistry, folder: Path) -> None:
     registry.get("ann")
     save(folder / "ann", "amy", seed=1)
     assert kinds(registry) == [("removed", "ann"), ("loaded", "amy")]
@@ -218,7 +218,7 @@ def test_a_folder_that_becomes_another_voice(registry: VoiceRegistry, folder: Pa
         registry.get("ben")
 
 
-def test_a_voice_altered_while_it_is_read_is_not_judged(
+def test_a_voice_that_changes_while_being_read_is_read_again(
     registry: VoiceRegistry, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(folder / "cat", "cat")
@@ -239,7 +239,7 @@ def test_a_voice_altered_while_it_is_read_is_not_judged(
     assert kinds(registry) == [("loaded", "cat")]
 
 
-def test_the_digest_covers_all_that_is_heard(folder: Path) -> None:
+def test_the_digest_covers_everything_that_affects_the_sound(folder: Path) -> None:
     ann = voice.load(folder / "ann")
     assert ann.digest == voice.load(folder / "ben").digest  # Only their names differ.
     other = ann.manifest.model_copy(update={"weights": {**ann.manifest.weights, "x": "0"}})
@@ -256,11 +256,13 @@ def test_the_digest_covers_all_that_is_heard(folder: Path) -> None:
     assert with_other_weights.digest != ann.digest
 
 
-def test_voices_of_a_second_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_voices_in_a_second_folder_come_after_those_in_the_first(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     more = tmp_path_factory.mktemp("aaa")
     save(more / "amy", "amy")
     registry = VoiceRegistry(folder, more=more)
-    assert registry.ids() == ["ann", "ben", "amy"]  # Not by name: the first folder's come first.
+    assert registry.ids() == ["ann", "ben", "amy"]  # Those in the first folder come first.
     save(folder / "zoe", "zoe")
     save(more / "abe", "abe")
     assert kinds(registry) == [("loaded", "zoe"), ("loaded", "abe")]
@@ -268,7 +270,9 @@ def test_voices_of_a_second_folder(folder: Path, tmp_path_factory: pytest.TempPa
     assert registry.get("amy").id == "amy"
 
 
-def test_one_name_in_two_folders(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_same_id_in_both_folders_is_refused(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     more = tmp_path_factory.mktemp("more")
     registry = VoiceRegistry(folder, more=more)
     save(more / "other", "ann", seed=1)
@@ -278,7 +282,7 @@ def test_one_name_in_two_folders(folder: Path, tmp_path_factory: pytest.TempPath
         VoiceRegistry(folder, more=more)
 
 
-def test_a_second_folder_that_is_not_mounted_any_more(
+def test_voices_are_kept_if_the_second_folder_is_unmounted(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     more = tmp_path_factory.mktemp("parent") / "more"

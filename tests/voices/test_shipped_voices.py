@@ -1,4 +1,4 @@
-"""The voices in `checkpoints` say what they are given, in each of their speakers' voices."""
+"""The voices in `checkpoints` speak intelligibly, with each of their speakers."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def arctic(registry: VoiceRegistry) -> Voice:
 
 @pytest.mark.parametrize("name", ["arctic", "arctic-light"])
 @pytest.mark.parametrize("speaker", SPEAKERS)
-def test_a_recogniser_hears_the_words(
+def test_a_recogniser_understands_the_speech(
     synthesizer: Synthesizer, registry: VoiceRegistry, name: str, speaker: str
 ) -> None:
     recogniser, wrong, count = PocketSphinxAsr(), 0, 0
@@ -42,7 +42,7 @@ def test_a_recogniser_hears_the_words(
     for text in TEXTS:
         speech = Speech(text, speaker=speaker, seed=1)
         chunks = [chunk.samples for chunk in synthesizer.speak(speech, voice=voice)]
-        heard = recogniser.hear(np.concatenate(chunks), RATE)
+        heard = recogniser.transcribe(np.concatenate(chunks), RATE)
         wrong += word_errors(words_of(text), heard)
         count += len(words_of(text))
     assert wrong / count < 0.5
@@ -50,10 +50,10 @@ def test_a_recogniser_hears_the_words(
 
 def test_a_recogniser_does_not_hear_words_in_noise() -> None:
     noise = 0.1 * np.random.default_rng(0).standard_normal(3 * RATE).astype(np.float32)
-    assert word_errors(words_of(TEXTS[0]), PocketSphinxAsr().hear(noise, RATE)) >= 8
+    assert word_errors(words_of(TEXTS[0]), PocketSphinxAsr().transcribe(noise, RATE)) >= 8
 
 
-def test_the_first_voice_is_the_usual_one(registry: VoiceRegistry) -> None:
+def test_arctic_is_the_default_voice(registry: VoiceRegistry) -> None:
     assert registry.get().id == "arctic"
 
 
@@ -72,7 +72,7 @@ def test_sentences_join_without_a_click(synthesizer: Synthesizer, arctic: Voice)
         assert near.max() < 0.1 * steps.max()
 
 
-def test_speakers_have_their_range_and_speed_is_heard(
+def test_speakers_differ_in_pitch_and_speed_changes_the_duration(
     synthesizer: Synthesizer, arctic: Voice
 ) -> None:
     assert arctic.acoustic is not None

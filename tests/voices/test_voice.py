@@ -15,7 +15,7 @@ from vocoder.voices.voice import MANIFEST, VOCODER_WEIGHTS
 
 @pytest.fixture
 def folder(voices: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny voice that a test may damage."""
+    """A copy of the tiny voice that a test can damage."""
     return Path(shutil.copytree(voices / "tiny", tmp_path / "tiny"))
 
 
@@ -48,7 +48,7 @@ def test_damaged_weights_are_refused(folder: Path, damage: str) -> None:
         voice.load(folder)
 
 
-def test_weights_of_another_shape_are_refused_even_with_a_right_hash(folder: Path) -> None:
+def test_weights_of_another_shape_are_refused_even_with_a_correct_hash(folder: Path) -> None:
     import hashlib
 
     other = random_model(CONFIGS["mu_law"])
@@ -71,9 +71,7 @@ def test_weights_of_another_shape_are_refused_even_with_a_right_hash(folder: Pat
         ({"generation": {"temperature": 0.0}}, "temperature"),
     ],
 )
-def test_a_manifest_that_cannot_be_meant_is_refused(
-    folder: Path, change: dict, message: str
-) -> None:
+def test_an_invalid_manifest_is_refused(folder: Path, change: dict, message: str) -> None:
     manifest = json.loads((folder / MANIFEST).read_text()) | change
     (folder / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(VoiceError, match=message):
@@ -97,14 +95,14 @@ def test_the_registry_finds_voices_by_id_only(voices: Path) -> None:
         registry.get().speaker_index("dora")
 
 
-def test_an_empty_or_missing_folder_says_so(tmp_path: Path) -> None:
+def test_an_empty_or_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="contains no voices"):
         VoiceRegistry(tmp_path).get()
     with pytest.raises(VoiceError, match="no such folder"):
         VoiceRegistry(tmp_path / "none")
 
 
-def test_an_acoustic_model_is_kept_with_its_voice(tmp_path: Path) -> None:
+def test_an_acoustic_model_is_saved_and_loaded_with_its_voice(tmp_path: Path) -> None:
     model, acoustic = random_model(TINY), random_acoustic_model()
     acoustic.f0_mean[0] = 5.4321
     manifest = voice.VoiceManifest(id="x", model=model.config, weights={})
@@ -117,7 +115,7 @@ def test_an_acoustic_model_is_kept_with_its_voice(tmp_path: Path) -> None:
         assert tensor.dtype == own[name].dtype
         assert torch.allclose(tensor, own[name], rtol=1e-3, atol=1e-6), name
     assert torch.equal(loaded.acoustic.f0_mean, acoustic.f0_mean)
-    # Saved again it is the same, and without it nothing of it is left.
+    # Saving again changes nothing; saving without one removes the file.
     again = voice.save(tmp_path / "again", loaded.model, manifest, loaded.acoustic)
     assert again.weights == loaded.manifest.weights
     voice.save(tmp_path, model, manifest)
@@ -125,7 +123,7 @@ def test_an_acoustic_model_is_kept_with_its_voice(tmp_path: Path) -> None:
     assert not (tmp_path / voice.ACOUSTIC_WEIGHTS).exists()
 
 
-def test_a_voice_is_put_on_a_device_but_for_its_acoustic_model(tmp_path: Path) -> None:
+def test_the_acoustic_model_stays_on_the_cpu(tmp_path: Path) -> None:
     model, acoustic = random_model(TINY), random_acoustic_model()
     manifest = voice.VoiceManifest(id="x", model=model.config, weights={})
     voice.save(tmp_path / "x", model, manifest, acoustic)
@@ -138,7 +136,7 @@ def test_a_voice_is_put_on_a_device_but_for_its_acoustic_model(tmp_path: Path) -
         assert {part.device.type for part in loaded.acoustic.parameters()} == {"cpu"}
 
 
-def test_an_acoustic_model_of_other_symbols_is_refused(tmp_path: Path) -> None:
+def test_an_acoustic_model_with_other_symbols_is_refused(tmp_path: Path) -> None:
     model = random_model(TINY)
     manifest = voice.VoiceManifest(id="x", model=model.config, weights={})
     voice.save(tmp_path, model, manifest, random_acoustic_model())
@@ -150,7 +148,7 @@ def test_an_acoustic_model_of_other_symbols_is_refused(tmp_path: Path) -> None:
         voice.load(tmp_path)
 
 
-def test_an_acoustic_model_whose_symbols_lead_nowhere_is_refused(tmp_path: Path) -> None:
+def test_an_acoustic_model_that_refers_to_unknown_symbols_is_refused(tmp_path: Path) -> None:
     model, acoustic = random_model(TINY), random_acoustic_model()
     acoustic.alias[3] = 4000
     manifest = voice.VoiceManifest(id="x", model=model.config, weights={})

@@ -1,10 +1,11 @@
-"""Load on a running server: what it holds, and that nothing is late, different or left behind.
+"""Load tests of a running server: its capacity, and whether audio is late, changed, or leaked.
 
-    python tools/load listeners --help      how many can listen at once, and how soon it speaks
-    python tools/load identity --help       the same bytes over every way, alone and under load
-    python tools/load vanish --help         clients that vanish
-    python tools/load unread --help         a client that does not read, and what it costs others
-    python tools/load soak --help           thousands of mixed requests: memory and files
+    python tools/load listeners --help      how many clients it can serve, and its latency
+    python tools/load identity --help       the same bytes over every route, alone and under load
+    python tools/load vanish --help         clients that disconnect abruptly
+    python tools/load unread --help         a client that does not read, and its effect on others
+    python tools/load soak --help           thousands of mixed requests: memory and open files
 
-Each speaks to the server at ``--url``, prints what it found, and exits 1 where that is not right.
+Each tool connects to the server at ``--url``, prints its findings, and exits with 1 if a check
+fails.
 """

@@ -1,4 +1,4 @@
-"""``python tools/load TOOL``: the folder runs, and its tools are imported as a package."""
+"""Runs ``python tools/load TOOL``, importing the tools as a package."""
 
 import importlib
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 TOOLS = ("listeners", "identity", "vanish", "unread", "soak")
 
 if __name__ == "__main__":
-    # Python put this folder first, where the name of a module would hide a package of that name.
+    # Python puts this folder first on the path, where its modules would hide packages.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     package = importlib.import_module("load")
     if len(sys.argv) < 2 or sys.argv[1] not in TOOLS:

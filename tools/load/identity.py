@@ -1,12 +1,12 @@
-"""Whether a seed gives the same bytes however it is asked for: by SHA-256.
+"""Checks by SHA-256 that a seed gives the same bytes however they are requested.
 
     python tools/load identity --load 10 --features FEATURES.safetensors
 
-A text over HTTP in each format, streamed and whole, and over a WebSocket whole, by word and by
-character; features over HTTP, and over a WebSocket whole and in pieces: first alone, then while
-``--load`` others listen. What is compared is what is heard, as 16-bit samples: the header of a
-streamed WAV and the blocks of a streamed FLAC differ from the file's. MP3 is compared with itself,
-without the frame that only a whole file has. Between alone and loaded, every byte counts.
+Text is sent over HTTP in each format, streamed and whole, and over a WebSocket at once, by word and
+by character; features over HTTP, and over a WebSocket at once and in parts: first alone, then with
+``--load`` other listeners. The decoded 16-bit samples are compared, because a streamed WAV's header
+and a streamed FLAC's blocks differ from the file's. MP3 is only compared with MP3, without the
+frame that only a whole file has. Under load, every byte must be the same as alone.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ from .ways import Ask, Asking, Way
 
 ATTEMPTS = 30
 LOAD_S = 3600.0
-"""For how long the load would listen; it ends with the last way."""
+"""Maximum duration of the load; it ends with the last request."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a way gave, alone and under load; of speech with so many samples."""
+    """The bytes of one way, alone and under load, and the number of samples in the speech."""
 
     way: Way
     alone: bytes
@@ -41,17 +41,17 @@ class Outcome:
 
     @property
     def sound(self) -> str:
-        """Hash of what is heard."""
+        """Hash of the audio."""
         return hashlib.sha256(self.way.heard(self.alone, self.samples)).hexdigest()
 
     @property
     def same(self) -> bool:
-        """Whether load changed nothing."""
+        """Whether the bytes under load are the same."""
         return self.loaded is None or self.loaded == self.alone
 
 
 async def compare(ways: list[Way], load: Load | None, listeners: int) -> list[Outcome]:
-    """Try every way alone, and where there is a load again under it."""
+    """Try every way alone, and again under load if there is one."""
     progress = Progress()
 
     async def each(what: str) -> list[bytes]:
@@ -71,7 +71,7 @@ async def compare(ways: list[Way], load: Load | None, listeners: int) -> list[Ou
             busy.cancel()
     finally:
         progress.end()
-    samples = len(alone[0]) // 2  # The first way is plain 16-bit samples.
+    samples = len(alone[0]) // 2  # The first way is raw 16-bit samples.
     return [
         Outcome(way, alone[number], loaded[number] if loaded else None, samples)
         for number, way in enumerate(ways)
@@ -79,7 +79,7 @@ async def compare(ways: list[Way], load: Load | None, listeners: int) -> list[Ou
 
 
 async def _admitted(ask: Ask) -> bytes:
-    """What is given once there is a place: the one before may be about to leave its own."""
+    """The response, retrying while the previous request still holds its slot."""
     for _ in range(ATTEMPTS):
         try:
             return await ask()
@@ -94,7 +94,7 @@ async def _admitted(ask: Ask) -> bytes:
 
 
 def differences(outcomes: list[Outcome]) -> list[str]:
-    """Every way that differs from the first of its group, or from itself under load."""
+    """The ways that differ from the first of their group, or from themselves under load."""
     first: dict[str, Outcome] = {}
     wrong = []
     for outcome in outcomes:
@@ -112,7 +112,7 @@ def differences(outcomes: list[Outcome]) -> list[str]:
 async def tried(
     server: Server, voice: str | None, features: Path | None, load: int, text: str = PASSAGE
 ) -> list[Outcome]:
-    """What every way of asking a server gave; beside ``load`` listeners too, where there are."""
+    """The outcome of every way, also with ``load`` listeners if that is not 0."""
     async with server.client() as client:
         voices = (await client.get("/v1/audio/voices")).json()["voices"]
     own = next(info for info in voices if voice in (None, info["id"]))
@@ -122,13 +122,13 @@ async def tried(
 
 
 def main() -> int:
-    """Run the tool; its exit status."""
+    """Run the tool; returns its exit status."""
     parser = arguments(__doc__.split("\n")[0])
-    parser.add_argument("--voice", help="voice, in place of the server's own choice")
+    parser.add_argument("--voice", help="voice; default: the server's")
     parser.add_argument(
-        "--load", type=int, default=0, help="listeners beside which all is repeated"
+        "--load", type=int, default=0, help="repeat everything with this many listeners"
     )
-    parser.add_argument("--features", type=Path, help="feature file of the voice, to be tried too")
+    parser.add_argument("--features", type=Path, help="feature file of the voice, to try as well")
     options = parser.parse_args()
     server = Server(options.url, options.key)
     outcomes = asyncio.run(tried(server, options.voice, options.features, options.load))
@@ -147,5 +147,5 @@ def main() -> int:
         return 1 if wrong else 0
     for row in rows:
         print(f"{row['way']:42} {row['bytes']:9} bytes  {row['sound']}  {row['same_under_load']}")
-    print("\n".join(wrong) or f"all {len(rows)} ways give the same sound")
+    print("\n".join(wrong) or f"all {len(rows)} ways give the same audio")
     return 1 if wrong else 0

@@ -1,11 +1,12 @@
-"""How many can listen at once: N listeners on WebSockets, each with a play clock.
+"""Measures how many clients can listen at once: N WebSockets, each with a play clock.
 
     python tools/load listeners -n 20 --seconds 60
-    python tools/load listeners --find 4 64        the most that no chunk comes late to
-    python tools/load listeners -n 20 --beyond     and as many more who knock meanwhile
+    python tools/load listeners --find 4 64        the most without a late chunk
+    python tools/load listeners -n 20 --beyond     with as many more that ask to be admitted
 
-Playing starts with the first chunk (``--player-buffer`` later); a chunk is late if it comes after
-the audio before it has been played. First audio is from the first text to the first chunk.
+Playback starts with the first chunk (or ``--player-buffer`` after it); a chunk is late if it
+arrives after the audio before it has been played. First audio is the time from the first text to
+the first chunk.
 """
 
 import argparse
@@ -27,15 +28,15 @@ KNOCK_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Load:
-    """A number of listeners, and how they behave.
+    """A number of listeners, and their behaviour.
 
     Attributes:
-        server: whom they listen to.
-        source: what listener ``number`` wants to hear.
-        seconds: how long they listen, from when the last has come.
-        ramp_s: over which they come.
+        server: to connect to.
+        source: gives what listener ``number`` requests.
+        seconds: how long they listen after the last has connected.
+        ramp_s: time over which they connect.
         buffer_s: of their players.
-        conversation_s: after which each leaves and another comes; 0 for none.
+        conversation_s: time after which each is replaced by another; 0 never does.
     """
 
     server: Server
@@ -46,13 +47,13 @@ class Load:
     conversation_s: float
 
     async def run(self, listeners: int, knocking: int = 0) -> Run:
-        """What ``listeners`` heard while ``knocking`` more asked again and again to be admitted."""
+        """Run ``listeners``, with ``knocking`` more that repeatedly ask to be admitted."""
         begun, cpu = time.perf_counter(), time.process_time()
         end = begun + self.ramp_s + self.seconds
         shown = asyncio.create_task(_show(listeners, begun, end))
         seats = [self._seat(number, listeners, begun, end) for number in range(listeners)]
         knocks = [
-            # They come one by one, as the others did.
+            # They arrive one by one, as the others did.
             self._knock(listeners + number, begun + self.ramp_s + number / knocking, end)
             for number in range(knocking)
         ]
@@ -67,11 +68,11 @@ class Load:
         )
 
     async def _seat(self, number: int, of: int, begun: float, end: float) -> list[Heard]:
-        """One after the other who sit on one seat."""
+        """A sequence of listeners, each replacing the one before."""
         come = begun + self.ramp_s * number / max(1, of)
         await asyncio.sleep(max(0.0, come - time.perf_counter()))
         heard: list[Heard] = []
-        # The first leave at different times, as they would later on.
+        # The first ones leave at different times, as later ones do.
         leave_s = self.conversation_s * (1 + number / max(1, of))
         while (left := end - time.perf_counter()) > 0.5:
             until = end if not self.conversation_s else min(end, end - left + leave_s)
@@ -83,7 +84,7 @@ class Load:
         return heard
 
     async def _knock(self, number: int, begin: float, end: float) -> list[Heard]:
-        """Someone who asks to be admitted until it happens."""
+        """A client that asks to be admitted until it is."""
         await asyncio.sleep(max(0.0, begin - time.perf_counter()))
         heard: list[Heard] = []
         while time.perf_counter() < end - KNOCK_EVERY_S:
@@ -95,14 +96,14 @@ class Load:
 
 
 async def find(load: Load, least: int, most: int) -> list[Run]:
-    """Bisect between the two for the most listeners that are all admitted and on time."""
+    """Bisect for the largest number of listeners that are all admitted and on time."""
     runs = []
     while least <= most:
         count = (least + most) // 2
         runs.append(run := await load.run(count))
         print(run, file=sys.stderr, flush=True)
         least, most = (count + 1, most) if run.held else (least, count - 1)
-        await asyncio.sleep(1.0)  # The server sees the last listeners leave.
+        await asyncio.sleep(1.0)  # Until the server has noticed that the last listeners left.
     return runs
 
 
@@ -118,26 +119,26 @@ async def _show(listeners: int, begun: float, end: float) -> None:
 
 
 def main() -> int:
-    """Run the tool; its exit status."""
+    """Run the tool; returns its exit status."""
     parser = arguments(__doc__.split("\n")[0])
-    parser.add_argument("--voice", help="voice, in place of the server's own choice")
-    parser.add_argument("-n", "--listeners", type=int, default=8, help="how many")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long they listen")
-    parser.add_argument("--ramp", type=float, default=5.0, help="seconds over which they come")
+    parser.add_argument("--voice", help="voice; default: the server's")
+    parser.add_argument("-n", "--listeners", type=int, default=8, help="number of listeners")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration in seconds")
+    parser.add_argument("--ramp", type=float, default=5.0, help="seconds over which they connect")
     parser.add_argument(
-        "--player-buffer", type=float, default=0.0, help="ms that players wait before they start"
+        "--player-buffer", type=float, default=0.0, help="ms that players buffer before they start"
     )
     parser.add_argument(
         "--conversation",
         type=float,
         default=0.0,
-        help="seconds after which each leaves and another comes; 0 for none",
+        help="seconds after which each is replaced by another; 0 never does",
     )
-    parser.add_argument("--features", type=Path, help="feature file to send in place of text")
+    parser.add_argument("--features", type=Path, help="feature file to send instead of text")
     parser.add_argument(
-        "--find", type=int, nargs=2, metavar=("LEAST", "MOST"), help="search the most that it holds"
+        "--find", type=int, nargs=2, metavar=("LEAST", "MOST"), help="search for the capacity"
     )
-    parser.add_argument("--beyond", action="store_true", help="as many more knock meanwhile")
+    parser.add_argument("--beyond", action="store_true", help="as many more ask to be admitted")
     options = parser.parse_args()
     runs = asyncio.run(_run(options, _load(options)))
     best = max((run for run in runs if run.held), key=lambda run: run.listeners, default=None)
@@ -145,7 +146,7 @@ def main() -> int:
         held = best.listeners if best else None
         print(json.dumps({"held": held, "runs": [run.as_json() for run in runs]}))
     elif options.find:
-        print(f"holds {best.listeners}: {best}" if best else "holds none of these")
+        print(f"capacity {best.listeners}: {best}" if best else "none of these numbers was on time")
     else:
         print(runs[0])
     return 0 if best or (not options.find and runs[0].on_time) else 1

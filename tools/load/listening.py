@@ -1,4 +1,4 @@
-"""One listener on a WebSocket: it speaks, hears, and watches the play clock."""
+"""One listener on a WebSocket: sends text, receives audio, and checks it by a play clock."""
 
 import asyncio
 import contextlib
@@ -21,13 +21,13 @@ from .texts import talk
 
 SAMPLE_BYTES = 2
 ASKED_S = 8.0
-"""Speech that a listener has asked for and not yet heard: about an utterance and the next."""
+"""Speech requested ahead of playback: about one utterance and the next."""
 
 CHARACTER_S = 0.065
-"""Speech that a character makes, about."""
+"""Approximate length of speech per character."""
 
 LEAD_S = 2.0
-"""Features that a source has sent before they are needed."""
+"""How far ahead of playback a source sends its features."""
 
 SEND_EVERY_S = 0.05
 PATIENCE_S = 20.0
@@ -35,48 +35,48 @@ PATIENCE_S = 20.0
 
 @dataclass
 class Heard:
-    """What one listener heard.
+    """What one listener received.
 
     Attributes:
-        clock: of its player; None where it heard nothing.
-        first_audio_s: from its first text or features to its first audio.
-        refused_s: how long the refusal took, where it was refused.
-        error: what went wrong, where something did.
-        turns: utterances that were spoken to their end.
-        spoken_s: audio of those.
+        clock: of its player; None if it received nothing.
+        first_audio_s: time from its first text or features to its first audio.
+        refused_s: how long the refusal took, if it was refused.
+        error: what went wrong, if anything did.
+        utterances: those that are complete.
+        spoken_s: length of their audio.
     """
 
     clock: PlayClock | None = None
     first_audio_s: float | None = None
     refused_s: float | None = None
     error: str | None = None
-    turns: int = 0
+    utterances: int = 0
     spoken_s: float = 0.0
 
 
 class Source(Protocol):
-    """What a listener wants to hear."""
+    """What a listener requests."""
 
     query: dict[str, object]
 
     async def send(self, socket: ClientConnection, heard: Heard) -> None:
-        """Send it, as it is time for it, without end."""
+        """Send it in time, without end."""
 
 
 @dataclass
 class Talk:
-    """Utterances without end, each sent ``ASKED_S`` before it is to be played."""
+    """Endless utterances, each sent ``ASKED_S`` before it is due to be played."""
 
     texts: Iterator[str]
     query: dict[str, object] = field(default_factory=dict)
 
     async def send(self, socket: ClientConnection, heard: Heard) -> None:
-        """Send an utterance whenever what was asked for is about to have been played."""
-        lengths: list[float] = []  # As they are expected, until they are known.
+        """Send an utterance whenever the audio requested so far is about to run out."""
+        lengths: list[float] = []  # Estimates, used until they are known.
         while True:
             clock = heard.clock
             played_s = clock.played_s(time.perf_counter()) if clock else 0.0
-            left_s = heard.spoken_s + sum(lengths[heard.turns :]) - played_s
+            left_s = heard.spoken_s + sum(lengths[heard.utterances :]) - played_s
             if left_s > ASKED_S:
                 await asyncio.sleep(max(SEND_EVERY_S, left_s - ASKED_S))
                 continue
@@ -88,7 +88,7 @@ class Talk:
 
 @dataclass
 class Recording:
-    """The features of a recording over and over, sent as they would be made: a little ahead."""
+    """A recording's features in a loop, sent a little ahead of playback."""
 
     frames: npt.NDArray[np.float32]
     frames_per_s: float
@@ -96,14 +96,14 @@ class Recording:
 
     @classmethod
     def load(cls, path: Path) -> "Recording":
-        """From a feature file."""
+        """Load a feature file."""
         with safe_open(path, framework="numpy") as file:
             mel, settings = file.get_tensor("mel"), file.metadata()
         rate = float(settings["sample_rate_hz"]) / float(settings["hop_length"])
         return cls(np.ascontiguousarray(mel.T, dtype="<f4"), rate)
 
     def again(self, **query: object) -> "Recording":
-        """The same for another listener."""
+        """The same features for another listener."""
         return Recording(self.frames, self.frames_per_s, query)
 
     async def send(self, socket: ClientConnection, heard: Heard) -> None:
@@ -121,12 +121,12 @@ class Recording:
 
 
 def talking(number: int, voice: str | None) -> Talk:
-    """What listener ``number`` wants to hear: its own texts."""
+    """The texts of listener ``number``."""
     return Talk(talk(number), {"seed": number, "voice": voice})
 
 
 async def listen(server: Server, source: Source, until: float, buffer_s: float) -> Heard:
-    """Listen to ``source`` until ``until`` (``time.perf_counter``), and say what was heard."""
+    """Listen to ``source`` until ``until`` (``time.perf_counter``)."""
     heard, asked = Heard(), time.perf_counter()
     try:
         async with server.socket(**source.query) as socket:
@@ -149,7 +149,7 @@ async def _hear(
     loop = asyncio.get_running_loop()
     rate_hz = 0
     try:
-        # What should have come by then is missed below; a little more patience for the last chunk.
+        # Audio that should have arrived by then is counted as missed below.
         async with asyncio.timeout_at(loop.time() + max(0.0, until - asked)):
             async for message in socket:
                 now = time.perf_counter()
@@ -163,7 +163,7 @@ async def _hear(
                     if event["type"] == "Metadata":
                         rate_hz = event["sample_rate"]
                     elif event["type"] == "Flushed":
-                        heard.turns += 1
+                        heard.utterances += 1
                         heard.spoken_s = heard.clock.audio_s if heard.clock else 0.0
                     elif event["type"] == "Error":
                         heard.error = event["error"]["message"]

@@ -1,4 +1,4 @@
-"""Every kind of request that a server gets, short, and what must come of it."""
+"""Short requests of every kind, each with its expected outcome."""
 
 import json
 import random
@@ -29,25 +29,25 @@ MISTAKES = (
     (404, "GET", "/v1/nothing", "", b""),
     (405, "DELETE", SPEECH, "", b""),
 )
-"""Status that must come, method, path, type of the body, body."""
+"""Expected status, method, path, content type, body."""
 
 
 class Unexpected(Exception):
-    """An answer that is not the one that must come."""
+    """An unexpected response."""
 
 
 class Busy(Exception):
-    """The server takes no more at the moment."""
+    """The server is at its limit."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Asks a server for all kinds of things.
+    """Sends requests of all kinds.
 
     Attributes:
-        server: whom.
+        server: to send them to.
         client: for HTTP.
-        draw: what is asked for, within a kind.
+        draw: chooses among the variants of a kind.
         features: a feature file of the voice.
         recording: a short recording.
     """
@@ -59,18 +59,18 @@ class Caller:
     recording: bytes
 
     async def speech(self) -> None:
-        """A text in any format, streamed or whole."""
+        """Text in any format, streamed or whole."""
         await self._post(SPEECH, {**self._text(), "stream": self.draw.random() < 0.7})
 
     async def events(self) -> None:
-        """A text as events, with timings."""
+        """Text as events, with timings."""
         body = {**self._text(), "stream_format": "sse", "timings": True}
         answer = await self._post(SPEECH, body)
         if "speech.audio.done" not in answer.text:
             raise Unexpected("the events have no end")
 
     async def plan(self) -> None:
-        """What would be said."""
+        """A speech plan."""
         await self._post(f"{SPEECH}/plan", self._text())
 
     async def vocode(self) -> None:
@@ -83,19 +83,19 @@ class Caller:
         await self._post(ANALYZE, self.recording)
 
     async def lists(self) -> None:
-        """What there is, and how the server is."""
+        """Lists of voices, and the server's state."""
         paths = ("/v1/audio/voices", "/v1/models", "/healthz", "/readyz", "/metrics")
         await self._expect(200, await self.client.get(self.draw.choice(paths)))
 
     async def mistake(self) -> None:
-        """One of many mistakes, each with its status."""
+        """One of many invalid requests, each with its status."""
         status, method, path, kind, body = self.draw.choice(MISTAKES)
         headers = {"content-type": kind} if kind else {}
         answer = await self.client.request(method, path, content=body, headers=headers)
         await self._expect(status, answer)
 
     async def cancelled(self) -> None:
-        """A streamed text that is left in the middle."""
+        """Streamed text, with a disconnect in the middle."""
         body = {**self._text(), "input": " ".join(SHORT)}
         async with self.client.stream("POST", SPEECH, json=body) as answer:
             if answer.status_code != 200:
@@ -105,7 +105,7 @@ class Caller:
                 break
 
     async def socket(self) -> None:
-        """A text over a WebSocket."""
+        """Text over a WebSocket."""
         async with self.server.socket(seed=1) as socket:
             await _say(socket, self.draw.choice(SHORT))
             await _until(socket, "Flushed")
@@ -114,7 +114,7 @@ class Caller:
                 pass
 
     async def contexts(self) -> None:
-        """Two contexts on one WebSocket, of which one is cancelled."""
+        """Two contexts on one WebSocket, one of which is cancelled."""
         async with self.server.socket() as socket:
             for context in ("one", "two"):
                 await _say(socket, self.draw.choice(SHORT), context_id=context)
@@ -122,14 +122,14 @@ class Caller:
             await _until(socket, "Flushed", context_id="one")
 
     async def cleared(self) -> None:
-        """A text that is taken back."""
+        """Text that is cleared."""
         async with self.server.socket() as socket:
             await _say(socket, " ".join(SHORT))
             await socket.send('{"type":"Clear"}')
             await _until(socket, "Cleared")
 
     async def hung_up(self) -> None:
-        """A WebSocket that ends in the middle of a text."""
+        """A WebSocket that closes in the middle of a text."""
         async with self.server.socket() as socket:
             await _say(socket, " ".join(SHORT))
             async for message in socket:
@@ -137,7 +137,7 @@ class Caller:
                     break
 
     async def deepgram(self) -> None:
-        """The same text as Deepgram's clients ask, over HTTP and over a WebSocket."""
+        """Text in Deepgram's protocol, over HTTP and a WebSocket."""
         text = self.draw.choice(SHORT)
         if self.draw.random() < 0.5:
             await self._post("/v1/speak", {"text": text})
@@ -194,7 +194,7 @@ KINDS: dict[str, tuple[Kind, int]] = {
     "hung_up": (Caller.hung_up, 3),
     "deepgram": (Caller.deepgram, 3),
 }
-"""Each kind, and how often it comes among the others."""
+"""Each kind, with its relative frequency."""
 
 
 async def _say(socket: ClientConnection, text: str, **more: str) -> None:
@@ -203,7 +203,7 @@ async def _say(socket: ClientConnection, text: str, **more: str) -> None:
 
 
 async def _until(socket: ClientConnection, kind: str, **more: str) -> None:
-    """Listen until such a message comes."""
+    """Read until a message of this type arrives."""
     async for message in socket:
         if isinstance(message, bytes):
             continue

@@ -1,4 +1,4 @@
-"""A listener's player: when each chunk of audio is needed, and whether it came in time."""
+"""A listener's player: when each chunk of audio is due, and whether it was on time."""
 
 import math
 from collections.abc import Sequence
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass
 class PlayClock:
-    """Plays audio as it arrives, and stalls where there is none.
+    """Plays audio as it arrives, and stalls when there is none.
 
-    Playing starts ``buffer_s`` after the first chunk has arrived. A chunk is needed when the audio
-    before it has been played; one that comes later is late, and what follows is played from then.
+    Playback starts ``buffer_s`` after the first chunk arrives. A chunk is due when the audio before
+    it has been played; if it arrives later it is late, and playback resumes at its arrival.
 
     Attributes:
         bytes_per_s: of the audio.
-        buffer_s: how long the player waits before it starts.
-        chunks: how many have come.
-        late: how many of them came after they were needed.
-        worst_s: the largest arrival minus need; negative where all came early, None before there
-            are two chunks.
-        audio_bytes: what has come.
+        buffer_s: how long the player buffers before it starts.
+        chunks: number of chunks received.
+        late: how many of them were late.
+        worst_s: maximum of arrival minus due time; negative if all were early, None before the
+            second chunk.
+        audio_bytes: bytes received.
     """
 
     bytes_per_s: float
@@ -31,7 +31,7 @@ class PlayClock:
     played_until: float | None = None
 
     def hear(self, size: int, now: float) -> None:
-        """Take a chunk of ``size`` bytes that arrived at ``now`` (seconds)."""
+        """Receive a chunk of ``size`` bytes at ``now`` (seconds)."""
         if self.played_until is None:
             self.played_until = now + self.buffer_s
         else:
@@ -41,17 +41,17 @@ class PlayClock:
         self.played_until += size / self.bytes_per_s
 
     def miss(self, now: float) -> None:
-        """Nothing more has come until ``now``, though something should have: late if it is."""
+        """Count a chunk that has not arrived by ``now`` as late, if it is due."""
         if self.played_until is not None and now > self.played_until:
             self._need(now)
 
     @property
     def audio_s(self) -> float:
-        """Length of what has come."""
+        """Length of the audio received."""
         return self.audio_bytes / self.bytes_per_s
 
     def played_s(self, now: float) -> float:
-        """Audio that has been played by ``now``."""
+        """Length of the audio played by ``now``."""
         left_s = 0.0 if self.played_until is None else max(0.0, self.played_until - now)
         return self.audio_s - left_s
 
@@ -65,7 +65,7 @@ class PlayClock:
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:
-    """The smallest value that at least ``share`` of the values do not exceed; None of none."""
+    """The smallest value that at least ``share`` of the values do not exceed; None if empty."""
     if not values:
         return None
     ordered = sorted(values)

@@ -1,4 +1,4 @@
-"""What a server's processes hold: memory, files, threads."""
+"""Resources of a server's processes: memory, files, threads."""
 
 import time
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Self
 import psutil
 
 POOLED_THREADS = 4
-"""That a server's pools may still open after a warm-up: they do when they are first needed."""
+"""How many threads a server's pools may still start after a warm-up."""
 
 
 @dataclass(frozen=True)
 class Holdings:
-    """What all processes of a server held together at one time.
+    """Resources of all processes of a server at one time.
 
     Attributes:
         at: ``time.monotonic``.
@@ -28,10 +28,10 @@ class Holdings:
 
     @classmethod
     def of(cls, pid: int) -> Self:
-        """What the process and those it started hold now.
+        """The current resources of a process and its children.
 
         Raises:
-            psutil.NoSuchProcess: there is none.
+            psutil.NoSuchProcess: it does not exist.
         """
         first = psutil.Process(pid)
         rss = files = threads = 0
@@ -41,7 +41,7 @@ class Holdings:
                     rss += process.memory_info().rss
                     files += process.num_fds()
                     threads += process.num_threads()
-            except psutil.NoSuchProcess:  # A child may end at any time.
+            except psutil.NoSuchProcess:  # A child can exit at any time.
                 if process.pid == pid:
                     raise
         return cls(time.monotonic(), rss / 1e6, files, threads)
@@ -51,7 +51,7 @@ class Holdings:
 
 
 def listening_on(port: int) -> int | None:
-    """The process that listens on a port of this machine: the first, where several do."""
+    """The process that listens on a port of this machine; the first if there are several."""
     for process in sorted(psutil.process_iter(["pid"]), key=lambda process: process.pid):
         try:
             for connection in process.net_connections("tcp"):

@@ -1,4 +1,4 @@
-"""How far a tool is: one line that is overwritten on a terminal, a line now and then elsewhere."""
+"""Progress: one line that is overwritten on a terminal, an occasional line elsewhere."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ class Progress:
         self._latest = time.monotonic()
 
     def show(self, text: str) -> None:
-        """Show where it is now."""
+        """Show the current state."""
         if sys.stderr.isatty():
             print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
         elif time.monotonic() - self._latest >= LINE_EVERY_S:

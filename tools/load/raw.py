@@ -1,4 +1,4 @@
-"""A WebSocket by hand, for what no library sends: broken frames, half of one, a reset."""
+"""A low-level WebSocket, for what no library sends: broken or partial frames, resets."""
 
 import base64
 import os
@@ -23,7 +23,7 @@ class Opcode(IntEnum):
 
 
 class Frame(NamedTuple):
-    """A frame that came."""
+    """A received frame."""
 
     opcode: int
     payload: bytes
@@ -31,7 +31,7 @@ class Frame(NamedTuple):
 
     @property
     def close_code(self) -> int | None:
-        """Why the server closes; None where it does not, or does not say."""
+        """Close code of the server; None if it is not a close frame, or has none."""
         if self.opcode != Opcode.CLOSE or len(self.payload) < 2:
             return None
         return int(struct.unpack("!H", self.payload[:2])[0])
@@ -40,7 +40,7 @@ class Frame(NamedTuple):
 def frame(
     opcode: int, payload: bytes, *, final: bool = True, masked: bool = True, reserved: int = 0
 ) -> bytes:
-    """A client's frame; right by default, wrong as asked (RFC 6455, 5.2)."""
+    """A client's frame; valid by default, broken on request (RFC 6455, 5.2)."""
     head = bytes([final << 7 | reserved << 4 | opcode])
     mask_bit, length = masked << 7, len(payload)
     if length < 126:
@@ -62,7 +62,7 @@ class RawSocket:
 
     Args:
         address: host and port.
-        timeout_s: that a read or a write may take.
+        timeout_s: of a read or a write.
     """
 
     def __init__(self, address: tuple[str, int], timeout_s: float = 10.0) -> None:
@@ -78,7 +78,7 @@ class RawSocket:
         self.close()
 
     def send(self, data: bytes) -> None:
-        """Send bytes as they are."""
+        """Send raw bytes."""
         self._socket.sendall(data)
 
     def send_frame(self, opcode: int, payload: bytes | str, **wrong: bool | int) -> None:
@@ -87,7 +87,7 @@ class RawSocket:
         self.send(frame(opcode, data, **wrong))  # type: ignore[arg-type]
 
     def ask_for_upgrade(self, path: str, headers: Mapping[str, str] | None = None) -> None:
-        """Send the handshake, and wait for nothing."""
+        """Send the handshake without waiting for the answer."""
         key = base64.b64encode(os.urandom(16)).decode()
         wanted = {
             "Host": self._host,
@@ -101,12 +101,12 @@ class RawSocket:
         self.send("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
     def upgrade(self, path: str, headers: Mapping[str, str] | None = None) -> int:
-        """Shake hands; the status of the answer, 101 where the socket is open."""
+        """Do the handshake; returns the status, 101 if the socket is open."""
         self.ask_for_upgrade(path, headers)
         return self.read_status()
 
     def read_status(self) -> int:
-        """The status of an answer, whose headers are read."""
+        """Read a response's status and headers; returns the status."""
         while b"\r\n\r\n" not in self._read:
             self._fill()
         head, _, self._read = self._read.partition(b"\r\n\r\n")
@@ -117,7 +117,7 @@ class RawSocket:
 
         Raises:
             EOFError: the connection ended.
-            TimeoutError: none came in time.
+            TimeoutError: none arrived in time.
         """
         first, second = self._take(2)
         length = second & 0x7F
@@ -128,7 +128,7 @@ class RawSocket:
         return Frame(first & 0x0F, self._take(length), bool(first & 0x80))
 
     def read_some(self) -> bytes:
-        """Whatever comes next.
+        """The next bytes.
 
         Raises:
             EOFError: the connection ended.
@@ -138,11 +138,11 @@ class RawSocket:
         return found
 
     def close(self) -> None:
-        """End the connection in order, as the operating system sees it."""
+        """Close the connection normally, without a close frame."""
         self._socket.close()
 
     def reset(self) -> None:
-        """End the connection by a reset: what is on its way is lost."""
+        """Reset the connection; data in transit is lost."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 

@@ -1,4 +1,4 @@
-"""What a run of listeners came to."""
+"""Results of a run of listeners."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from .playing import quantile
 
 @dataclass(frozen=True)
 class Spread:
-    """Some times: how many, median, 95th percentile and largest, in milliseconds."""
+    """Statistics of times: count, median, 95th percentile and maximum, in milliseconds."""
 
     count: int
     p50_ms: float | None
@@ -20,7 +20,7 @@ class Spread:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Self:
-        """The spread of times in seconds."""
+        """The statistics of times in seconds."""
         shares = [quantile(seconds, share) for share in (0.5, 0.95, 1.0)]
         return cls(len(seconds), *(None if s is None else round(1000 * s, 2) for s in shares))
 
@@ -30,22 +30,22 @@ class Spread:
 
 @dataclass(frozen=True)
 class Run:
-    """What all listeners of a run heard together.
+    """Results of all listeners of a run.
 
     Attributes:
-        listeners: how many listened.
-        knocked: how many more wanted to.
-        admitted: how many of both were.
-        chunks: of audio.
-        late: chunks that came after the audio before them had been played.
-        worst_ms: largest arrival minus need; negative where every chunk came early.
+        listeners: number of listeners.
+        knocked: number of clients beyond them.
+        admitted: how many of both were admitted.
+        chunks: chunks of audio received.
+        late: chunks that arrived after the audio before them had been played.
+        worst_ms: maximum of arrival minus due time; negative if every chunk was early.
         audio_s: length of the audio.
-        silent: listeners who were admitted and heard nothing.
-        first_audio: from a listener's first text to its first chunk.
-        refused: from the start of a connection that was refused to the refusal.
-        errors: what went wrong, each once.
-        seconds: how long the run took.
-        load_cpu: share of a core that this tool itself took.
+        silent: listeners that were admitted and received nothing.
+        first_audio: time from a listener's first text to its first chunk.
+        refused: time until a refused connection was refused.
+        errors: distinct errors.
+        seconds: duration of the run.
+        load_cpu: CPU time of this tool, as a share of one core.
     """
 
     listeners: int
@@ -66,7 +66,7 @@ class Run:
     def of(
         cls, heard: list[Heard], *, listeners: int, knocked: int, seconds: float, cpu_s: float
     ) -> Self:
-        """The run in which this was heard."""
+        """The results of these listeners."""
         clocks = [one.clock for one in heard if one.clock is not None]
         worst = [clock.worst_s for clock in clocks if clock.worst_s is not None]
         admitted = [one for one in heard if one.refused_s is None]
@@ -90,12 +90,12 @@ class Run:
 
     @property
     def on_time(self) -> bool:
-        """Whether everyone who was admitted heard everything in time."""
+        """Whether all audio of admitted listeners was on time."""
         return not (self.late or self.silent or self.errors)
 
     @property
     def held(self) -> bool:
-        """Whether everyone was admitted, and on time."""
+        """Whether all were admitted and on time."""
         return self.on_time and not self.refused.count
 
     def as_json(self) -> dict[str, object]:
@@ -108,7 +108,7 @@ class Run:
             f"chunks late, worst {self.worst_ms} ms; first audio {self.first_audio}"
         )
         if self.refused.count:
-            text += f"; {self.refused.count} times refused within {self.refused}"
+            text += f"; {self.refused.count} refusals, after {self.refused}"
         if self.silent:
-            text += f"; {self.silent} heard nothing"
-        return "; ".join([text, f"this tool took {self.load_cpu:.0%} of a core", *self.errors])
+            text += f"; {self.silent} received nothing"
+        return "; ".join([text, f"this tool used {self.load_cpu:.0%} of a core", *self.errors])

@@ -1,4 +1,4 @@
-"""A running server, as its clients reach it."""
+"""Connections to a running server."""
 
 import argparse
 from collections.abc import AsyncIterator
@@ -15,11 +15,11 @@ SOCKET_PATH = "/v1/audio/stream"
 
 @dataclass(frozen=True)
 class Server:
-    """Where a server is, and the key that it asks for.
+    """A server's address and API key.
 
     Attributes:
         url: such as ``http://127.0.0.1:8000``.
-        key: sent as a bearer token where there is one.
+        key: sent as a bearer token; None if none is needed.
     """
 
     url: str
@@ -38,10 +38,10 @@ class Server:
 
     @asynccontextmanager
     async def socket(self, **query: object) -> AsyncIterator[ClientConnection]:
-        """A WebSocket on which audio can be heard, with these defaults of its contexts.
+        """A WebSocket for audio, with these defaults of its contexts.
 
         Raises:
-            InvalidStatus: the server refused.
+            InvalidStatus: the server refused it.
         """
         given = {name: str(value) for name, value in query.items() if value is not None}
         url = f"ws{self.url.removeprefix('http')}{SOCKET_PATH}?{urlencode(given)}"
@@ -51,7 +51,7 @@ class Server:
             compression=None,
             proxy=None,
             max_size=None,
-            max_queue=None,  # A client that is slow to look at audio has taken it all the same.
+            max_queue=None,  # Keep reading even while this process is slow.
             open_timeout=60,
             close_timeout=2,
         ) as socket:
@@ -68,7 +68,7 @@ class Server:
         )
 
     async def metrics(self) -> "Metrics":
-        """Its metrics now."""
+        """Its current metrics."""
         async with self.client() as client:
             answer = await client.get("/metrics")
             answer.raise_for_status()
@@ -76,7 +76,7 @@ class Server:
 
 
 class Metrics:
-    """What ``/metrics`` said at one time."""
+    """The contents of ``/metrics`` at one time."""
 
     def __init__(self, text: str) -> None:
         self._samples = [
@@ -84,7 +84,7 @@ class Metrics:
         ]
 
     def total(self, name: str, **labels: str) -> float:
-        """Sum of all samples of that name that have these labels; 0 where there are none."""
+        """Sum of all samples with that name and these labels; 0 if there are none."""
         return sum(
             sample.value
             for sample in self._samples
@@ -92,7 +92,7 @@ class Metrics:
         )
 
     def buckets(self, name: str) -> dict[float, float]:
-        """A histogram's buckets: how many observations were at most so much."""
+        """A histogram's cumulative buckets, by upper bound."""
         found: dict[float, float] = {}
         for sample in self._samples:
             if sample.name == f"{name}_bucket":
@@ -102,11 +102,11 @@ class Metrics:
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
-    """A parser with what all tools take."""
+    """A parser with the options of all tools."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="the server")
-    parser.add_argument("--key", help="API key, where the server asks for one")
+    parser.add_argument("--url", default="http://127.0.0.1:8000", help="URL of the server")
+    parser.add_argument("--key", help="API key, if the server requires one")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser

@@ -1,10 +1,10 @@
-"""Thousands of requests of all kinds: what of memory, files and threads stays behind.
+"""Sends thousands of requests of all kinds, and checks memory, files and threads for leaks.
 
     python tools/load soak --requests 5000 --plot docs/service/memory.png
 
-The server's processes are looked at each second. After a warm-up (pools, caches and an allocator
-that grows to its size) memory must not grow with the requests, and in the end there must be as
-many files and threads as after the warm-up.
+The server's processes are sampled every second. After a warm-up (pools, caches, and an allocator
+that grows to its working size) memory must not grow with the requests, and at the end there must be
+no more files and threads than after the warm-up.
 """
 
 import asyncio
@@ -29,21 +29,21 @@ from .server import Server, arguments
 
 SAMPLE_EVERY_S = 1.0
 QUIET_S = 3.0
-"""After which connections that are done with have closed."""
+"""Time within which finished connections are closed."""
 
 BUSY_WAIT_S = 0.2
 
 
 @dataclass
 class Soak:
-    """A run, and what was seen in it.
+    """A run and its observations.
 
     Attributes:
         done: requests so far.
-        kinds: how many of each kind came to what must come of it.
-        busy: times the server took no more.
-        unexpected: other outcomes, and how often.
-        samples: requests done and what the server held then.
+        kinds: number of requests of each kind with the expected outcome.
+        busy: how often the server was at its limit.
+        unexpected: other outcomes, and how often they occurred.
+        samples: requests done, with the server's resources at that time.
     """
 
     done: int = 0
@@ -53,7 +53,7 @@ class Soak:
     samples: list[tuple[int, Holdings]] = field(default_factory=list)
 
     async def ask(self, caller: Caller, names: Sequence[str]) -> None:
-        """One request of a kind drawn from these; again where the server is busy."""
+        """One request of a random kind; retried while the server is busy."""
         (name,) = caller.draw.choices(names, [KINDS[name][1] for name in names])
         kind = KINDS[name][0]
         while True:
@@ -70,7 +70,7 @@ class Soak:
             except (Unexpected, OSError, TimeoutError) as error:
                 self.unexpected[f"{name}: {error}"[:300]] += 1
                 break
-            except Exception as error:  # A client's own errors count, and must not end the run.
+            except Exception as error:  # Client errors are counted, and must not end the run.
                 self.unexpected[f"{name}: {type(error).__name__} {error}"[:300]] += 1
                 break
             else:
@@ -81,18 +81,18 @@ class Soak:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a soak came to.
+    """The outcome of a soak test.
 
     Attributes:
-        requests: how many there were.
-        seconds: they took.
-        slope_mb: by which memory grew per 1,000 requests after the warm-up.
-        rss_mb: resident memory after the warm-up and at the end, both at rest.
-        files: the same of open files.
-        threads: the most up to the end of the warm-up, as pools grow when needed; at the end.
-        kinds: requests of each kind.
-        busy: times the server took no more.
-        unexpected: what should not have come, and how often.
+        requests: number of requests.
+        seconds: duration.
+        slope_mb: memory growth per 1,000 requests after the warm-up.
+        rss_mb: resident memory after the warm-up and at the end, both when idle.
+        files: open files, likewise.
+        threads: maximum up to the end of the warm-up, because pools grow on demand; at the end.
+        kinds: number of requests of each kind.
+        busy: how often the server was at its limit.
+        unexpected: unexpected outcomes, and how often they occurred.
     """
 
     requests: int
@@ -106,7 +106,7 @@ class Verdict:
     unexpected: dict[str, int]
 
     def wrong(self, most_slope_mb: float) -> list[str]:
-        """What is not as it should be."""
+        """The checks that failed."""
         found = []
         if self.slope_mb > most_slope_mb:
             found.append(f"memory grows by {self.slope_mb:.2f} MB per 1,000 requests")
@@ -129,17 +129,17 @@ async def soak(
     features: bytes,
     recording: bytes,
 ) -> tuple[Soak, Verdict]:
-    """Send ``requests`` requests, ``at_once`` at a time.
+    """Send ``requests`` requests, ``at_once`` concurrently.
 
     Raises:
-        psutil.NoSuchProcess: the server has ended.
+        psutil.NoSuchProcess: the server has exited.
     """
     run, begun, progress = Soak(), time.monotonic(), Progress()
 
     async def watch() -> None:
         while True:
             run.samples.append((run.done, held := Holdings.of(pid)))
-            progress.show(f"{run.done} of {requests} requests; the server holds {held}")
+            progress.show(f"{run.done} of {requests} requests; the server uses {held}")
             await asyncio.sleep(SAMPLE_EVERY_S)
 
     async def until(count: int) -> Holdings:
@@ -179,7 +179,7 @@ async def soak(
 
 
 def _slope(samples: list[tuple[int, Holdings]], warm_up: int) -> tuple[float, float]:
-    """Least squares after the warm-up: MB per 1,000 requests, and MB at none."""
+    """Least squares after the warm-up: MB per 1,000 requests, and MB at zero requests."""
     after = [(done, held.rss_mb) for done, held in samples if done > warm_up]
     if len({done for done, _ in after}) < 2:
         return 0.0, after[0][1] if after else 0.0
@@ -188,7 +188,7 @@ def _slope(samples: list[tuple[int, Holdings]], warm_up: int) -> tuple[float, fl
 
 
 def plot(run: Soak, verdict: Verdict, warm_up: int, path: Path) -> None:
-    """Draw memory, files and threads over the requests."""
+    """Plot memory, files and threads over the requests."""
     done = [count for count, _ in run.samples]
     figure = Figure(figsize=(8, 5), layout="constrained")
     memory, counts = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
@@ -214,19 +214,27 @@ def plot(run: Soak, verdict: Verdict, warm_up: int, path: Path) -> None:
 
 
 def main() -> int:
-    """Run the tool; its exit status."""
+    """Run the tool; returns its exit status."""
     parser = arguments(__doc__.split("\n")[0])
-    parser.add_argument("--requests", type=int, default=5000, help="how many")
-    parser.add_argument("--warm-up", type=int, default=1000, help="how many of them do not count")
-    parser.add_argument("--at-once", type=int, default=6, help="how many at a time")
-    parser.add_argument("--seed", type=int, default=1, help="of what is asked for")
-    parser.add_argument("--pid", type=int, help="of the server; found by its port where absent")
-    parser.add_argument("--plot", type=Path, help="picture to draw")
+    parser.add_argument("--requests", type=int, default=5000, help="number of requests")
     parser.add_argument(
-        "--most-slope", type=float, default=1.0, help="MB per 1,000 requests that are still flat"
+        "--warm-up", type=int, default=1000, help="how many of them are the warm-up"
+    )
+    parser.add_argument("--at-once", type=int, default=6, help="concurrent requests")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random choices")
+    parser.add_argument(
+        "--pid", type=int, help="process id of the server; default: found by its port"
+    )
+    parser.add_argument("--plot", type=Path, help="file for a plot")
+    parser.add_argument(
+        "--most-slope", type=float, default=1.0, help="allowed growth in MB per 1,000 requests"
     )
     parser.add_argument(
-        "--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of requests, if not all"
+        "--kinds",
+        nargs="+",
+        choices=KINDS,
+        default=list(KINDS),
+        help="kinds of requests; default: all",
     )
     parser.add_argument(
         "--features",
@@ -238,7 +246,7 @@ def main() -> int:
     server = Server(options.url, options.key)
     pid = options.pid or listening_on(server.address[1])
     if pid is None:
-        parser.error(f"no process of this machine listens on {options.url}: give its --pid")
+        parser.error(f"no process on this machine listens on {options.url}: give --pid")
     try:
         run, verdict = asyncio.run(
             soak(
@@ -254,7 +262,7 @@ def main() -> int:
             )
         )
     except psutil.NoSuchProcess:
-        print("the server has ended", file=sys.stderr)
+        print("the server has exited", file=sys.stderr)
         return 1
     wrong = verdict.wrong(options.most_slope)
     if options.plot:
@@ -265,5 +273,5 @@ def main() -> int:
     else:
         for name, value in asdict(verdict).items():
             print(f"{name:12} {value}")
-        print("\n".join(wrong) or "nothing stays behind")
+        print("\n".join(wrong) or "no leaks")
     return 1 if wrong else 0

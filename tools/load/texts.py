@@ -1,4 +1,4 @@
-"""What the load reads aloud: sentences of every length, without end."""
+"""Texts for the load tests: endless sentences of every length."""
 
 import random
 from collections.abc import Iterator
@@ -51,11 +51,11 @@ PASSAGE = (
     "inhabitants, two bakers and no telephone. Why would anyone paint a lighthouse green? "
     "He laughed."
 )
-"""A few sentences that are always the same."""
+"""A few fixed sentences."""
 
 
 def talk(seed: int, sentences: int = 2) -> Iterator[str]:
-    """Utterances of so many sentences without end; another seed gives another order."""
+    """Endless utterances of ``sentences`` sentences, in an order that depends on the seed."""
     order = random.Random(seed)
     while True:
         yield " ".join(order.sample(SENTENCES, sentences))

@@ -1,8 +1,8 @@
-"""A client that asks for much and reads nothing, and what it costs those who listen meanwhile.
+"""Measures how a client that requests much and reads nothing affects other listeners.
 
     python tools/load unread --seconds 60 --others 8
 
-The others listen alone first, and then beside it; both times nothing may come late to them.
+The others listen without it first, and then with it; none of their audio may be late.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ PASSAGES = 20
 async def compare(
     server: Server, seconds: float, others: int, buffer_s: float = 0.0
 ) -> tuple[Run, Run]:
-    """What the others hear alone, and beside such a client."""
+    """The others' results, without and with such a client."""
     load = Load(server, lambda number: talking(number, None), seconds, 2.0, buffer_s, 0.0)
     alone = await load.run(others)
     with RawSocket(server.address) as raw:
         status = await asyncio.to_thread(raw.upgrade, SOCKET_PATH, server.headers)
         if status != 101:
-            raise ConnectionError(f"the client that is not to read was refused with {status}")
+            raise ConnectionError(f"the client that does not read was refused with {status}")
         for _ in range(PASSAGES):
             raw.send_frame(Opcode.TEXT, json.dumps({"type": "Speak", "text": PASSAGE}))
         raw.send_frame(Opcode.TEXT, '{"type":"Flush"}')
@@ -35,15 +35,15 @@ async def compare(
 
 
 def main() -> int:
-    """Run the tool; its exit status."""
+    """Run the tool; returns its exit status."""
     parser = arguments(__doc__.split("\n")[0])
-    parser.add_argument("--seconds", type=float, default=60.0, help="for which it reads nothing")
-    parser.add_argument("--others", type=int, default=4, help="who listen meanwhile")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long it reads nothing")
+    parser.add_argument("--others", type=int, default=4, help="number of other listeners")
     options = parser.parse_args()
     server = Server(options.url, options.key)
     alone, beside = asyncio.run(compare(server, options.seconds, options.others))
     if options.json:
         print(json.dumps({"alone": alone.as_json(), "beside": beside.as_json()}))
     else:
-        print(f"alone: {alone}\nbeside: {beside}")
+        print(f"without it: {alone}\nwith it: {beside}")
     return 0 if alone.on_time and beside.on_time else 1

@@ -1,10 +1,10 @@
-"""Clients that come and vanish, and what they leave behind.
+"""Clients that disconnect abruptly, and what they leave behind.
 
     python tools/load vanish --clients 1000 --pid PID
 
-Each client comes over HTTP or a WebSocket and vanishes in the handshake, after the first audio or
-in the middle, in order or by a reset, or after it has read nothing for a while. After the last the
-server must soon have no streams and no rows, and hold the files and threads that it held before.
+Each client connects over HTTP or a WebSocket and disconnects during the handshake, after the first
+audio, in the middle, or after reading nothing for a while, by a close or a reset. Soon after the
+last one the server must have no streams and no rows, and no more files and threads than before.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from .texts import PASSAGE
 SPEECH_PATH = "/v1/audio/speech"
 SILENCE_S = 1.0
 SETTLE_S = 10.0
-"""Within which everything must be as before."""
+"""Time within which the server must have settled."""
 
 AT_ONCE = 4
 WARM_UP = 40
-"""Clients before the first look: a server opens what it keeps (pools, caches) only once."""
+"""Clients before the first sample, because a server opens its pools and caches only once."""
 
 METHODS = ("http", "socket")
 MOMENTS = ("handshake", "first audio", "middle", "silence")
@@ -37,7 +37,7 @@ ENDINGS = ("close", "reset")
 
 @dataclass(frozen=True)
 class Vanishing:
-    """How a client vanishes."""
+    """How a client disconnects."""
 
     method: str
     moment: str
@@ -45,12 +45,12 @@ class Vanishing:
 
 
 def kinds() -> Iterator[Vanishing]:
-    """Every kind in turn, without end."""
+    """Every kind in turn, endlessly."""
     return cycle([Vanishing(*each) for each in product(METHODS, MOMENTS, ENDINGS)])
 
 
 def vanish(server: Server, kind: Vanishing) -> str:
-    """Be such a client; what the server answered, ``vanished`` where all went its way."""
+    """Run such a client; returns the server's answer, or ``vanished`` if all went as planned."""
     raw = RawSocket(server.address, timeout_s=60.0)
     try:
         if kind.method == "http":
@@ -106,19 +106,19 @@ def _over_socket(server: Server, raw: RawSocket, kind: Vanishing) -> str:
 
 @dataclass(frozen=True)
 class Left:
-    """What clients left behind.
+    """What the clients left behind.
 
     Attributes:
-        clients: how many came.
-        answers: how many of them were answered how.
-        settled_s: after which the server had no streams and no rows; None if it still has.
-        streams: still there.
-        rows: still there.
-        before: what the server held, as text; None where its process is not known.
-        after: the same after the clients.
-        more_files: than before.
-        more_threads: than before.
-        releases: of rows, how many took at most so many milliseconds.
+        clients: number of clients.
+        answers: number of clients by answer.
+        settled_s: time until the server had no streams and no rows; None if it still has some.
+        streams: remaining streams.
+        rows: remaining rows.
+        before: the server's resources before, as text; None if its process is unknown.
+        after: its resources after.
+        more_files: additional open files.
+        more_threads: additional threads.
+        releases: cumulative counts of row releases, by upper bound in milliseconds.
     """
 
     clients: int
@@ -134,13 +134,13 @@ class Left:
 
     @property
     def nothing(self) -> bool:
-        """Whether nothing is left."""
+        """Whether nothing was left behind."""
         settled = self.settled_s is not None
         return settled and self.more_files <= 0 and self.more_threads <= POOLED_THREADS
 
 
 async def come_and_vanish(server: Server, clients: int, pid: int | None) -> Left:
-    """Let so many clients come and vanish."""
+    """Run ``clients`` clients."""
     pool, progress = ThreadPoolExecutor(AT_ONCE), Progress()
     loop = asyncio.get_running_loop()
 
@@ -150,7 +150,7 @@ async def come_and_vanish(server: Server, clients: int, pid: int | None) -> Left
         for done, job in enumerate(jobs, start=1):
             answer = await job
             answers[answer] = answers.get(answer, 0) + 1
-            progress.show(f"{done} of {count} clients have vanished")
+            progress.show(f"{done} of {count} clients have disconnected")
         return answers
 
     await let(min(WARM_UP, clients))
@@ -159,7 +159,7 @@ async def come_and_vanish(server: Server, clients: int, pid: int | None) -> Left
     answers = await let(clients)
     settled_s = await _settled(server)
     after, until = before, time.monotonic() + SETTLE_S
-    # Connections of which the last byte has gone close a moment later.
+    # Connections close a moment after their last byte.
     while pid and before and time.monotonic() < until:
         after = Holdings.of(pid)
         if after.files <= before.files and after.threads <= before.threads + POOLED_THREADS:
@@ -195,10 +195,12 @@ async def _settled(server: Server) -> float | None:
 
 
 def main() -> int:
-    """Run the tool; its exit status."""
+    """Run the tool; returns its exit status."""
     parser = arguments(__doc__.split("\n")[0])
-    parser.add_argument("--clients", type=int, default=1000, help="how many vanish")
-    parser.add_argument("--pid", type=int, help="of the server; found by its port where absent")
+    parser.add_argument("--clients", type=int, default=1000, help="number of clients")
+    parser.add_argument(
+        "--pid", type=int, help="process id of the server; default: found by its port"
+    )
     options = parser.parse_args()
     server = Server(options.url, options.key)
     pid = options.pid or listening_on(server.address[1])

@@ -1,4 +1,4 @@
-"""Every way of asking a server for the same speech."""
+"""Every way of requesting the same speech."""
 
 import io
 import json
@@ -21,14 +21,14 @@ Ask = Callable[[], Awaitable[bytes]]
 
 @dataclass(frozen=True)
 class Way:
-    """One way of asking for the same speech.
+    """One way of requesting the same speech.
 
     Attributes:
         name: for the table.
-        group: ways of one group must sound alike.
-        audio_format: of what it gives.
-        whole: whether that is a whole file.
-        ask: asks, and gives the bytes.
+        group: ways of one group must give the same audio.
+        audio_format: of the response.
+        whole: whether the response is a whole file.
+        ask: sends the request and returns the bytes.
     """
 
     name: str
@@ -38,33 +38,36 @@ class Way:
     ask: Ask
 
     def heard(self, data: bytes, samples: int) -> bytes:
-        """What of the bytes must be the same in all ways of the group, of so many samples."""
+        """The part of the bytes that must be the same in all ways of the group.
+
+        ``samples`` is the length of the speech.
+        """
         if self.audio_format == "wav":
             return data[WAV_HEADER_BYTES:]
         if self.audio_format == "flac":
             return _samples_of_flac(data, samples)
         if self.audio_format == "mp3" and self.whole:
-            # The first frame says how long the file is; the next begins as it does.
+            # Skip the first frame, which has the file's length; the next has the same header.
             return data[data.find(data[:2], 2) :]
         return data
 
 
 def _samples_of_flac(data: bytes, count: int) -> bytes:
-    """The samples of a file; a streamed one does not say how many it has, and is told."""
-    told = data[:22] + count.to_bytes(4, "big") + data[26:]  # The last bytes of 36 bits.
-    samples, _ = soundfile.read(io.BytesIO(told), dtype="int16")
+    """The samples of a FLAC file; a streamed one does not have their number, so it is added."""
+    complete = data[:22] + count.to_bytes(4, "big") + data[26:]  # The last bytes of 36 bits.
+    samples, _ = soundfile.read(io.BytesIO(complete), dtype="int16")
     return bytes(samples.astype("<i2").tobytes())
 
 
 @dataclass(frozen=True)
 class Asking:
-    """Asks a server for one speech, in every way.
+    """Requests one speech in every way.
 
     Attributes:
-        server: whom.
-        voice: by whom it is spoken; the server's choice where None.
+        server: to send the requests to.
+        voice: that speaks; the server's default if None.
         rate_hz: of the audio.
-        text: that is spoken.
+        text: to speak.
     """
 
     server: Server
@@ -73,7 +76,7 @@ class Asking:
     text: str = PASSAGE
 
     def ways(self, features: Path | None) -> list[Way]:
-        """Every way there is."""
+        """All ways."""
         found = []
         for name in FORMATS:
             group = "text mp3" if name == "mp3" else "text"
@@ -171,5 +174,5 @@ class Asking:
 
 
 def _words(text: str) -> list[str]:
-    """Words with the space before each, as a language model gives them."""
+    """Words with the space before each, like the tokens of a language model."""
     return [f" {word}" if at else word for at, word in enumerate(text.split(" "))]

@@ -23,8 +23,6 @@ from vocoder.text.linguistic import (
 )
 from vocoder.wavenet.spectrum import MEL_CENTRE, MEL_SPREAD
 
-LONGEST_PHONE_S = 3.0
-
 
 class PhoneBatch(NamedTuple):
     """Phones of B sentences of at most N phones, and who speaks them.

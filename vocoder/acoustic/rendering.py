@@ -1,4 +1,4 @@
-"""A sentence to acoustic features, and where each word and phoneme lies in time."""
+"""A sentence to acoustic features, with the time of each word and phoneme."""
 
 import math
 from dataclasses import dataclass
@@ -12,38 +12,17 @@ from vocoder.config import FeatureConfig
 from vocoder.errors import TextError
 from vocoder.features.feature_file import Features
 from vocoder.text.linguistic import LAYOUT, SILENCES, Phones, frame_features, phones
+from vocoder.text.timings import SentenceTimings, TimedPhoneme, TimedWord
 from vocoder.text.utterance import Sentence
 
-LONGEST_PHONE_S = 1.0
-LONGEST_SILENCE_S = 0.3
-"""The model has not heard longer ones; what a text asks for beyond is held."""
+MAX_PHONE_S = 1.0
+MAX_SILENCE_S = 0.3
+"""The training data has no longer ones; a longer silence holds one of its frames."""
 
 OCTAVE = 12.0
 
 LENGTH_STEP = 32
-"""Phones and frames of a sentence are padded to multiples of this many."""
-
-
-@dataclass(frozen=True)
-class TimedPhoneme:
-    """A phoneme with its stress mark, or a pause as it is written, from start to end."""
-
-    symbol: str
-    start_s: float
-    end_s: float
-
-
-@dataclass(frozen=True)
-class TimedWord:
-    """A word of the normalised text from start to end, without the pause after it.
-
-    ``phonemes`` end with that pause where there is one.
-    """
-
-    text: str
-    start_s: float
-    end_s: float
-    phonemes: tuple[TimedPhoneme, ...]
+"""Phones and frames of a sentence are padded to a multiple of this number."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +30,19 @@ class Rendering:
     """One sentence as it will be spoken.
 
     Attributes:
-        sentence: what is said.
+        sentence: from the text front end.
+        speaker: index.
+        seed: of its noise.
         phones: N of them, pauses included.
         durations: frames of each phone (N,), int64.
         prosody: of every frame (1, F); voicing is 0 or 1.
         mel: log-mel (n_mels, F).
-        frame_rate_hz: frames a second.
+        frame_rate_hz: frames per second.
     """
 
     sentence: Sentence
+    speaker: int
+    seed: int
     phones: Phones
     durations: Tensor
     prosody: Prosody
@@ -83,26 +66,26 @@ class Rendering:
         return (self.prosody.log_f0.exp() * self.prosody.voiced)[0]
 
     def features(self, config: FeatureConfig) -> Features:
-        """What a vocoder with ``config`` is conditioned on."""
+        """Features that condition a vocoder with ``config``."""
         return Features(self.mel, config, self.f0, self.linguistic, LAYOUT)
 
-    def timings(self, offset_s: float = 0.0) -> tuple[TimedWord, ...]:
-        """Words with their phonemes, ``offset_s`` later than in this sentence."""
+    def timings(self, offset_s: float = 0.0) -> SentenceTimings:
+        """Times of the words and phonemes, for a sentence that starts at ``offset_s``."""
         ends = (self.durations.cumsum(0) / self.frame_rate_hz + offset_s).tolist()
         starts = [offset_s, *ends[:-1]]
         silent = (self.phones.symbols < SILENCES).tolist()
         owners = self.phones.words.tolist()
         words = []
         for index, word in enumerate(self.sentence.words):
-            own = [place for place, owner in enumerate(owners) if owner == index]
-            signs = [*map(str, word.phonemes), word.pause or ","][: len(own)]
-            spoken = [place for place in own if not silent[place]]
+            own = [phone for phone, owner in enumerate(owners) if owner == index]
+            symbols = [*map(str, word.phonemes), word.pause or ","][: len(own)]
+            spoken = [phone for phone in own if not silent[phone]]
             phonemes = tuple(
-                TimedPhoneme(sign, starts[place], ends[place])
-                for sign, place in zip(signs, own, strict=True)
+                TimedPhoneme(symbol, starts[phone], ends[phone])
+                for symbol, phone in zip(symbols, own, strict=True)
             )
             words.append(TimedWord(word.text, starts[spoken[0]], ends[spoken[-1]], phonemes))
-        return tuple(words)
+        return SentenceTimings(self.sentence.text, tuple(words))
 
 
 @torch.inference_mode()
@@ -121,16 +104,16 @@ def render(
 
     Args:
         model: in evaluation mode.
-        sentence: of the text front end.
+        sentence: from the text front end.
         speaker: index.
         seed: of the refiner's noise.
-        speed: factor; pauses that the text fixes are not scaled.
+        speed: factor; pauses with a length given in the text are not scaled.
         pitch: shift in semitones.
-        durations: frames of each phone (N,), int64, at least 1; the model's own where None.
+        durations: frames of each phone (N,), int64, at least 1; predicted if None.
         tail_s: silence after the sentence, in seconds.
 
     Raises:
-        TextError: ``durations`` are not as many as the sentence has phones, or not positive.
+        TextError: ``durations`` has the wrong length, or a value below 1.
     """
     model = packed(model)
     spoken = phones(sentence)
@@ -153,29 +136,31 @@ def render(
             param="durations",
         )
     silent = spoken.symbols < SILENCES
-    longest = torch.where(silent, round(LONGEST_SILENCE_S * rate_hz), durations)
-    voiced_durations = durations.minimum(longest)
-    added = durations - voiced_durations
+    longest = torch.where(silent, round(MAX_SILENCE_S * rate_hz), durations)
+    model_durations = durations.minimum(longest)
+    added = durations - model_durations
     added[0] += round(sentence.break_s * rate_hz)
     added[-1] += round(tail_s * rate_hz)
-    frames = int(voiced_durations.sum())
-    of_batch = _padded(voiced_durations[None].to(device))
+    frames = int(model_durations.sum())
+    batch_durations = _padded(model_durations[None].to(device))
     mask = _padded(torch.ones(1, frames, device=device))
-    prosody, _ = model.predict_prosody(encoded, batch, of_batch, mask)
-    owner = torch.repeat_interleave(voiced_durations)
+    prosody, _ = model.predict_prosody(encoded, batch, batch_durations, mask)
+    owner = torch.repeat_interleave(model_durations)
     shift = _padded((pitch + spoken.pitch)[owner][None].to(device)) * (math.log(2) / OCTAVE)
     voiced = (prosody.voiced > 0.5) & _padded(~silent[owner][None].to(device))
     prosody = Prosody(prosody.log_f0 + shift, voiced.float(), prosody.energy)
-    mean, condition = model.decode(encoded, batch, of_batch, prosody, mask)
+    mean, condition = model.decode(encoded, batch, batch_durations, prosody, mask)
     mel = model.refine(mean, condition, mask, seed)[0, :, :frames]
     prosody = Prosody(*(part[:, :frames] for part in prosody))
     if added.any():
-        held = _hold_silences(voiced_durations, added, energy_of(mel).cpu()).to(device)
+        held = _hold_silences(model_durations, added, energy_of(mel).cpu()).to(device)
         mel, prosody = mel[:, held], Prosody(*(part[:, held] for part in prosody))
     return Rendering(
         sentence,
+        speaker,
+        seed,
         spoken,
-        voiced_durations + added,
+        model_durations + added,
         Prosody(*(part.cpu() for part in prosody)),
         mel.cpu(),
         rate_hz,
@@ -183,26 +168,25 @@ def render(
 
 
 def _padded(values: Tensor) -> Tensor:
-    """Zeros after the end, up to a multiple of ``LENGTH_STEP``.
+    """Zero-pad to a multiple of ``LENGTH_STEP``.
 
-    Convolutions prepare for each length they meet and keep what they prepared: few lengths keep
-    memory bounded.
+    Convolutions cache a plan for each length they see: few lengths keep memory bounded.
     """
     return torch.nn.functional.pad(values, (0, -values.shape[-1] % LENGTH_STEP))
 
 
 def _in_frames(natural: Tensor, spoken: Phones, rate_hz: float) -> Tensor:
-    """Whole frames of each phone, at least one, whose sums stay near those of the fractions."""
-    limited = natural.clamp(1.0, LONGEST_PHONE_S * rate_hz)
+    """Round durations to whole frames, at least one per phone, without accumulating error."""
+    limited = natural.clamp(1.0, MAX_PHONE_S * rate_hz)
     limited = torch.where(spoken.seconds.isnan(), limited, spoken.seconds * rate_hz)
     ends = limited.double().cumsum(0).round().long()
     return (ends - torch.cat((torch.zeros(1, dtype=torch.int64), ends[:-1]))).clamp_min(1)
 
 
 def _hold_silences(durations: Tensor, added: Tensor, energy: Tensor) -> Tensor:
-    """Index of the frame that is heard at each frame, once silences are longer by ``added``.
+    """Index of the source frame of each frame, with silences made longer by ``added``.
 
-    A silence is held at its quietest frame.
+    A silence repeats its quietest frame.
     """
     starts = durations.cumsum(0) - durations
     parts = []

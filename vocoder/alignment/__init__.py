@@ -1,1 +1,1 @@
-"""Aligning recordings with their transcripts."""
+"""Forced alignment of recordings with their transcripts."""

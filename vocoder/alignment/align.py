@@ -1,6 +1,6 @@
-"""Align a prepared corpus: read its transcripts, train an aligner on it, and place every phone.
+"""Align a prepared corpus: read its transcripts, train an aligner on it, and time every phone.
 
-Nothing from outside is needed: neither a trained aligner nor durations.
+It needs neither a pretrained aligner nor known durations.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from torch import Tensor
 from vocoder.alignment import boundaries
 from vocoder.alignment import report as alignment_report
 from vocoder.alignment.model import Aligner, repeats
-from vocoder.alignment.task import AlignerTask, Spoken
+from vocoder.alignment.task import AlignerTask, LabelledRecording
 from vocoder.audio.io import PCM_16_LEVELS
 from vocoder.corpus.alignment import (
     ALIGNMENT_FILE,
@@ -31,28 +31,28 @@ from vocoder.text.phone_labels import SILENCE, labels_of
 from vocoder.text.utterance import Sentence
 from vocoder.training.config import AlignerTraining
 from vocoder.training.loop import Run
-from vocoder.training.process import joined
+from vocoder.training.process import process_group
 
 RUN_FOLDER = "aligner"
 BATCH_SIZE = 16
 
 LOWEST_SCORE = -2.5
-"""Nats a frame below which recording and transcript do not belong together."""
+"""Nats per frame; below this, recording and transcript do not match."""
 
 
 def align(folder: Path, *, steps: int, resume: bool = False) -> str:
-    """Align the corpus in ``folder``; returns a summary in one line.
+    """Align the corpus in ``folder``; returns a one-line summary.
 
     Raises:
-        CorpusError: it is no prepared corpus, or no transcript could be read.
-        TrainingError: the folder holds the checkpoint of another run.
+        CorpusError: the folder is not a prepared corpus, or no transcript could be read.
+        TrainingError: the folder holds a checkpoint of another run.
     """
     corpus = Corpus.load(folder)
-    sentences, left_out = _read_transcripts(corpus)
+    sentences, unaligned = _read_transcripts(corpus)
     if not sentences:
         raise CorpusError(
-            f"{folder}: no utterance has a transcript that can be read; give metadata.csv or "
-            ".txt files with the recordings and prepare again"
+            f"{folder}: no utterance has a readable transcript; add metadata.csv or .txt files to "
+            "the recordings and run vocoder prepare again"
         )
     model = _train(corpus, sentences, steps=steps, resume=resume)
     found_all = [
@@ -60,16 +60,17 @@ def align(folder: Path, *, steps: int, resume: bool = False) -> str:
         for utterance, sentence in track(sentences, "aligning", len(sentences))
     ]
     aligned = []
-    for (utterance, _), found in zip(sentences, _placed(corpus, sentences, found_all), strict=True):
+    refined = _refined(corpus, sentences, found_all)
+    for (utterance, _), found in zip(sentences, refined, strict=True):
         if found.score < LOWEST_SCORE:
-            detail = f"score {found.score:.2f} nats a frame, expected {LOWEST_SCORE:g} or more"
-            left_out.append(_unaligned(utterance, "low_score", detail))
+            detail = f"score {found.score:.2f} nats per frame, expected at least {LOWEST_SCORE:g}"
+            unaligned.append(_unaligned(utterance, "low_score", detail))
         else:
             aligned.append(found)
     write_lines(folder / ALIGNMENT_FILE, aligned)
-    write_lines(folder / UNALIGNED_FILE, left_out)
-    page = alignment_report.write(corpus, aligned, left_out)
-    return f"{len(aligned)} utterances aligned, {len(left_out)} left out; report: {page}"
+    write_lines(folder / UNALIGNED_FILE, unaligned)
+    page = alignment_report.write(corpus, aligned, unaligned)
+    return f"{len(aligned)} utterances aligned, {len(unaligned)} skipped; report: {page}"
 
 
 def _read_transcripts(
@@ -77,26 +78,26 @@ def _read_transcripts(
 ) -> tuple[list[tuple[Utterance, Sentence]], list[Unaligned]]:
     front_end = TextFrontEnd()
     known: dict[str, Sentence] = {}
-    sentences, left_out = [], []
+    sentences, unaligned = [], []
     for utterance in track(corpus.utterances, "reading transcripts", len(corpus.utterances)):
         if not utterance.text:
-            left_out.append(_unaligned(utterance, "no_transcript", "has no transcript"))
+            unaligned.append(_unaligned(utterance, "no_transcript", "has no transcript"))
             continue
         if utterance.text not in known:
             try:
                 parts = list(front_end.sentences(utterance.text))
             except TextError as error:
-                left_out.append(_unaligned(utterance, "unreadable_text", str(error)))
+                unaligned.append(_unaligned(utterance, "unreadable_text", str(error)))
                 continue
             known[utterance.text] = Sentence(tuple(w for part in parts for w in part.words))
         sentence = known[utterance.text]
         labels = labels_of(phones(sentence).symbols)
         if len(labels) + repeats(labels) > utterance.frames:
             detail = f"{len(labels)} phones in {utterance.frames} frames"
-            left_out.append(_unaligned(utterance, "too_short", detail))
+            unaligned.append(_unaligned(utterance, "too_short", detail))
         else:
             sentences.append((utterance, sentence))
-    return sentences, left_out
+    return sentences, unaligned
 
 
 def _unaligned(utterance: Utterance, reason: str, detail: str) -> Unaligned:
@@ -109,7 +110,7 @@ def _train(
     corpus: Corpus, sentences: list[tuple[Utterance, Sentence]], *, steps: int, resume: bool
 ) -> Aligner:
     data = [
-        Spoken(corpus.read(utterance)[1], labels_of(phones(sentence).symbols))
+        LabelledRecording(corpus.read(utterance)[1], labels_of(phones(sentence).symbols))
         for utterance, sentence in track(sentences, "reading features", len(sentences))
     ]
     config = AlignerTraining(
@@ -127,7 +128,7 @@ def _train(
         checkpoint_every=max(1, steps // 4),
         validate_every=max(1, steps // 4),
     )
-    with joined() as process:
+    with process_group() as process:
         torch.manual_seed(config.seed)
         run = Run(config, AlignerTask(config, corpus.features, data), process)
         run.run(resume=resume)
@@ -136,20 +137,22 @@ def _train(
     return model
 
 
-def _placed(
+def _refined(
     corpus: Corpus,
     sentences: list[tuple[Utterance, Sentence]],
     aligned: list[AlignedUtterance],
 ) -> list[AlignedUtterance]:
-    """The same alignments with their boundaries placed more closely."""
-    placed = []
+    """The alignments with refined boundaries."""
+    observed = []
     pairs = zip(sentences, aligned, strict=True)
     for (utterance, _), found in track(pairs, "reading audio", len(aligned)):
         pcm, _ = corpus.read(utterance)
         labels, durations = labels_of(found.phones.symbols), torch.tensor(found.durations)
         observations = boundaries.observe(pcm.float() / PCM_16_LEVELS, corpus.features)
-        placed.append(boundaries.Placed(observations, labels, durations))
-    durations_of_all = boundaries.place(placed, boundaries.parts_of_a_frame(corpus.features))
+        observed.append(boundaries.ObservedUtterance(observations, labels, durations))
+    durations_of_all = boundaries.refine(
+        observed, boundaries.observations_per_frame(corpus.features)
+    )
     return [
         found.model_copy(update={"durations": tuple(durations.tolist())})
         for found, durations in zip(aligned, durations_of_all, strict=True)

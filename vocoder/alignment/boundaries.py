@@ -1,9 +1,9 @@
-"""Boundaries of phones, placed by a hidden Markov model with Gaussian emissions.
+"""Refine phone boundaries with a hidden Markov model that has Gaussian emissions.
 
-A network that was trained to tell phones apart is sure of them long before they end: its alignment
-says what comes where, but not when exactly. Gaussians do not suffer from that. Each phone has three
-states in a row, each state a Gaussian over cepstra; states and alignment are estimated in turn
-(Viterbi training, Juang and Rabiner 1990), beginning with the aligner's.
+A network trained to classify phones is certain of each one long before it ends: its alignment has
+the right order but inexact times. Gaussians do not have this bias. Each phone is three states in
+sequence, each a Gaussian over cepstra. States and alignment are estimated alternately (Viterbi
+training, Juang and Rabiner 1990), starting from the aligner's alignment.
 """
 
 from collections.abc import Sequence
@@ -22,22 +22,22 @@ from vocoder.text.phone_labels import LABELS
 STATES = 3
 CEPSTRA, BANDS, DELTA_WINDOW = 13, 26, 5
 WINDOW_S, STEP_S = 0.025, 0.00625
-LEAST_VARIANCE = 0.05
-"""Floor of a state's variance, as a part of the mean over states."""
+MIN_VARIANCE = 0.05
+"""Floor of a state's variance, as a fraction of the mean over states."""
 
-LEAST_COUNT = 30
-"""Observations below which a state's variance is not its own."""
+MIN_COUNT = 30
+"""Observations a state needs for a variance estimate of its own."""
 
 FORBIDDEN = -1e4
 
 
-class Placed(NamedTuple):
-    """One utterance: what was observed, and which label lasts how long.
+class ObservedUtterance(NamedTuple):
+    """The observations of one utterance and its initial alignment.
 
     Attributes:
-        observations: of :func:`observe` (F * parts, D).
-        labels: of the aligner (N,), int64.
-        durations: frames of each label (N,), int64, at least 1, F in all.
+        observations: from :func:`observe` (F * parts, D).
+        labels: the aligner's labels (N,), int64.
+        durations: frames of each label (N,), int64, at least 1; they sum to F.
     """
 
     observations: Tensor
@@ -45,24 +45,24 @@ class Placed(NamedTuple):
     durations: Tensor
 
 
-def parts_of_a_frame(config: FeatureConfig) -> int:
-    """Observations a frame: as many as are nearest to one every 6.25 ms and divide the hop."""
+def observations_per_frame(config: FeatureConfig) -> int:
+    """Observations per frame: the divisor of the hop that is closest to one every 6.25 ms."""
     wanted = config.hop_length / config.sample_rate_hz / STEP_S
     divisors = [n for n in range(1, 33) if config.hop_length % n == 0]
     return min(divisors, key=lambda n: abs(n - wanted))
 
 
 def observe(audio: Tensor, config: FeatureConfig) -> Tensor:
-    """Cepstra and their first and second differences, without their mean.
+    """Compute cepstra and their first and second differences, with the mean removed.
 
     Args:
         audio: (T,), float32.
-        config: of the corpus.
+        config: feature settings of the corpus.
 
     Returns:
         (F * parts, 3 * CEPSTRA).
     """
-    hop = config.hop_length // parts_of_a_frame(config)
+    hop = config.hop_length // observations_per_frame(config)
     window = round(WINDOW_S * config.sample_rate_hz)
     n_fft = max(64, 2 ** (window - 1).bit_length())
     finer = FeatureConfig(
@@ -81,21 +81,22 @@ def observe(audio: Tensor, config: FeatureConfig) -> Tensor:
     return observations - observations.mean(0)
 
 
-def place(utterances: Sequence[Placed], parts: int, passes: int = 6) -> list[Tensor]:
-    """Durations of every label of every utterance, estimated from all of them together.
+def refine(utterances: Sequence[ObservedUtterance], parts: int, passes: int = 6) -> list[Tensor]:
+    """Re-estimate the durations of all utterances together.
 
     Args:
-        utterances: with their first alignments.
-        parts: observations a frame.
-        passes: how often states and alignments are estimated.
+        utterances: with their initial alignments.
+        parts: observations per frame.
+        passes: how often to estimate states and alignments.
 
     Returns:
-        Frames of each label (N,), int64, at least 1; as given where F is too short for its states.
+        Frames of each label (N,), int64, at least 1, for each utterance; unchanged for an utterance
+        too short for its states.
     """
     paths = [_even_path(utterance, parts) for utterance in utterances]
     for number in range(passes):
         gaussians = _estimate(utterances, paths)
-        what = f"placing boundaries, pass {number + 1} of {passes}"
+        what = f"refining boundaries, pass {number + 1} of {passes}"
         paths = [
             _viterbi(utterance, path, *gaussians)
             for utterance, path in track(zip(utterances, paths, strict=True), what, len(utterances))
@@ -105,19 +106,21 @@ def place(utterances: Sequence[Placed], parts: int, passes: int = 6) -> list[Ten
 
 
 def _states(labels: Tensor) -> Tensor:
-    """States of labels in order (N,) -> (N * STATES,)."""
+    """The states of labels in order: (N,) -> (N * STATES,)."""
     return (labels[:, None] * STATES + torch.arange(STATES)).reshape(-1)
 
 
-def _even_path(utterance: Placed, parts: int) -> Tensor:
-    """State of each observation where each label's states last equally long."""
+def _even_path(utterance: ObservedUtterance, parts: int) -> Tensor:
+    """State of each observation if the states of a label last equally long."""
     lengths = utterance.durations * parts
     owner = torch.repeat_interleave(lengths)
     within = torch.arange(len(owner)) - (lengths.cumsum(0) - lengths)[owner]
     return utterance.labels[owner] * STATES + within * STATES // lengths[owner]
 
 
-def _estimate(utterances: Sequence[Placed], paths: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def _estimate(
+    utterances: Sequence[ObservedUtterance], paths: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
     """Mean and variance of each state (LABELS * STATES, D), float64."""
     count, width = LABELS * STATES, utterances[0].observations.shape[1]
     number = torch.zeros(count, dtype=torch.float64)
@@ -128,17 +131,17 @@ def _estimate(utterances: Sequence[Placed], paths: Sequence[Tensor]) -> tuple[Te
         number.index_add_(0, path, torch.ones(len(path), dtype=torch.float64))
         total.index_add_(0, path, observed)
         squares.index_add_(0, path, observed.square())
-    least_one = number.clamp_min(1)[:, None]
-    mean = total / least_one
-    variance = squares / least_one - mean.square()
-    seen = number >= LEAST_COUNT
+    divisor = number.clamp_min(1)[:, None]
+    mean = total / divisor
+    variance = squares / divisor - mean.square()
+    seen = number >= MIN_COUNT
     usual = variance[seen].mean(0) if seen.any() else variance.mean(0).clamp_min(1e-3)
-    variance = torch.where(seen[:, None], variance.maximum(LEAST_VARIANCE * usual), 2 * usual)
+    variance = torch.where(seen[:, None], variance.maximum(MIN_VARIANCE * usual), 2 * usual)
     return mean, variance
 
 
-def _viterbi(utterance: Placed, path: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """The best path through the utterance's states; ``path`` where it is too short for them."""
+def _viterbi(utterance: ObservedUtterance, path: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """The best path through the utterance's states; ``path`` if the utterance is too short."""
     states = _states(utterance.labels)
     if len(path) < len(states) + repeats(utterance.labels):
         return path
@@ -154,7 +157,7 @@ def _viterbi(utterance: Placed, path: Tensor, mean: Tensor, variance: Tensor) ->
     return found[0].long() - 1
 
 
-def _durations(utterance: Placed, path: Tensor, parts: int) -> Tensor:
+def _durations(utterance: ObservedUtterance, path: Tensor, parts: int) -> Tensor:
     """Frames of each label from the state of each observation."""
     first_states = utterance.labels * STATES
     changed = torch.cat((torch.tensor([True]), path[1:] != path[:-1]))
@@ -163,7 +166,7 @@ def _durations(utterance: Placed, path: Tensor, parts: int) -> Tensor:
         return utterance.durations
     frames, count = len(path) // parts, len(starts)
     edges = (starts.double() / parts).round().long()
-    # Each label keeps at least a frame: push edges right from the start, left from the end.
+    # Each label keeps at least one frame: push edges right from the start and left from the end.
     index = torch.arange(count)
     edges = (edges - index).cummax(0).values + index
     edges = edges.minimum(frames - count + index)

@@ -1,4 +1,4 @@
-"""The alignment report: a page with pictures of alignments, to be looked at before training."""
+"""The alignment report: a page with plots of alignments, for inspection before training."""
 
 import html
 from collections import Counter
@@ -10,23 +10,23 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vocoder import files
+from vocoder import files, tables
 from vocoder.corpus.alignment import REPORT_FILE, AlignedUtterance, Unaligned
 from vocoder.corpus.manifest import Corpus
-from vocoder.corpus.report import HEAD, table
+from vocoder.corpus.report import page_of
 from vocoder.text.linguistic import SILENCES, SYMBOLS
 
-PICTURES_A_SPEAKER = 2
+PLOTS_PER_SPEAKER = 2
 BAR = "#4477aa"
 
 
 def write(
-    corpus: Corpus, aligned: Sequence[AlignedUtterance], left_out: Sequence[Unaligned]
+    corpus: Corpus, aligned: Sequence[AlignedUtterance], unaligned: Sequence[Unaligned]
 ) -> Path:
-    """Write ``alignment.html`` and its pictures into the corpus folder; returns its path."""
+    """Write ``alignment.html`` and its plots into the corpus folder; returns the page's path."""
     for old in corpus.folder.glob("alignment-*.png"):
         old.unlink()
-    pictures = []
+    plots = []
     for name, figure in (
         ("alignment-scores.png", _scores(aligned)),
         ("alignment-durations.png", _durations(aligned, corpus.features.frame_rate_hz)),
@@ -34,33 +34,32 @@ def write(
     ):
         with files.replacing(corpus.folder / name) as temporary:
             figure.savefig(temporary, dpi=100)
-        pictures.append(name)
-    reasons = Counter(item.reason for item in left_out)
+        plots.append(name)
+    reasons = Counter(item.reason for item in unaligned)
     parts = [
-        "<h1>Alignment report</h1>",
-        f"<p>{len(aligned)} utterances aligned, {len(left_out)} left out; "
-        f"{sum(word.paused for u in aligned for word in u.words)} pauses found that the texts do "
-        "not have.</p>",
-        *(f'<p><img src="{name}" alt="{name}"></p>' for name in pictures),
-        "<h2>Left out</h2>",
-        table(["reason", "utterances"], [(k, str(v)) for k, v in reasons.items()], numbers_from=1),
-        table(
+        f"<p>{len(aligned)} utterances aligned, {len(unaligned)} skipped; "
+        f"{sum(word.paused for u in aligned for word in u.words)} pauses found where the text has "
+        "no punctuation.</p>",
+        *(f'<p><img src="{name}" alt="{name}"></p>' for name in plots),
+        "<h2>Skipped</h2>",
+        tables.html(["reason", "utterances"], [(k, str(v)) for k, v in reasons.items()]),
+        tables.html(
             ["speaker", "id", "reason", "detail"],
-            [(item.speaker, item.id, item.reason, item.detail) for item in left_out],
+            [(item.speaker, item.id, item.reason, item.detail) for item in unaligned],
+            text_columns=4,
         ),
         "<h2>Lowest scores</h2>",
-        table(
-            ["speaker", "id", "nats a frame", "text"],
+        tables.html(
+            ["speaker", "id", "text", "nats per frame"],
             [
-                (u.speaker, u.id, f"{u.score:.3f}", html.unescape(u.sentence.text))
+                (u.speaker, u.id, html.unescape(u.sentence.text), f"{u.score:.3f}")
                 for u in sorted(aligned, key=lambda u: u.score)[:20]
             ],
+            text_columns=3,
         ),
     ]
     page = corpus.folder / REPORT_FILE
-    body = "\n".join(parts)
-    title = HEAD.replace("Corpus report", "Alignment report")
-    files.write_text(page, f"{title}<body>\n{body}\n</body></html>\n")
+    files.write_text(page, page_of("Alignment report", parts))
     return page
 
 
@@ -70,7 +69,7 @@ def _scores(aligned: Sequence[AlignedUtterance]) -> Figure:
     for speaker in sorted({u.speaker for u in aligned}):
         scores = [u.score for u in aligned if u.speaker == speaker]
         axes.hist(scores, 60, histtype="step", label=f"{speaker} ({len(scores)})")
-    axes.set_xlabel("score of an utterance: mean log-probability of its phones, nats a frame")
+    axes.set_xlabel("utterance score: mean log-probability of its phones, nats per frame")
     axes.legend(frameon=False)
     figure.tight_layout()
     return figure
@@ -87,7 +86,7 @@ def _durations(aligned: Sequence[AlignedUtterance], rate_hz: float) -> Figure:
     axes = figure.subplots()
     axes.boxplot([seconds[s] for s in present], sym="", whis=(5, 95), medianprops={"color": BAR})
     axes.set_xticks(range(1, len(present) + 1), [SYMBOLS[s] for s in present])
-    axes.set_ylabel("duration, ms (5 to 95 %)")
+    axes.set_ylabel("duration, ms (5th to 95th percentile)")
     figure.tight_layout()
     return figure
 
@@ -97,18 +96,18 @@ def _examples(corpus: Corpus, aligned: Sequence[AlignedUtterance]) -> list[tuple
     figures: list[tuple[str, Figure]] = []
     for speaker in sorted({u.speaker for u in aligned}):
         own = sorted((u for u in aligned if u.speaker == speaker), key=lambda u: u.score)
-        # The median and one of the worst.
-        for place in (0.5, 0.02)[:PICTURES_A_SPEAKER]:
-            chosen = own[int(place * len(own))]
+        # The median utterance and one of the worst.
+        for quantile in (0.5, 0.02)[:PLOTS_PER_SPEAKER]:
+            chosen = own[int(quantile * len(own))]
             mel = corpus.read(utterances[chosen.speaker, chosen.id])[1]
             name = f"alignment-{len(figures) + 1}.png"
             title = f"{speaker}, {chosen.id}, score {chosen.score:.2f}: {chosen.sentence.text}"
-            figures.append((name, picture(mel, chosen, title)))
+            figures.append((name, plot(mel, chosen, title)))
     return figures
 
 
-def picture(mel: Tensor, aligned: AlignedUtterance, title: str) -> Figure:
-    """Log-mel (n_mels, F) with the phones of its alignment."""
+def plot(mel: Tensor, aligned: AlignedUtterance, title: str) -> Figure:
+    """Draw a log-mel (n_mels, F) with the phones of its alignment."""
     figure = Figure(figsize=(15, 3.6))
     axes = figure.subplots()
     axes.imshow(mel.numpy(), origin="lower", aspect="auto", cmap="magma", interpolation="nearest")

@@ -1,4 +1,4 @@
-"""Training an aligner on the utterances it will align."""
+"""The training task of the aligner, which trains on the utterances it will align."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -21,8 +21,8 @@ from vocoder.training.tasks.task import Loss
 WEIGHTS = "aligner.safetensors"
 
 
-class Spoken(NamedTuple):
-    """A recording and what is said in it.
+class LabelledRecording(NamedTuple):
+    """The features of a recording and the labels of its transcript.
 
     Attributes:
         mel: (n_mels, F).
@@ -34,7 +34,7 @@ class Spoken(NamedTuple):
 
 
 class AlignerBatch(NamedTuple):
-    """Recordings of B rows; see :meth:`Aligner.loss`."""
+    """A batch of B recordings; see :meth:`Aligner.loss`. ``open`` enables the CTC blank."""
 
     mel: Tensor
     frames: Tensor
@@ -44,14 +44,14 @@ class AlignerBatch(NamedTuple):
 
 
 class Objective(nn.Module):
-    """CTC, then the sum over alignments without the blank."""
+    """CTC first, then the sum over alignments without the blank."""
 
     def __init__(self, model: Aligner, *, bf16: bool) -> None:
         super().__init__()
         self.model, self.bf16 = model, bf16
 
     def forward(self, batch: AlignerBatch, counts: Tensor | None = None) -> Loss:
-        """The loss in nats a frame; of a part of a batch, given its ``counts``."""
+        """The loss in nats per frame; for a micro-batch, its share given the ``counts``."""
         with torch.autocast(batch.mel.device.type, torch.bfloat16, enabled=self.bf16):
             loss = self.model.loss if batch.open else self.model.full_sum_loss
             total = loss(batch.mel, batch.frames, batch.labels, batch.counts)
@@ -64,26 +64,26 @@ class AlignerTask:
     """See :class:`vocoder.training.tasks.task.Task`."""
 
     def __init__(
-        self, config: AlignerTraining, features: FeatureConfig, data: list[Spoken]
+        self, config: AlignerTraining, features: FeatureConfig, data: list[LabelledRecording]
     ) -> None:
-        """Prepare to train on ``data``, which is sorted by length here."""
+        """Prepare to train on ``data``, sorted here by length."""
         self.config, self.features = config, features
-        self.data = sorted(data, key=lambda spoken: spoken.mel.shape[1])
-        self.model = self.fresh()
+        self.data = sorted(data, key=lambda recording: recording.mel.shape[1])
+        self.model = self.new_model()
         self.objective: nn.Module = Objective(self.model, bf16=config.precision == "bf16")
 
     def batch(self, step: int, rows: range) -> AlignerBatch:
-        """Recordings of like lengths."""
+        """Recordings of similar length."""
         return self._collate(
-            self._alike(step, self.config.batch_size)[rows.start : rows.stop], step
+            self._similar(step, self.config.batch_size)[rows.start : rows.stop], step
         )
 
-    def _alike(self, step: int, size: int) -> list[Spoken]:
+    def _similar(self, step: int, size: int) -> list[LabelledRecording]:
         generator = np.random.default_rng((self.config.seed, step))
         first = int(generator.integers(0, max(1, len(self.data) - size + 1)))
         return self.data[first : first + size]
 
-    def _collate(self, rows: list[Spoken], step: int) -> AlignerBatch:
+    def _collate(self, rows: list[LabelledRecording], step: int) -> AlignerBatch:
         return AlignerBatch(
             pad_sequence([row.mel.T for row in rows], batch_first=True).transpose(1, 2),
             torch.tensor([row.mel.shape[1] for row in rows]),
@@ -97,22 +97,20 @@ class AlignerTask:
         return batch.frames.sum()[None]
 
     def seconds(self, batch: AlignerBatch) -> float:
-        """Audio in a batch."""
+        """Seconds of audio in a batch."""
         return float(batch.frames.sum()) / self.features.frame_rate_hz
 
-    def fresh(self) -> Aligner:
-        """Another aligner of the same shape and prior."""
+    def new_model(self) -> Aligner:
+        """A new aligner of the same shape and prior."""
         model = Aligner(self.config.model, self.features)
-        labels = torch.cat([spoken.labels for spoken in self.data])
+        labels = torch.cat([recording.labels for recording in self.data])
         model.set_prior(torch.bincount(labels, minlength=LABELS).float())
         return model
 
     def validate(self, model: nn.Module, process: Process) -> dict[str, float]:
-        """The full-sum loss of a few recordings, of those it was trained on: they are what it is
-        for.
-        """
+        """The full-sum loss of a few training recordings: those are what it will align."""
         assert isinstance(model, Aligner)
-        chosen = self._collate(self._alike(0, self.config.validation_clips), 0)
+        chosen = self._collate(self._similar(0, self.config.validation_clips), 0)
         return {"nats": float(model.full_sum_loss(*chosen[:-1]))}
 
     def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:
@@ -121,4 +119,4 @@ class AlignerTask:
         files.write_bytes(folder.parent / WEIGHTS, save_safetensors(tensors))
 
     def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
-        """An aligner makes no sound."""
+        """Do nothing: an aligner generates no audio."""

@@ -1,1 +1,1 @@
-"""Speed and error of every engine, beside the reference."""
+"""Benchmarks: speed and error of every engine against the reference, and of training."""

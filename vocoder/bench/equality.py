@@ -1,4 +1,4 @@
-"""Whether the engine on a GPU is right, at the presets' real shapes."""
+"""Correctness of the GPU engine at the presets' real shapes."""
 
 import copy
 import operator
@@ -10,12 +10,12 @@ from torch import Tensor
 
 from vocoder.bench.subject import (
     Subject,
-    changed,
     device_of,
+    map_tensors,
     noise_of,
-    on,
+    on_device,
     random_conditioning,
-    traced,
+    trace_parameters,
 )
 from vocoder.errors import UserError
 from vocoder.generation import dispatch
@@ -26,19 +26,19 @@ from vocoder.wavenet.model import Signal
 ENGINE = "triton"
 
 TOLERANCE = {"fp32": 1e-3, "bf16": 2e-1, "fp16": 3e-2}
-"""Largest difference of a parameter of random weights, whose outputs spread over about 4."""
+"""Largest error of a distribution parameter; with random weights they spread over about 4."""
 
 JOINED_STEPS = 24
-"""Samples between two changes of the rows that advance."""
+"""Samples generated between changes of the set of active rows."""
 
 Row = dict[str, Any]
 
 
 def equality(names: tuple[str, ...], device: torch.device, formats: tuple[str, ...]) -> list[Row]:
-    """Every shape and format beside float64; whether each is within its tolerance."""
+    """Compare every shape and format with float64 and with its tolerance."""
     rows: list[Row] = []
     for name in names:
-        subject = Subject.of(name)
+        subject = Subject.from_preset(name)
         exact = _exact(subject)
         for weights in formats:
             try:
@@ -46,7 +46,7 @@ def equality(names: tuple[str, ...], device: torch.device, formats: tuple[str, .
             except UserError as refusal:
                 rows.append({"preset": name, "weights": weights, "refused": str(refusal)})
                 continue
-            found = traced(engine, subject.conditioning, subject.signal)
+            found = trace_parameters(engine, subject.conditioning, subject.signal)
             error = float((found - exact).abs().max())
             alone = _rows_differ(subject, engine)
             rows.append(
@@ -65,51 +65,51 @@ def equality(names: tuple[str, ...], device: torch.device, formats: tuple[str, .
 def _exact(subject: Subject) -> Tensor:
     """Parameters of the parallel forward in float64."""
     model = copy.deepcopy(subject.model).double()
-    conditioning = changed(
+    conditioning = map_tensors(
         subject.conditioning, lambda part: part.double() if part.is_floating_point() else part
     )
     samples, codes, *rest = subject.signal
-    # Whole blocks, as the network wants them; what follows a sample does not change it.
-    more = (0, conditioning.blocks * model.config.hold - samples.shape[1])
-    context = model.context(F.pad(subject.audio, more))
+    # Pad to whole blocks, as the network requires; later samples do not affect earlier ones.
+    padding = (0, conditioning.blocks * model.config.hold - samples.shape[1])
+    context = model.context(F.pad(subject.audio, padding))
     signal = Signal(
-        F.pad(samples.double(), more),
-        None if codes is None else F.pad(codes, more),
-        *(F.pad(part.double(), more, value=1.0) for part in rest),
+        F.pad(samples.double(), padding),
+        None if codes is None else F.pad(codes, padding),
+        *(F.pad(part.double(), padding, value=1.0) for part in rest),
     )
     return model.network(model.inputs(signal), conditioning, context)[:, : samples.shape[1]]
 
 
 def engine_on(subject: Subject, device: torch.device, weights: str | None) -> Engine:
-    """The engine with a subject's weights on a device."""
+    """The GPU engine with the weights of a subject."""
     model = copy.deepcopy(subject.model).to(device)
     return dispatch.create(model, ENGINE, weights=weights)
 
 
 @torch.no_grad()
 def _rows_differ(subject: Subject, engine: Engine, rows: int = 19) -> float:
-    """Largest difference between rows that join one after another and the same rows alone."""
+    """Largest difference between rows in a batch, joined at different times, and rows alone."""
     steps = JOINED_STEPS
     device, hop_length = device_of(engine), subject.model.config.features.hop_length
-    conditioning = on(device, random_conditioning(subject.model, rows, hop_length))
+    conditioning = on_device(device, random_conditioning(subject.model, rows, hop_length))
     noise = noise_of(rows, steps, device)
     together, audio = engine.start(rows), torch.zeros(rows, 2 * steps, device=device)
 
     def advance(members: Tensor) -> None:
         start = together.position[members]
         index = start[:, None] + torch.arange(steps, device=device)
-        window = changed(conditioning, operator.itemgetter(members))
+        window = map_tensors(conditioning, operator.itemgetter(members))
         draws = noise._replace(seeds=noise.seeds[members])
         audio[members[:, None], index] = engine.generate(together, window, draws, members)
 
-    everyone = torch.arange(rows, device=device)
-    advance(everyone[::2])  # These are ahead of the others from now on.
-    advance(everyone)
-    advance(everyone[1::2])
+    every_row = torch.arange(rows, device=device)
+    advance(every_row[::2])  # From now on these are ahead of the others.
+    advance(every_row)
+    advance(every_row[1::2])
     worst = 0.0
     for row in (0, 1, rows - 1):
-        member = everyone[row : row + 1]
-        window = changed(conditioning, operator.itemgetter(member))
+        member = every_row[row : row + 1]
+        window = map_tensors(conditioning, operator.itemgetter(member))
         whole = Noise(noise.seeds[member], 2 * steps)
         alone = engine.generate(engine.start(1), window, whole)
         worst = max(worst, float((alone - audio[member]).abs().max()))

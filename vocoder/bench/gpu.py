@@ -1,16 +1,16 @@
-"""All that is to be shown of the engines on a GPU, in one call of a few minutes.
+"""Correctness and speed of the GPU engine, in one run of a few minutes.
 
     python -m vocoder.bench.gpu --results docs/gpu.json
-    python -m vocoder.bench.gpu --peer ./nv_wavenet_perf    beside NVIDIA's nv-wavenet
+    python -m vocoder.bench.gpu --peer ./nv_wavenet_perf    compare with NVIDIA's nv-wavenet
 
-First what is right: distribution parameters at the presets' real shapes beside the parallel forward
-in float64, with memory that nobody wrote filled with NaN; rows that join and leave beside rows that
-stand alone. Then how fast: streams together, the time of the first audio from features, and the
-share of a floor, which is the time in which as many programs read as many weights and do no more;
-and a running batch with one chunk after another beside two in flight.
+Correctness: distribution parameters at the presets' real shapes against the parallel forward in
+float64, with uninitialised memory filled with NaN; rows that join and leave a batch against the
+same rows alone. Speed: many streams at once, as a fraction of a lower bound, the time in which the
+same number of programs only read the same weights; the time to first audio from features; and a
+running batch with one chunk at a time against two in flight.
 
-With ``TRITON_INTERPRET=1 --device cpu --quick`` it goes through everything on a small shape without
-a GPU; its times then mean nothing.
+``TRITON_INTERPRET=1 --device cpu --quick`` runs everything on a small shape without a GPU; the
+times are then meaningless.
 """
 
 import argparse
@@ -27,10 +27,11 @@ from typing import Any
 
 import torch
 
+from vocoder import tables
 from vocoder.bench import machine
 from vocoder.bench.equality import Row, engine_on, equality
 from vocoder.bench.flight import in_flight
-from vocoder.bench.subject import Subject, device_of, noise_of, on, random_conditioning
+from vocoder.bench.subject import Subject, device_of, noise_of, on_device, random_conditioning
 from vocoder.config import ModelConfig
 from vocoder.errors import EngineError, UserError
 from vocoder.generation.dispatch import Engine
@@ -41,20 +42,20 @@ PRESETS: tuple[str, ...] = ("tiny", "small", "standard", "standard-context", "la
 STREAMS: tuple[int, ...] = (1, 16, 128, 1024)
 FORMATS: tuple[str, ...] = ("fp32", "bf16", "fp16")
 FIRST_FRAMES = 16
-"""Frames that are conditioned for the first audio."""
+"""Frames of conditioning for the first audio."""
 
 MOST_STEPS = 800
-"""Samples of a chunk that is timed."""
+"""Samples per timed chunk."""
 
 CHUNKS = 6
-"""Chunks that a running batch is timed over."""
+"""Chunks timed for a running batch."""
 
 
 def speeds(
     name: str, device: torch.device, weights: str, streams: tuple[int, ...], steps: int
 ) -> list[Row]:
-    """Samples a second of so many streams, and the share of the floor."""
-    subject = Subject.of(name)
+    """Samples per second of several numbers of streams, and the fraction of the lower bound."""
+    subject = Subject.from_preset(name)
     engine = engine_on(subject, device, weights)
     rows: list[Row] = []
     for count in streams:
@@ -78,8 +79,10 @@ def speeds(
 
 @torch.no_grad()
 def _step_s(subject: Subject, engine: Engine, streams: int, steps: int) -> float:
-    """Time of a sample of all streams: the median of chunks that end on the host."""
-    conditioning = on(device_of(engine), random_conditioning(subject.model, streams, MOST_STEPS))
+    """Time per sample of all streams: the median over chunks copied to the host."""
+    conditioning = on_device(
+        device_of(engine), random_conditioning(subject.model, streams, MOST_STEPS)
+    )
     noise = noise_of(streams, steps, device_of(engine))
     state, hold = engine.start(streams), subject.model.config.hold
 
@@ -89,26 +92,26 @@ def _step_s(subject: Subject, engine: Engine, streams: int, steps: int) -> float
         engine.generate(state, window, noise).cpu()
         return time.perf_counter() - began
 
-    once()  # The kernel is compiled.
+    once()  # Compile the kernel.
     return sorted(once() for _ in range(5))[2] / steps
 
 
 def _floor_s(engine: Engine, streams: int, steps: int) -> float:
-    """Time in which the kernel's programs read the weights once, as each does for each sample.
+    """Time in which the kernel's programs only read the weights once, as they do for each sample.
 
-    Those of context stacks, read once a window, are left out.
+    The weights of context stacks, read once per window, are not counted.
     """
-    from vocoder.generation.cuda import floor
+    from vocoder.generation.cuda import roofline
     from vocoder.generation.cuda.engine import TritonEngine
 
     assert isinstance(engine, TritonEngine)
-    return floor.seconds_a_step(engine.packed.weights, streams, steps)
+    return roofline.seconds_per_step(engine.packed.weights, streams, steps)
 
 
 @torch.inference_mode()
 def first_audio(name: str, device: torch.device, steps: int) -> Row:
-    """Time from features to the first samples on the host, one stream."""
-    subject = Subject.of(name)
+    """Time from features to the first samples on the host, for one stream."""
+    subject = Subject.from_preset(name)
     engine, config = engine_on(subject, device, None), subject.model.config
     model = copy.deepcopy(subject.model).to(device)
     margin = config.conditioning.margin
@@ -128,7 +131,7 @@ def first_audio(name: str, device: torch.device, steps: int) -> Row:
 
 
 def peers(program: Path, config: ModelConfig, streams: tuple[int, ...]) -> Iterator[Row]:
-    """Samples a second of nv-wavenet's own performance test at a shape, in its best mode."""
+    """Samples per second of nv-wavenet's own benchmark at the same shape, in its fastest mode."""
     stack = config.stack
     shape = {"l": stack.layers, "r": stack.residual_channels, "s": stack.skip_channels}
     shape |= {"a": 256, "d": max(stack.dilations), "n": 16384, "p": 16, "m": 0}
@@ -146,14 +149,11 @@ def peers(program: Path, config: ModelConfig, streams: tuple[int, ...]) -> Itera
         yield {"streams": count, "peer_samples_a_second": best * count, "peer_rate_hz": best}
 
 
-def table(title: str, rows: list[Row]) -> None:
-    """Print rows under the names of their columns."""
-    print(f"\n{title}")
+def print_table(title: str, rows: list[Row]) -> None:
+    """Print rows with the names of their columns."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[_text(row.get(name, "")) for name in names] for row in rows]
-    widths = [max(len(text) for text in column) for column in zip(names, *cells, strict=True)]
-    for line in (names, *cells):
-        print("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)))
+    print(f"\n{title}\n{tables.plain(names, cells)}")
 
 
 def _text(value: object) -> str:
@@ -161,12 +161,14 @@ def _text(value: object) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run it all; 0 where everything is right."""
+    """Run all benchmarks; returns 0 if the engine is correct."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--device", default="cuda", help="cuda, or cpu in Triton's interpreter")
-    parser.add_argument("--quick", action="store_true", help="a small shape only")
-    parser.add_argument("--peer", type=Path, help="nv-wavenet's nv_wavenet_perf, built elsewhere")
-    parser.add_argument("--results", type=Path, metavar="OUT.json", help="write everything there")
+    parser.add_argument("--device", default="cuda", help="cuda, or cpu with Triton's interpreter")
+    parser.add_argument("--quick", action="store_true", help="measure a small shape only")
+    parser.add_argument("--peer", type=Path, help="path of nv-wavenet's nv_wavenet_perf")
+    parser.add_argument(
+        "--results", type=Path, metavar="OUT.json", help="write all results to this file"
+    )
     options = parser.parse_args(arguments)
     try:
         device = resolve(options.device)
@@ -204,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
         if title == "speed":
             torch.use_deterministic_algorithms(False)
         results[title] = part()
-        table(f"{title} ({time.perf_counter() - began:.0f} s)", results[title])
+        print_table(f"{title} ({time.perf_counter() - began:.0f} s)", results[title])
         if options.results:
             options.results.write_text(json.dumps(results, indent=1) + "\n")
     return 0 if all(row.get("right", True) for row in results["equality"]) else 1
@@ -213,7 +215,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _machine(device: torch.device) -> dict[str, str]:
     try:
         found = machine.describe()
-    except EngineError:  # The native library is of no use here, and may be missing.
+    except EngineError:  # The native library is not needed here and may be missing.
         found = {"system": platform.platform(), "torch": torch.__version__}
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

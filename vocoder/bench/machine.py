@@ -1,4 +1,4 @@
-"""The machine and the software that a benchmark ran on, in words."""
+"""A description of the machine and software that a benchmark ran on."""
 
 import importlib.metadata
 import os
@@ -16,7 +16,7 @@ CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 def describe() -> dict[str, str]:
-    """What it is, under the names of its parts; what cannot be found out is left out.
+    """Describe the machine by parts; unknown parts are omitted.
 
     Raises:
         EngineError: the native library is missing.
@@ -34,12 +34,12 @@ def describe() -> dict[str, str]:
 
 
 def cores() -> int:
-    """Processors that the system shows."""
+    """Number of logical processors."""
     return os.cpu_count() or 1
 
 
 def caches() -> list[str]:
-    """Level, kind and size of the first core's caches, where the system tells."""
+    """Level, kind and size of the first core's caches, if the system reports them."""
     found = []
     for folder in sorted(CACHES.glob("index*")):
         try:
@@ -53,7 +53,7 @@ def caches() -> list[str]:
 
 
 def instruction_sets() -> list[str]:
-    """Those that the native engine can use here, the best first.
+    """The instruction sets that the native engine can use here, best first.
 
     Raises:
         EngineError: the native library is missing.
@@ -63,7 +63,7 @@ def instruction_sets() -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Of what the numbers depend on."""
+    """Versions of the software that affects the results."""
     found = {
         "vocoder": vocoder.__version__,
         "Python": platform.python_version(),
@@ -73,12 +73,12 @@ def versions() -> dict[str, str]:
         try:
             found[peer.PEER] = importlib.metadata.version(peer.PEER)
         except importlib.metadata.PackageNotFoundError:
-            found[peer.PEER] = "of unknown version"
+            found[peer.PEER] = "(unknown version)"
     return found
 
 
 def load() -> str:
-    """Processes that ran on average over the last 1, 5 and 15 minutes."""
+    """Load averages over the last 1, 5 and 15 minutes."""
     if not hasattr(os, "getloadavg"):
         return ""
     return ", ".join(f"{value:.2f}" for value in os.getloadavg())

@@ -1,4 +1,4 @@
-"""The page of benchmarks: every preset, engine and format, error beside speed, and the machine."""
+"""The benchmark page: speed and error of every preset, engine and format, and the machine."""
 
 import contextlib
 import datetime
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from vocoder import files
+from vocoder import files, tables
 from vocoder.bench import machine, peer
 from vocoder.bench.speed import Speed, measure_engine, torch_threads
 from vocoder.bench.subject import CHECKED_SAMPLES, Subject
@@ -27,7 +27,7 @@ FORMAT_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
 
 
 class Case(NamedTuple):
-    """One thing to measure; ``instructions`` is the best set where None."""
+    """One configuration to measure; ``instructions`` None means the best instruction set."""
 
     preset: str
     engine: str = CPU
@@ -35,11 +35,11 @@ class Case(NamedTuple):
     streams: int = 1
     threads: int = 1
     instructions: str | None = None
-    beside_peer: bool = False
+    with_peer: bool = False
 
 
 class Table(NamedTuple):
-    """Cases that are read side by side."""
+    """Cases in one table of the page."""
 
     title: str
     text: str
@@ -47,7 +47,7 @@ class Table(NamedTuple):
 
 
 def default_tables() -> list[Table]:
-    """What the page has on this machine.
+    """The tables for this machine.
 
     Raises:
         EngineError: the native library is missing.
@@ -57,7 +57,7 @@ def default_tables() -> list[Table]:
     many = [(1, streams) for streams in (1, 4, 8, 16)]
     if cores > 1:
         many += [(cores, 2 * streams) for _, streams in many]
-    tables = [
+    found = [
         Table(
             "One stream, one thread",
             "",
@@ -65,7 +65,7 @@ def default_tables() -> list[Table]:
         ),
         Table(
             "Instruction sets",
-            f"The {CPU} engine where `{INSTRUCTIONS_VARIABLE}` names the instruction set.",
+            f"The {CPU} engine with the instruction set given by `{INSTRUCTIONS_VARIABLE}`.",
             tuple(
                 Case("standard", CPU, weights, instructions=name)
                 for name in sets
@@ -74,7 +74,7 @@ def default_tables() -> list[Table]:
         ),
         Table(
             "Many streams",
-            "Up to 16 rows share each read of the weights; the threads share out the rows.",
+            "Up to 16 rows share each read of the weights; the rows are divided among the threads.",
             tuple(
                 Case(name, CPU, weights, streams, threads)
                 for name in ("standard", "small")
@@ -84,67 +84,67 @@ def default_tables() -> list[Table]:
         ),
     ]
     if peer.installed():
-        tables.append(
+        found.append(
             Table(
-                "Beside a peer",
-                f"The PyPI package {peer.PEER}, `incremental_forward` at the same shape in fp32, "
-                "in turn with the engine: a chunk of one, a chunk of the other. The last column "
-                "is the median ratio of their speeds.",
+                "Comparison with a peer",
+                f"`incremental_forward` of the PyPI package {peer.PEER}, at the same shape in "
+                "fp32. The two alternate chunk by chunk; the last column is the median ratio of "
+                "their speeds.",
                 tuple(
-                    Case(name, CPU, weights, beside_peer=True)
+                    Case(name, CPU, weights, with_peer=True)
                     for name in ("small", "standard")
                     for weights in ("fp32", "bf16")
                 ),
             )
         )
-    return tables
+    return found
 
 
 def write_page(
-    path: Path, *, seconds: float, command: str, tables: Sequence[Table] | None = None
+    path: Path, *, seconds: float, command: str, cases: Sequence[Table] | None = None
 ) -> None:
-    """Measure every case and write the page, in Markdown, atomically.
+    """Measure every case and write the page in Markdown, atomically.
 
     Args:
-        path: of the page.
-        seconds: least time of each measurement.
-        command: that makes the page, to stand on it.
-        tables: what to measure; :func:`default_tables` where None.
+        path: path of the page.
+        seconds: minimum time of each measurement.
+        command: command that generates the page, quoted on it.
+        cases: tables to measure; None for :func:`default_tables`.
 
     Raises:
-        UserError: an engine, format or peer that a case needs is not to be had.
+        UserError: an engine, format or peer of some case is not available.
     """
-    tables = default_tables() if tables is None else tables
+    chosen = default_tables() if cases is None else cases
     about = machine.describe()
     subjects: dict[str, Subject] = {}
     results: dict[Case, list[Speed]] = {}
-    # A case of two tables is measured once.
-    cases = dict.fromkeys(case for table in tables for case in table.cases)
-    for case in track(cases, "measuring", len(cases)):
+    # A case in two tables is measured once.
+    unique = dict.fromkeys(case for table in chosen for case in table.cases)
+    for case in track(unique, "measuring", len(unique)):
         if case.preset not in subjects:
-            subjects[case.preset] = Subject.of(case.preset)
+            subjects[case.preset] = Subject.from_preset(case.preset)
         results[case] = _measure(case, subjects[case.preset], seconds)
     parts = [
         "# Benchmarks",
-        f"Made by `{command}` on {datetime.date.today().isoformat()}.",
-        _markdown(["machine", ""], [[name, text] for name, text in about.items()]),
-        _reading(seconds),
-        "## Limits",
-        _limits(list(subjects)),
+        f"Generated by `{command}` on {datetime.date.today().isoformat()}.",
+        tables.markdown(["machine", ""], list(about.items()), text_columns=2),
+        _explanation(seconds),
+        "## Cost per sample",
+        _costs(list(subjects)),
     ]
-    for table in tables:
+    for table in chosen:
         speeds = [speed for case in table.cases for speed in results[case]]
         parts += [f"## {table.title}", *([table.text] if table.text else []), _speeds(speeds)]
     if not peer.installed():
-        parts += ["## Beside a peer", f"Not measured: `pip install {peer.PEER}` adds it."]
+        parts += ["## Comparison with a peer", f"Not measured: needs `pip install {peer.PEER}`."]
     files.write_text(path, "\n\n".join(parts) + "\n")
 
 
 def multiply_adds(config: ModelConfig) -> int:
-    """Multiply-adds of one sample: every matrix of the step.
+    """Multiply-adds per sample in the matrices of a step.
 
-    A one-hot input is looked up, conditioning is projected once a hold, and context stacks take
-    their step once a window: none of it is counted.
+    Not counted: one-hot inputs, which are table look-ups; the projection of the conditioning, once
+    per hold; and context stacks, once per window.
     """
     stack, outputs = config.stack, config.distribution.parameters
     gated = stack.gate_channels // 2
@@ -159,12 +159,14 @@ def multiply_adds(config: ModelConfig) -> int:
 
 
 def _measure(case: Case, subject: Subject, seconds: float) -> list[Speed]:
-    # Not dispatch.create: a log line for each case would run through the progress.
+    # Not dispatch.create, whose log lines would interrupt the progress bar.
     with _instructions(case.instructions), torch_threads(case.threads):
         chosen = dispatch.choose(subject.model.config, torch.device("cpu"), case.engine).engine
         engine = chosen(subject.model, weights=case.weights, threads=case.threads)
-    if case.beside_peer:
-        measured = peer.measure_beside_peer(subject, engine, threads=case.threads, seconds=seconds)
+    if case.with_peer:
+        measured = peer.measure_engine_and_peer(
+            subject, engine, threads=case.threads, seconds=seconds
+        )
         return list(measured)
     return [
         measure_engine(subject, engine, streams=case.streams, threads=case.threads, seconds=seconds)
@@ -173,7 +175,7 @@ def _measure(case: Case, subject: Subject, seconds: float) -> list[Speed]:
 
 @contextlib.contextmanager
 def _instructions(name: str | None) -> Iterator[None]:
-    """Have engines made meanwhile use that instruction set; the best, or the user's, where None."""
+    """Use an instruction set for engines created in the context; None keeps the current choice."""
     before = os.environ.get(INSTRUCTIONS_VARIABLE)
     if name is not None:
         os.environ[INSTRUCTIONS_VARIABLE] = name
@@ -186,24 +188,23 @@ def _instructions(name: str | None) -> Iterator[None]:
             os.environ.pop(INSTRUCTIONS_VARIABLE, None)
 
 
-def _reading(seconds: float) -> str:
+def _explanation(seconds: float) -> str:
     return (
-        f"Each row is at least {seconds:g} s of generation with random weights, in chunks of "
-        f"{CHUNK_FRAMES} frames (the {REFERENCE} engine: one) after one that does not count; "
-        "conditioning is made beforehand, noise is drawn. A step is one sample of every stream. "
-        "*Best* is the fastest chunk: what the engine does where nothing else runs. *Error* is the "
-        f"largest difference of a distribution parameter from the {REFERENCE} engine's over the "
-        f"same {CHECKED_SAMPLES} samples of one stream; the {REFERENCE}'s own is from the parallel "
-        "forward. "
-        "GMAC/s are the multiply-adds below at the mean speed. *Weights read* is what "
-        "reading each of those weights once a step for all streams comes to; the engine reads less "
-        "where it works on the past of several samples at once, and more where threads or more "
-        "than 16 rows make it read them again. *Packed* is all that the engine keeps: also the "
-        "input's table and the conditioning's matrix, both fp32."
+        f"Each row measures at least {seconds:g} s of generation with random weights, in chunks of "
+        f"{CHUNK_FRAMES} frames (one frame for the {REFERENCE} engine) after a warm-up chunk. "
+        "Conditioning is computed beforehand; drawing the noise is included. A step is one sample "
+        "of every stream. *Best* is the fastest chunk, which approximates an idle machine. *Error* "
+        f"is the largest difference of a distribution parameter from the {REFERENCE} engine over "
+        f"{CHECKED_SAMPLES} samples of one stream; for the {REFERENCE} engine itself, from the "
+        "parallel forward. GMAC/s are the multiply-adds below at the mean speed. *Weights read* "
+        "is the bandwidth for reading each of those weights once per step for all streams. The "
+        "engine reads less where it processes the past of several samples at once, and more where "
+        "several threads or more than 16 rows read the weights again. *Packed* is the size of all "
+        "the engine's weights, including the input table and the conditioning matrix in fp32."
     )
 
 
-def _limits(names: Sequence[str]) -> str:
+def _costs(names: Sequence[str]) -> str:
     rows = []
     for name in names:
         config = preset(name)
@@ -212,16 +213,16 @@ def _limits(names: Sequence[str]) -> str:
         rows.append(
             [name, f"{macs / 1e6:.3f}", *sizes, f"{1e6 / rate:.1f}", f"{macs * rate / 1e9:.2f}"]
         )
-    header = ["preset", "M multiply-adds a sample", *(f"{name}, MB" for name in FORMAT_BYTES)]
-    return _markdown([*header, "µs a sample in real time", "GMAC/s in real time"], rows)
+    header = ["preset", "M multiply-adds per sample", *(f"{name}, MB" for name in FORMAT_BYTES)]
+    return tables.markdown([*header, "µs per sample in real time", "GMAC/s in real time"], rows)
 
 
 def _speeds(speeds: Sequence[Speed]) -> str:
     header = ["preset", "engine", "weights", "instructions", "streams", "threads", "samples/s"]
     header += ["µs/step, mean", "best", "x real time", "error", "GMAC/s", "weights read, GB/s"]
     header.append("packed, MB")
-    beside_peer = any(speed.speedup_over_peer for speed in speeds)
-    if beside_peer:
+    with_peer = any(speed.speedup_over_peer for speed in speeds)
+    if with_peer:
         header.append("x the peer")
     rows = []
     for speed in speeds:
@@ -234,13 +235,8 @@ def _speeds(speeds: Sequence[Speed]) -> str:
         row += [f"{speed.real_time_streams:.3f}", "" if error is None else f"{error:.1e}"]
         row += [f"{macs * speed.samples_per_second / 1e9:.2f}", f"{read / 1e9:.2f}"]
         row.append("" if speed.weight_bytes is None else f"{speed.weight_bytes / 1e6:.2f}")
-        if beside_peer:
+        if with_peer:
             ratio = speed.speedup_over_peer
             row.append("" if ratio is None else f"{ratio:.1f}")
         rows.append(row)
-    return _markdown(header, rows)
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return tables.markdown(header, rows, text_columns=4)

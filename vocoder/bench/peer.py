@@ -1,8 +1,8 @@
-"""The PyPI package wavenet_vocoder at a preset's shape, timed in turn with an engine.
+"""Speed of the PyPI package wavenet_vocoder at a preset's shape, alternating with an engine.
 
-It is optional. Its network differs in details (a one-tap input convolution, square roots of one
-half between layers, conditioning projected at every sample), so its speed is compared, not its
-output. It generates as its own code means to: weight norm taken off, one row, float32.
+The package is optional. Its network differs in details (a one-tap input convolution, a factor of
+sqrt(1/2) between layers, conditioning projected at every sample), so we compare its speed but not
+its output. It runs as its own code intends: weight norm removed, one row, float32.
 """
 
 import importlib.util
@@ -23,27 +23,26 @@ from vocoder.wavenet.mu_law import CLASSES
 
 PEER = "wavenet_vocoder"
 STEPS = 200
-"""Samples of each call."""
-LEAST_PAIRS = 5
+"""Samples per call."""
+MIN_PAIRS = 5
 
 
 def installed() -> bool:
-    """Whether the package is there."""
+    """Whether the package is installed."""
     return importlib.util.find_spec(PEER) is not None
 
 
 def check(preset_name: str) -> None:
-    """Make sure that there is a peer of a preset.
+    """Check that the peer can run a preset.
 
     Raises:
-        UserError: the package is missing, or the preset is not mu-law.
-        ConfigError: unknown preset.
+        UserError: the package is not installed, or the preset is not mu-law.
+        ConfigError: the preset is unknown.
     """
     if preset(preset_name).distribution.kind != "mu_law":
         known = [name for name, config in PRESETS.items() if config.distribution.kind == "mu_law"]
         raise UserError(
-            f"preset {preset_name} has no peer: {PEER} is compared on mu-law presets, "
-            f"which are {', '.join(known)}",
+            f"preset {preset_name}: {PEER} can only run mu-law presets: {', '.join(known)}",
             param="preset",
         )
     if not installed():
@@ -55,9 +54,9 @@ def network(config: ModelConfig, **upsampling: Any) -> Any:
 
     Args:
         config: the shape.
-        upsampling: its arguments for that; without any it takes mel at the sample rate.
+        upsampling: its upsampling arguments; without any it takes mels at the sample rate.
     """
-    with warnings.catch_warnings():  # it uses what PyTorch has since deprecated
+    with warnings.catch_warnings():  # it uses deprecated functions of PyTorch
         warnings.simplefilter("ignore")
         from wavenet_vocoder import WaveNet as Peer
 
@@ -98,31 +97,31 @@ def measure_with_peer(
     threads: int = 1,
     seconds: float = 1.0,
 ) -> tuple[Speed, Speed]:
-    """Choose an engine for a preset and measure both; see :func:`measure_beside_peer`.
+    """Measure an engine and the peer on a preset; see :func:`measure_engine_and_peer`.
 
     Raises:
-        UserError: there is no peer, or no such engine or format.
+        UserError: the peer, engine or format is not available.
     """
     check(preset_name)
     subject, runner = choose(preset_name, engine, weights=weights, threads=threads)
-    return measure_beside_peer(subject, runner, threads=threads, seconds=seconds)
+    return measure_engine_and_peer(subject, runner, threads=threads, seconds=seconds)
 
 
-def measure_beside_peer(
+def measure_engine_and_peer(
     subject: Subject, engine: Engine, *, threads: int, seconds: float
 ) -> tuple[Speed, Speed]:
-    """One stream of an engine and of the peer, a chunk of each in turn; returns their speeds.
+    """Measure one stream of an engine and of the peer, alternating chunk by chunk.
 
-    The engine's carries the median over the pairs of the ratio of speeds.
+    The engine's result includes the median ratio of the speeds over the pairs of chunks.
 
     Args:
-        subject: whose model's weights the engine has.
-        engine: made for that many threads.
-        threads: also PyTorch's.
-        seconds: least time of the peer's measured, in at least ``LEAST_PAIRS`` pairs.
+        subject: the model that the engine runs.
+        engine: engine for this number of threads.
+        threads: number of threads, also for PyTorch.
+        seconds: minimum time of the peer's chunks, over at least ``MIN_PAIRS`` pairs.
 
     Raises:
-        UserError: there is no peer: see :func:`check`.
+        UserError: the peer is not available; see :func:`check`.
     """
     check(subject.preset)
     config = subject.model.config
@@ -131,7 +130,7 @@ def measure_beside_peer(
         own.advance()
         peer.advance()
         pairs: list[tuple[float, float]] = []
-        while len(pairs) < LEAST_PAIRS or sum(theirs for _, theirs in pairs) < seconds:
+        while len(pairs) < MIN_PAIRS or sum(theirs for _, theirs in pairs) < seconds:
             pairs.append((own.seconds(), peer.seconds()))
         own_times, peer_times = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         ratio = statistics.median(

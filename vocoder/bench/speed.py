@@ -1,6 +1,4 @@
-"""Speed of an engine and its error in one run: on a preset's shape with random weights, or on a
-voice's own.
-"""
+"""Speed and error of an engine, on a preset's shape with random weights or on a voice."""
 
 import contextlib
 import copy
@@ -11,7 +9,7 @@ from typing import NamedTuple
 import torch
 from pydantic import Field
 
-from vocoder.bench.subject import Subject, device_of, noise_of, on, random_conditioning
+from vocoder.bench.subject import Subject, device_of, noise_of, on_device, random_conditioning
 from vocoder.config import StrictModel
 from vocoder.generation import dispatch
 from vocoder.generation.cpu import CpuEngine
@@ -28,25 +26,25 @@ class Speed(StrictModel):
 
     engine: str = Field(description="name of the engine")
     preset: str = Field(description="name of the model's shape, or id of the voice")
-    streams: int = Field(description="rows generated at once")
-    threads: int = Field(description="threads it ran with")
+    streams: int = Field(description="number of streams generated at once")
+    threads: int = Field(description="number of threads")
     weights: str = Field(description="number format of the weights")
-    instructions: str = Field(description="instruction set of the cpu engine; else empty")
+    instructions: str = Field(description="instruction set of the cpu engine; empty for others")
     weight_bytes: int | None = Field(description="size of the cpu engine's packed weights")
     samples_per_second: float = Field(description="summed over streams")
-    microseconds_per_step: float = Field(description="one sample of every stream, on average")
-    best_microseconds_per_step: float = Field(description="likewise, in the fastest chunk")
+    microseconds_per_step: float = Field(description="mean time for one sample of every stream")
+    best_microseconds_per_step: float = Field(description="the same in the fastest chunk")
     real_time_streams: float = Field(description="samples_per_second / sample_rate_hz")
     max_error_against_reference: float | None = Field(
-        description="largest difference of a distribution parameter from the reference engine's; "
-        "of the reference's from the parallel forward's"
+        description="largest difference of a distribution parameter from the reference engine; "
+        "for the reference engine, from the parallel forward"
     )
     speedup_over_peer: float | None = Field(
-        None, description="median ratio of speeds where a peer ran in turn"
+        None, description="median ratio of speeds, if measured with a peer"
     )
 
     def line(self) -> str:
-        """The measurement in one line for people."""
+        """The measurement as one line of text."""
         error, ratio = self.max_error_against_reference, self.speedup_over_peer
         best = f"(best {self.best_microseconds_per_step:.1f})"
         return (
@@ -61,13 +59,13 @@ class Speed(StrictModel):
 
 
 class Run(NamedTuple):
-    """What is timed: one call of ``advance`` generates ``steps`` samples of every stream."""
+    """The function to time: ``advance`` generates ``steps`` samples of every stream."""
 
     steps: int
     advance: Callable[[], object]
 
     def seconds(self) -> float:
-        """Time of one call."""
+        """Time of one call in seconds."""
         began = time.perf_counter()
         self.advance()
         return time.perf_counter() - began
@@ -75,7 +73,7 @@ class Run(NamedTuple):
 
 @contextlib.contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
-    """Let PyTorch use that many threads meanwhile."""
+    """Set PyTorch's number of threads inside the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -86,14 +84,14 @@ def torch_threads(threads: int) -> Iterator[None]:
 
 @torch.no_grad()
 def engine_run(model: WaveNet, engine: Engine, streams: int) -> Run:
-    """Streams that go on for as long as they are asked to, a chunk a call.
+    """Endless streams that generate one chunk per call.
 
-    A chunk is as long as the synthesizer's; one frame with the reference engine, which is slow.
-    Every chunk has the same mel.
+    A chunk has the length of the synthesizer's, or one frame for the slow reference engine. All
+    chunks have the same mel.
     """
     frames = 1 if engine.name == ReferenceEngine.name else CHUNK_FRAMES
     steps, device = frames * model.config.features.hop_length, device_of(engine)
-    conditioning = on(device, random_conditioning(model, streams, steps))
+    conditioning = on_device(device, random_conditioning(model, streams, steps))
     noise = noise_of(streams, steps, device)
     state, hold = engine.start(streams), model.config.hold
 
@@ -117,7 +115,7 @@ def measure(
     """Choose an engine for a preset and measure it; see :func:`measure_engine`.
 
     Raises:
-        UserError: unknown preset, engine or format, or an engine that cannot run it here.
+        UserError: the preset, engine or format is unknown, or the engine cannot run here.
     """
     subject, runner = choose(preset_name, engine, weights=weights, threads=threads, device=device)
     return measure_engine(subject, runner, streams=streams, threads=threads, seconds=seconds)
@@ -133,13 +131,13 @@ def measure_voice(
     threads: int = 1,
     seconds: float = 1.0,
 ) -> Speed:
-    """Choose an engine for a voice's model and measure it, bare: see :func:`measure_engine`.
+    """Choose an engine for a voice's model and measure it; see :func:`measure_engine`.
 
     Raises:
-        UserError: unknown engine or format, or an engine that cannot run the voice here.
+        UserError: the engine or format is unknown, or the engine cannot run the voice here.
     """
     with torch_threads(threads):
-        subject = Subject.of_model(voice.id, voice.model)
+        subject = Subject.from_model(voice.id, voice.model)
         temperature = voice.manifest.generation.temperature
         model = _copy_on(device, voice.model)
         runner = dispatch.create(
@@ -156,33 +154,33 @@ def choose(
     threads: int,
     device: torch.device = CPU,
 ) -> tuple[Subject, Engine]:
-    """A preset's model and the engine that shall run it.
+    """A preset's model and an engine for it.
 
     Raises:
-        UserError: unknown preset, engine or format, or an engine that cannot run it here.
+        UserError: the preset, engine or format is unknown, or the engine cannot run here.
     """
     with torch_threads(threads):
-        subject = Subject.of(preset_name)
+        subject = Subject.from_preset(preset_name)
         model = _copy_on(device, subject.model)
         return subject, dispatch.create(model, engine, weights=weights, threads=threads)
 
 
 def _copy_on(device: torch.device, model: WaveNet) -> WaveNet:
-    """A model on a device; the reference needs the one on the CPU."""
+    """A copy of the model on a device; the reference keeps the one on the CPU."""
     return model if device.type == "cpu" else copy.deepcopy(model).to(device)
 
 
 def measure_engine(
     subject: Subject, engine: Engine, *, streams: int, threads: int, seconds: float
 ) -> Speed:
-    """Generate for at least ``seconds`` after a warm-up, and check the error.
+    """Generate for at least ``seconds`` after a warm-up, and measure the error.
 
     Args:
-        subject: whose model's weights the engine has.
-        engine: made for that many threads.
-        streams: rows generated at once.
-        threads: also PyTorch's.
-        seconds: least time measured; the warm-up comes on top.
+        subject: the model that the engine runs.
+        engine: engine for this number of threads.
+        streams: number of streams generated at once.
+        threads: number of threads, also for PyTorch.
+        seconds: minimum time, not counting the warm-up.
     """
     with torch_threads(threads):
         run = engine_run(subject.model, engine, streams)
@@ -205,7 +203,7 @@ def speed_of(
     threads: int = 1,
     speedup_over_peer: float | None = None,
 ) -> Speed:
-    """The measurement of an engine from the times of its chunks of ``steps``."""
+    """The result for an engine from the times of its chunks of ``steps`` samples."""
     native = engine if isinstance(engine, CpuEngine) else None
     step_s = sum(times) / len(times) / steps
     return Speed(

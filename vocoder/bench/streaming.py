@@ -1,9 +1,8 @@
-"""Memory and time of preparing, packing and streaming a corpus, by the number of its files.
+"""Memory and time for preparing, sharding and streaming a corpus, by number of files.
 
 ``python -m vocoder.bench.streaming --files 1000 --files 100000 --folder DIR --results OUT.json``
-writes short files of speech-like sound below the folder and takes them through ``vocoder prepare``,
-``vocoder shard``, one epoch of streaming, and ``vocoder train``. Files of an earlier call are used
-again.
+writes short files of speech-like sound into the folder and runs ``vocoder prepare``, ``vocoder
+shard``, one epoch of streaming and ``vocoder train`` on them. Files of an earlier run are reused.
 """
 
 import json
@@ -54,29 +53,31 @@ preset = "tiny"
 
 
 class Stage(StrictModel):
-    """One command on one corpus."""
+    """The measurement of one command on one corpus."""
 
     command: str = Field(description="prepare, shard, stream (one epoch) or train")
-    files: int = Field(description="recordings in the corpus")
-    seconds: float = Field(description="from start to end")
-    peak_mb: float = Field(description="most memory that the process held, in 1,000,000 bytes")
-    batch_ms: float | None = Field(None, description="median processor time to draw a batch")
+    files: int = Field(description="number of recordings in the corpus")
+    seconds: float = Field(description="total time")
+    peak_mb: float = Field(description="peak memory of the process, in 1,000,000 bytes")
+    batch_ms: float | None = Field(None, description="median CPU time to draw a batch")
     step_ms: float | None = Field(None, description="median time of a training step")
-    loader_share: float | None = Field(None, description="mean share of it that waits for data")
+    loader_share: float | None = Field(
+        None, description="mean fraction of a step spent waiting for data"
+    )
 
     def line(self) -> str:
-        """The measurement in one line for people."""
+        """The measurement as one line of text."""
         text = f"{self.command:<8} {self.files:>8,} files {self.seconds:>8.1f} s"
         text += f" {self.peak_mb:>8.0f} MB"
         if self.batch_ms is not None:
-            text += f"  {self.batch_ms:.2f} ms a batch of {BATCH_SIZE}"
+            text += f"  {self.batch_ms:.2f} ms per batch of {BATCH_SIZE}"
         if self.step_ms is not None and self.loader_share is not None:
-            text += f"  {self.step_ms:.1f} ms a step, {self.loader_share:.1%} waiting for data"
+            text += f"  {self.step_ms:.1f} ms per step, {self.loader_share:.1%} waiting for data"
         return text
 
 
 def measure(folder: Path, count: int, *, steps: int, megabytes: int = 64) -> Iterator[Stage]:
-    """Take a corpus of ``count`` files through all stages; each works in a process of its own."""
+    """Run all stages on a corpus of ``count`` files, each in its own process."""
     home = folder / str(count)
     recordings, prepared, shards, run = (home / n for n in ("wav", "corpus", "shards", "run"))
     write_recordings(recordings, count)
@@ -101,7 +102,7 @@ def measure(folder: Path, count: int, *, steps: int, megabytes: int = 64) -> Ite
 
 
 def write_recordings(folder: Path, count: int) -> None:
-    """Write ``count`` files of harmonics in syllables, spread over some speakers."""
+    """Write ``count`` files with syllables of harmonics, divided among several speakers."""
     generator = np.random.default_rng(0)
     at = np.arange(round(RATE_HZ * SECONDS)) / RATE_HZ
     sounds = []
@@ -121,7 +122,7 @@ def write_recordings(folder: Path, count: int) -> None:
 
 
 def streamed(shards: str) -> tuple[Segments, int]:
-    """Segments as training draws them, and the steps of an epoch."""
+    """Segments as training draws them, and the number of steps per epoch."""
     corpus = ShardedCorpus(shards, ShardSettings(shuffle=SHUFFLE))
     order = StreamOrder(
         corpus,
@@ -137,7 +138,7 @@ def streamed(shards: str) -> tuple[Segments, int]:
 
 
 def drain(shards: str) -> None:
-    """Draw every row of one epoch, without a model; print the median time of a batch in ms."""
+    """Draw one epoch without a model; print the median time per batch in ms."""
     segments, steps = streamed(shards)
     times = []
     for step in range(steps):
@@ -148,7 +149,7 @@ def drain(shards: str) -> None:
 
 
 def stage(count: int, arguments: list[str]) -> Stage:
-    """Run a Python process; it is named by its third argument."""
+    """Run and measure a Python process; its third argument names the stage."""
     command = arguments[2]
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -163,7 +164,7 @@ def stage(count: int, arguments: list[str]) -> Stage:
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stdout.close()
     if process.returncode:
-        raise RuntimeError(f"{command} ended with {process.returncode}:\n{output}")
+        raise RuntimeError(f"{command} exited with status {process.returncode}:\n{output}")
     seconds = time.perf_counter() - began
     return Stage(
         command=command,
@@ -175,12 +176,12 @@ def stage(count: int, arguments: list[str]) -> Stage:
 
 
 def main(
-    folder: Annotated[Path, typer.Option(help="Where the corpora are made.")],
-    counts: Annotated[list[int], typer.Option("--files", help="Files of a corpus; repeat it.")],
+    folder: Annotated[Path, typer.Option(help="Folder for the corpora.")],
+    counts: Annotated[list[int], typer.Option("--files", help="Number of files; repeatable.")],
     results: Annotated[Path | None, typer.Option(metavar="OUT.json")] = None,
     steps: Annotated[int, typer.Option(min=SKIPPED_STEPS + 1)] = 60,
 ) -> None:
-    """Measure each corpus in turn."""
+    """Measure one corpus after another."""
     stages = []
     for count in counts:
         for measured in measure(folder, count, steps=steps):

@@ -1,7 +1,7 @@
-"""Speed of one training step, beside the PyPI package wavenet_vocoder where it is installed.
+"""Speed of a training step, compared with the PyPI package wavenet_vocoder if it is installed.
 
-Both train the same shape on the same batch: forward, loss, backward, Adam. Neither counts reading
-the data.
+Both train the same shape on the same batch: forward, loss, backward, Adam. Reading the data is not
+included.
 """
 
 import math
@@ -17,23 +17,23 @@ from vocoder.config import ModelConfig, StrictModel
 from vocoder.presets import preset
 from vocoder.training.data.segments import Batch
 from vocoder.training.tasks.vocoder import Objective
+from vocoder.wavenet import mu_law
 from vocoder.wavenet.conditioning import global_conditioning
 from vocoder.wavenet.model import WaveNet
-from vocoder.wavenet.mu_law import CLASSES, mu_law_encode
 
 
 class TrainingSpeed(StrictModel):
     """One measurement."""
 
-    name: str = Field(description="whose step, and in which number format")
-    preset: str = Field(description="name of the model's shape")
+    name: str = Field(description="implementation and number format")
+    preset: str = Field(description="name of the preset")
     batch: str = Field(description="rows x seconds")
-    threads: int = Field(description="threads it ran with")
+    threads: int = Field(description="number of threads")
     step_ms: float = Field(description="median time of a step")
-    audio_per_second: float = Field(description="seconds of audio trained on in a second")
+    audio_per_second: float = Field(description="seconds of audio trained on per second")
 
     def line(self) -> str:
-        """The measurement in one line for people."""
+        """The measurement as one line of text."""
         return (
             f"{self.name:<28} {self.preset:<9} {self.batch:<10} {self.threads} threads  "
             f"{self.step_ms:>8.1f} ms/step  {self.audio_per_second:>6.2f} s of audio/s"
@@ -43,10 +43,10 @@ class TrainingSpeed(StrictModel):
 def measure_training(
     preset_name: str, *, rows: int, seconds: float, threads: int, steps: int, compiled: bool
 ) -> list[TrainingSpeed]:
-    """Time a training step of a mu-law preset in each format, and the peer's.
+    """Time a training step of a mu-law preset in each format, and that of the peer.
 
     Raises:
-        ConfigError: unknown preset.
+        ConfigError: the preset is unknown.
     """
     config = preset(preset_name)
     rate, hop = config.features.sample_rate_hz, config.features.hop_length
@@ -66,7 +66,7 @@ def measure_training(
         for step in runs.values():
             step()
         times: dict[str, list[float]] = {name: [] for name in runs}
-        for _ in range(steps):  # taken in turn, so that a noisy moment meets them all
+        for _ in range(steps):  # alternate, so that other load affects all of them
             for name, step in runs.items():
                 began = time.perf_counter()
                 step()
@@ -125,8 +125,8 @@ def _peer_step(config: ModelConfig, batch: Batch, *, bf16: bool) -> Callable[[],
     )
     optimiser = torch.optim.Adam(model.parameters())
     margin = config.conditioning.margin
-    codes = mu_law_encode(batch.audio)
-    inputs = F.one_hot(codes, CLASSES).float().transpose(1, 2).contiguous()
+    codes = mu_law.encode(batch.audio)
+    inputs = F.one_hot(codes, mu_law.CLASSES).float().transpose(1, 2).contiguous()
     mel = batch.features[..., margin:-margin].contiguous()
 
     def step() -> None:
@@ -140,6 +140,6 @@ def _peer_step(config: ModelConfig, batch: Batch, *, bf16: bool) -> Callable[[],
 
 
 def _scales(hop: int) -> list[int]:
-    """Two factors of the hop, near each other: the peer upsamples in such steps."""
+    """Two similar factors of the hop, the peer's upsampling factors."""
     first = next(f for f in range(round(math.sqrt(hop)), 0, -1) if hop % f == 0)
     return [first, hop // first]

@@ -44,7 +44,7 @@ def evaluate(
     """Held-out likelihood and copy synthesis beside Griffin-Lim; or speech from text."""
     from vocoder.config import StrictModel
     from vocoder.corpus.manifest import Corpus
-    from vocoder.evaluation import identity, speech, speech_report
+    from vocoder.evaluation import speaker_accuracy, speech, speech_report
     from vocoder.evaluation.evaluate import evaluate as run
     from vocoder.evaluation.report import summary, write_json, write_report
     from vocoder.voices import voice as voice_files
@@ -61,10 +61,10 @@ def evaluate(
     recordings = Corpus.load(corpus)
     measured: StrictModel
     if speakers:
-        measured = heard = identity.evaluate_identity(
+        measured = heard = speaker_accuracy.evaluate_speakers(
             loaded, recordings, per_speaker=clips, seed=seed, engine=engine, weights=weights
         )
-        print(identity.summary(heard))
+        print(speaker_accuracy.summary(heard))
     elif text:
         measured = spoken = speech.evaluate_speech(
             loaded,

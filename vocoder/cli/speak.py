@@ -12,12 +12,12 @@ import soundfile
 from rich.console import Console
 
 from vocoder import files
-from vocoder.acoustic.rendering import TimedWord
 from vocoder.audio import io as audio
 from vocoder.errors import TextError
 from vocoder.features import feature_file as features
 from vocoder.synthesis.speech import PlannedSentence, Speech
 from vocoder.synthesis.synthesizer import Synthesizer
+from vocoder.text.timings import TimedWord
 from vocoder.voices.voice import Voice
 
 TEXT_SUFFIXES = (".txt", ".ssml", ".xml")

@@ -72,14 +72,14 @@ def train(
 ) -> None:
     """Train a voice, an acoustic model or a recogniser."""
     from vocoder.training import config as configs
-    from vocoder.training import dry_run as doctor
     from vocoder.training import loop
+    from vocoder.training.dry_run import check
 
     settings = configs.load(config, changes or ())
     if profile and not dry_run:
         raise UserError("--profile shows a few steps that train nothing: add --dry-run")
     if dry_run:
-        for line in doctor.examine(settings, profile=profile):
+        for line in check(settings, profile=profile):
             print(line, flush=True)
         return
     made = "recogniser" if settings.kind == "recogniser" else "voice"

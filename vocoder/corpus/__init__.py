@@ -1,1 +1,1 @@
-"""Corpora: read a folder of recordings, prepare it for training, report on it, load it again."""
+"""Corpora: read folders of recordings, prepare them for training, write reports and load them."""

@@ -1,7 +1,7 @@
-"""The alignment of a prepared corpus on disk: what ``vocoder align`` writes and training reads.
+"""The alignment files of a prepared corpus, written by ``vocoder align`` and read by training.
 
-``alignment.jsonl`` holds one aligned utterance a line, ``unaligned.jsonl`` those that were left out
-and why.
+``alignment.jsonl`` has one aligned utterance per line; ``unaligned.jsonl`` lists the skipped
+utterances with the reason.
 """
 
 from typing import Literal, Self
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vocoder.config import StrictModel
 from vocoder.corpus.manifest import Corpus, read_lines
-from vocoder.corpus.utterances import Readable, Utterance
+from vocoder.corpus.utterances import ReadableCorpus, Utterance
 from vocoder.errors import CorpusError
 from vocoder.text.linguistic import Phones, frame_features, phones
 from vocoder.text.pronunciation.pronouncer import parse_ipa
@@ -26,21 +26,23 @@ UnalignedReason = Literal["no_transcript", "unreadable_text", "too_short", "low_
 
 
 class AlignedWord(StrictModel):
-    """A word as it was read."""
+    """A word of the transcript as it was spoken."""
 
     text: str = Field(min_length=1, description="spelling in the normalised text")
     ipa: str = Field(min_length=1, description="phonemes with stress marks, separated by spaces")
     pause: str = Field("", description="punctuation after it")
-    paused: bool = Field(False, description="whether the reader paused after it without any")
+    paused: bool = Field(
+        False, description="whether the speaker paused after it without punctuation"
+    )
 
 
 class AlignedUtterance(StrictModel):
-    """One line of the alignment."""
+    """One line of ``alignment.jsonl``."""
 
     speaker: str = Field(description="as in the manifest")
     id: str = Field(description="as in the manifest")
     words: tuple[AlignedWord, ...] = Field(min_length=1, description="in order")
-    durations: tuple[int, ...] = Field(description="frames of each phone, pauses included")
+    durations: tuple[int, ...] = Field(description="frames of each phone and pause")
     score: float = Field(description="mean log-probability of the phones at their frames")
 
     @model_validator(mode="after")
@@ -51,17 +53,17 @@ class AlignedUtterance(StrictModel):
         if len(self.durations) != count or min(self.durations) < 1:
             raise ValueError(f"expected {count} durations of at least 1 frame")
         if any(word.pause not in ("", *PAUSES) for word in self.words):
-            raise ValueError(f"a pause is none of {' '.join(PAUSES)}")
+            raise ValueError(f"a pause is not one of {' '.join(PAUSES)}")
         return self
 
     @property
     def sentence(self) -> Sentence:
-        """The words of the text."""
+        """The sentence as in the text."""
         return Sentence(tuple(Word(w.text, parse_ipa(w.ipa), w.pause) for w in self.words))
 
     @property
     def read_sentence(self) -> Sentence:
-        """The same with a comma wherever the reader paused."""
+        """The same sentence with a comma wherever the speaker paused without punctuation."""
         return Sentence(
             tuple(
                 Word(w.text, parse_ipa(w.ipa), w.pause or ("," if w.paused else ""))
@@ -71,7 +73,7 @@ class AlignedUtterance(StrictModel):
 
     @property
     def phones(self) -> Phones:
-        """Phones as they were read, with the pauses that the text does not have."""
+        """The phones as they were spoken, including pauses without punctuation."""
         paused = frozenset(index for index, word in enumerate(self.words) if word.paused)
         return phones(self.sentence, paused)
 
@@ -81,26 +83,28 @@ class Unaligned(StrictModel):
 
     speaker: str = Field(description="as in the manifest")
     id: str = Field(description="as in the manifest")
-    reason: UnalignedReason = Field(description="kind of fault")
-    detail: str = Field(description="what was found")
+    reason: UnalignedReason = Field(description="kind of problem")
+    detail: str = Field(description="details")
 
 
-def read_linguistic(corpus: Readable, utterance: Utterance, aligned: AlignedUtterance) -> Tensor:
-    """Linguistic features (C, F) of a recording, with its own durations and melody.
+def read_linguistic(
+    corpus: ReadableCorpus, utterance: Utterance, aligned: AlignedUtterance
+) -> Tensor:
+    """Linguistic features (C, F) of a recording, with its own durations and F0.
 
     Raises:
         CorpusError: the corpus was prepared without F0.
     """
     phones, durations = aligned.phones, torch.tensor(aligned.durations)
-    rows = (phones.symbols, phones.context, durations, *corpus.read_melody(utterance))
+    rows = (phones.symbols, phones.context, durations, *corpus.read_log_f0(utterance))
     return frame_features(*(row[None] for row in rows))[0]
 
 
 def read_alignment(corpus: Corpus) -> dict[tuple[str, str], AlignedUtterance]:
-    """Aligned utterances by speaker and id.
+    """The aligned utterances by speaker and id.
 
     Raises:
-        CorpusError: the corpus is not aligned, or its alignment is damaged or of other recordings.
+        CorpusError: the corpus is not aligned, or the alignment is damaged or of other recordings.
     """
     path = corpus.folder / ALIGNMENT_FILE
     if not path.is_file():
@@ -114,7 +118,7 @@ def read_alignment(corpus: Corpus) -> dict[tuple[str, str], AlignedUtterance]:
         key = utterance.speaker, utterance.id
         if frames.get(key) != sum(utterance.durations):
             raise CorpusError(
-                f"{path}: {'/'.join(key)} has {sum(utterance.durations)} frames, the corpus "
+                f"{path}: {'/'.join(key)} has {sum(utterance.durations)} frames, the corpus has "
                 f"{frames.get(key, 'no such utterance')}; run vocoder align again"
             )
     return {(u.speaker, u.id): u for u in aligned}

@@ -1,4 +1,4 @@
-"""Faults of a corpus that training would meet, found before it starts."""
+"""Find problems of a corpus before training starts."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,16 +14,16 @@ SHORT_SPEAKER_HOURS = 1 / 12
 
 
 def corpus_lines(corpus: Corpus | ShardedCorpus) -> Iterator[str]:
-    """What there is, then a line for each fault; some utterances are read, not all."""
+    """Yield a summary of the corpus, then one line per fault; checks a sample of the files."""
     hours = {split: corpus.hours(split) for split in SPLITS}
     parts = ", ".join(f"{split} {sum(own.values()):.2f}" for split, own in hours.items())
     if isinstance(corpus, ShardedCorpus):
         size = sum(shard.bytes for shard in corpus.index.shards) / 1e6
-        held = f"{sum(s.utterances for s in corpus.index.shards):,} utterances in "
-        held += f"{len(corpus.index.shards)} shards of {size:,.0f} MB together"
+        content = f"{sum(s.utterances for s in corpus.index.shards):,} utterances in "
+        content += f"{len(corpus.index.shards)} shards ({size:,.0f} MB)"
     else:
-        held = f"{len(corpus.utterances):,} utterances"
-    yield f"corpus: {held}, {len(corpus.speakers)} speakers, hours: {parts}"
+        content = f"{len(corpus.utterances):,} utterances"
+    yield f"corpus: {content}, {len(corpus.speakers)} speakers, hours: {parts}"
     yield from (f"corpus fault: {fault}" for fault in _faults(corpus, hours))
 
 
@@ -31,31 +31,34 @@ def _faults(
     corpus: Corpus | ShardedCorpus, hours: Mapping[Split, dict[str, float]]
 ) -> Iterator[str]:
     if not hours["validation"]:
-        yield "no validation split, so it is measured on what it was trained on"
+        yield "no validation split, so validation uses training data"
     for speaker in corpus.speakers:
         own = hours["train"].get(speaker, 0.0)
         if own < SHORT_SPEAKER_HOURS:
-            yield f"speaker {speaker} has {60 * own:.1f} minutes to train on"
+            yield f"speaker {speaker} has only {60 * own:.1f} minutes of training data"
     yield from _damaged_shards(corpus) if isinstance(corpus, ShardedCorpus) else _files(corpus)
 
 
 def _files(corpus: Corpus) -> Iterator[str]:
     missing = [u for u in corpus.utterances if not (corpus.folder / u.file).is_file()]
     if missing:
-        yield f"{len(missing)} files are missing, the first {missing[0].file}: prepare it again"
+        yield (
+            f"{len(missing)} files are missing, the first is {missing[0].file}; "
+            "run vocoder prepare again"
+        )
     stride = max(1, len(corpus.utterances) // SAMPLED)
     damaged = [fault for u in corpus.utterances[::stride] if (fault := _damage(corpus, u))]
     if damaged:
         checked = len(corpus.utterances[::stride])
-        yield f"{len(damaged)} of {checked} files looked into are damaged, the first: {damaged[0]}"
+        yield f"{len(damaged)} of {checked} files checked are damaged, the first: {damaged[0]}"
     rejected = corpus.folder / REJECTED_FILE
     count = sum(1 for _ in read_lines(rejected)) if rejected.is_file() else 0
     if count:
-        yield f"{count} recordings were rejected when it was prepared; see {rejected}"
+        yield f"{count} recordings were rejected during preparation; see {rejected}"
     if (corpus.folder / ALIGNMENT_FILE).is_file():
-        left_out = len(corpus.utterances) - len(read_alignment(corpus))
-        if left_out:
-            yield f"{left_out} utterances are not aligned: only mels can condition on them"
+        unaligned = len(corpus.utterances) - len(read_alignment(corpus))
+        if unaligned:
+            yield (f"{unaligned} utterances are not aligned; only training on mels can use them")
 
 
 def _damage(corpus: Corpus, utterance: Utterance) -> str | None:
@@ -67,7 +70,7 @@ def _damage(corpus: Corpus, utterance: Utterance) -> str | None:
 
 
 def _damaged_shards(corpus: ShardedCorpus) -> Iterator[str]:
-    """Every shard of a folder is looked at, and the first of each split is read."""
+    """Check the size of every shard of a folder, and read the first one of each split."""
     first = {shard.split: shard.name for shard in reversed(corpus.index.shards)}
     local = Path(corpus.folder.removeprefix("file://"))
     for shard in corpus.index.shards:

@@ -1,8 +1,8 @@
-"""A prepared corpus on disk: what ``vocoder prepare`` writes, training and evaluation read.
+"""A prepared corpus on disk, written by ``vocoder prepare`` and read by training and evaluation.
 
-The folder holds ``corpus.json`` (settings, speakers, sources), ``manifest.jsonl`` (one utterance
-a line), ``rejected.jsonl`` and ``utterances/SPEAKER/ID.safetensors`` with 16-bit audio (T,) and its
-log-mel (n_mels, F), where T = F * hop.
+The folder contains ``corpus.json`` (settings, speakers, sources), ``manifest.jsonl`` (one utterance
+per line), ``rejected.jsonl`` and ``utterances/SPEAKER/ID.safetensors`` with 16-bit audio (T,) and
+its log-mel (n_mels, F), where T = F * hop.
 """
 
 import json
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vocoder import files
 from vocoder.config import FeatureConfig, StrictModel
-from vocoder.corpus.utterances import Readable, Split, Utterance, damaged, read_utterance_file
+from vocoder.corpus.utterances import ReadableCorpus, Split, Utterance, damaged, read_utterance_file
 from vocoder.errors import ConfigError, CorpusError
 
 FORMAT = 1
@@ -41,23 +41,25 @@ Reason = Literal[
 
 
 class Rejection(StrictModel):
-    """One line of ``rejected.jsonl``: a recording that was passed over, and why."""
+    """One line of ``rejected.jsonl``: a rejected recording and the reason."""
 
-    id: str = Field(description="as found, or the file's name")
-    speaker: str = Field(description="as found")
-    source: str = Field(description="path of the recording or of the line that names it")
-    reason: Reason = Field(description="kind of fault")
-    detail: str = Field(description="what was found, and what would be right")
-    digest: str | None = Field(None, description="of the recording and the settings, where judged")
+    id: str = Field(description="id as found, or the file name")
+    speaker: str = Field(description="speaker as found")
+    source: str = Field(description="path of the recording or of the file that lists it")
+    reason: Reason = Field(description="kind of problem")
+    detail: str = Field(description="what was found and what was expected")
+    digest: str | None = Field(
+        None, description="hash of recording and settings, if it was processed"
+    )
 
 
 class Source(StrictModel):
-    """One folder the corpus was made from."""
+    """One source folder of the corpus."""
 
-    path: str = Field(description="as given")
-    layout: Literal["ljspeech", "vctk", "folder"] = Field(description="how it was read")
-    speakers: tuple[str, ...] = Field(description="who was found in it")
-    licence: str | None = Field(description="first line of its LICENSE file, where it has one")
+    path: str = Field(description="path as given")
+    layout: Literal["ljspeech", "vctk", "folder"] = Field(description="detected layout")
+    speakers: tuple[str, ...] = Field(description="speakers found in it")
+    licence: str | None = Field(description="first line of its LICENSE file, if any")
 
 
 class _CorpusFile(StrictModel):
@@ -72,12 +74,12 @@ class _CorpusFile(StrictModel):
 
 
 @dataclass(frozen=True)
-class Corpus(Readable):
+class Corpus(ReadableCorpus):
     """A prepared corpus.
 
     Attributes:
-        folder: where it lies.
-        features: what its mels were made with.
+        folder: its folder.
+        features: settings of its mels.
         speakers: names, sorted.
         utterances: sorted by speaker, then id.
     """
@@ -93,12 +95,13 @@ class Corpus(Readable):
         """Read the manifest of a prepared folder.
 
         Raises:
-            CorpusError: not a prepared folder, unfinished, or damaged; says what to do.
+            CorpusError: the folder is not a prepared corpus, or is unfinished or damaged; the
+                message says what to do.
         """
         if not (folder / CORPUS_FILE).is_file() and not (folder / UNFINISHED_FILE).is_file():
             raise CorpusError(
                 f"{folder}: not a prepared corpus (no {CORPUS_FILE}); "
-                "make one with: vocoder prepare RECORDINGS -o " + str(folder)
+                f"create one with: vocoder prepare RECORDINGS -o {folder}"
             )
         if (folder / UNFINISHED_FILE).is_file():
             raise CorpusError(f"{folder}: preparation did not finish; run vocoder prepare again")
@@ -107,26 +110,26 @@ class Corpus(Readable):
             Utterance.parse(data, where) for data, where in read_lines(folder / MANIFEST_FILE)
         )
         if not utterances:
-            raise damaged(folder / MANIFEST_FILE, "holds no utterances")
+            raise damaged(folder / MANIFEST_FILE, "has no utterances")
         seen: set[tuple[str, str]] = set()
         for utterance in utterances:
             key = utterance.speaker, utterance.id
             if key in seen:
-                raise damaged(folder / MANIFEST_FILE, f"names {'/'.join(key)} twice")
+                raise damaged(folder / MANIFEST_FILE, f"lists {'/'.join(key)} twice")
             seen.add(key)
             if utterance.samples != utterance.frames * head.features.hop_length:
                 raise damaged(
                     folder / MANIFEST_FILE,
-                    f"gives {'/'.join(key)} {utterance.samples} samples in "
+                    f"lists {'/'.join(key)} with {utterance.samples} samples in "
                     f"{utterance.frames} frames of {head.features.hop_length}",
                 )
         if {u.speaker for u in utterances} != set(head.speakers):
-            raise damaged(folder / MANIFEST_FILE, f"has other speakers than {CORPUS_FILE}")
+            raise damaged(folder / MANIFEST_FILE, f"has different speakers from {CORPUS_FILE}")
         return cls(folder, head.features, head.speakers, utterances, head.sources)
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Every tag that some utterance has, sorted."""
+        """All tags of the utterances, sorted."""
         return tuple(sorted({tag for utterance in self.utterances for tag in utterance.tags}))
 
     def split(self, name: Split) -> tuple[Utterance, ...]:
@@ -135,11 +138,11 @@ class Corpus(Readable):
 
     @property
     def name(self) -> str:
-        """The folder's own name."""
+        """The name of the folder."""
         return self.folder.name
 
     def hours(self, split: Split) -> dict[str, float]:
-        """Hours of each speaker."""
+        """Hours per speaker."""
         found: dict[str, float] = {}
         for utterance in self.split(split):
             seconds = utterance.samples / self.features.sample_rate_hz
@@ -147,26 +150,26 @@ class Corpus(Readable):
         return found
 
     def tensors(self, utterance: Utterance) -> dict[str, Tensor]:
-        """Audio, mel and, where prepared, F0 of an utterance.
+        """Audio, mel and, if prepared, F0 of an utterance.
 
         Raises:
-            CorpusError: the file is missing, damaged, or made with other settings.
+            CorpusError: the file is missing, damaged, or was written with different settings.
         """
         return read_utterance_file(self.folder / utterance.file, self.features)
 
 
 def read_lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    """Objects of a JSON-lines file, each with its place for error messages, one at a time.
+    """Yield the objects of a JSON lines file, each with its position for error messages.
 
     Raises:
-        CorpusError: missing, cut short, or not JSON objects.
+        CorpusError: the file is missing, truncated, or not made of JSON objects.
     """
     try:
-        # Not every line separator: a transcript may hold others than the newline.
+        # Split at newlines only: a transcript may contain other line separators.
         with open(path, encoding="utf-8", newline="\n") as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.endswith("\n"):
-                    raise damaged(path, "is cut short")
+                    raise damaged(path, "is truncated")
                 yield _object(line, f"{path}, line {number}"), f"{path}, line {number}"
     except (OSError, UnicodeDecodeError) as error:
         raise damaged(path, f"is unreadable ({error})") from None
@@ -183,7 +186,7 @@ def _object(line: str, where: str) -> dict[str, Any]:
 
 
 def write_lines(path: Path, items: Iterable[StrictModel]) -> None:
-    """Write settings as JSON lines, atomically."""
+    """Write items as JSON lines, atomically."""
     lines = (json.dumps(item.model_dump(mode="json"), ensure_ascii=False) for item in items)
     files.write_text(path, "".join(f"{line}\n" for line in lines))
 
@@ -195,7 +198,7 @@ def _read_head(path: Path) -> _CorpusFile:
         raise damaged(path, f"is unreadable ({error})") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         found = data.get("format") if isinstance(data, dict) else None
-        raise damaged(path, f"has format {found}, this version reads {FORMAT}")
+        raise damaged(path, f"has format {found}, but this version reads {FORMAT}")
     try:
         return _CorpusFile.parse(data, str(path))
     except ConfigError as error:

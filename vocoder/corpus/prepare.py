@@ -1,7 +1,7 @@
-"""Prepare a corpus: read, clean, extract features in parallel, split by prompt, report.
+"""Prepare a corpus: read, clean, extract features in parallel, split by prompt, write a report.
 
-Running it again does only what changed: a recording whose bytes and settings are those of the last
-run is not processed, and what vanished from the sources is removed.
+Running it again is incremental: recordings whose content and settings have not changed are not
+processed again, and utterances whose recordings are gone are removed.
 """
 
 import json
@@ -27,7 +27,7 @@ from vocoder.corpus.manifest import (
     read_lines,
     write_lines,
 )
-from vocoder.corpus.processing import Measures, Outcome, PreparationConfig, Refusal, Task
+from vocoder.corpus.processing import Measurements, Outcome, PreparationConfig, Refusal, Task
 from vocoder.corpus.readers import Recording
 from vocoder.corpus.splits import prompts_of, split_prompts
 from vocoder.corpus.utterances import SPLITS, UTTERANCES_FOLDER, Split, Utterance, utterance_file
@@ -40,15 +40,15 @@ __all__ = ["PreparationConfig", "Summary", "load_settings", "prepare"]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did.
+    """The result of a run.
 
     Attributes:
-        folder: the prepared corpus.
-        hours: prepared speech by speaker and split.
-        utterances: prepared, of which ``redone`` were processed in this run.
-        rejected: recordings passed over, by reason.
-        removed: utterance files of earlier runs that have no recording any more.
-        report: the page to look at.
+        folder: folder of the prepared corpus.
+        hours: hours of speech by speaker and split.
+        utterances: number of utterances, of which ``redone`` were processed in this run.
+        rejected: number of rejected recordings by reason.
+        removed: number of utterance files removed because their recording is gone.
+        report: path of the report.
     """
 
     folder: Path
@@ -76,17 +76,17 @@ class Summary:
 
 
 def load_settings(path: Path | None) -> PreparationConfig:
-    """Read preparation settings from a TOML file; the defaults where there is none.
+    """Read preparation settings from a TOML file; the defaults if ``path`` is None.
 
     Raises:
-        ConfigError: no such file, not TOML, an unknown key or a value that cannot be meant.
+        ConfigError: the file is missing or not TOML, a key is unknown or a value is invalid.
     """
     if path is None:
         return PreparationConfig()
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: not readable as TOML ({error})") from None
+        raise ConfigError(f"{path}: cannot be read as TOML ({error})") from None
     return PreparationConfig.parse(data, str(path))
 
 
@@ -97,16 +97,16 @@ def prepare(
 
     Args:
         corpora: folders in LJSpeech or VCTK layout, plain folders of audio, or folders of these.
-        output: a new folder, or one prepared before, of which is kept what is up to date.
+        output: a new folder, or a prepared one; files that are up to date are kept.
         settings: feature settings, trimming, level, limits and splits.
-        jobs: processes; 1 works in this one.
+        jobs: number of processes; 1 uses the current one.
 
     Raises:
-        CorpusError: nothing found, nothing usable, or ``output`` holds something else.
-        ConfigError: ``jobs`` below 1, or feature settings that cannot be met.
+        CorpusError: no recordings were found or are usable, or ``output`` contains other files.
+        ConfigError: ``jobs`` is below 1, or the feature settings are impossible.
     """
     if jobs < 1:
-        raise ConfigError(f"jobs {jobs}: give at least 1", param="jobs")
+        raise ConfigError(f"jobs {jobs}: must be at least 1", param="jobs")
     mel_filterbank(settings.features)
     _check_output(output, corpora)
     found = readers.find(corpora)
@@ -114,19 +114,19 @@ def prepare(
     recordings = []
     for recording in (recording for one in found for recording in one.recordings):
         if settings.require_text and recording.text is None:
-            detail = "no transcript was found, require_text asks for one"
+            detail = "no transcript was found, but require_text is set"
             rejections.append(_rejection(recording, Refusal("no_transcript", detail)))
         else:
             recordings.append(recording)
     output.mkdir(parents=True, exist_ok=True)
-    # There until the end, so that nobody trains on a half-changed corpus.
-    files.write_text(output / UNFINISHED_FILE, "vocoder prepare is at work or was interrupted\n")
+    # Removed at the end, so that nobody trains on a partly updated corpus.
+    files.write_text(output / UNFINISHED_FILE, "vocoder prepare is running or was interrupted\n")
     known = _earlier_rejections(output / REJECTED_FILE)
     tasks = [
         Task(r.path, output / utterance_file(r.speaker, r.id), known.get((r.speaker, r.id)))
         for r in recordings
     ]
-    done = dict(track(parallel.outcomes(tasks, settings, jobs=jobs), "prepare", len(tasks)))
+    done = dict(track(parallel.outcomes(tasks, settings, jobs=jobs), "preparing", len(tasks)))
     outcomes = [done[index] for index in range(len(tasks))]
     prompts = prompts_of(recordings)
     usable = []
@@ -151,7 +151,7 @@ def prepare(
     _write_head(output, settings, sources, hours)
     page = report.write(output, rows, rejections, sources, settings)
     if hasattr(os, "sync"):
-        os.sync()  # the utterance files have not been waited for
+        os.sync()  # the utterance files were written without fsync
     (output / UNFINISHED_FILE).unlink()
     return Summary(
         folder=output,
@@ -166,9 +166,9 @@ def prepare(
 
 def _row(
     recording: Recording, prompt: str, outcome: Outcome, split: Split, settings: PreparationConfig
-) -> tuple[Utterance, Measures]:
+) -> tuple[Utterance, Measurements]:
     assert outcome.digest is not None
-    assert outcome.measures is not None
+    assert outcome.measurements is not None
     utterance = Utterance(
         id=recording.id,
         speaker=recording.speaker,
@@ -182,7 +182,7 @@ def _row(
         source=str(recording.path),
         digest=outcome.digest,
     )
-    return utterance, outcome.measures
+    return utterance, outcome.measurements
 
 
 def _hours(
@@ -198,7 +198,7 @@ def _hours(
     }
 
 
-def _source(one: readers.Found) -> Source:
+def _source(one: readers.FolderContents) -> Source:
     speakers = tuple(sorted({recording.speaker for recording in one.recordings}))
     return Source(path=str(one.path), layout=one.layout, speakers=speakers, licence=one.licence)
 
@@ -234,7 +234,7 @@ def _rejection(recording: Recording, refusal: Refusal, digest: str | None = None
 
 
 def _earlier_rejections(path: Path) -> dict[tuple[str, str], tuple[str, Refusal]]:
-    """Verdicts of the last run by speaker and id; a damaged list only costs their making anew."""
+    """Rejections of the last run by speaker and id; if the list is damaged, start without them."""
     known: dict[tuple[str, str], tuple[str, Refusal]] = {}
     if not path.is_file():
         return known
@@ -250,14 +250,14 @@ def _earlier_rejections(path: Path) -> dict[tuple[str, str], tuple[str, Refusal]
 
 def _check_output(output: Path, corpora: Sequence[Path]) -> None:
     if output.exists() and not output.is_dir():
-        raise CorpusError(f"{output}: is a file; name a folder for the prepared corpus")
+        raise CorpusError(f"{output}: is a file; choose a folder for the prepared corpus")
     for corpus in corpora:
         if output.resolve() == corpus.resolve():
-            raise CorpusError(f"{output}: is the corpus itself; name another folder")
+            raise CorpusError(f"{output}: is the source corpus itself; choose another folder")
     ours = any((output / name).is_file() for name in (CORPUS_FILE, UNFINISHED_FILE))
     if output.is_dir() and any(output.iterdir()) and not ours:
         raise CorpusError(
-            f"{output}: holds other files and no prepared corpus; name a new or empty folder"
+            f"{output}: contains other files and no prepared corpus; choose a new or empty folder"
         )
 
 
@@ -266,7 +266,7 @@ def _remove_stale(output: Path, wanted: set[str]) -> int:
     for path in sorted((output / UTTERANCES_FOLDER).glob("*/*.safetensors")):
         if path.relative_to(output).as_posix() not in wanted:
             path.unlink()
-            # A name with a dot in front was left by an interrupted write.
+            # A leading dot marks the leftover of an interrupted write.
             removed += not path.name.startswith(".")
             if not any(path.parent.iterdir()):
                 path.parent.rmdir()
@@ -277,6 +277,6 @@ def _nothing_left(rejections: Sequence[Rejection], output: Path) -> str:
     counts = Counter(rejection.reason for rejection in rejections).most_common()
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts)
     return (
-        f"no usable recording is left of {len(rejections)} ({reasons}), the first: "
-        f"{rejections[0].source}: {rejections[0].detail}; all are in {output / REJECTED_FILE}"
+        f"none of {len(rejections)} recordings is usable ({reasons}); the first: "
+        f"{rejections[0].source}: {rejections[0].detail}; see {output / REJECTED_FILE}"
     )

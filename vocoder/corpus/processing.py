@@ -1,7 +1,7 @@
-"""One recording to one utterance file: check, trim, level, features. Runs in worker processes.
+"""Turn one recording into one utterance file: check, trim, level, analyse. Runs in workers.
 
-An utterance file carries the digest of what it was made from, so the file itself tells whether it
-is up to date, after an interrupted run as well.
+An utterance file contains the digest of its inputs, so the file itself shows whether it is up to
+date, even after an interrupted run.
 """
 
 import hashlib
@@ -28,34 +28,42 @@ from vocoder.errors import AudioError, ConfigError, CorpusError
 from vocoder.features import feature_file as features
 
 VERSION = 1
-"""Raised when the processing below changes, so that prepared files are made anew."""
+"""Incremented when the processing below changes, so that files are prepared again."""
 
 FRAME_S, STEP_S = 0.02, 0.01
 SHORTEST_SOUND_STEPS = 3
 HIGH_PASS_HZ = 80.0
 FULL_SCALE = 0.999
-# Beyond these a header is damaged, and the resampling filter may not fit into memory.
+# Rates beyond these are from damaged headers, and the resampling filter may not fit in memory.
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 4000, 384000
 LOWEST_DB = -120.0
 
 
 class PreparationConfig(StrictModel):
-    """How recordings become a corpus."""
+    """Settings of ``vocoder prepare``."""
 
     features: FeatureConfig = FeatureConfig()
-    f0: bool = Field(False, description="analyse F0 as well, some twenty times slower")
+    f0: bool = Field(False, description="also analyse F0, about twenty times slower")
     require_text: bool = Field(False, description="reject recordings without a transcript")
-    trim_db: float = Field(40.0, gt=0, le=100, description="silence is this far below loud speech")
-    trim_floor_db: float = Field(8.0, ge=0, le=40, description="and up to this far above the noise")
-    trim_margin_s: float = Field(0.12, ge=0, le=5, description="kept around speech, in seconds")
+    trim_db: float = Field(
+        40.0, gt=0, le=100, description="silence is this far below loud speech, dB"
+    )
+    trim_floor_db: float = Field(
+        8.0, ge=0, le=40, description="and up to this far above the noise floor, dB"
+    )
+    trim_margin_s: float = Field(0.12, ge=0, le=5, description="margin kept around speech, seconds")
     level_dbfs: float = Field(-24.0, ge=-60, le=0, description="RMS of the speech after levelling")
     peak_limit: float = Field(0.95, gt=0, lt=1, description="largest sample after levelling")
-    silence_dbfs: float = Field(-60.0, ge=-110, le=0, description="speech below this is silence")
-    min_duration_s: float = Field(0.5, gt=0, description="least length after trimming, in seconds")
-    max_duration_s: float = Field(30.0, gt=0, description="greatest length after trimming")
-    clipping_limit: float = Field(5e-4, ge=0, le=1, description="share of samples at full scale")
-    validation_fraction: float = Field(0.02, ge=0, lt=0.5, description="share of prompts")
-    test_fraction: float = Field(0.02, ge=0, lt=0.5, description="share of prompts")
+    silence_dbfs: float = Field(
+        -60.0, ge=-110, le=0, description="recordings below this level are silent"
+    )
+    min_duration_s: float = Field(0.5, gt=0, description="minimum length after trimming, seconds")
+    max_duration_s: float = Field(30.0, gt=0, description="maximum length after trimming, seconds")
+    clipping_limit: float = Field(
+        5e-4, ge=0, le=1, description="largest fraction of samples at full scale"
+    )
+    validation_fraction: float = Field(0.02, ge=0, lt=0.5, description="fraction of prompts")
+    test_fraction: float = Field(0.02, ge=0, lt=0.5, description="fraction of prompts")
 
     @model_validator(mode="after")
     def _consistent(self) -> "PreparationConfig":
@@ -67,26 +75,26 @@ class PreparationConfig(StrictModel):
         return self
 
     def audio_settings(self) -> str:
-        """What an utterance file depends on; text and splits lie in the manifest alone."""
-        apart = {"require_text", "validation_fraction", "test_fraction"}
-        return json.dumps([VERSION, self.model_dump(mode="json", exclude=apart)], sort_keys=True)
+        """The settings that utterance files depend on; text and splits are in the manifest only."""
+        other = {"require_text", "validation_fraction", "test_fraction"}
+        return json.dumps([VERSION, self.model_dump(mode="json", exclude=other)], sort_keys=True)
 
 
-class Measures(StrictModel):
-    """What was measured on one recording. Levels are RMS in dB of full scale."""
+class Measurements(StrictModel):
+    """Measurements of one recording. Levels are RMS in dBFS."""
 
-    rate_hz: int = Field(description="rate of the recording, samples a second")
+    rate_hz: int = Field(description="sample rate of the recording")
     seconds: float = Field(description="length of the recording")
     kept_s: float = Field(description="length after trimming")
-    level_dbfs: float = Field(description="speech, before levelling")
-    floor_dbfs: float = Field(description="quiet frames, before levelling")
-    gain_db: float = Field(description="by which the level was changed")
-    silence: float = Field(description="share of quiet frames, after trimming")
+    level_dbfs: float = Field(description="speech level before levelling")
+    floor_dbfs: float = Field(description="noise floor before levelling")
+    gain_db: float = Field(description="gain applied")
+    silence: float = Field(description="fraction of silent frames after trimming")
 
 
 @dataclass(frozen=True)
 class Task:
-    """A recording to process; ``rejected`` is the digest and verdict of an earlier run."""
+    """A recording to process; ``rejected`` is its digest and rejection from an earlier run."""
 
     source: Path
     target: Path
@@ -95,7 +103,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a recording was passed over."""
+    """Why a recording was rejected."""
 
     reason: Reason
     detail: str
@@ -103,11 +111,11 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a recording: measured and written, kept as it was, or refused."""
+    """The result for a recording: processed, up to date, or rejected."""
 
     digest: str | None
     samples: int = 0
-    measures: Measures | None = None
+    measurements: Measurements | None = None
     refusal: Refusal | None = None
     redone: bool = False
 
@@ -119,7 +127,7 @@ class _Refused(Exception):
 
 
 def process(task: Task, settings: PreparationConfig) -> Outcome:
-    """Make the utterance file of one recording, unless it is there and up to date."""
+    """Write the utterance file of one recording, unless it is up to date."""
     try:
         with open(task.source, "rb") as source:
             content = hashlib.file_digest(source, "sha256").hexdigest()
@@ -132,11 +140,11 @@ def process(task: Task, settings: PreparationConfig) -> Outcome:
     if (kept := _up_to_date(task.target, digest)) is not None:
         return kept
     try:
-        samples, measures = clean(task.source, settings)
+        samples, measurements = clean(task.source, settings)
     except _Refused as refused:
         return Outcome(digest, refusal=refused.refusal, redone=True)
     pcm = audio.to_pcm16(samples)
-    # Features of the rounded samples: the pair on disk belongs together exactly.
+    # Analyse the rounded samples, so that audio and features on disk match exactly.
     analysed = features.analyze(
         pcm.astype(np.float32) / np.float32(PCM_16_LEVELS), settings.features, with_f0=settings.f0
     )
@@ -144,22 +152,22 @@ def process(task: Task, settings: PreparationConfig) -> Outcome:
     if analysed.f0 is not None:
         tensors["f0"] = analysed.f0
     metadata = settings.features.fingerprint()
-    metadata |= {"digest": digest, "measures": measures.model_dump_json()}
+    metadata |= {"digest": digest, "measures": measurements.model_dump_json()}
     try:
-        # The disk is waited for once, at the end: for each of many short files it takes longer than
-        # all else. A file that a power failure cut short is no safetensors, and made again.
+        # No fsync here: for many short files it would dominate; prepare syncs once at the end. A
+        # file truncated by a power failure is not valid safetensors and is written again.
         written = save_safetensors(tensors, metadata=metadata)
         files.write_bytes(task.target, written, durable=False)
     except OSError as error:
         raise CorpusError(f"{task.target}: cannot be written ({error.strerror})") from None
-    return Outcome(digest, len(pcm), measures, redone=True)
+    return Outcome(digest, len(pcm), measurements, redone=True)
 
 
-def clean(source: Path, settings: PreparationConfig) -> tuple[Samples, Measures]:
-    """Read, judge, trim and level one recording.
+def clean(source: Path, settings: PreparationConfig) -> tuple[Samples, Measurements]:
+    """Read, check, trim and level one recording.
 
     Returns:
-        Samples (F * hop,) at the configured rate, and what was measured.
+        Samples (F * hop,) at the configured rate, and the measurements.
     """
     samples, rate = _read(source, settings)
     seconds = len(samples) / rate
@@ -167,8 +175,8 @@ def clean(source: Path, settings: PreparationConfig) -> tuple[Samples, Measures]
     if clipped > settings.clipping_limit:
         raise _Refused(
             "clipped",
-            f"{clipped:.2%} of its samples are at full scale, at most "
-            f"{settings.clipping_limit:.2%} may be",
+            f"{clipped:.2%} of the samples are at full scale, the limit is "
+            f"{settings.clipping_limit:.2%}",
         )
     to_rate = settings.features.sample_rate_hz
     samples = audio.resample(samples - samples.mean(), rate, to_rate)
@@ -179,7 +187,7 @@ def clean(source: Path, settings: PreparationConfig) -> tuple[Samples, Measures]
         loudest = float(levels.max())
         raise _Refused(
             "silent",
-            f"no sound reaches {settings.silence_dbfs:g} dBFS, the loudest frame has {loudest:.0f}",
+            f"no speech above {settings.silence_dbfs:g} dBFS; the loudest frame has {loudest:.0f}",
         )
     start, end = _span(speech, len(samples), settings)
     kept = samples[start:end]
@@ -187,7 +195,7 @@ def clean(source: Path, settings: PreparationConfig) -> tuple[Samples, Measures]
     if length < settings.min_duration_s:
         raise _Refused(
             "too_short",
-            f"{length:.2f} s of it are left after trimming, expected {settings.min_duration_s:g} s",
+            f"{length:.2f} s long after trimming, the minimum is {settings.min_duration_s:g} s",
         )
     if length > settings.max_duration_s:
         raise _Refused("too_long", _too_long(length, settings))
@@ -196,7 +204,7 @@ def clean(source: Path, settings: PreparationConfig) -> tuple[Samples, Measures]
     tail = settings.features.frames(len(kept)) * settings.features.hop_length - len(kept)
     steps = round(to_rate * STEP_S)
     inside = speech[start // steps : max(end // steps, start // steps + 1)]
-    measures = Measures(
+    measurements = Measurements(
         rate_hz=rate,
         seconds=round(seconds, 3),
         kept_s=round(length, 3),
@@ -205,11 +213,11 @@ def clean(source: Path, settings: PreparationConfig) -> tuple[Samples, Measures]
         gain_db=round(20 * float(np.log10(gain)), 2),
         silence=round(1 - float(inside.mean()), 4),
     )
-    return np.pad(kept * np.float32(gain), (0, tail)), measures
+    return np.pad(kept * np.float32(gain), (0, tail)), measurements
 
 
 def frame_levels(samples: Samples, rate_hz: int) -> npt.NDArray[np.float64]:
-    """RMS in dBFS of frames of 20 ms every 10 ms, above the rumble: (T // step,), at least one."""
+    """RMS in dBFS of 20 ms frames every 10 ms, without rumble: (T // step,), at least one."""
     passed = torchaudio.functional.highpass_biquad(torch.from_numpy(samples), rate_hz, HIGH_PASS_HZ)
     frame, step = round(rate_hz * FRAME_S), round(rate_hz * STEP_S)
     side = (frame - step) // 2
@@ -222,10 +230,10 @@ def frame_levels(samples: Samples, rate_hz: int) -> npt.NDArray[np.float64]:
 def speech_frames(
     levels: npt.NDArray[np.float64], settings: PreparationConfig
 ) -> npt.NDArray[np.bool_]:
-    """Which frames (N,) hold speech rather than silence, noise or a click.
+    """True for the frames (N,) with speech rather than silence, noise or a click.
 
-    Recordings differ in level and noise floor, so the threshold follows both: ``trim_db`` below
-    the loud frames, raised above the noise, but never into the speech.
+    The threshold adapts to the level and noise floor of the recording: ``trim_db`` below the loud
+    frames, or just above the noise floor if that is higher, but never close to the loud frames.
     """
     loud, floor = np.percentile(levels, (95, 5))
     threshold = max(loud - settings.trim_db, floor + settings.trim_floor_db)
@@ -241,7 +249,7 @@ def speech_frames(
 def _span(
     speech: npt.NDArray[np.bool_], samples: int, settings: PreparationConfig
 ) -> tuple[int, int]:
-    """From the first to the last frame of speech with the margin, in whole hops where it can."""
+    """Samples from the first to the last speech frame plus margins, in whole hops if possible."""
     rate, hop = settings.features.sample_rate_hz, settings.features.hop_length
     step, margin = round(rate * STEP_S), round(rate * settings.trim_margin_s)
     where = np.flatnonzero(speech)
@@ -252,48 +260,50 @@ def _span(
 
 def _read(source: Path, settings: PreparationConfig) -> tuple[Samples, int]:
     if source.stat().st_size == 0:
-        raise _Refused("empty", "the file has no content")
+        raise _Refused("empty", "the file is empty")
     try:
         header = soundfile.info(source)
         if not LOWEST_RATE_HZ <= header.samplerate <= HIGHEST_RATE_HZ:
             raise _Refused(
                 "unreadable",
-                f"its rate is {header.samplerate} Hz, expected {LOWEST_RATE_HZ} to "
-                f"{HIGHEST_RATE_HZ}",
+                f"the sample rate is {header.samplerate} Hz, expected {LOWEST_RATE_HZ} to "
+                f"{HIGHEST_RATE_HZ} Hz",
             )
-        # Looked at before reading: hours of audio would not fit into memory.
+        # Check before reading: hours of audio would not fit in memory.
         if header.duration > 4 * settings.max_duration_s:
             raise _Refused("too_long", _too_long(header.duration, settings))
         if header.frames == 0:
-            raise _Refused("empty", "the file holds no samples")
+            raise _Refused("empty", "the file has no samples")
         return audio.read(source)
     except AudioError as error:
         raise _Refused("unreadable", str(error)) from None
     except (soundfile.LibsndfileError, RuntimeError, OSError, ValueError) as error:
-        raise _Refused("unreadable", f"not readable as audio ({str(error).rstrip('.')})") from None
+        raise _Refused(
+            "unreadable", f"cannot be read as audio ({str(error).rstrip('.')})"
+        ) from None
 
 
 def _too_long(seconds: float, settings: PreparationConfig) -> str:
     return (
-        f"{seconds:.1f} s, at most {settings.max_duration_s:g} s may be: cut it, or raise "
+        f"{seconds:.1f} s long, the maximum is {settings.max_duration_s:g} s: split it or raise "
         "max_duration_s"
     )
 
 
 def mean_level(levels: npt.NDArray[np.float64]) -> float:
-    """Mean power in dB of frames whose levels are given in dB (F,)."""
+    """Mean power in dB of frames with levels in dB (F,)."""
     return float(10 * np.log10(np.mean(10 ** (levels / 10)))) if levels.size else LOWEST_DB
 
 
 def _up_to_date(target: Path, digest: str) -> Outcome | None:
-    """The outcome of an earlier run, where its file is whole and of the same digest."""
+    """The outcome of an earlier run, if its file is intact and has the same digest."""
     try:
         with safe_open(target, framework="np") as opened:
             metadata = dict(opened.metadata() or {})
             if metadata.get("digest") != digest:
                 return None
             (samples,) = opened.get_slice("audio").get_shape()
-            measures = Measures.parse(json.loads(metadata["measures"]), str(target))
+            measurements = Measurements.parse(json.loads(metadata["measures"]), str(target))
     except (OSError, safetensors.SafetensorError, KeyError, ValueError, ConfigError):
         return None
-    return Outcome(digest, samples, measures)
+    return Outcome(digest, samples, measurements)

@@ -1,9 +1,9 @@
-"""Find recordings in the layouts that speech corpora come in.
+"""Find recordings in the common layouts of speech corpora.
 
-LJSpeech: ``metadata.csv`` (``id|text|normalised text``) and ``wavs/ID.wav``; the folder is the
+LJSpeech: ``metadata.csv`` (``id|text|normalised text``) and ``wavs/ID.wav``; the folder name is the
 speaker. VCTK (Yamagishi et al. 2019): ``txt/SPEAKER/ID.txt`` and ``wav48*/SPEAKER/ID_micN.flac``.
-Plain folder: audio anywhere, a sub-folder directly below is a speaker, ``ID.txt`` a transcript.
-Any of them may hold a ``tags.json``: of each id what else is said of it, ``{"ID": ["soft"]}``.
+Plain folder: audio files anywhere; top-level sub-folders are speakers, ``ID.txt`` is a transcript.
+Any of them may contain ``tags.json`` with tags by id: ``{"ID": ["soft"]}``.
 """
 
 import re
@@ -31,7 +31,7 @@ _MICROPHONE = re.compile(r"_mic(\d+)$")
 
 @dataclass(frozen=True)
 class Recording:
-    """A file that may become an utterance; the names are safe as file names."""
+    """A recording in a source folder; id and speaker are safe as file names."""
 
     id: str
     speaker: str
@@ -41,8 +41,8 @@ class Recording:
 
 
 @dataclass
-class Found:
-    """What one folder holds."""
+class FolderContents:
+    """The recordings of one folder."""
 
     path: Path
     layout: Layout
@@ -52,7 +52,7 @@ class Found:
     rejections: list[Rejection] = field(default_factory=list)
 
     def add(self, identifier: str, speaker: str, path: Path, text: str | None) -> None:
-        """Take a recording, or reject it for a name that is no file name."""
+        """Add a recording, or reject it if its id or speaker is not safe as a file name."""
         for name, what in ((identifier, "id"), (speaker, "speaker")):
             if why := unsafe(name):
                 self.reject(identifier, speaker, path, "unsafe_name", f"{what} {name!r} {why}")
@@ -64,7 +64,7 @@ class Found:
     def reject(
         self, identifier: str, speaker: str, source: Path, reason: Reason, detail: str
     ) -> None:
-        """Note what cannot be read."""
+        """Add a rejection."""
         self.rejections.append(
             Rejection(
                 id=identifier, speaker=speaker, source=str(source), reason=reason, detail=detail
@@ -72,15 +72,15 @@ class Found:
         )
 
 
-def find(folders: Sequence[Path]) -> list[Found]:
-    """Read every folder in its own layout; a folder of corpora stands for all of them.
+def find(folders: Sequence[Path]) -> list[FolderContents]:
+    """Read each folder in its own layout; a folder of corpora is read as all of them.
 
     Raises:
-        CorpusError: no folder given, a folder does not exist, or holds no recordings.
+        CorpusError: no folder is given, or one does not exist or has no recordings.
     """
     if not folders:
-        raise CorpusError("no corpus given: name at least one folder of recordings", param="corpus")
-    found: list[Found] = []
+        raise CorpusError("no corpus given: give at least one folder of recordings", param="corpus")
+    found: list[FolderContents] = []
     for folder in folders:
         if not folder.is_dir():
             raise CorpusError(
@@ -93,8 +93,8 @@ def find(folders: Sequence[Path]) -> list[Found]:
         here = [one for one in here if one.recordings or one.rejections]
         if not here:
             raise CorpusError(
-                f"{folder}: no recordings in it; expected metadata.csv with wavs/ (LJSpeech), txt/ "
-                f"with wav48*/ (VCTK), or {', '.join(AUDIO_SUFFIXES)} files",
+                f"{folder}: has no recordings; expected metadata.csv and wavs/ (LJSpeech), txt/ "
+                f"and wav48*/ (VCTK), or {', '.join(AUDIO_SUFFIXES)} files",
                 param="corpus",
             )
         found += here
@@ -102,7 +102,7 @@ def find(folders: Sequence[Path]) -> list[Found]:
 
 
 def detect(folder: Path) -> Layout:
-    """The layout of a folder; anything unknown is a plain folder of audio."""
+    """The layout of a folder; an unknown layout is a plain folder of audio."""
     if (folder / "metadata.csv").is_file() and (folder / "wavs").is_dir():
         return "ljspeech"
     if (folder / "txt").is_dir() and _vctk_audio(folder) is not None:
@@ -111,7 +111,7 @@ def detect(folder: Path) -> Layout:
 
 
 def _corpora(folder: Path) -> list[Path]:
-    """The folder itself, or its children where one of them has a layout of its own."""
+    """The folder itself, or its sub-folders if one of them has a known layout."""
     if detect(folder) == "folder":
         children = _folders(folder)
         if any(detect(child) != "folder" for child in children):
@@ -119,21 +119,21 @@ def _corpora(folder: Path) -> list[Path]:
     return [folder]
 
 
-def _read(folder: Path) -> Found:
+def _read(folder: Path) -> FolderContents:
     layout = detect(folder)
-    found = Found(folder, layout, _licence(folder), _tags(folder / TAGS_FILE))
+    found = FolderContents(folder, layout, _licence(folder), _tags(folder / TAGS_FILE))
     {"ljspeech": _ljspeech, "vctk": _vctk, "folder": _plain}[layout](found)
     for identifier in sorted(found.tags.keys() - {each.id for each in found.recordings}):
-        detail = f"{TAGS_FILE} names it, there is no such recording"
+        detail = f"listed in {TAGS_FILE}, but there is no such recording"
         found.reject(identifier, folder.resolve().name, folder / TAGS_FILE, "missing", detail)
     return found
 
 
 def _tags(path: Path) -> dict[str, tuple[str, ...]]:
-    """What a file of tags says of each id.
+    """Read the tags of each id.
 
     Raises:
-        CorpusError: it is not an object of lists of names.
+        CorpusError: the file is not an object with lists of tags.
     """
     if not path.is_file():
         return {}
@@ -148,7 +148,7 @@ def _tags(path: Path) -> dict[str, tuple[str, ...]]:
         ) from None
 
 
-def _ljspeech(found: Found) -> None:
+def _ljspeech(found: FolderContents) -> None:
     folder = found.path
     speaker = folder.resolve().name
     metadata = folder / "metadata.csv"
@@ -159,11 +159,11 @@ def _ljspeech(found: Found) -> None:
     for number, line in enumerate(_text(metadata).split("\n"), start=1):
         if not line.strip():
             continue
-        # The format has no quoting: a quotation mark is part of the text.
+        # The format has no quoting: quotation marks are part of the text.
         columns = [column.strip() for column in line.split("|")]
         identifier = columns[0]
         if len(columns) < 2 or not identifier:
-            detail = f"line {number} of {metadata.name} is not id|text|normalised text"
+            detail = f"line {number} of {metadata.name} is not in the form id|text|normalised text"
             found.reject(identifier[:40], speaker, metadata, "malformed", detail)
             continue
         if why := unsafe(identifier):
@@ -171,7 +171,7 @@ def _ljspeech(found: Found) -> None:
             found.reject(identifier, speaker, metadata, "unsafe_name", detail)
             continue
         if identifier not in audio:
-            detail = f"line {number} of {metadata.name} names it, wavs/ has no such audio file"
+            detail = f"listed on line {number} of {metadata.name}, but missing from wavs/"
             found.reject(identifier, speaker, metadata, "missing", detail)
             continue
         listed.add(identifier)
@@ -183,7 +183,7 @@ def _ljspeech(found: Found) -> None:
             found.add(identifier, speaker, path, None)
 
 
-def _vctk(found: Found) -> None:
+def _vctk(found: FolderContents) -> None:
     folder = found.path
     root = _vctk_audio(folder)
     assert root is not None
@@ -195,16 +195,16 @@ def _vctk(found: Found) -> None:
             identifier = _MICROPHONE.sub("", path.stem)
             takes[identifier][int(microphone[1]) if microphone else 0] = path
         for identifier, microphones in sorted(takes.items()):
-            # The same take: microphone 2 has the lower noise, two speakers have only the first.
+            # Both microphones have the same take; 2 has less noise, but two speakers have only 1.
             path = microphones[max(microphones)]
             transcript = texts.pop(identifier, None)
             found.add(identifier, home.name, path, _text(transcript) if transcript else None)
     for identifier, path in texts.items():
-        detail = f"{root.name}/ has no recording of this transcript"
+        detail = f"{root.name}/ has no recording for this transcript"
         found.reject(identifier, path.parent.name, path, "missing", detail)
 
 
-def _plain(found: Found) -> None:
+def _plain(found: FolderContents) -> None:
     folder = found.path
     for path in _audio(folder, recursive=True):
         parts = path.relative_to(folder).with_suffix("").parts
@@ -215,7 +215,7 @@ def _plain(found: Found) -> None:
 
 
 def _vctk_audio(folder: Path) -> Path | None:
-    """The longest name first: ``wav48_silence_trimmed`` of version 0.92 before ``wav48``."""
+    """The audio folder; prefers ``wav48_silence_trimmed`` of version 0.92 to ``wav48``."""
     candidates = [child for child in _folders(folder) if child.name.startswith("wav48")]
     return max(candidates, key=lambda child: len(child.name), default=None)
 
@@ -243,16 +243,16 @@ def _licence(folder: Path) -> str | None:
     return None
 
 
-def _without_duplicates(found: list[Found]) -> list[Found]:
-    """Of recordings with one speaker and id, keep the first."""
+def _without_duplicates(found: list[FolderContents]) -> list[FolderContents]:
+    """Keep the first of several recordings with the same speaker and id."""
     seen: dict[tuple[str, str], Path] = {}
     for one in found:
         kept = []
         for recording in one.recordings:
-            # Folded: the names become files, on file systems that may not tell cases apart.
+            # Case-folded, because the names become files and file systems may ignore case.
             key = recording.speaker.casefold(), recording.id.casefold()
             if first := seen.get(key):
-                detail = f"{recording.speaker}/{recording.id} was already read from {first}"
+                detail = f"{recording.speaker}/{recording.id} was already found at {first}"
                 one.reject(recording.id, recording.speaker, recording.path, "duplicate", detail)
             else:
                 seen[key] = recording.path

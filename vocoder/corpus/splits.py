@@ -1,4 +1,4 @@
-"""Prompts and splits: the same words are never on both sides of a split."""
+"""Group recordings by prompt and split by prompt, so that no text is in two splits."""
 
 import hashlib
 import re
@@ -8,16 +8,16 @@ from vocoder.corpus.processing import PreparationConfig
 from vocoder.corpus.readers import Recording
 from vocoder.corpus.utterances import Split
 
-# CMU ARCTIC and corpora that read its prompts: arctic_a0001, with _2 for the second take.
+# Ids of CMU ARCTIC and corpora with its prompts: arctic_a0001, or arctic_a0001_2 for take 2.
 _ARCTIC_ID = re.compile(r"([a-z]+_[ab]\d{4})(_\d+)?", re.IGNORECASE)
 
 
 def prompts_of(recordings: Sequence[Recording]) -> list[str]:
-    """What each recording reads, such that equal words always have an equal prompt.
+    """The prompt of each recording; the same text always has the same prompt.
 
-    Recordings with one transcript, or with one ARCTIC prompt in their ids, are joined (takes and
-    speakers may differ in a word). The name is the ARCTIC prompt where there is one, else a hash of
-    the words, else speaker and id.
+    Recordings with the same transcript, or with the same ARCTIC prompt in their ids, are grouped
+    (takes and speakers may differ by a word). The prompt is named after the ARCTIC prompt if there
+    is one, else after a hash of the words, else after speaker and id.
     """
     parents: dict[str, str] = {}
 
@@ -30,7 +30,7 @@ def prompts_of(recordings: Sequence[Recording]) -> list[str]:
     for recording in recordings:
         arctic = _ARCTIC_ID.fullmatch(recording.id)
         words = " ".join(re.findall(r"\w+", recording.text.casefold())) if recording.text else ""
-        # Prefixed so that an ARCTIC prompt sorts first, and so gives a group its name.
+        # The prefix makes ARCTIC prompts sort first, so that they name their group.
         names = [f"0 {arctic[1].lower()}"] if arctic else []
         if words:
             names.append(f"1 text-{hashlib.sha256(words.encode()).hexdigest()[:16]}")
@@ -42,13 +42,12 @@ def prompts_of(recordings: Sequence[Recording]) -> list[str]:
 
 
 def split_prompts(prompts: set[str], settings: PreparationConfig) -> dict[str, Split]:
-    """Split by a hash of the prompt, so that a prompt stays where it is when the corpus grows.
+    """Split by a hash of the prompt, so that a prompt keeps its split when the corpus grows.
 
-    Only where the hash leaves a wanted split empty, as in a small corpus, the nearest prompt is
-    taken into it.
+    If the hash leaves a split empty, as in a small corpus, the nearest prompt is moved into it.
     """
-    place = {p: int(hashlib.sha256(p.encode()).hexdigest()[:13], 16) / 16**13 for p in prompts}
-    ordered = sorted(prompts, key=lambda prompt: (place[prompt], prompt))
+    position = {p: int(hashlib.sha256(p.encode()).hexdigest()[:13], 16) / 16**13 for p in prompts}
+    ordered = sorted(prompts, key=lambda prompt: (position[prompt], prompt))
     splits: dict[str, Split] = dict.fromkeys(ordered, "train")
     limit = 0.0
     wanted: tuple[tuple[Split, float], ...] = (
@@ -58,7 +57,7 @@ def split_prompts(prompts: set[str], settings: PreparationConfig) -> dict[str, S
     for name, fraction in wanted:
         limit += fraction
         left = [prompt for prompt in ordered if splits[prompt] == "train"]
-        chosen = [prompt for prompt in left if place[prompt] < limit]
+        chosen = [prompt for prompt in left if position[prompt] < limit]
         if fraction and not chosen and len(left) > 1:
             chosen = left[:1]
         splits.update(dict.fromkeys(chosen, name))

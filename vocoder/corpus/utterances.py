@@ -1,4 +1,4 @@
-"""One utterance of a corpus: what the manifest says of it, and its audio and features in a file."""
+"""The utterances of a corpus: their manifest entries, and their files of audio and features."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path, PurePosixPath
@@ -18,19 +18,19 @@ from vocoder.features.feature_file import check_fingerprint
 UTTERANCES_FOLDER = "utterances"
 LONGEST_NAME_BYTES = 150
 
-USUAL_LOG_F0 = 5.0
-"""148 Hz: what stands where a whole utterance is unvoiced."""
+DEFAULT_LOG_F0 = 5.0
+"""148 Hz, for utterances without voiced frames."""
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 def unsafe(name: str) -> str | None:
-    """Why ``name`` cannot be the name of a file or folder in the corpus; None where it can."""
+    """Why ``name`` is not safe as the name of a file or folder; None if it is."""
     if not name.strip():
         return "is empty"
     if any(sign in name for sign in '/\\:*?"<>|') or name.startswith("."):
-        return "is a path, starts with a dot or has a sign that file names cannot have"
+        return "is a path, starts with a dot or has a character that file names cannot have"
     if not name.isprintable():
         return "has control characters"
     if len(name.encode("utf-8")) > LONGEST_NAME_BYTES:
@@ -39,7 +39,7 @@ def unsafe(name: str) -> str | None:
 
 
 def utterance_file(speaker: str, identifier: str) -> str:
-    """Path of an utterance below the corpus folder."""
+    """Path of an utterance file relative to the corpus folder."""
     return f"{UTTERANCES_FOLDER}/{speaker}/{identifier}.safetensors"
 
 
@@ -48,15 +48,15 @@ class Utterance(StrictModel):
 
     id: str = Field(description="unique within the speaker")
     speaker: str = Field(description="speaker's name")
-    prompt: str = Field(description="what was read: never on both sides of a split")
+    prompt: str = Field(description="prompt; all utterances of it are in the same split")
     split: Split = Field(description="part of the corpus it belongs to")
-    text: str | None = Field(description="transcript, where there is one")
-    tags: tuple[str, ...] = Field((), description="what is said of it: style, instrument, ...")
-    samples: int = Field(ge=1, description="samples T, a multiple of the hop")
-    frames: int = Field(ge=1, description="frames F")
-    file: str = Field(description="path below the corpus folder")
-    source: str = Field(description="path of the recording it was made from")
-    digest: str = Field(pattern="^[0-9a-f]{64}$", description="of the recording and the settings")
+    text: str | None = Field(description="transcript, if any")
+    tags: tuple[str, ...] = Field((), description="tags such as a style or an instrument")
+    samples: int = Field(ge=1, description="number of samples T, a multiple of the hop")
+    frames: int = Field(ge=1, description="number of frames F")
+    file: str = Field(description="path relative to the corpus folder")
+    source: str = Field(description="path of the original recording")
+    digest: str = Field(pattern="^[0-9a-f]{64}$", description="hash of recording and settings")
 
     @model_validator(mode="after")
     def _inside(self) -> Self:
@@ -68,12 +68,12 @@ class Utterance(StrictModel):
         return self
 
 
-class Readable(ABC):
-    """A corpus whose utterances can be read, wherever they lie.
+class ReadableCorpus(ABC):
+    """A corpus with readable utterances, in a folder or in shards.
 
     Attributes:
-        folder: where, for messages.
-        features: what its mels were made with.
+        folder: its location, for error messages.
+        features: settings of its mels.
     """
 
     folder: Path | str
@@ -81,10 +81,10 @@ class Readable(ABC):
 
     @abstractmethod
     def tensors(self, utterance: Utterance) -> dict[str, Tensor]:
-        """Audio, mel and, where prepared, F0 of an utterance.
+        """Audio, mel and, if prepared, F0 of an utterance.
 
         Raises:
-            CorpusError: they are missing or damaged.
+            CorpusError: the file is missing or damaged.
         """
 
     def read(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
@@ -94,7 +94,7 @@ class Readable(ABC):
             Audio int16 (T,) and mel float32 (n_mels, F).
 
         Raises:
-            CorpusError: the file is missing, damaged, or made with other settings.
+            CorpusError: the file is missing, damaged, or was written with different settings.
         """
         tensors = self.tensors(utterance)
         audio, mel = tensors["audio"], tensors["mel"]
@@ -104,11 +104,11 @@ class Readable(ABC):
         return audio, mel
 
     def read_f0(self, utterance: Utterance) -> Tensor | None:
-        """F0 in Hz float32 (F,), 0 where unvoiced; None where it was not prepared."""
+        """F0 in Hz, float32 (F,), 0 where unvoiced; None if it was not prepared."""
         return self.tensors(utterance).get("f0")
 
-    def read_melody(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
-        """Log F0, linear between voiced frames, and voicing as 0 or 1, both float32 (F,).
+    def read_log_f0(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
+        """Log F0, interpolated where unvoiced, and voicing as 0 or 1; both float32 (F,).
 
         Raises:
             CorpusError: the corpus was prepared without F0.
@@ -118,24 +118,24 @@ class Readable(ABC):
             raise CorpusError(
                 f"{self.folder}: prepared without F0; prepare it again with: vocoder prepare --f0"
             )
-        return melody(f0)
+        return interpolated_log_f0(f0)
 
 
-def melody(f0: Tensor) -> tuple[Tensor, Tensor]:
-    """F0 in Hz (F,), 0 where unvoiced, as :meth:`Readable.read_melody` gives it."""
+def interpolated_log_f0(f0: Tensor) -> tuple[Tensor, Tensor]:
+    """Log F0 and voicing from F0 in Hz (F,); see :meth:`ReadableCorpus.read_log_f0`."""
     voiced = (f0 > 0).numpy()
     if not voiced.any():
-        return torch.full_like(f0, USUAL_LOG_F0), torch.zeros_like(f0)
+        return torch.full_like(f0, DEFAULT_LOG_F0), torch.zeros_like(f0)
     at = np.arange(len(voiced))
     filled = np.interp(at, at[voiced], np.log(f0.numpy()[voiced]))
     return torch.from_numpy(filled.astype(np.float32)), torch.from_numpy(voiced).float()
 
 
 def read_utterance_file(path: Path, features: FeatureConfig) -> dict[str, Tensor]:
-    """Tensors of an utterance file, checked against the feature settings.
+    """Read the tensors of an utterance file and check them against the feature settings.
 
     Raises:
-        CorpusError: missing, damaged, or made with other settings.
+        CorpusError: the file is missing, damaged, or was written with different settings.
     """
     try:
         with safe_open(path, framework="pt") as opened:
@@ -145,7 +145,7 @@ def read_utterance_file(path: Path, features: FeatureConfig) -> dict[str, Tensor
     except FileNotFoundError:
         raise damaged(path, "is missing") from None
     except (safetensors.SafetensorError, OSError, FeatureError) as error:
-        raise damaged(path, f"is unusable ({error})") from None
+        raise damaged(path, f"cannot be used ({error})") from None
     check_tensors(tensors, features, path)
     return tensors
 
@@ -154,17 +154,17 @@ def check_tensors(tensors: dict[str, Tensor], features: FeatureConfig, path: Pat
     """Check an utterance's tensors against the feature settings.
 
     Raises:
-        CorpusError: one is missing or of another shape.
+        CorpusError: a tensor is missing or has the wrong type or shape.
     """
     audio, mel = tensors.get("audio"), tensors.get("mel")
     if audio is None or audio.dtype != torch.int16 or audio.ndim != 1:
-        raise damaged(path, "lacks audio as int16 (T,)")
+        raise damaged(path, "has no tensor audio, int16 (T,)")
     if mel is None or mel.dtype != torch.float32 or mel.ndim != 2:
-        raise damaged(path, "lacks mel as float32 (n_mels, F)")
+        raise damaged(path, "has no tensor mel, float32 (n_mels, F)")
     if mel.shape[0] != features.n_mels or mel.shape[1] * features.hop_length != audio.shape[0]:
         raise damaged(path, f"has mel {tuple(mel.shape)} for {audio.shape[0]} samples")
 
 
 def damaged(path: Path | str, what: str) -> CorpusError:
-    """The error for a prepared file that cannot be used, and what to do."""
+    """The error for a prepared file that cannot be used, with the remedy."""
     return CorpusError(f"{path}: {what}; run vocoder prepare again")

@@ -1,1 +1,1 @@
-"""Quality against recordings: likelihood, copy synthesis beside Griffin-Lim, and the report."""
+"""Quality of a voice: likelihood, copy synthesis compared with Griffin-Lim, and reports."""

@@ -1,4 +1,4 @@
-"""Held-out likelihood of a voice, and its free-running copy synthesis beside Griffin-Lim."""
+"""Held-out likelihood of a voice, and its free-running copy synthesis compared with Griffin-Lim."""
 
 import statistics
 import sys
@@ -17,7 +17,7 @@ from vocoder.audio.io import PCM_16_LEVELS, Samples
 from vocoder.config import GenerationConfig, StrictModel
 from vocoder.corpus.alignment import read_alignment, read_linguistic
 from vocoder.corpus.manifest import Corpus
-from vocoder.corpus.shards import aligned_of
+from vocoder.corpus.shards import aligned_utterances
 from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import CorpusError, FeatureError, NotFoundError, UserError
 from vocoder.evaluation.griffin_lim import griffin_lim
@@ -33,32 +33,32 @@ from vocoder.voices.voice import VOCODER_WEIGHTS, Voice
 from vocoder.wavenet.distributions import bits
 
 System = Literal["wavenet", "griffin_lim", "griffin_lim_strong"]
-"""What copies: the voice, Griffin-Lim as libraries have it, and with a better mel inversion."""
+"""Copy synthesis by the voice, by Griffin-Lim as in libraries, and with better mel inversion."""
 
 Sound = Literal["recording", "wavenet", "griffin_lim", "griffin_lim_strong"]
 SYSTEMS: tuple[System, ...] = get_args(System)
 
-KEPT_A_SPEAKER = 2
-"""Clips a speaker whose audio is written, for the pictures of the report and for listening."""
+AUDIO_PER_SPEAKER = 2
+"""Clips per speaker whose audio is written, for the report's spectrograms and for listening."""
 
 
 class Clip(StrictModel):
     """One held-out utterance and its copies."""
 
-    speaker: str = Field(description="who speaks")
-    id: str = Field(description="utterance of the corpus")
-    samples: int = Field(ge=1, description="length T")
+    speaker: str = Field(description="name of the speaker")
+    id: str = Field(description="id of the utterance")
+    samples: int = Field(ge=1, description="length T in samples")
     bits_per_sample: float = Field(description="negative log-likelihood, teacher-forced")
     metrics: dict[System, Metrics] = Field(description="of each system's copy")
-    audio: dict[Sound, str] = Field(description="files of the sounds; empty where none were kept")
+    audio: dict[Sound, str] = Field(description="paths of the audio files; empty if not written")
 
 
 class Summary(StrictModel):
     """Averages over clips."""
 
-    clips: int = Field(ge=1, description="how many")
-    seconds: float = Field(gt=0.0, description="length of all of them")
-    bits_per_sample: float = Field(description="weighted by samples")
+    clips: int = Field(ge=1, description="number of clips")
+    seconds: float = Field(gt=0.0, description="their total length")
+    bits_per_sample: float = Field(description="mean over all samples")
     metrics: dict[System, Metrics] = Field(description="means over the clips")
 
 
@@ -69,22 +69,22 @@ class Evaluation(StrictModel):
     code_version: str = Field(description="version of this package")
     voice: str = Field(description="id of the voice")
     digest: str = Field(description="SHA-256 of the vocoder's weights")
-    generation: GenerationConfig = Field(description="how audio was drawn and finished")
+    generation: GenerationConfig = Field(description="sampling and post-filtering of the audio")
     distribution: Literal["mu_law", "logistics", "gaussian"] = Field(
-        description="what the bits describe: 8-bit mu-law codes or 16-bit samples"
+        description="output distribution: the bits are of 8-bit mu-law codes or 16-bit samples"
     )
-    engine: str = Field(description="what generated")
+    engine: str = Field(description="engine that generated the audio")
     weights: str = Field(description="number format of its weights")
     split: Split = Field(description="part of the corpus")
-    seed: int = Field(ge=0, description="of the first clip's noise; the next clip has the next")
-    sample_rate_hz: int = Field(description="of all audio")
-    speakers: dict[str, Summary] = Field(description="averages of each speaker")
-    overall: Summary = Field(description="metrics: means of the speakers' means")
-    clips: tuple[Clip, ...] = Field(description="every clip")
+    seed: int = Field(ge=0, description="seed of the first clip's noise; each further clip adds 1")
+    sample_rate_hz: int = Field(description="sample rate of all audio")
+    speakers: dict[str, Summary] = Field(description="averages per speaker")
+    overall: Summary = Field(description="averages; each speaker has equal weight in the metrics")
+    clips: tuple[Clip, ...] = Field(description="all clips")
 
 
 class Recording(NamedTuple):
-    """A clip of a corpus: its samples (T,), and the features that a voice is to speak it from."""
+    """An utterance of a corpus: its samples (T,), and the features to synthesise it from."""
 
     utterance: Utterance
     samples: Samples
@@ -102,24 +102,26 @@ def evaluate(
     weights: str | None = None,
     audio_dir: Path | None = None,
 ) -> Evaluation:
-    """Measure a voice on clips it was not trained on.
+    """Measure a voice on held-out clips.
 
     Args:
-        voice: whose model is measured.
-        corpus: prepared with the voice's feature settings; all its speakers are the voice's.
+        voice: the voice to measure.
+        corpus: prepared with the voice's feature settings; the voice must have all its speakers.
         split: part of the corpus.
-        per_speaker: clips of each speaker, evenly spread over the split; all where it has fewer.
-        seed: of the noise.
-        engine: by name, or ``auto``.
-        weights: number format of the engine's weights; its own choice where None.
-        audio_dir: where the audio of the first clips of each speaker goes; nowhere if None.
+        per_speaker: clips per speaker, spread evenly over the split; all if it has fewer.
+        seed: seed of the first clip's noise.
+        engine: name of an engine, or ``auto``.
+        weights: number format of the engine's weights; None for the engine's default.
+        audio_dir: folder for the audio of each speaker's first clips; None to write none.
 
     Raises:
         UserError: the corpus or an argument does not fit the voice; nothing is written.
     """
     recordings = read(voice, corpus, choose(voice, corpus, split, per_speaker))
     if not 0 <= seed <= MAX_SEED - len(recordings):
-        raise UserError(f"seed {seed} is not in 0 to {MAX_SEED - len(recordings)}", param="seed")
+        raise UserError(
+            f"seed {seed}: choose one from 0 to {MAX_SEED - len(recordings)}", param="seed"
+        )
     requests = [
         Request(recording.features, recording.utterance.speaker, seed + number)
         for number, recording in enumerate(recordings)
@@ -130,21 +132,24 @@ def evaluate(
     nats = [
         _nats(voice, runner, request, recording.samples)
         for request, recording in track(
-            zip(requests, recordings, strict=True), "likelihood", len(requests)
+            zip(requests, recordings, strict=True), "computing likelihoods", len(requests)
         )
     ]
     rate = voice.config.features.sample_rate_hz
     seconds = sum(len(recording.samples) for recording in recordings) / rate
-    how = f"the {runner.name} engine, {runner.weights}"
-    what = f"generating {len(requests)} clips ({seconds:.0f} s) with {how}"
-    print(f"{what} ...", file=sys.stderr, flush=True)
+    print(
+        f"generating {len(requests)} clips ({seconds:.0f} s) with the {runner.name} engine, "
+        f"{runner.weights} weights ...",
+        file=sys.stderr,
+        flush=True,
+    )
     generated = synthesizer.vocode_many(requests, voice=voice)
 
     rows = zip(recordings, generated, nats, strict=True)
     clips: list[Clip] = []
-    for recording, wavenet, clip_nats in track(rows, "measuring", len(recordings)):
-        known = sum(clip.speaker == recording.utterance.speaker for clip in clips)
-        folder = audio_dir if known < KEPT_A_SPEAKER else None
+    for recording, wavenet, clip_nats in track(rows, "computing metrics", len(recordings)):
+        measured = sum(clip.speaker == recording.utterance.speaker for clip in clips)
+        folder = audio_dir if measured < AUDIO_PER_SPEAKER else None
         clips.append(_measure(recording, wavenet, clip_nats, seed + len(clips), folder))
     speakers = {
         speaker: _summary([clip for clip in clips if clip.speaker == speaker], rate)
@@ -168,13 +173,13 @@ def evaluate(
 
 
 def choose(voice: Voice, corpus: Corpus, split: Split, per_speaker: int) -> list[Utterance]:
-    """Clips of each speaker, evenly spread over a split.
+    """Choose clips of each speaker, spread evenly over a split.
 
     Raises:
         UserError: the corpus does not fit the voice.
     """
     if per_speaker < 1:
-        raise UserError(f"{per_speaker} clips a speaker: take at least 1", param="per_speaker")
+        raise UserError(f"{per_speaker} clips per speaker: choose at least 1", param="per_speaker")
     try:
         check_fingerprint(corpus.features.fingerprint(), voice.config.features)
         for speaker in corpus.speakers:
@@ -183,7 +188,7 @@ def choose(voice: Voice, corpus: Corpus, split: Split, per_speaker: int) -> list
         raise type(error)(f"{corpus.folder}: {error}", param=error.param) from None
     usable = corpus.split(split)
     if voice.config.conditioning.kind == "linguistic":
-        usable = tuple(utterance for utterance, _ in aligned_of(corpus, split))
+        usable = tuple(utterance for utterance, _ in aligned_utterances(corpus, split))
     chosen = []
     for speaker in corpus.speakers:
         own = [utterance for utterance in usable if utterance.speaker == speaker]
@@ -197,7 +202,7 @@ def choose(voice: Voice, corpus: Corpus, split: Split, per_speaker: int) -> list
 
 
 def read(voice: Voice, corpus: Corpus, utterances: Iterable[Utterance]) -> list[Recording]:
-    """Clips with what conditions the voice."""
+    """Read utterances with the features that condition the voice."""
     recordings = []
     reads_linguistic = voice.config.conditioning.kind == "linguistic"
     aligned = read_alignment(corpus) if reads_linguistic else {}
@@ -214,7 +219,7 @@ def read(voice: Voice, corpus: Corpus, utterances: Iterable[Utterance]) -> list[
 
 @torch.inference_mode()
 def _nats(voice: Voice, engine: Engine, request: Request, samples: Samples) -> float:
-    """Negative log-likelihood of a whole clip, its first samples included, under the engine."""
+    """Negative log-likelihood of a whole clip under the engine, in nats."""
     recording = torch.from_numpy(samples).unsqueeze(0).to(voice.model.device)
     conditioning = condition(voice, request)
     signal = voice.model.signal(recording, conditioning.prediction)
@@ -247,7 +252,7 @@ def _measure(
 
 
 def _write(folder: Path, recording: Recording, copies: dict[System, Samples]) -> dict[Sound, str]:
-    """Write a recording and its copies; returns the files' names below ``folder``."""
+    """Write a recording and its copies; returns their paths relative to ``folder``."""
     rate = recording.features.config.sample_rate_hz
     sounds: dict[Sound, Samples] = {"recording": recording.samples}
     for system in SYSTEMS:
@@ -270,7 +275,7 @@ def _summary(clips: Sequence[Clip], rate_hz: int) -> Summary:
 
 
 def _overall(speakers: Sequence[Summary], clips: Sequence[Clip], rate_hz: int) -> Summary:
-    """Speakers count alike in the metrics, samples in the likelihood."""
+    """Average the metrics over speakers and the likelihood over samples."""
     means = {system: _mean([each.metrics[system] for each in speakers]) for system in SYSTEMS}
     return _summary(clips, rate_hz).model_copy(update={"metrics": means})
 

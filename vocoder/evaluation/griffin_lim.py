@@ -1,14 +1,15 @@
-"""Griffin-Lim: the baseline that turns the same mels into audio without learning anything.
+"""Griffin-Lim: the baseline that turns the same mels into audio without any training.
 
-Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform"; the momentum
-is of Perraudin et al. 2013, "A fast Griffin-Lim algorithm". Written out, because the frames here
-are centred between hops (see :mod:`vocoder.features.mel`) and the noise comes from a seed; momentum
-and number of iterations are those of torchaudio and librosa.
+Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform", with the
+momentum of Perraudin et al. 2013, "A fast Griffin-Lim algorithm". It is implemented here because
+our frames are centred between hops (see :mod:`vocoder.features.mel`) and the initial phases come
+from a seed. Momentum and number of iterations are those of torchaudio and librosa.
 
-Most of the quality is decided before, where 80 bands become 513 magnitudes. There are two ways:
-``least_squares`` is the pseudo-inverse with negative powers set to zero, which is what torchaudio's
-and librosa's inversions come to, and what people mean by Griffin-Lim from mels. ``positive`` finds
-powers that are positive everywhere and give exactly these mels: a much stronger baseline.
+Most of the quality depends on the step before, which turns 80 bands into 513 magnitudes.
+``least_squares`` is the pseudo-inverse with negative powers clipped to zero. The inversions of
+torchaudio and librosa amount to this, so it is what "Griffin-Lim from mels" usually means.
+``positive`` finds powers that are positive everywhere and reproduce the mels: a much stronger
+baseline.
 """
 
 import math
@@ -36,16 +37,16 @@ def griffin_lim(
     iterations: int = ITERATIONS,
     seed: int = 0,
 ) -> Samples:
-    """Audio of a log-mel spectrogram.
+    """Turn a log-mel spectrogram into audio.
 
     Args:
         features: log-mel (n_mels, F) and its settings.
-        inversion: how mel bands become magnitudes.
-        iterations: rounds of imposing the magnitudes on a consistent spectrogram's phases.
-        seed: of the phases it starts from.
+        inversion: how to turn mel bands into magnitudes.
+        iterations: how often to combine the magnitudes with the phases of the resynthesised audio.
+        seed: seed of the initial phases.
 
     Returns:
-        F * hop samples (T,), frame f centred on sample (f + 1/2) hop as in the recording.
+        F * hop samples (T,); frame f is centred on sample (f + 1/2) hop, as in the recording.
     """
     config = features.config
     target = magnitudes(features.mel, config, inversion)
@@ -70,20 +71,20 @@ def magnitudes(mel: Tensor, config: FeatureConfig, inversion: Inversion) -> Tens
 
 
 def _least_squares(bands: Tensor, bank: Tensor) -> Tensor:
-    """Power (bins, F) nearest to ``bands`` (n_mels, F) through ``bank`` (bins, n_mels), clipped."""
+    """Least-squares power (bins, F) from ``bands`` (n_mels, F), clipped at zero."""
     inverse: Tensor = torch.linalg.pinv(bank.T)
     return (inverse @ bands).clamp_min(0.0)
 
 
 def _positive(bands: Tensor, bank: Tensor) -> Tensor:
-    """Positive power (bins, F) of least Kullback-Leibler divergence from ``bands`` (n_mels, F).
+    """Positive power (bins, F) with the least Kullback-Leibler divergence from ``bands``.
 
     Multiplicative updates (Lee and Seung 2001, "Algorithms for non-negative matrix factorization",
-    theorem 2), started from each bin's mean over the bands around it. They keep what is smooth
-    smooth, where exact non-negative least squares leaves a few bins a band and zeros between.
+    theorem 2), initialised with each bin's mean over the bands that cover it. The result stays
+    smooth, whereas exact non-negative least squares gives a few bins per band and zeros between.
     """
     reach = bank.sum(dim=1, keepdim=True)
-    share = bank / reach.clamp_min(1e-12)  # bins that no band covers stay at zero
+    share = bank / reach.clamp_min(1e-12)  # bins outside every band stay at zero
     power = share @ (bands / bank.sum(dim=0).unsqueeze(1))
     for _ in range(UPDATES):
         power = power * (share @ (bands / (bank.T @ power).clamp_min(1e-30)))
@@ -112,7 +113,7 @@ def _analyse(audio: Tensor, config: FeatureConfig) -> Tensor:
 
 
 def _synthesise(spectrum: Tensor, config: FeatureConfig) -> Tensor:
-    """Audio (F * hop,) whose STFT is nearest to ``spectrum`` (Griffin and Lim 1984, equation 6)."""
+    """Audio (F * hop,) with the STFT closest to ``spectrum`` (Griffin and Lim 1984, equation 6)."""
     window = _window(config).unsqueeze(1)
     frames = torch.fft.irfft(spectrum, n=config.n_fft, dim=0) * window
     weight = window.square().expand_as(frames)
@@ -123,7 +124,7 @@ def _synthesise(spectrum: Tensor, config: FeatureConfig) -> Tensor:
 
 
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:
-    """Sum of frames (n, F), each one hop later than the one before."""
+    """Overlap-add of frames (n, F), each one hop after the previous one."""
     length, count = frames.shape
     total = (count - 1) * hop + length
     folded = torch.nn.functional.fold(frames.unsqueeze(0), (1, total), (1, length), stride=(1, hop))

@@ -1,114 +1,107 @@
-"""A linear classifier of frames: multinomial logistic regression on log-mels.
+"""A linear frame classifier: multinomial logistic regression on log-mels.
 
-What a recogniser is held against. It sees one frame, or some on either side as well.
+The baseline for the phoneme recogniser. It sees one frame, or several frames on either side too.
 """
 
-import math
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vocoder.wavenet.conditioning import pad_frames
 
-LARGEST_BATCH, SMALLEST_BATCH, UPDATES = 2048, 64, 200
-"""Frames of a batch: as many as leave at least so many updates a pass."""
+if TYPE_CHECKING:
+    from sklearn.decomposition import PCA
 
-FIRST_RATE, LAST_RATE = 0.03, 2e-4
-LEAST_GAIN = 2e-3
-"""A pass that lowers the loss by less, in nats, halves the rate; below the last rate it is done."""
+MAX_ITERATIONS = 1000
 
-SMALLEST_VARIANCE = 1e-5
-"""Of the largest: directions of less are noise."""
+EXPLAINED_VARIANCE = 0.99999
+"""Fraction of the variance that the kept principal components explain; the rest is noise."""
 
 COVARIANCE_FRAMES = 100_000
+"""Frames from which the principal components are estimated."""
 
 
 class Fit(NamedTuple):
-    """How training went.
+    """The result of training.
 
     Attributes:
-        passes: over the data.
-        nats: mean cross-entropy of the training frames over the last pass.
-        gain_nats: by which the last pass lowered it.
+        iterations: of L-BFGS.
+        nats: mean cross-entropy of the training frames.
     """
 
-    passes: int
+    iterations: int
     nats: float
-    gain_nats: float
 
 
 class LinearClassifier:
-    """Logits as a linear function of the log-mels of a frame and ``context`` on either side.
+    """Log-probabilities of labels from the log-mels of a frame and ``context`` frames either side.
 
-    It is fitted in whitened coordinates, which changes nothing of what it can say but lets it
-    converge in a few passes.
+    The inputs are whitened first. This does not change what the classifier can represent, but makes
+    L-BFGS converge in few iterations.
     """
 
     def __init__(self, context: int, labels: int) -> None:
         self.context, self.labels = context, labels
 
     def fit(self, mels: list[Tensor], labels: list[Tensor], seed: int = 0) -> Fit:
-        """Minimise the mean cross-entropy until it falls no more.
+        """Train on recordings.
 
         Args:
             mels: log-mel (n_mels, F) of each recording.
-            labels: (F,), int64, of each.
-            seed: of the order of the frames.
+            labels: (F,), int64, of each recording.
+            seed: selects the frames that the whitening is estimated from.
         """
-        generator = torch.Generator().manual_seed(seed)
-        frames, centres = self._laid_out(mels)
+        # Imported here: scikit-learn takes seconds to import, and only evaluation needs it.
+        from sklearn.linear_model import LogisticRegression
+
         wanted = torch.cat(labels)
-        self._whiten(frames, centres[torch.randperm(len(centres), generator=generator)])
-        self.weight = torch.zeros(self.whitening.shape[1], self.labels, requires_grad=True)
-        self.bias = torch.zeros(self.labels, requires_grad=True)
-        batch = min(LARGEST_BATCH, max(SMALLEST_BATCH, len(centres) // UPDATES))
-        optimiser = torch.optim.Adam((self.weight, self.bias), lr=FIRST_RATE)
-        passes, before, gain, rate = 0, math.log(self.labels), 0.0, FIRST_RATE
-        while rate >= LAST_RATE:
-            optimiser.param_groups[0]["lr"] = rate
-            total = 0.0
-            for chosen in torch.randperm(len(centres), generator=generator).split(batch):
-                logits = self._logits(frames, centres[chosen])
-                loss = F.cross_entropy(logits, wanted[chosen])
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                total += float(loss.detach()) * len(chosen)
-            passes, nats = passes + 1, total / len(centres)
-            gain, before = before - nats, nats
-            if gain < LEAST_GAIN:
-                rate /= 2
-        return Fit(passes, before, gain)
+        self._whitening = self._fit_whitening(mels, len(wanted), seed)
+        inputs = np.empty((len(wanted), self._whitening.n_components_), dtype=np.float32)
+        ends = np.cumsum([mel.shape[1] for mel in mels])
+        for rows, mel in zip(np.split(inputs, ends[:-1]), mels, strict=True):
+            rows[:] = self._inputs(mel)
+        self._regression: LogisticRegression = LogisticRegression(max_iter=MAX_ITERATIONS)
+        self._regression.fit(inputs, wanted.numpy())
+        nats = float(F.nll_loss(self._log_probabilities(inputs), wanted))
+        return Fit(int(self._regression.n_iter_.max()), nats)
 
-    @torch.no_grad()
     def __call__(self, mel: Tensor) -> Tensor:
-        """Log-mel (n_mels, F) -> logits (F, K)."""
-        return self._logits(*self._laid_out([mel]))
+        """Log-mel (n_mels, F) -> log-probabilities (F, K); -inf for labels never trained on."""
+        return self._log_probabilities(self._inputs(mel))
 
-    def _laid_out(self, mels: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """All frames in one row (N, n_mels), edges repeated, and where those to be labelled are."""
-        padded = [pad_frames(mel, self.context).T for mel in mels]
-        starts = torch.tensor([0, *(len(part) for part in padded)]).cumsum(0)
-        centres = [
-            int(start) + self.context + torch.arange(mel.shape[1])
-            for start, mel in zip(starts, mels, strict=False)
-        ]
-        return torch.cat(padded), torch.cat(centres)
+    def _log_probabilities(self, inputs: np.ndarray) -> Tensor:
+        # Not predict_log_proba, which takes the log of probabilities that underflow to 0.
+        scores = torch.from_numpy(self._regression.decision_function(inputs)).float()
+        if scores.ndim == 1:  # two classes: the log-odds of the second
+            scores = torch.stack((torch.zeros_like(scores), scores), 1)
+        found = torch.full((len(inputs), self.labels), -torch.inf)
+        found[:, self._regression.classes_] = scores.log_softmax(1)
+        return found
 
-    def _spliced(self, frames: Tensor, centres: Tensor) -> Tensor:
-        around = torch.arange(-self.context, self.context + 1)
-        return frames[centres[:, None] + around].flatten(1)
+    def _inputs(self, mel: Tensor) -> np.ndarray:
+        """Whitened inputs of the frames of one recording (F, D)."""
+        return np.asarray(self._whitening.transform(self._spliced(mel)), dtype=np.float32)
 
-    def _logits(self, frames: Tensor, centres: Tensor) -> Tensor:
-        # The whitening is applied to the weights: there are fewer of them than of frames.
-        weight = self.whitening @ self.weight
-        return self._spliced(frames, centres) @ weight + (self.bias - self.mean @ weight)
+    def _spliced(self, mel: Tensor) -> np.ndarray:
+        """Each frame with its context (F, (2 context + 1) n_mels); edge frames are repeated."""
+        padded = pad_frames(mel, self.context).T
+        around = torch.arange(mel.shape[1])[:, None] + torch.arange(2 * self.context + 1)
+        return padded[around].flatten(1).numpy()
 
-    def _whiten(self, frames: Tensor, centres: Tensor) -> None:
-        sample = self._spliced(frames, centres[:COVARIANCE_FRAMES])
-        self.mean = sample.mean(0)
-        variances, directions = torch.linalg.eigh(torch.cov(sample.T))
-        kept = variances > SMALLEST_VARIANCE * variances[-1]
-        self.whitening = directions[:, kept] / variances[kept].sqrt()
+    def _fit_whitening(self, mels: list[Tensor], frames: int, seed: int) -> "PCA":
+        from sklearn.decomposition import PCA
+
+        sample = np.concatenate(list(self._sampled(mels, frames, seed)))
+        whitening = PCA(EXPLAINED_VARIANCE, whiten=True, svd_solver="covariance_eigh")
+        return whitening.fit(sample)
+
+    def _sampled(self, mels: list[Tensor], frames: int, seed: int) -> Iterator[np.ndarray]:
+        """Spliced frames, about ``COVARIANCE_FRAMES`` of ``frames``."""
+        generator = np.random.default_rng(seed)
+        for mel in mels:
+            chosen = generator.random(mel.shape[1]) * frames < COVARIANCE_FRAMES
+            yield self._spliced(mel)[chosen]

@@ -1,4 +1,4 @@
-"""What a recogniser hears: its posteriors under the spectrogram, on one time axis."""
+"""Plot of a recogniser's posteriors below the spectrogram, on the same time axis."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,7 +9,7 @@ from vocoder.plots import COLOURS, DYNAMIC_RANGE_DB, HOP_S, power_db
 from vocoder.recognition.model import RecogniserConfig
 from vocoder.recognition.recogniser import Phone
 
-INCHES_A_SECOND, NARROWEST_IN, WIDEST_IN = 4.0, 6.0, 40.0
+INCHES_PER_SECOND, NARROWEST_IN, WIDEST_IN = 4.0, 6.0, 40.0
 HEIGHT_IN = 9.5
 
 
@@ -20,17 +20,17 @@ def posteriorgram(
     config: RecogniserConfig,
     title: str = "",
 ) -> Figure:
-    """A spectrogram with the phones over it, and the posterior of each label below.
+    """Draw a spectrogram with the recognised phones, and the posterior of each label below.
 
     Args:
         samples: (T,).
-        posteriors: (F, K), each row adding up to 1.
-        phones: what was heard.
-        config: the recogniser's.
-        title: one line over the picture.
+        posteriors: (F, K); each row sums to 1.
+        phones: the recognised phones.
+        config: configuration of the recogniser.
+        title: title of the figure.
     """
     seconds = len(samples) / config.sample_rate_hz
-    width = float(np.clip(INCHES_A_SECOND * seconds, NARROWEST_IN, WIDEST_IN))
+    width = float(np.clip(INCHES_PER_SECOND * seconds, NARROWEST_IN, WIDEST_IN))
     figure = Figure(figsize=(width, HEIGHT_IN))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 3))
     levels = power_db(samples, config.sample_rate_hz)

@@ -1,11 +1,11 @@
-"""The evaluation as JSON, as a few lines of text, and as a page with pictures."""
+"""Write an evaluation as JSON, as plain text, and as a Markdown page with spectrograms."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
-from vocoder import files, plots
+from vocoder import files, plots, tables
 from vocoder.audio import io as audio
 from vocoder.config import StrictModel
 from vocoder.evaluation.evaluate import SYSTEMS, Clip, Evaluation, Summary, System
@@ -20,7 +20,7 @@ LABELS: dict[System, str] = {
 
 
 class _Row(NamedTuple):
-    """A metric as it is shown."""
+    """How a metric is displayed."""
 
     field: str
     label: str
@@ -40,34 +40,32 @@ _ROWS = (
 
 
 def write_json(path: Path, evaluation: StrictModel) -> None:
-    """Write everything that was measured, atomically."""
+    """Write the full evaluation as JSON, atomically."""
     files.write_text(path, evaluation.model_dump_json(indent=2) + "\n")
 
 
 def summary(evaluation: Evaluation) -> str:
-    """The averages as plain text, for a terminal."""
+    """The averages as plain text for a terminal."""
     overall = evaluation.overall
-    lines = [
+    header = ["mean over speakers", *(LABELS[system] for system in SYSTEMS)]
+    rows = [[row.label, *(_number(row, value) for value in _values(row, overall))] for row in _ROWS]
+    return (
         f"voice {evaluation.voice}, {overall.clips} {evaluation.split} clips "
-        f"({overall.seconds:.0f} s), {evaluation.engine} engine, seed {evaluation.seed}",
-        f"{'bits a sample':32}{overall.bits_per_sample:21.3f}  ({_unit(evaluation)})",
-        f"{'mean of the speakers':32}" + "".join(f"{LABELS[system]:>21}" for system in SYSTEMS),
-    ]
-    for row in _ROWS:
-        numbers = (_number(row, value) for value in _values(row, overall))
-        lines.append(f"{row.label:32}" + "".join(f"{number:>21}" for number in numbers))
-    return "\n".join(lines)
+        f"({overall.seconds:.0f} s), {evaluation.engine} engine, seed {evaluation.seed}\n"
+        f"held-out likelihood: {overall.bits_per_sample:.3f} bits per sample "
+        f"({_unit(evaluation)})\n{tables.plain(header, rows)}"
+    )
 
 
 def write_report(folder: Path, evaluation: Evaluation) -> Path:
-    """Write ``report.md`` and its pictures; returns the page's path.
+    """Write ``report.md`` and its spectrograms; returns the page's path.
 
     Args:
-        folder: where the page goes, and where ``evaluate`` wrote its audio, if it did.
-        evaluation: what it returned.
+        folder: where to write the page, and where ``evaluate`` wrote its audio, if any.
+        evaluation: the result of ``evaluate``.
 
     Raises:
-        AudioError: audio that the evaluation names is not in the folder.
+        AudioError: audio that the evaluation refers to is not in the folder.
     """
     overall, generation = evaluation.overall, evaluation.generation
     parts = [
@@ -75,19 +73,20 @@ def write_report(folder: Path, evaluation: Evaluation) -> Path:
         f"{overall.clips} clips ({overall.seconds:.0f} s) of the {evaluation.split} split, "
         f"generated free-running from their log-mels by the {evaluation.engine} engine, first seed "
         f"{evaluation.seed}; weights SHA-256 `{evaluation.digest[:16]}`, vocoder "
-        f"{evaluation.code_version}. WaveNet is drawn at temperature {generation.temperature:g}, "
-        f"with {generation.correction_passes} passes of spectral correction after it. Griffin-Lim "
-        f"has the same log-mels and {ITERATIONS} iterations; the strong one gets its magnitudes by "
-        "a better mel inversion than libraries offer. The best value is in bold.",
-        f"Held-out likelihood: **{overall.bits_per_sample:.3f} bits a sample** "
+        f"{evaluation.code_version}. WaveNet is sampled at temperature "
+        f"{generation.temperature:g}, followed by {generation.correction_passes} passes of "
+        f"spectral correction. Griffin-Lim runs {ITERATIONS} iterations on the same log-mels; "
+        "the strong variant uses a better mel inversion than libraries offer. The best value in "
+        "each row is bold.",
+        f"Held-out likelihood: **{overall.bits_per_sample:.3f} bits per sample** "
         f"({_unit(evaluation)}), teacher-forced.",
-        "## Mean of the speakers",
+        "## Mean over speakers",
         _comparison(overall),
         "## Speakers",
         _speakers(evaluation),
-        "How each metric is defined: `vocoder/evaluation/metrics.py`. Two realisations of one "
-        "noise are 7.9 dB of log-spectral distance apart, so no vocoder that draws its own comes "
-        "near 0.",
+        "The metrics are defined in `vocoder/evaluation/metrics.py`. Two realisations of the same "
+        "noise are 7.9 dB of log-spectral distance apart, so no vocoder that draws its own noise "
+        "can come close to 0.",
     ]
     pictured = [clip for clip in evaluation.clips if clip.audio]
     if pictured:
@@ -101,8 +100,8 @@ def write_report(folder: Path, evaluation: Evaluation) -> Path:
 
 def _unit(evaluation: Evaluation) -> str:
     if evaluation.distribution == "mu_law":
-        return "of 8, mu-law codes"
-    return "of 16, 16-bit samples"
+        return "of 8, for mu-law codes"
+    return "of 16, for 16-bit samples"
 
 
 def _values(row: _Row, averages: Summary | Clip) -> list[float | None]:
@@ -115,7 +114,7 @@ def _number(row: _Row, value: float | None) -> str:
 
 
 def _marked(row: _Row, values: Sequence[float | None]) -> list[str]:
-    """The values as text, the best in bold; more than one where they read the same."""
+    """The values as text with the best in bold, or several if they round to the same text."""
     texts = [_number(row, value) for value in values]
     known = [float(text) for text, value in zip(texts, values, strict=True) if value is not None]
     if len(set(known)) < 2:
@@ -126,16 +125,17 @@ def _marked(row: _Row, values: Sequence[float | None]) -> list[str]:
 
 def _comparison(averages: Summary) -> str:
     lines = [[row.label, row.better, *_marked(row, _values(row, averages))] for row in _ROWS]
-    return _table(["metric", "better", *(LABELS[system] for system in SYSTEMS)], lines, words=2)
+    header = ["metric", "better", *(LABELS[system] for system in SYSTEMS)]
+    return tables.markdown(header, lines, text_columns=2)
 
 
 def _speakers(evaluation: Evaluation) -> str:
-    """A table for each speaker."""
+    """One table per speaker."""
     parts = []
     for speaker, own in evaluation.speakers.items():
         parts.append(
-            f"**{_plain(speaker)}**: clips {own.clips} ({own.seconds:.0f} s), "
-            f"{own.bits_per_sample:.3f} bits a sample"
+            f"**{tables.escape_markdown(speaker)}**: {own.clips} clips ({own.seconds:.0f} s), "
+            f"{own.bits_per_sample:.3f} bits per sample"
         )
         parts.append(_comparison(own))
     return "\n\n".join(parts)
@@ -147,12 +147,12 @@ def _clips(clips: Sequence[Clip]) -> str:
     for clip in clips:
         values = [" / ".join(_number(row, value) for value in _values(row, clip)) for row in _ROWS]
         lines.append([clip.speaker, clip.id, f"{clip.bits_per_sample:.3f}", *values])
-    header = ["speaker", "clip", "bits a sample", *(row.label for row in _ROWS)]
-    return legend + _table(header, lines, words=2)
+    header = ["speaker", "clip", "bits per sample", *(row.label for row in _ROWS)]
+    return legend + tables.markdown(header, lines, text_columns=2)
 
 
 def _pictured(folder: Path, clip: Clip, sample_rate_hz: int) -> str:
-    """Draw a clip's spectrograms and return the lines that show them."""
+    """Draw a clip's spectrograms; returns the Markdown that shows them."""
     recording, wavenet, baseline = (
         audio.read(folder / clip.audio[sound], sample_rate_hz)[0]
         for sound in ("recording", "wavenet", "griffin_lim")
@@ -161,16 +161,5 @@ def _pictured(folder: Path, clip: Clip, sample_rate_hz: int) -> str:
     figure = plots.comparison(recording, wavenet, baseline, sample_rate_hz, title)
     plots.save(folder / picture, figure)
     links = ", ".join(f"[{sound}]({quote(name)})" for sound, name in clip.audio.items())
-    return f"![Spectrograms of {_plain(title)}]({quote(picture)})\n\nListen: {links}"
-
-
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]], *, words: int = 1) -> str:
-    """A Markdown table whose columns after the first ``words`` are numbers."""
-    rule = [":--"] * words + ["--:"] * (len(header) - words)
-    cells = [header, rule, *([_plain(cell) for cell in line] for line in lines)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
-
-
-def _plain(text: str) -> str:
-    """Text in which a name cannot end a cell or start a tag."""
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[").replace("]", "\\]")
+    alternative = f"Spectrograms of {tables.escape_markdown(title)}"
+    return f"![{alternative}]({quote(picture)})\n\nListen: {links}"

@@ -1,7 +1,7 @@
-"""Speech from text beside the same sentences read by people: timing, melody, spectrum, words.
+"""Compare speech from text with recordings of the same sentences: timing, F0, spectrum and words.
 
-Two syntheses are made of each held-out utterance: one with the durations of its recording, so that
-frames can be compared, and one entirely from its words.
+Each held-out utterance is synthesised twice: with the durations of its recording, so that frames
+can be compared, and from text alone.
 """
 
 import statistics
@@ -22,36 +22,39 @@ from vocoder.audio.io import PCM_16_LEVELS, Samples
 from vocoder.config import StrictModel
 from vocoder.corpus.alignment import AlignedUtterance, read_linguistic
 from vocoder.corpus.manifest import Corpus
-from vocoder.corpus.shards import aligned_of
+from vocoder.corpus.shards import aligned_utterances
 from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import CorpusError, TextError
 from vocoder.evaluation import speech_plots
-from vocoder.evaluation.metrics import CEPSTRA, mel_cepstral_distortion
+from vocoder.evaluation.metrics import mel_cepstral_distortion, warped_mel_cepstral_distortion
 from vocoder.evaluation.word_errors import PocketSphinxAsr, word_errors, words_of
 from vocoder.features.feature_file import Features
-from vocoder.features.librosa_import import librosa
 from vocoder.progress import track
 from vocoder.synthesis.synthesizer import Request, Synthesizer
 from vocoder.text.linguistic import LAYOUT, SILENCES
 from vocoder.voices.voice import Voice
 
 BATCH = 8
-PICTURES_A_SPEAKER = 2
+PLOTS_PER_SPEAKER = 2
 
 
-class SpeakerFigures(StrictModel):
-    """What was measured on one speaker's held-out sentences."""
+class SpeakerMetrics(StrictModel):
+    """Metrics over one speaker's held-out sentences."""
 
-    sentences: int = Field(ge=1, description="how many")
-    duration_error_ms: float = Field(description="mean absolute error of a phoneme, pauses aside")
-    pause_error_ms: float = Field(description="the same of pauses and of silence at the ends")
-    log_f0_correlation: float = Field(description="over frames voiced in both, durations given")
+    sentences: int = Field(ge=1, description="number of sentences")
+    duration_error_ms: float = Field(description="mean absolute error per phoneme, without pauses")
+    pause_error_ms: float = Field(description="the same for pauses and leading or trailing silence")
+    log_f0_correlation: float = Field(
+        description="over frames voiced in both, with the recording's durations"
+    )
     log_f0_rmse_cents: float = Field(description="over the same frames")
-    voicing_error: float = Field(description="part of frames judged otherwise, durations given")
-    mcd_db: float = Field(description="mel-cepstral distortion, dB, durations given")
-    mcd_dtw_db: float = Field(description="the same from words alone, aligned in time")
-    copy_mcd_db: float = Field(description="the same of copy synthesis, as the vocoder's share")
-    word_error_rate: float | None = Field(None, description="of synthesis from words alone")
+    voicing_error: float = Field(
+        description="fraction of frames with the wrong voicing, with the recording's durations"
+    )
+    mcd_db: float = Field(description="mel-cepstral distortion with the recording's durations, dB")
+    mcd_dtw_db: float = Field(description="the same from text alone, time-warped")
+    copy_mcd_db: float = Field(description="the same for copy synthesis: the vocoder's part of it")
+    word_error_rate: float | None = Field(None, description="of synthesis from text alone")
     recording_word_error_rate: float | None = Field(None, description="of the recordings")
 
 
@@ -62,19 +65,28 @@ class SpeechEvaluation(StrictModel):
     code_version: str = Field(description="version of this package")
     voice: str = Field(description="id of the voice")
     weights: dict[str, str] = Field(description="SHA-256 of its weights")
-    engine: str = Field(description="what generated")
+    engine: str = Field(description="engine that generated the audio")
     splits: tuple[Split, ...] = Field(description="parts of the corpus")
-    seed: int = Field(ge=0, description="of all noise")
-    speakers: dict[str, SpeakerFigures] = Field(description="by name")
+    seed: int = Field(ge=0, description="seed of all noise")
+    speakers: dict[str, SpeakerMetrics] = Field(description="metrics per speaker")
 
 
 class _Case(NamedTuple):
-    """One held-out utterance and its two renderings."""
+    """One held-out utterance and its two renderings.
+
+    Attributes:
+        utterance: from the corpus.
+        aligned: its alignment.
+        recording: samples (T,).
+        features: features of the recording.
+        timed: rendered with the recording's durations.
+        free: rendered from text alone.
+    """
 
     utterance: Utterance
     aligned: AlignedUtterance
     recording: Samples
-    read: Features
+    features: Features
     timed: Rendering
     free: Rendering
 
@@ -91,24 +103,26 @@ def evaluate_speech(
     recognise: bool = False,
     report: Path | None = None,
 ) -> SpeechEvaluation:
-    """Measure how a voice reads sentences that it was not trained on.
+    """Measure how a voice reads held-out sentences.
 
     Args:
-        voice: with an acoustic model.
-        corpus: prepared with F0, aligned, with the voice's feature settings.
-        splits: parts of the corpus; none of them is trained on.
-        per_speaker: sentences of each speaker, one of each prompt.
-        seed: of all noise.
-        engine: by name, or ``auto``.
-        weights: number format of the engine's weights; its own choice where None.
-        recognise: count the words that a recogniser gets wrong.
-        report: folder for audio and pictures; none where None.
+        voice: a voice with an acoustic model.
+        corpus: aligned, and prepared with F0 and the voice's feature settings.
+        splits: held-out parts of the corpus.
+        per_speaker: sentences per speaker, one per prompt.
+        seed: seed of all noise.
+        engine: name of an engine, or ``auto``.
+        weights: number format of the engine's weights; None for the engine's default.
+        recognise: whether to measure word error rates with a speech recogniser.
+        report: folder for audio and plots; None to write none.
 
     Raises:
-        UserError: the voice reads no text, the corpus is not aligned or lacks F0.
+        UserError: the voice has no acoustic model, or the corpus is not aligned or lacks F0.
     """
     if voice.acoustic is None:
-        raise TextError(f"voice {voice.id} has no acoustic model to be measured", param="voice")
+        raise TextError(
+            f"voice {voice.id} has no acoustic model, so it cannot read text", param="voice"
+        )
     recogniser = PocketSphinxAsr() if recognise else None
     synthesizer = Synthesizer(engine, weights=weights)
     speakers = {}
@@ -131,20 +145,20 @@ def _cases(
     corpus: Corpus,
     splits: Sequence[Split],
     speaker: str,
-    most: int,
+    limit: int,
     seed: int,
 ) -> list[_Case]:
     chosen: dict[str, tuple[Utterance, AlignedUtterance]] = {}
     for split in splits:
-        for utterance, aligned in aligned_of(corpus, split):
+        for utterance, aligned in aligned_utterances(corpus, split):
             if utterance.speaker == speaker:
                 chosen.setdefault(utterance.prompt, (utterance, aligned))
     if not chosen:
-        raise CorpusError(f"{corpus.folder}: no aligned held-out utterance of speaker {speaker}")
+        raise CorpusError(f"{corpus.folder}: speaker {speaker} has no aligned held-out utterance")
     assert voice.acoustic is not None
     number = voice.speaker_index(speaker)
     cases = []
-    for utterance, aligned in list(chosen.values())[:most]:
+    for utterance, aligned in list(chosen.values())[:limit]:
         linguistic = read_linguistic(corpus, utterance, aligned)
         pcm, mel = corpus.read(utterance)
         timed = render(
@@ -156,8 +170,8 @@ def _cases(
         )
         free = render(voice.acoustic, aligned.sentence, number, seed=seed)
         recording = np.asarray(pcm.numpy() / np.float32(PCM_16_LEVELS), dtype=np.float32)
-        read = Features(mel, corpus.features, corpus.read_f0(utterance), linguistic, LAYOUT)
-        cases.append(_Case(utterance, aligned, recording, read, timed, free))
+        features = Features(mel, corpus.features, corpus.read_f0(utterance), linguistic, LAYOUT)
+        cases.append(_Case(utterance, aligned, recording, features, timed, free))
     return cases
 
 
@@ -174,7 +188,7 @@ def _measure(
     seed: int,
     recogniser: PocketSphinxAsr | None,
     report: Path | None,
-) -> SpeakerFigures:
+) -> SpeakerMetrics:
     config = voice.config.features
     rate = config.sample_rate_hz
 
@@ -187,33 +201,35 @@ def _measure(
     timed = vocode(
         [case.timed.features(config) for case in cases], "with the recording's durations"
     )
-    free = vocode([case.free.features(config) for case in cases], "from words alone")
-    copies = vocode([case.read for case in cases], "from the recording's features")
-    ours, theirs, voicing = _melodies(cases)
+    free = vocode([case.free.features(config) for case in cases], "from text alone")
+    copies = vocode([case.features for case in cases], "from the recording's features")
+    synthetic_f0, recorded_f0, voicing = _log_f0(cases)
     sounds = list(zip(cases, timed, free, copies, strict=True))
     rates: list[float | None] = [None, None]
     if recogniser:
         spoken = [words_of(case.free.sentence.text) for case in cases]
         total = sum(map(len, spoken))
-        for place, heard in enumerate((free, [case.recording for case in cases])):
-            pairs = zip(spoken, heard, strict=True)
-            errors = (word_errors(words, recogniser.hear(one, rate)) for words, one in pairs)
-            rates[place] = sum(errors) / total
+        for index, audio_of_cases in enumerate((free, [case.recording for case in cases])):
+            pairs = zip(spoken, audio_of_cases, strict=True)
+            errors = (word_errors(words, recogniser.transcribe(one, rate)) for words, one in pairs)
+            rates[index] = sum(errors) / total
     if report:
-        for case, _, synthetic, _ in sounds[:PICTURES_A_SPEAKER]:
-            _keep(report, case, synthetic, rate)
-    return SpeakerFigures(
+        for case, _, synthetic, _ in sounds[:PLOTS_PER_SPEAKER]:
+            _write_plot(report, case, synthetic, rate)
+    return SpeakerMetrics(
         sentences=len(cases),
         duration_error_ms=_duration_error(cases, silences=False),
         pause_error_ms=_duration_error(cases, silences=True),
-        log_f0_correlation=float(np.corrcoef(ours, theirs)[0, 1]),
-        log_f0_rmse_cents=float(1200 / np.log(2) * np.sqrt(np.square(ours - theirs).mean())),
+        log_f0_correlation=float(np.corrcoef(synthetic_f0, recorded_f0)[0, 1]),
+        log_f0_rmse_cents=float(
+            1200 / np.log(2) * np.sqrt(np.square(synthetic_f0 - recorded_f0).mean())
+        ),
         voicing_error=voicing,
         mcd_db=statistics.fmean(
             mel_cepstral_distortion(case.recording, one, rate) for case, one, _, _ in sounds
         ),
         mcd_dtw_db=statistics.fmean(
-            dtw_distortion(case.recording, one, rate) for case, _, one, _ in sounds
+            warped_mel_cepstral_distortion(case.recording, one, rate) for case, _, one, _ in sounds
         ),
         copy_mcd_db=statistics.fmean(
             mel_cepstral_distortion(case.recording, one, rate) for case, _, _, one in sounds
@@ -224,13 +240,13 @@ def _measure(
 
 
 def _duration_error(cases: Sequence[_Case], *, silences: bool) -> float:
-    """Mean absolute error in ms, of pauses that both have or of all else."""
+    """Mean absolute duration error in ms, of the pauses in both or of the phonemes."""
     errors: list[float] = []
     for case in cases:
         phones = case.aligned.phones
         found = torch.tensor(case.aligned.durations)
         silent = phones.symbols < SILENCES
-        # Pauses that nobody wrote are not in the text, so nothing was predicted for them.
+        # Pauses without punctuation are not in the text, so no duration was predicted for them.
         written = ~_unwritten(case.aligned)
         wanted, kind = found[written], silent[written]
         difference = (case.free.durations - wanted).abs()[kind == silences]
@@ -239,7 +255,7 @@ def _duration_error(cases: Sequence[_Case], *, silences: bool) -> float:
 
 
 def _unwritten(aligned: AlignedUtterance) -> Tensor:
-    """True for the pauses that the reader made and the text does not have (N,)."""
+    """True for pauses without punctuation in the text (N,)."""
     flags = [False]
     for word in aligned.words:
         flags += [False] * len(word.ipa.split())
@@ -248,47 +264,26 @@ def _unwritten(aligned: AlignedUtterance) -> Tensor:
     return torch.tensor(flags)
 
 
-def _melodies(
-    cases: Sequence[_Case],
-) -> tuple[np.ndarray, np.ndarray, float]:
+def _log_f0(cases: Sequence[_Case]) -> tuple[np.ndarray, np.ndarray, float]:
     """Log F0 of synthesis and recording where both are voiced (V,), and the voicing error."""
-    ours, theirs, wrong, count = [], [], 0, 0
+    synthetic, recorded, wrong, count = [], [], 0, 0
     for case in cases:
-        made, read = case.timed.f0.numpy(), _f0(case.read).numpy()
-        both = (made > 0) & (read > 0)
-        ours.append(np.log(made[both]))
-        theirs.append(np.log(read[both]))
-        wrong += int(((made > 0) != (read > 0)).sum())
-        count += len(read)
-    return np.concatenate(ours), np.concatenate(theirs), wrong / count
+        first, second = case.timed.f0.numpy(), _f0(case.features).numpy()
+        both = (first > 0) & (second > 0)
+        synthetic.append(np.log(first[both]))
+        recorded.append(np.log(second[both]))
+        wrong += int(((first > 0) != (second > 0)).sum())
+        count += len(second)
+    return np.concatenate(synthetic), np.concatenate(recorded), wrong / count
 
 
-def dtw_distortion(recording: Samples, synthetic: Samples, sample_rate_hz: int) -> float:
-    """Mel-cepstral distortion in dB along the best path in time (dynamic time warping).
-
-    As :func:`mel_cepstral_distortion`, with the mean over the path's steps.
-    """
-    cepstra = []
-    for samples in (recording, synthetic):
-        mel = librosa().feature.melspectrogram(
-            y=samples, sr=sample_rate_hz, n_fft=512, hop_length=128, n_mels=40
-        )
-        level = librosa().power_to_db(mel, ref=float(mel.max()), top_db=60.0)
-        order = np.arange(1, CEPSTRA + 1)[:, None]
-        band = np.arange(40) + 0.5
-        cepstra.append(np.cos(np.pi * order * band / 40) / 40 @ level)
-    distance = np.sqrt(2 * np.square(cepstra[0][:, :, None] - cepstra[1][:, None]).sum(0))
-    _, path = librosa().sequence.dtw(C=distance)
-    return float(distance[path[:, 0], path[:, 1]].mean())
-
-
-def _keep(folder: Path, case: _Case, synthetic: Samples, rate_hz: int) -> None:
-    """Write recording, synthesis and their picture."""
+def _write_plot(folder: Path, case: _Case, synthetic: Samples, rate_hz: int) -> None:
+    """Write a recording, its synthesis from text and their plot."""
     name = f"{case.utterance.speaker}-{case.utterance.id}"
     audio.write(folder / f"{name}-recording.wav", case.recording, rate_hz)
     audio.write(folder / f"{name}-text.wav", synthetic, rate_hz)
     figure = speech_plots.side_by_side(
-        case.read.mel, _f0(case.read), case.timed, case.free, case.free.sentence.text
+        case.features.mel, _f0(case.features), case.timed, case.free, case.free.sentence.text
     )
     with files.replacing(folder / f"{name}.png") as temporary:
         figure.savefig(temporary, dpi=90)

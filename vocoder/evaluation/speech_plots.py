@@ -1,4 +1,4 @@
-"""Recording and synthesis from text side by side: spectrograms with their F0."""
+"""Plot of a recording next to its synthesis from text: mel spectrograms and F0."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,20 +9,20 @@ from vocoder.acoustic.rendering import Rendering
 
 
 def side_by_side(mel: Tensor, f0: Tensor, timed: Rendering, free: Rendering, title: str) -> Figure:
-    """A recording, and its sentence synthesised with its durations and without.
+    """Draw a recording and two syntheses of its sentence.
 
     Args:
-        mel: of the recording (n_mels, F).
-        f0: of the recording in Hz, 0 where unvoiced (F,).
-        timed: with the recording's durations.
-        free: from words alone.
-        title: one line over the picture.
+        mel: log-mel of the recording (n_mels, F).
+        f0: F0 of the recording in Hz, 0 where unvoiced (F,).
+        timed: synthesis with the recording's durations.
+        free: synthesis from text alone.
+        title: title of the figure.
     """
     figure = Figure(figsize=(15, 8))
     axes = figure.subplots(4, 1)
     panels = (
         ("recording", mel, axes[0]),
-        ("synthesis, durations of the recording", timed.mel, axes[1]),
+        ("synthesis with the recording's durations", timed.mel, axes[1]),
         ("synthesis from text", free.mel, axes[2]),
     )
     low, high = float(mel.quantile(0.01)), float(mel.max())
@@ -39,8 +39,8 @@ def side_by_side(mel: Tensor, f0: Tensor, timed: Rendering, free: Rendering, tit
         axis.set_ylabel("mel band")
         axis.set_title(name, fontsize=9, loc="left")
         axis.set_xlim(-0.5, max(mel.shape[1], free.mel.shape[1]) - 0.5)
-    _melody(axes[3], f0, "recording", "#222222")
-    _melody(axes[3], timed.f0, "synthesis, durations of the recording", "#4477aa")
+    _plot_f0(axes[3], f0, "recording", "#222222")
+    _plot_f0(axes[3], timed.f0, "synthesis with the recording's durations", "#4477aa")
     axes[3].set_xlim(axes[0].get_xlim())
     axes[3].set_xlabel("frame")
     axes[3].set_ylabel("F0, Hz")
@@ -50,6 +50,6 @@ def side_by_side(mel: Tensor, f0: Tensor, timed: Rendering, free: Rendering, tit
     return figure
 
 
-def _melody(axis: Axes, f0: Tensor, name: str, colour: str) -> None:
+def _plot_f0(axis: Axes, f0: Tensor, name: str, colour: str) -> None:
     values = f0.numpy().astype(np.float64)
     axis.plot(np.where(values > 0, values, np.nan), label=name, color=colour)

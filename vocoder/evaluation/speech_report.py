@@ -1,74 +1,61 @@
-"""The evaluation of speech from text as a few lines for a terminal, and as a page with pictures."""
+"""Write an evaluation of speech from text as plain text, and as a Markdown page with plots."""
 
 from pathlib import Path
 
-from vocoder import files
+from vocoder import files, tables
 from vocoder.evaluation.speech import SpeechEvaluation
 
 PAGE_FILE = "report.md"
 
 _ROWS = (
-    ("duration_error_ms", "duration error, ms a phoneme", 1),
-    ("pause_error_ms", "duration error, ms a pause", 1),
+    ("duration_error_ms", "duration error per phoneme, ms", 1),
+    ("pause_error_ms", "duration error per pause, ms", 1),
     ("log_f0_correlation", "log-F0 correlation", 3),
     ("log_f0_rmse_cents", "log-F0 RMSE, cents", 0),
     ("voicing_error", "voicing error", 3),
-    ("mcd_db", "MCD, dB, the recording's durations", 2),
-    ("mcd_dtw_db", "MCD, dB, from words, warped in time", 2),
-    ("copy_mcd_db", "MCD, dB, copy synthesis", 2),
-    ("word_error_rate", "word error rate, from words", 3),
+    ("mcd_db", "MCD with recorded durations, dB", 2),
+    ("mcd_dtw_db", "MCD from text, time-warped, dB", 2),
+    ("copy_mcd_db", "MCD of copy synthesis, dB", 2),
+    ("word_error_rate", "word error rate, synthesis from text", 3),
     ("recording_word_error_rate", "word error rate, recordings", 3),
 )
 
 
-def _table(evaluation: SpeechEvaluation) -> list[tuple[str, list[str]]]:
-    """Label and shown values of each figure that was measured, a value a speaker."""
+def _rows(evaluation: SpeechEvaluation) -> list[list[str]]:
+    """Label and values, one per speaker, of each metric that was measured."""
     rows = []
     for field, label, digits in _ROWS:
-        values = [getattr(figures, field) for figures in evaluation.speakers.values()]
+        values = [getattr(own, field) for own in evaluation.speakers.values()]
         if any(value is not None for value in values):
-            shown = ["-" if value is None else f"{value:.{digits}f}" for value in values]
-            rows.append((label, shown))
+            texts = ["-" if value is None else f"{value:.{digits}f}" for value in values]
+            rows.append([label, *texts])
     return rows
 
 
 def _title(evaluation: SpeechEvaluation) -> str:
-    count = ", ".join(str(figures.sentences) for figures in evaluation.speakers.values())
+    count = ", ".join(f"{own.sentences} {name}" for name, own in evaluation.speakers.items())
     return (
-        f"voice {evaluation.voice}, {count} held-out sentences, {evaluation.engine} engine, "
+        f"voice {evaluation.voice}, held-out sentences: {count}; {evaluation.engine} engine, "
         f"seed {evaluation.seed}"
     )
 
 
 def summary(evaluation: SpeechEvaluation) -> str:
-    """The figures as plain text, a column a speaker."""
-    names = "".join(f"{name:>12}" for name in evaluation.speakers)
-    lines = [_title(evaluation), f"{'':40}{names}"]
-    lines += [
-        f"{label:40}" + "".join(f"{value:>12}" for value in shown)
-        for label, shown in _table(evaluation)
-    ]
-    return "\n".join(lines)
+    """The metrics as plain text, one column per speaker."""
+    return f"{_title(evaluation)}\n{tables.plain(['', *evaluation.speakers], _rows(evaluation))}"
 
 
 def write_page(folder: Path, evaluation: SpeechEvaluation) -> Path:
-    """Write the figures and the pictures that lie in ``folder`` as a page; returns its path."""
-    names = list(evaluation.speakers)
-    lines = [
-        "# Speech from text beside recordings",
-        "",
-        _title(evaluation)[0].upper() + _title(evaluation)[1:] + ".",
-        "",
-        "| | " + " | ".join(names) + " |",
-        "|---|" + "---|" * len(names),
-        *(f"| {label} | " + " | ".join(shown) + " |" for label, shown in _table(evaluation)),
-        "",
-        "Each picture: the recording, the synthesis with the recording's durations, the synthesis "
-        "from text; below, F0 of the first two. Sounds lie beside the pictures.",
-        "",
+    """Write a page of the metrics and of the plots in ``folder``; returns its path."""
+    title = _title(evaluation)
+    parts = [
+        "# Speech from text compared with recordings",
+        f"{title[0].upper()}{title[1:]}.",
+        tables.markdown(["", *evaluation.speakers], _rows(evaluation)),
+        "Each plot shows the recording, the synthesis with the recording's durations and the "
+        "synthesis from text; below, the F0 of the first two. The audio is in the same folder.",
+        *(f"![{plot.stem}]({plot.name})" for plot in sorted(folder.glob("*.png"))),
     ]
-    for picture in sorted(folder.glob("*.png")):
-        lines += [f"![{picture.stem}]({picture.name})", ""]
     page = folder / PAGE_FILE
-    files.write_text(page, "\n".join(lines))
+    files.write_text(page, "\n\n".join(parts) + "\n")
     return page

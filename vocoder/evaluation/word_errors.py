@@ -1,7 +1,7 @@
-"""Word errors of a recogniser: PocketSphinx with the model that its package brings, offline.
+"""Word error rates with PocketSphinx and the model in its package, which needs no network.
 
-Optional: ``pip install 'vocoder[recognise]'``. It is an old and weak recogniser, so its error on
-the recordings themselves is the measure of its error on synthetic speech.
+Optional: ``pip install 'vocoder[recognise]'``. PocketSphinx is old and weak, so compare its error
+rate on synthetic speech with its error rate on the recordings.
 """
 
 import importlib.util
@@ -17,25 +17,25 @@ RATE_HZ = 16000
 
 
 class PocketSphinxAsr:
-    """Hears words in audio."""
+    """Recognises English words in audio."""
 
     def __init__(self) -> None:
         """Load the model.
 
         Raises:
-            UserError: PocketSphinx is not installed; says how to install it.
+            UserError: PocketSphinx is not installed; the message says how to install it.
         """
         if importlib.util.find_spec("pocketsphinx") is None:
             raise UserError(
-                "word errors need PocketSphinx: pip install 'vocoder[recognise]', or leave "
-                "--recognise out"
+                "word error rates need PocketSphinx: pip install 'vocoder[recognise]', or omit "
+                "--recognise"
             )
         from pocketsphinx import Config, Decoder
 
         self._decoder: Any = Decoder(Config(loglevel="FATAL"))
 
-    def hear(self, samples: Samples, sample_rate_hz: int) -> list[str]:
-        """Words heard in samples (T,)."""
+    def transcribe(self, samples: Samples, sample_rate_hz: int) -> list[str]:
+        """The words recognised in samples (T,)."""
         at_rate = audio.resample(samples, sample_rate_hz, RATE_HZ)
         self._decoder.start_utt()
         self._decoder.process_raw(audio.to_pcm16(at_rate).tobytes(), full_utt=True)
@@ -45,18 +45,18 @@ class PocketSphinxAsr:
 
 
 def words_of(text: str) -> list[str]:
-    """Words of a text in small letters, without punctuation."""
+    """The words of a text in lower case, without punctuation."""
     return re.findall(r"[a-z]+(?:'[a-z]+)*", text.lower().replace("’", "'").replace("-", " "))
 
 
 def word_errors(spoken: Sequence[str], heard: Sequence[str]) -> int:
-    """Least number of words inserted, left out and replaced (Levenshtein)."""
+    """Minimum number of words inserted, deleted and substituted (Levenshtein distance)."""
     row = list(range(len(heard) + 1))
     for index, word in enumerate(spoken, start=1):
         before, row[0] = row[0], index
-        for place, other in enumerate(heard, start=1):
-            before, row[place] = (
-                row[place],
-                min(row[place] + 1, row[place - 1] + 1, before + (word != other)),
+        for column, other in enumerate(heard, start=1):
+            before, row[column] = (
+                row[column],
+                min(row[column] + 1, row[column - 1] + 1, before + (word != other)),
             )
     return row[-1]

@@ -1,4 +1,4 @@
-"""The native engine on the CPU: the whole step in C++, entered once a chunk."""
+"""The native CPU engine: the sample loop in C++, called once per chunk."""
 
 from typing import Any, Literal, get_args
 
@@ -11,26 +11,26 @@ from vocoder.generation.noise import Noise
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.machine import processors
 from vocoder.native import library as native
-from vocoder.wavenet import mu_law as quantization
+from vocoder.wavenet import mu_law
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
 
 Weights = Literal["fp32", "bf16", "int8"]
-"""Number formats of the weights. Sums are float32 in all of them (int8: exact, then float32)."""
+"""Number formats of the weights. All accumulate in float32 (int8: exact integers, then float32)."""
 
 DEFAULT_WEIGHTS = "bf16"
 
 TILE_ROWS = 16
-"""Rows of one product of the native code."""
+"""Rows of one product in the native code."""
 
 _LOOP_WEIGHTS = ("input.", "stack.", "contexts.", "head.", "output.")
 
 
 class CpuEngine:
-    """Runs every model shape on the CPU; shapes of the presets on a path compiled for them."""
+    """Runs every model shape on the CPU; the presets' shapes have compiled fast paths."""
 
     name = "cpu"
-    lanes: int | None = None
+    max_concurrency: int | None = None
 
     def __init__(
         self,
@@ -44,20 +44,20 @@ class CpuEngine:
 
         Args:
             model: on the CPU.
-            temperature: factor of the sampling spread.
-            weights: format they are kept in, one of :data:`Weights`; bf16 where None.
-            threads: among which rows are dealt; one a processor that it may use where None.
+            temperature: scale of the sampling spread.
+            weights: number format, one of :data:`Weights`; bf16 if None.
+            threads: threads that share the rows; one for each available CPU if None.
 
         Raises:
-            EngineError: the native library is missing, or an instruction set or format that was
-                asked for is not to be had.
+            EngineError: the native library is missing, or the requested instruction set or number
+                format is not available.
         """
         library = native.load()
         self.weights = DEFAULT_WEIGHTS if weights is None else weights
         if self.weights not in get_args(Weights):
             known = ", ".join(get_args(Weights))
             raise EngineError(
-                f"weights {weights!r} are unknown: choose one of {known}", param="weights"
+                f"weights format {weights!r} is unknown: choose one of {known}", param="weights"
             )
         self.config = model.config
         self.instructions = native.instruction_set(library)
@@ -72,7 +72,7 @@ class CpuEngine:
 
     @staticmethod
     def supports(config: ModelConfig, device: torch.device) -> tuple[bool, str]:
-        """Whether this engine can run such a model there, and why."""
+        """Whether this engine can run the model on the device, and the reason."""
         if device.type != "cpu":
             return False, f"the model is on {device.type}"
         try:
@@ -89,13 +89,13 @@ class CpuEngine:
 
     @property
     def batch_rows(self) -> int:
-        """Rows that are best advanced together: a full tile for each thread."""
+        """Best number of rows to advance together: a full tile for each thread."""
         return TILE_ROWS * self.threads
 
     def start(self, rows: int) -> GenerationState:
         """State of ``rows`` streams that have generated nothing yet."""
         return GenerationState.start(
-            self.config, self._input_channels, quantization.SILENCE, rows, torch.device("cpu")
+            self.config, self._input_channels, mu_law.SILENCE, rows, torch.device("cpu")
         )
 
     def generate(
@@ -110,7 +110,7 @@ class CpuEngine:
         """Advance rows by T samples; see :meth:`ReferenceEngine.generate`.
 
         Raises:
-            ValueError: an array of another shape or type, or conditioning that does not cover the
+            ValueError: an array has the wrong shape or type, or the conditioning does not cover the
                 samples.
         """
         uniforms = state.uniforms(noise, rows)
@@ -201,12 +201,12 @@ def _stack_shape(stack: StackConfig) -> dict[str, Any]:
 
 
 def _loop_weights(model: WaveNet) -> dict[str, Tensor]:
-    """The weights that the sample loop needs, by their names in the model."""
+    """The weights that the sample loop needs, under their names in the model."""
     weights = {
         name: tensor.float().contiguous()
         for name, tensor in model.state_dict().items()
         if name.startswith(_LOOP_WEIGHTS)
     }
     if model.config.distribution.kind == "mu_law":
-        weights["decode"] = quantization.mu_law_decode(torch.arange(quantization.CLASSES))
+        weights["decode"] = mu_law.decode(torch.arange(mu_law.CLASSES))
     return weights

@@ -1,4 +1,4 @@
-"""Which engine runs a model here, and why another cannot."""
+"""Chooses the engine that runs a model, with the reasons for those passed over."""
 
 import logging
 from typing import NamedTuple, Protocol
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
-    """What advances rows of a generation state. See :class:`ReferenceEngine` for the contract."""
+    """Advances rows of a generation state. :class:`ReferenceEngine` documents the contract."""
 
     name: str
 
@@ -39,19 +39,19 @@ class Engine(Protocol):
         """Number format of the weights."""
 
     @property
-    def lanes(self) -> int | None:
-        """Threads that may advance rows of one state at a time, each other ones; None: any."""
+    def max_concurrency(self) -> int | None:
+        """Threads that may advance different rows of one state at once; None: any number."""
 
     @property
     def batch_rows(self) -> int:
-        """Rows that are best advanced together: more cost each other time, fewer waste it."""
+        """Best number of rows to advance together: more slow each other down, fewer waste time."""
 
     @staticmethod
     def supports(config: ModelConfig, device: torch.device) -> tuple[bool, str]:
-        """Whether the engine can run such a model on that device, and the reason."""
+        """Whether the engine can run the model on the device, and the reason."""
 
     def start(self, rows: int) -> GenerationState:
-        """State of rows that have generated nothing yet."""
+        """State of ``rows`` streams that have generated nothing yet."""
 
     def generate(
         self,
@@ -72,30 +72,30 @@ class Engine(Protocol):
         noise: Tensor | Noise,
         rows: Tensor | None = None,
     ) -> Trace:
-        """Advance rows along a known signal; returns what the engine makes of it."""
+        """Advance rows along a known signal; returns the engine's predictions and draws."""
 
 
 ENGINES: tuple[type[Engine], ...] = (TritonEngine, GraphEngine, CpuEngine, ReferenceEngine)
-"""Every engine, the fastest first."""
+"""All engines, the fastest first."""
 
 
-def lanes(engine: Engine, threads: int) -> int:
-    """Of so many threads those that may advance rows of one state at a time."""
-    return threads if engine.lanes is None else min(threads, engine.lanes)
+def max_concurrency(engine: Engine, threads: int) -> int:
+    """How many of ``threads`` may advance rows of one state at once."""
+    return threads if engine.max_concurrency is None else min(threads, engine.max_concurrency)
 
 
 AUTO = "auto"
 
 
 class Choice(NamedTuple):
-    """The engine chosen, and in one line why."""
+    """The chosen engine, and the reason in one line."""
 
     engine: type[Engine]
     reason: str
 
 
 def names() -> list[str]:
-    """What an engine may be asked for by."""
+    """The names by which an engine can be requested."""
     return [AUTO, *(engine.name for engine in ENGINES)]
 
 
@@ -104,11 +104,11 @@ def choose(config: ModelConfig, device: torch.device, name: str = AUTO) -> Choic
 
     Args:
         config: the model's.
-        device: where its weights are.
-        name: of an engine, or ``auto`` for the fastest that can.
+        device: the device of its weights.
+        name: an engine's name, or ``auto`` for the fastest that can run the model.
 
     Raises:
-        EngineError: no such engine, or it cannot run this model here; the message says why.
+        EngineError: unknown engine, or it cannot run this model here; the message says why.
     """
     if name not in names():
         raise EngineError(
@@ -120,7 +120,7 @@ def choose(config: ModelConfig, device: torch.device, name: str = AUTO) -> Choic
             continue
         able, reason = engine.supports(config, device)
         if name == AUTO and device.type == "cpu" and engine is TritonEngine:
-            # There it runs in Triton's interpreter, for tests alone.
+            # On the CPU it runs in Triton's interpreter, which is for tests only.
             able, reason = False, f"the model is on {device.type}"
         if able:
             text = f"engine {engine.name} on {device}: {reason}"
@@ -137,17 +137,17 @@ def create(
     weights: str | None = None,
     threads: int | None = None,
 ) -> Engine:
-    """Choose an engine for ``model``, say so in one log line, and give it the weights.
+    """Choose an engine, log the choice in one line, and build it for ``model``.
 
     Args:
-        model: whose weights they are.
-        name: of an engine, or ``auto``.
-        temperature: factor of the sampling spread.
-        weights: number format; the engine's own choice where None.
-        threads: among which rows are dealt; the engine's own choice where None.
+        model: supplies the weights.
+        name: an engine's name, or ``auto``.
+        temperature: scale of the sampling spread.
+        weights: number format; the engine's default if None.
+        threads: threads that share the rows; the engine's default if None.
 
     Raises:
-        EngineError: as :func:`choose`; or the engine has no such format.
+        EngineError: as in :func:`choose`, or the engine does not support the number format.
     """
     choice = choose(model.config, model.device, name)
     engine = choice.engine(model, temperature=temperature, weights=weights, threads=threads)

@@ -1,9 +1,8 @@
-"""Counter-based noise: the uniforms of sample t of a stream depend on (seed, t) and nothing else.
+"""Counter-based noise: the uniforms of sample t of a stream depend only on (seed, t).
 
 Philox4x32-10 (Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3"): the seed is the
-64-bit key, the sample's index the counter. Any stretch can be had without what came before it.
-What is written here is the definition; native code on the CPU and the Triton kernel do the same, to
-the bit.
+64-bit key and the sample's index the counter, so any range can be generated on its own. This module
+is the definition; the native code and the Triton kernel produce the same bits.
 """
 
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from torch import Tensor
 from vocoder.native import library as native
 
 DRAWS = 2
-"""Uniforms a sample: one picks a code or component, one a logistic's quantile."""
+"""Uniforms per sample: one selects a code or component, one a logistic's quantile."""
 
 _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -22,15 +21,15 @@ _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 
 MAX_SEED = 2**63 - 1
-"""Greatest seed that callers may give."""
+"""Largest seed that callers may use."""
 
 
 def philox(seed: Tensor, counter: Tensor) -> Tensor:
     """Four 32-bit words for each (seed, counter) pair.
 
     Args:
-        seed: int64 (...), all 64 bits used.
-        counter: int64 (...), not negative, of the same shape.
+        seed: int64 (...); all 64 bits are used.
+        counter: int64 (...), of the same shape, not negative.
 
     Returns:
         int64 (..., 4), each from 0 to 2^32 - 1.
@@ -39,7 +38,7 @@ def philox(seed: Tensor, counter: Tensor) -> Tensor:
     words = [counter & _MASK, (counter >> 32) & _MASK, zero, zero]
     keys = [seed & _MASK, (seed >> 32) & _MASK]
     for _ in range(_ROUNDS):
-        # int64 products wrap, but their bits are those of the unsigned product.
+        # int64 products wrap around to the same bits as the unsigned product.
         high0, low0 = _product(words[0], _MULTIPLIERS[0])
         high1, low1 = _product(words[2], _MULTIPLIERS[1])
         words = [high1 ^ words[1] ^ keys[0], low1, high0 ^ words[3] ^ keys[1], low0]
@@ -56,7 +55,7 @@ def uniforms(seeds: Tensor, positions: Tensor, steps: int) -> Tensor:
     """Uniforms in (0, 1) for ``steps`` samples of each row.
 
     Args:
-        seeds: of each row, int64 (B,).
+        seeds: one per row, int64 (B,).
         positions: index of each row's first sample, int64 (B,).
         steps: number of samples T.
 
@@ -67,7 +66,7 @@ def uniforms(seeds: Tensor, positions: Tensor, steps: int) -> Tensor:
     if library is None:
         return reference_uniforms(seeds, positions, steps)
     found = torch.empty(len(seeds), steps, DRAWS)
-    # NumPy's arrays are handed over much faster than PyTorch's.
+    # nanobind converts NumPy arrays much faster than PyTorch tensors.
     library.uniforms(
         seeds=seeds.contiguous().numpy(),
         positions=positions.contiguous().numpy(),
@@ -78,10 +77,10 @@ def uniforms(seeds: Tensor, positions: Tensor, steps: int) -> Tensor:
 
 
 class Noise(NamedTuple):
-    """Noise that whoever uses it draws: that of the next samples of n rows, wherever they are.
+    """Seeds from which an engine draws the noise of the next samples of n rows itself.
 
     Attributes:
-        seeds: of each row, int64 (n,), on the rows' device.
+        seeds: one per row, int64 (n,), on the rows' device.
         steps: number of samples T.
     """
 
@@ -89,7 +88,7 @@ class Noise(NamedTuple):
     steps: int
 
     def uniforms(self, positions: Tensor) -> Tensor:
-        """Uniforms (n, T, 2) from each row's position (n,), int64, on; see :func:`uniforms`."""
+        """Uniforms (n, T, 2) from each row's position (n,), int64; see :func:`uniforms`."""
         return uniforms(self.seeds, positions, self.steps)
 
 
@@ -99,8 +98,8 @@ def steps_of(noise: Tensor | Noise) -> int:
 
 
 def reference_uniforms(seeds: Tensor, positions: Tensor, steps: int) -> Tensor:
-    """What :func:`uniforms` gives, in plain PyTorch on any device."""
+    """The definition of :func:`uniforms`, in plain PyTorch on any device."""
     counter = positions.unsqueeze(1) + torch.arange(steps, device=positions.device)
     words = philox(seeds.unsqueeze(1).expand_as(counter), counter)[..., :DRAWS]
-    # 23 bits and a half: exact in float32, and the largest value stays below 1.
+    # 23 bits plus one half: exact in float32, and the largest value stays below 1.
     return ((words >> 9).double() + 0.5).mul(2.0**-23).float()

@@ -1,4 +1,4 @@
-"""What the sample loop takes of the conditioning: projected once a block, not once a sample."""
+"""Conditioning projected for the sample loop: once per block, not once per sample."""
 
 from typing import NamedTuple
 
@@ -12,15 +12,15 @@ from vocoder.wavenet.linear_prediction import LinearPrediction
 from vocoder.wavenet.model import WaveNet
 
 TILE = 16
-"""Rows of one product: as many as fill the widest vector register with float32."""
+"""Rows of one product: as many float32 values as the widest vector register holds."""
 
 
 class Projection(NamedTuple):
     """The N blocks that n rows need, each constant for ``hold`` samples.
 
     Attributes:
-        gates: what conditioning adds before every gate (n, N, L * G).
-        prediction: linear prediction of the same blocks, where the model uses it.
+        gates: the conditioning's contribution to every gate (n, N, L * G).
+        prediction: linear prediction of the same blocks; None if the model does not use it.
         first: index of each row's first block in its stream (n,), int64.
     """
 
@@ -33,10 +33,10 @@ def project(model: WaveNet, conditioning: Conditioning, start: Tensor, steps: in
     """Project the blocks that rows need for ``steps`` samples; see :func:`window`.
 
     Args:
-        model: whose stack is conditioned.
+        model: the model whose stack is conditioned.
         conditioning: of n rows.
-        start: position of each of them (n,), int64.
-        steps: samples T that each advances.
+        start: position of each row (n,), int64.
+        steps: number of samples T to generate.
     """
     local, speaker, prediction, first = window(conditioning, start, model.config.hold, steps)
     gates = apply_in_tiles(model.stack.local_projection, local.flatten(0, 1))
@@ -46,14 +46,14 @@ def project(model: WaveNet, conditioning: Conditioning, start: Tensor, steps: in
 
 
 def window(conditioning: Conditioning, start: Tensor, hold: int, steps: int) -> Conditioning:
-    """The blocks that each row needs, from its own next one on; arguments as in :func:`project`.
+    """The blocks that each row needs, starting with its next one; arguments as in :func:`project`.
 
-    What the conditioning does not have is not looked for: see :func:`check_covered`.
+    This does not check that the conditioning has these blocks: see :func:`check_covered`.
     """
     first = start // hold
     blocks = torch.arange(blocks_spanned(steps, hold), device=start.device)
     blocks = (first - conditioning.first).unsqueeze(1) + blocks
-    # What a row would find beyond the end it does not need.
+    # Blocks beyond the end are never used: clamping only keeps the index valid.
     blocks.clamp_(min=0, max=conditioning.blocks - 1)
     row = torch.arange(len(start), device=start.device).unsqueeze(1)
     prediction = conditioning.prediction
@@ -63,10 +63,10 @@ def window(conditioning: Conditioning, start: Tensor, hold: int, steps: int) -> 
 
 
 def check_covered(conditioning: Conditioning, start: Tensor, hold: int, steps: int) -> None:
-    """Refuse a conditioning without the blocks that rows need; arguments as in :func:`project`.
+    """Check that the conditioning has all blocks that rows need; arguments as in :func:`project`.
 
     Raises:
-        ValueError: it does not have them all.
+        ValueError: some are missing.
     """
     first = int((start // hold - conditioning.first).min())
     last = int(((start + steps - 1) // hold - conditioning.first).max())
@@ -78,23 +78,23 @@ def check_covered(conditioning: Conditioning, start: Tensor, hold: int, steps: i
 
 
 def blocks_spanned(steps: int, hold: int) -> int:
-    """Most blocks that ``steps`` samples in a row touch, wherever in a block they begin."""
+    """Most blocks that ``steps`` consecutive samples can touch, wherever in a block they begin."""
     return (steps + hold - 2) // hold + 1
 
 
 def steps_within(config: ModelConfig, rows: int, limit_bytes: int) -> int:
-    """Most samples at a time for which the gates of ``rows`` rows take no more memory than that."""
+    """Most samples for which the gates of ``rows`` rows fit into ``limit_bytes``."""
     block_bytes = 4 * rows * config.stack.layers * config.stack.gate_channels
-    # Samples may begin anywhere in a block: they touch one block more than they fill.
+    # Samples may begin anywhere in a block, so they touch one block more than they fill.
     return max(1, limit_bytes // block_bytes - 1) * config.hold
 
 
 def apply_in_tiles(linear: nn.Linear, x: Tensor) -> Tensor:
-    """``linear`` of rows (n, in), in products of ``TILE`` rows whatever n is.
+    """Apply ``linear`` to rows (n, in), in products of ``TILE`` rows for any n.
 
-    One product of all rows would round differently with their number, and a row's result must not
-    depend on who stands beside it, nor on where it stands: rows are columns of the product, and so
-    lanes of the same instructions.
+    The rounding of one product of all rows would depend on n, but a row's result must depend
+    neither on the other rows nor on its index. Here the rows are columns of the product, and so
+    lanes of the same vector instructions.
     """
     tiles = F.pad(x, (0, 0, 0, -len(x) % TILE)).unflatten(0, (-1, TILE))
     weight = linear.weight.expand(tiles.shape[0], -1, -1)

@@ -1,8 +1,8 @@
-"""The incremental step in plain PyTorch: the definition of correct for every engine.
+"""The incremental step in plain PyTorch: the reference that every engine is tested against.
 
-Each layer keeps a queue of its past inputs, so a sample costs one product a layer and not the
-whole receptive field (Paine et al. 2016, "Fast WaveNet", arXiv 1611.09482). What it computes is
-the parallel forward of :mod:`vocoder.wavenet.model`, one sample at a time.
+Each layer keeps a queue of its past inputs, so a sample costs one product per layer instead of the
+whole receptive field (Paine et al. 2016, "Fast WaveNet", arXiv 1611.09482). It computes the
+parallel forward of :mod:`vocoder.wavenet.model`, one sample at a time.
 """
 
 from collections.abc import Iterator
@@ -17,8 +17,7 @@ from vocoder.errors import EngineError
 from vocoder.generation.noise import Noise
 from vocoder.generation.projection import TILE, Projection, apply_in_tiles, check_covered, project
 from vocoder.generation.state import GenerationState, Trace
-from vocoder.wavenet import distributions
-from vocoder.wavenet import mu_law as quantization
+from vocoder.wavenet import distributions, mu_law
 from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.linear_prediction import LinearPrediction
 from vocoder.wavenet.model import Signal, WaveNet
@@ -26,10 +25,10 @@ from vocoder.wavenet.modules import CausalConv1d, ContextStack, ResidualBlock, g
 
 
 class ReferenceEngine:
-    """Runs any model on any device that PyTorch knows."""
+    """Runs any model on any device that PyTorch supports."""
 
     name = "reference"
-    lanes = 1
+    max_concurrency = 1
 
     weights = "fp32"
 
@@ -45,16 +44,16 @@ class ReferenceEngine:
 
         Args:
             model: on any device.
-            temperature: factor of the sampling spread.
-            weights: fp32, or None for the same.
-            threads: no matter; PyTorch has its own setting.
+            temperature: scale of the sampling spread.
+            weights: fp32 or None, which means the same.
+            threads: ignored; PyTorch has its own setting.
 
         Raises:
-            EngineError: another format was asked for.
+            EngineError: another number format was requested.
         """
         if weights not in (None, self.weights):
             raise EngineError(
-                f"the reference engine keeps its weights in {self.weights}, not {weights}",
+                f"this engine keeps its weights in {self.weights}, not {weights}",
                 param="weights",
             )
         self.model = model
@@ -63,18 +62,18 @@ class ReferenceEngine:
 
     @staticmethod
     def supports(config: ModelConfig, device: torch.device) -> tuple[bool, str]:
-        """Whether this engine can run such a model there, and why."""
+        """Whether this engine can run the model on the device, and the reason."""
         return True, "plain PyTorch runs every shape on every device"
 
     @property
     def batch_rows(self) -> int:
-        """Rows that are best advanced together: one tile of the products."""
+        """Best number of rows to advance together: one tile of the products."""
         return TILE
 
     def start(self, rows: int) -> GenerationState:
         """State of ``rows`` streams that have generated nothing yet."""
         return GenerationState.start(
-            self.config, self.model.input_channels, quantization.SILENCE, rows, self.model.device
+            self.config, self.model.input_channels, mu_law.SILENCE, rows, self.model.device
         )
 
     @torch.inference_mode()
@@ -92,11 +91,11 @@ class ReferenceEngine:
         Args:
             state: updated in place.
             conditioning: of the n advancing rows; its blocks cover their next T samples.
-            noise: uniforms in (0, 1) (n, T, 2), or what they are to be drawn from.
-            rows: which rows of the state advance (n,), int64; all where None. They may be at
+            noise: uniforms in (0, 1) (n, T, 2), or the seeds to draw them from.
+            rows: the rows of the state that advance (n,), int64; all if None. They may be at
                 different positions.
-            covered: whether the caller has seen to it that the conditioning covers the samples. An
-                engine on a GPU then need not wait for the device to look.
+            covered: whether the caller guarantees that the conditioning covers the samples. A GPU
+                engine then skips a check that waits for the device.
 
         Returns:
             Audio (n, T), float32 in [-1, 1).
@@ -122,9 +121,9 @@ class ReferenceEngine:
         noise: Tensor | Noise,
         rows: Tensor | None = None,
     ) -> Trace:
-        """Advance rows along a known signal (teacher forcing), and draw beside it.
+        """Advance rows along a known signal (teacher forcing), and also draw each sample.
 
-        What other engines are held to.
+        Other engines are tested against this trace.
 
         Args:
             state: updated in place.
@@ -147,7 +146,7 @@ class ReferenceEngine:
     def _steps(
         self, state: GenerationState, conditioning: Conditioning, steps: int, rows: Tensor
     ) -> Iterator["_Step"]:
-        """Run the network once a sample; the caller pushes that sample before the next."""
+        """Run the network once per sample; the caller pushes each sample before the next step."""
         check_covered(conditioning, state.position[rows], self.config.hold, steps)
         projection = project(self.model, conditioning, state.position[rows], steps)
         for _ in range(steps):
@@ -168,11 +167,11 @@ class ReferenceEngine:
         return _Step(rows, position, parameters, shift, gain)
 
     def _context(self, state: GenerationState, position: Tensor, rows: Tensor) -> Tensor:
-        """What the context stacks give (n, context_channels).
+        """The context stacks' outputs (n, context_channels).
 
-        Each takes its step at the first sample of a window. The step is computed for every row at
-        every sample, and kept where it is due: what is done does not depend on the data, so it can
-        be recorded as a graph.
+        Each stack advances at the first sample of a window. The step is computed for every row at
+        every sample and kept only where it is due: the operations do not depend on the data, so
+        they can be recorded as a CUDA graph.
         """
         given = []
         layers = zip(
@@ -205,7 +204,7 @@ class ReferenceEngine:
         block: Tensor,
         rows: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Prediction of the next sample, the excitation's scale, the signal's scale: (n,) each."""
+        """Prediction of the next sample, excitation scale and signal scale: (n,) each."""
         if prediction is None:
             one = torch.ones(len(rows), device=rows.device)
             return torch.zeros_like(one), one, one
@@ -217,9 +216,9 @@ class ReferenceEngine:
         return shift, gain, level
 
     def _inputs(self, state: GenerationState, shift: Tensor, level: Tensor, rows: Tensor) -> Tensor:
-        """The network's input (n, C): see :meth:`WaveNet.inputs`."""
+        """The network's input (n, C); see :meth:`WaveNet.inputs`."""
         if self.config.distribution.kind == "mu_law":
-            return F.one_hot(state.code[rows], quantization.CLASSES).float()
+            return F.one_hot(state.code[rows], mu_law.CLASSES).float()
         if self.config.linear_prediction is None:
             return state.sample[rows].unsqueeze(-1)
         past = state.sample[rows] / level
@@ -228,7 +227,7 @@ class ReferenceEngine:
     def _network(
         self, state: GenerationState, inputs: Tensor, gate: Tensor, position: Tensor, rows: Tensor
     ) -> Tensor:
-        """Distribution parameters (n, P) of the next sample; every queue takes its input."""
+        """Distribution parameters (n, P) of the next sample; updates every queue."""
         model = self.model
         x = _convolve(model.input, state.inputs, inputs, position, rows)
         gated = []
@@ -247,7 +246,7 @@ class ReferenceEngine:
         return apply_in_tiles(model.output, F.relu(apply_in_tiles(model.head, F.relu(skips))))
 
     def _draw(self, step: "_Step", noise: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Draw the next sample (n,) and, where there are codes, its code."""
+        """Draw the next sample (n,) and its mu-law code; None for other distributions."""
         distribution = self.config.distribution
         if not isinstance(distribution, MuLawConfig):
             draw = (
@@ -259,19 +258,19 @@ class ReferenceEngine:
             sample = draw(step.parameters, noise, floor, step.shift, step.gain, self.temperature)
             return sample, None
         code = distributions.categorical_sample(step.parameters / self.temperature, noise)
-        return quantization.mu_law_decode(code), code
+        return mu_law.decode(code), code
 
     def _push(
         self, state: GenerationState, step: "_Step", sample: Tensor, code: Tensor | None
     ) -> None:
-        """Make ``sample`` (n,) the latest of its rows, and move them on."""
+        """Record ``sample`` (n,) as the latest of the rows, and advance their position."""
         rows = step.rows
         if code is not None:
             state.code[rows] = code
         if state.history.shape[1]:
             state.history[rows, step.position % state.history.shape[1]] = sample
         for window in state.windows:
-            window[rows, step.position % window.shape[1]] = quantization.mu_law_compand(sample)
+            window[rows, step.position % window.shape[1]] = mu_law.compand(sample)
         state.sample[rows] = sample
         state.excitation[rows] = (sample - step.shift) / step.gain
         state.output[rows] = sample + self.config.pre_emphasis * state.output[rows]
@@ -279,7 +278,7 @@ class ReferenceEngine:
 
 
 class _Step(NamedTuple):
-    """What one step knows before its sample is there: of n rows, their positions and outputs."""
+    """The network's outputs for n rows, before a sample is drawn or given."""
 
     rows: Tensor
     position: Tensor
@@ -296,9 +295,9 @@ def _convolve(
     rows: Tensor,
     due: Tensor | None = None,
 ) -> Tensor:
-    """One output (n, C') of a causal convolution; ``x`` (n, C) replaces the oldest in the ring.
+    """One output (n, C') of a causal convolution; ``x`` (n, C) replaces the ring's oldest input.
 
-    Where rows are not ``due`` (n, 1), the ring keeps the oldest.
+    Rows that are not ``due`` (n, 1) keep their ring unchanged.
     """
     length = ring.shape[1]
     taps = []

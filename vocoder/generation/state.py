@@ -1,4 +1,4 @@
-"""The state of incremental generation, as an explicit value: one row a stream."""
+"""The state of incremental generation as an explicit value, with one row per stream."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -16,11 +16,10 @@ class StackState:
     """The queues of one stack.
 
     Attributes:
-        storage: all rings of a row side by side (rows, N), so that one address and
-            :func:`ring_offsets` lead to each of them.
+        storage: all rings of a row side by side (rows, N); :func:`ring_offsets` locates each.
         buffers: for each layer a ring of its past inputs (rows, (k-1) * dilation, channels), a view
-            of ``storage``. The input at time t lies in slot t mod the ring's length, so that slot
-            holds the input of t - (k-1) * dilation until it is overwritten.
+            of ``storage``. The input at time t is stored in slot t mod the ring's length, so until
+            then that slot holds the input of t - (k-1) * dilation.
     """
 
     storage: Tensor
@@ -28,7 +27,7 @@ class StackState:
 
     @classmethod
     def start(cls, config: StackConfig, rows: int, device: torch.device) -> "StackState":
-        """Rings of zeros: what the parallel forward pads with."""
+        """Rings of zeros, like the padding of the parallel forward."""
         past, channels = config.kernel_size - 1, config.residual_channels
         *offsets, end = ring_offsets(config)
         storage = torch.zeros(rows, -(-end // _PAGE) * _PAGE + 5 * _CACHE_LINE, device=device)
@@ -40,12 +39,12 @@ class StackState:
 
 
 _CACHE_LINE, _PAGE = 16, 1024
-"""In float32. Rings are powers of two long: were their sum a row's length, the same slot of every
-row would fall into the same cache set. So each row lies a few lines further than the one before."""
+"""In float32 values. Ring lengths are powers of two. If their sum were the row stride, the same
+slot of all rows would map to the same cache set, so each row is shifted by a few more cache lines."""
 
 
 def ring_offsets(config: StackConfig) -> list[int]:
-    """Where each layer's ring begins in a row of the storage, and where the last one ends."""
+    """The offset of each layer's ring in a row of the storage, and the end of the last one."""
     offsets = [0]
     for dilation in config.dilations:
         size = (config.kernel_size - 1) * dilation * config.residual_channels
@@ -59,9 +58,9 @@ class GenerationState:
 
     Attributes:
         stacks: the residual stacks: the main one, then the context stacks.
-        windows: of each context stack the companded samples of the window that is being filled
+        windows: for each context stack the companded samples of the window that is being filled
             (rows, pool).
-        contexts: of each context stack what it gives for that window (rows, channels).
+        contexts: for each context stack its output during that window (rows, channels).
         inputs: ring of the input convolution's past inputs (rows, k - 1, C).
         history: ring of past samples for linear prediction (rows, order); order 0 without it.
         position: samples generated so far (rows,), int64.
@@ -109,17 +108,17 @@ class GenerationState:
         return self.position.shape[0]
 
     def members(self, rows: Tensor | None) -> Tensor:
-        """``rows``, or the index of every row (rows,) where None."""
+        """``rows``, or the indices of all rows if None."""
         return torch.arange(self.rows, device=self.position.device) if rows is None else rows
 
     def uniforms(self, noise: Tensor | Noise, rows: Tensor | None) -> Tensor:
-        """The next uniforms (n, T, 2) of rows; given ones as they are."""
+        """The next uniforms (n, T, 2) of rows; a given tensor is returned as it is."""
         if isinstance(noise, Noise):
             return noise.uniforms(self.position[self.members(rows)])
         return noise
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by name: what to save; a row is index 0 of each."""
+        """Every tensor by name, to save the state; the first dimension is the row."""
         named = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -139,11 +138,11 @@ class GenerationState:
         """
         own = self.tensors()
         if own.keys() != tensors.keys():
-            raise ValueError(f"state has {sorted(own)}, the saved one {sorted(tensors)}")
+            raise ValueError(f"the state has {sorted(own)}, the saved one has {sorted(tensors)}")
         for name, tensor in own.items():
             if tensor.shape != tensors[name].shape:
                 raise ValueError(
-                    f"{name} is {tuple(tensor.shape)}, saved {tuple(tensors[name].shape)}"
+                    f"{name} is {tuple(tensor.shape)}, saved as {tuple(tensors[name].shape)}"
                 )
             tensor.copy_(tensors[name])
 
@@ -155,11 +154,11 @@ class GenerationState:
 
 
 class Trace(NamedTuple):
-    """What an engine makes of a known signal.
+    """An engine's output along a known signal.
 
     Attributes:
         parameters: of each sample's distribution, given the samples before it (n, T, P).
-        audio: what was drawn from them with the given noise, after de-emphasis (n, T).
+        audio: samples drawn from these with the given noise, after de-emphasis (n, T).
     """
 
     parameters: Tensor

@@ -1,77 +1,81 @@
-"""What comes first in a running batch: by deadline, so that nobody's audio runs out."""
+"""The order of work in a running batch: earliest deadline first, so that no audio runs out."""
 
 from collections.abc import Iterable, Sequence
 
 from vocoder.scheduling.stream import AMPLE_S, Stream
 
-HASTE_S = 0.1
-"""Who has less audio than this left is in haste."""
+URGENT_S = 0.1
+"""A stream with less audio left than this is urgent."""
 
-HASTY_ROWS = 6
-"""Rows of a step for those in haste; others fill it up, and those who soon will be enlarge it."""
+URGENT_ROWS = 6
+"""Rows of a step for urgent streams: others fill it up, and those about to run out enlarge it."""
 
-PREPARED_S = 1.0
-"""Audio whose conditioning is made ahead of its generation, at most."""
+MAX_PREPARED_S = 1.0
+"""Conditioning is prepared at most this far ahead of generation."""
 
-WELL_PREPARED_S = 0.5
-"""Preparation of less comes before generation, where nobody is in haste: batches stay full."""
+MIN_PREPARED_S = 0.5
+"""With less prepared, preparation precedes generation unless a stream is urgent: that keeps the
+batches full."""
 
 STARTING_SLACK_S = 0.1
-"""A stream that has no audio yet comes before those that have more than this left."""
+"""A stream without audio yet precedes those with more than this left."""
 
 
-def neediest(streams: Iterable[Stream], now: float) -> Stream | None:
-    """The stream whose next piece is wanted first; None where all have enough."""
-    wanting = (stream for stream in streams if stream.wants(PREPARED_S))
-    return min(wanting, key=lambda stream: _need_s(stream, now), default=None)
+def next_to_prepare(streams: Iterable[Stream], now: float) -> Stream | None:
+    """The stream whose next segment is needed first; None if all have enough."""
+    wanting = (stream for stream in streams if stream.wants_preparation(MAX_PREPARED_S))
+    return min(wanting, key=lambda stream: _preparation_slack_s(stream, now), default=None)
 
 
-def most_urgent(streams: Iterable[Stream], blocks: int, now: float) -> list[Stream]:
-    """Streams of which so many blocks can be generated, the most urgent first."""
+def ready_to_generate(streams: Iterable[Stream], blocks: int, now: float) -> list[Stream]:
+    """Streams of which ``blocks`` blocks can be generated, the most urgent first."""
     ready = [stream for stream in streams if stream.ready(blocks)]
-    return sorted(ready, key=lambda stream: _urgency_s(stream, now))
+    return sorted(ready, key=lambda stream: _generation_slack_s(stream, now))
 
 
-def preparation_first(needy: Stream, ready: Stream, now: float, *, haste_counts: bool) -> bool:
-    """Whether the one's preparation comes before the other's generation.
+def preparation_first(
+    to_prepare: Stream, to_generate: Stream, now: float, *, favour_urgent: bool
+) -> bool:
+    """Whether to prepare one stream before generating another.
 
     Args:
-        needy, ready: the most urgent of each kind.
+        to_prepare, to_generate: the most urgent of each kind.
         now: the time.
-        haste_counts: whether it matters that the other is in haste.
+        favour_urgent: whether an urgent stream to generate takes precedence.
     """
-    lead_s = 0.0 if haste_counts and _in_haste(ready, now) else WELL_PREPARED_S
-    return _need_s(needy, now) - lead_s < _urgency_s(ready, now)
+    urgent = favour_urgent and _urgent(to_generate, now)
+    lead_s = 0.0 if urgent else MIN_PREPARED_S
+    return _preparation_slack_s(to_prepare, now) - lead_s < _generation_slack_s(to_generate, now)
 
 
-def together(ready: Sequence[Stream], most: int, now: float) -> tuple[list[Stream], bool]:
-    """Which streams are best advanced together, and whether by a short step.
+def choose_batch(ready: Sequence[Stream], rows: int, now: float) -> tuple[list[Stream], bool]:
+    """The streams to advance together, and whether by a short step.
 
     Args:
         ready: the most urgent first.
-        most: rows that are best advanced together.
+        rows: best number of rows to advance together.
         now: the time.
 
     Returns:
-        Streams in the order in which they come into question, perhaps more than ``most``. With many
-        in haste a full batch in a long step is soon the quicker way for all.
+        The candidates in order, perhaps more than ``rows``. With many urgent streams, a full batch
+        in a long step soon serves all of them faster.
     """
-    hasty = [stream for stream in ready if _in_haste(stream, now)]
-    if not 0 < len(hasty) <= most // 2:
+    urgent = [stream for stream in ready if _urgent(stream, now)]
+    if not 0 < len(urgent) <= rows // 2:
         return list(ready), False
-    others = [stream for stream in ready if stream not in hasty]
+    others = [stream for stream in ready if stream not in urgent]
     soon = sum(stream.slack_s(now) < AMPLE_S for stream in others)
-    return [*hasty, *others[: max(soon, HASTY_ROWS - len(hasty))]], True
+    return [*urgent, *others[: max(soon, URGENT_ROWS - len(urgent))]], True
 
 
-def _urgency_s(stream: Stream, now: float) -> float:
+def _generation_slack_s(stream: Stream, now: float) -> float:
     return stream.slack_s(now) if stream.playing or stream.offline else STARTING_SLACK_S
 
 
-def _need_s(stream: Stream, now: float) -> float:
-    """How soon something must have been prepared."""
-    return _urgency_s(stream, now) + stream.prepared_s
+def _preparation_slack_s(stream: Stream, now: float) -> float:
+    """Time until its next segment must be prepared."""
+    return _generation_slack_s(stream, now) + stream.prepared_s
 
 
-def _in_haste(stream: Stream, now: float) -> bool:
-    return stream.starting or stream.slack_s(now) < HASTE_S
+def _urgent(stream: Stream, now: float) -> bool:
+    return stream.starting or stream.slack_s(now) < URGENT_S

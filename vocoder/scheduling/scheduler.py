@@ -1,14 +1,13 @@
 """Continuous batching: live streams share one running batch of an engine.
 
-A stream joins at the next step and leaves when it is done or cancelled. A few threads, one for each
-core, do whatever is most urgent: take the next piece from a stream's source (text to features to
-conditioning), or advance the rows that are most urgent by a step, correct what was generated and
-deliver it. Order is by deadline: each stream knows how long the audio lasts that it has delivered,
-and the one that runs out first comes first. A stream whose client does not take its audio rests
-and costs the others nothing.
+A stream joins at the next step and leaves when it is done or cancelled. A few threads, one per
+core, always do the most urgent work: prepare a stream's next segment (text to features to
+conditioning), or advance the most urgent rows by one step, filter their output and deliver it. The
+earliest deadline comes first: each stream knows how long its delivered audio lasts. A stream whose
+client stops reading is paused and costs the others nothing.
 
-What a stream sounds like depends on none of this: its noise is a function of its seed, an engine's
-rows do not see each other, and each row's conditioning is prepared alone.
+None of this affects the sound of a stream: its noise is a function of its seed, an engine's rows
+are independent of each other, and each row's conditioning is prepared alone.
 """
 
 import contextlib
@@ -26,16 +25,16 @@ from vocoder.generation.dispatch import Engine
 from vocoder.scheduling import priority
 from vocoder.scheduling.batch import Batch
 from vocoder.scheduling.segment import Segment, UtteranceStart
-from vocoder.scheduling.stream import AMPLE_S, End, Sink, Stream, Taken
+from vocoder.scheduling.stream import AMPLE_S, End, Sink, StepInput, Stream
 
 STEP_FRAMES = 4
-"""Frames generated in one step, where somebody is in haste."""
+"""Frames of a step that has an urgent stream."""
 
 LONG_STEP_FRAMES = 8
-"""Frames generated in one step otherwise: it costs less, and a newcomer waits longer."""
+"""Frames of any other step: a frame then costs less, but a new stream waits longer."""
 
-LONGEST_OWED_S = 0.1
-"""Who is in haste waits no longer than this for the preparation of others."""
+MAX_PREPARATION_DEBT_S = 0.1
+"""An urgent stream waits at most this long while others are prepared."""
 
 Work = Callable[[], None]
 
@@ -43,15 +42,15 @@ logger = logging.getLogger(__name__)
 
 
 class StoppedError(Exception):
-    """The scheduler was closed before the stream's end."""
+    """The scheduler was closed before the stream had ended."""
 
 
 class Load(NamedTuple):
-    """What a scheduler is doing.
+    """Load of a scheduler.
 
     Attributes:
-        streams: that it has.
-        rows: of them that hold a row of the batch.
+        streams: number of streams.
+        rows: number of streams that have a row of the batch.
     """
 
     streams: int
@@ -62,22 +61,22 @@ class _Step(NamedTuple):
     """Rows that are advanced together.
 
     Attributes:
-        streams: whose rows they are.
+        streams: one for each row.
         rows: of the batch.
-        beginnings: of the utterances that begin in it.
-        taken: what each is conditioned on.
-        blocks: by how many.
+        utterance_starts: set for the rows that start an utterance.
+        inputs: conditioning of each row.
+        blocks: to generate.
     """
 
     streams: list[Stream]
     rows: list[int]
-    beginnings: list[UtteranceStart | None]
-    taken: list[Taken]
+    utterance_starts: list[UtteranceStart | None]
+    inputs: list[StepInput]
     blocks: int
 
 
 class Scheduler:
-    """One engine's running batch. Safe to use from several threads."""
+    """One engine's running batch. Thread-safe."""
 
     def __init__(
         self,
@@ -94,13 +93,13 @@ class Scheduler:
         """Start the threads.
 
         Args:
-            engine: what generates.
-            hop_length, hold: samples a frame and a block.
-            rate_hz: samples a second.
-            rows: streams that may have a row at a time; others wait for one. Half of them are for
-                those that soon run out of audio.
-            threads: that work; as many of them as the engine has lanes may generate at a time.
-            released: told in how many seconds a cancelled stream's row was free.
+            engine: generates the audio.
+            hop_length, hold: samples per frame and per block.
+            rate_hz: sample rate.
+            rows: streams that can have a row at once; others wait for one. Half of the rows are
+                reserved for streams about to run out of audio.
+            threads: worker threads; no more of them generate at once than the engine allows.
+            released: called with the seconds it took to free a cancelled stream's row.
             clock: in seconds.
         """
         self.engine = engine
@@ -109,10 +108,10 @@ class Scheduler:
         self._blocks = STEP_FRAMES * hop_length // hold
         self._long_blocks = LONG_STEP_FRAMES * hop_length // hold
         self._batch = Batch(engine, rows, hold)
-        self._kept_rows = rows // 2
-        self._lanes = dispatch.lanes(engine, threads)
+        self._reserved_rows = rows // 2
+        self._max_concurrency = dispatch.max_concurrency(engine, threads)
         self._generating = 0
-        self._owed_s = 0.0  # time that preparation may take before those in haste
+        self._debt_s = 0.0  # time for preparation to catch up, ahead of urgent streams
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._streams: list[Stream] = []
@@ -124,8 +123,6 @@ class Scheduler:
         for thread in self._threads:
             thread.start()
 
-    # What callers use.
-
     def add(
         self,
         source: Iterator[Segment | None],
@@ -134,12 +131,12 @@ class Scheduler:
         offline: bool = False,
         ahead_s: float = 0.0,
     ) -> Stream:
-        """Let a stream join.
+        """Add a stream.
 
         Args:
-            source: its pieces; None where there is nothing yet, until :meth:`wake` is called.
-            sink: takes its chunks and its end.
-            offline: whether nobody is listening: it comes after those that are listened to.
+            source: its segments; None if there is nothing until :meth:`wake` is called.
+            sink: receives its chunks and its end.
+            offline: whether nobody is listening: it then comes after streams with a listener.
             ahead_s: audio that the listener still has to play before it.
         """
         stream = Stream(
@@ -158,7 +155,7 @@ class Scheduler:
         return stream
 
     def wake(self, stream: Stream) -> None:
-        """Say that a source which had nothing may have something now."""
+        """Report that a stream's source, which had nothing, may have something now."""
         with self._lock:
             stream.woken, stream.starved = True, False
             self._changed.notify()
@@ -175,7 +172,7 @@ class Scheduler:
             stream.plays_in(seconds, self._clock())
 
     def cancel(self, stream: Stream) -> None:
-        """End a stream: its row is free within a step, and its sink hears nothing more."""
+        """End a stream: its row is free within one step, and its sink receives nothing more."""
         with self._lock:
             if stream.cancelled or stream.ended:
                 return
@@ -183,24 +180,24 @@ class Scheduler:
             if not stream.running:
                 self._remove(stream)
             close = not stream.preparing
-            self._changed.notify()  # Its row may be another's now.
+            self._changed.notify()  # Another stream may have its row now.
         if close:
             _close(stream.source)
 
     @property
     def load(self) -> Load:
-        """What it is doing."""
+        """The current load."""
         with self._lock:
             rows = sum(stream.row is not None for stream in self._streams)
             return Load(len(self._streams), rows)
 
     @property
     def alive(self) -> bool:
-        """Whether all its threads run."""
+        """Whether all its threads are running."""
         return all(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
-        """Stop; streams that remain break off with :class:`StoppedError`."""
+        """Stop; the remaining streams end with :class:`StoppedError`."""
         with self._lock:
             self._closed = True
             remaining = [stream for stream in self._streams if not stream.cancelled]
@@ -211,10 +208,8 @@ class Scheduler:
             thread.join()
         for stream in remaining:
             _close(stream.source)
-            with contextlib.suppress(Exception):  # Whoever listened may be gone.
+            with contextlib.suppress(Exception):  # The client may have disconnected.
                 stream.sink(End(StoppedError("generation was stopped")))
-
-    # What is done next.
 
     def _work(self) -> None:
         while True:
@@ -223,96 +218,96 @@ class Scheduler:
                     self._changed.wait()
                 if self._closed:
                     return
-                self._changed.notify()  # Where there was work there may be more.
+                self._changed.notify()  # There may be work for another thread.
             assert work is not None
             work()
 
     def _next(self) -> Work | None:
-        """The most urgent work that is to be done, marked as begun."""
+        """The most urgent work, marked as started."""
         now = self._clock()
-        if over := [stream for stream in self._streams if stream.over]:
-            for stream in over:
+        if finished := [stream for stream in self._streams if stream.finished]:
+            for stream in finished:
                 self._end(stream)
-            return functools.partial(_tell_the_end, over)
-        may_generate = self._generating < self._lanes
-        ready = priority.most_urgent(self._streams, self._blocks, now) if may_generate else []
-        needy = priority.neediest(self._streams, now)
-        first = needy is not None and (not ready or self._first(needy, ready[0], now))
-        if not first and (step := self._step(ready, now)):
+            return functools.partial(_send_end, finished)
+        may_generate = self._generating < self._max_concurrency
+        ready = priority.ready_to_generate(self._streams, self._blocks, now) if may_generate else []
+        unprepared = priority.next_to_prepare(self._streams, now)
+        prepare = unprepared is not None and (
+            not ready or self._preparation_first(unprepared, ready[0], now)
+        )
+        if not prepare and (step := self._step(ready, now)):
             return functools.partial(self._generate, step)
-        if needy is None:
+        if unprepared is None:
             return None
-        needy.begin(now)
-        return functools.partial(self._prepare, needy)
+        unprepared.begin_preparing(now)
+        return functools.partial(self._prepare, unprepared)
 
-    def _first(self, needy: Stream, ready: Stream, now: float) -> bool:
-        # Half the time is theirs who are in haste: if it were all, few others would be prepared,
-        # and batches would become small.
-        theirs = self._owed_s <= 0 and not self._generating
-        return priority.preparation_first(needy, ready, now, haste_counts=theirs)
+    def _preparation_first(self, unprepared: Stream, ready: Stream, now: float) -> bool:
+        # Urgent streams get at most half the time. With all of it, few others would be prepared,
+        # and the batches would become small.
+        favour_urgent = self._debt_s <= 0 and not self._generating
+        return priority.preparation_first(unprepared, ready, now, favour_urgent=favour_urgent)
 
     def _step(self, ready: list[Stream], now: float) -> _Step | None:
-        """Of the streams that are ready those that are to be advanced now."""
-        most = self.engine.batch_rows
-        candidates, short = priority.together(ready, most, now)
-        streams = self._with_rows(candidates, most, now)
+        """The next step, with some of the streams that are ready."""
+        rows = self.engine.batch_rows
+        candidates, short = priority.choose_batch(ready, rows, now)
+        streams = self._with_rows(candidates, rows, now)
         if not streams:
             return None
-        far = all(stream.reach() >= self._long_blocks for stream in streams)
-        blocks = self._long_blocks if far and not short else self._blocks
+        long = not short and all(s.available_blocks() >= self._long_blocks for s in streams)
+        blocks = self._long_blocks if long else self._blocks
         self._generating += 1
         step = _Step(streams, [], [], [], blocks)
         for stream in streams:
             assert stream.row is not None
             stream.running = True
             step.rows.append(stream.row)
-            step.beginnings.append(stream.beginning())
-            step.taken.append(stream.take(blocks))
+            step.utterance_starts.append(stream.next_utterance())
+            step.inputs.append(stream.take(blocks))
         return step
 
-    def _with_rows(self, streams: list[Stream], most: int, now: float) -> list[Stream]:
-        """The first of those that have a row of the batch, or get one now."""
+    def _with_rows(self, streams: list[Stream], count: int, now: float) -> list[Stream]:
+        """The first ``count`` streams that have a row of the batch, or get one now."""
         found: list[Stream] = []
         for stream in streams:
-            may = self._batch.free > self._kept_rows or stream.slack_s(now) < AMPLE_S
-            if stream.row is None and may:
+            entitled = self._batch.free > self._reserved_rows or stream.slack_s(now) < AMPLE_S
+            if stream.row is None and entitled:
                 stream.row = self._batch.acquire()
             if stream.row is not None:
                 found.append(stream)
-            if len(found) == most:
+            if len(found) == count:
                 break
         return found
 
-    # Doing it.
-
     def _prepare(self, stream: Stream) -> None:
-        begun, piece, failure = self._clock(), None, None
+        started_at, segment, failure = self._clock(), None, None
         ended = False
         try:
-            piece = next(stream.source)
+            segment = next(stream.source)
         except StopIteration:
             ended = True
         except Exception as error:
             failure = error
         with self._lock:
-            self._owed_s = max(0.0, self._owed_s - (self._clock() - begun))
+            self._debt_s = max(0.0, self._debt_s - (self._clock() - started_at))
             stream.preparing = False
             if stream.cancelled or stream.ended:
-                pass  # It broke off meanwhile.
+                pass  # It ended meanwhile.
             elif failure is not None or ended:
                 stream.exhausted, stream.failure = True, failure
-            elif piece is None:
+            elif segment is None:
                 stream.starved = not stream.woken
             else:
-                stream.add(piece, self._clock())
+                stream.add(segment, self._clock())
             gone = stream.cancelled or stream.ended
         if gone:
             _close(stream.source)
 
     def _generate(self, step: _Step) -> None:
-        begun = self._clock()
+        started_at = self._clock()
         try:
-            audio = self._batch.advance(step.rows, step.beginnings, step.taken, step.blocks)
+            audio = self._batch.advance(step.rows, step.utterance_starts, step.inputs, step.blocks)
         except Exception as error:
             logger.exception("a step of %d rows failed", len(step.rows))
             self._fail(step.streams, error)
@@ -320,27 +315,29 @@ class Scheduler:
             self._deliver(step, audio)
         with self._lock:
             self._generating -= 1
-            self._owed_s = min(LONGEST_OWED_S, self._owed_s + self._clock() - begun)
-            for stream, taken in zip(step.streams, step.taken, strict=True):
+            spent_s = self._clock() - started_at
+            self._debt_s = min(MAX_PREPARATION_DEBT_S, self._debt_s + spent_s)
+            for stream, taken in zip(step.streams, step.inputs, strict=True):
                 stream.running = False
                 if stream.cancelled or stream.ended:
                     self._remove(stream)
                 elif taken.last and stream.empty:
-                    # It may be silent for long; its next utterance begins from nothing anyway.
-                    self._leave_row(stream)
+                    # It may be idle for long, and its next utterance starts from silence anyway.
+                    self._release_row(stream)
 
     def _deliver(self, step: _Step, audio: Tensor) -> None:
-        for row, (stream, taken) in enumerate(zip(step.streams, step.taken, strict=True)):
+        for row, (stream, taken) in enumerate(zip(step.streams, step.inputs, strict=True)):
             if stream.cancelled:
                 continue
             try:
-                samples = stream.finish(taken, audio[row, : taken.blocks * self._hold].numpy())
+                generated = audio[row, : taken.blocks * self._hold].numpy()
+                samples = stream.post_process(taken, generated)
                 with self._lock:
                     chunk = stream.deliver(samples, taken.last, self._clock())
                 if chunk is not None and not stream.cancelled:
                     stream.sink(chunk)
             except Exception as error:
-                logger.exception("a stream's audio could not be finished")
+                logger.exception("a stream's audio could not be post-processed")
                 self._fail([stream], error)
 
     def _fail(self, streams: list[Stream], error: Exception) -> None:
@@ -349,7 +346,7 @@ class Scheduler:
             failed = [stream for stream in streams if not (stream.cancelled or stream.ended)]
             for stream in failed:
                 stream.failure, stream.exhausted, stream.ended = error, True, True
-        _tell_the_end(failed)
+        _send_end(failed)
 
     def _end(self, stream: Stream) -> None:
         stream.ended = True
@@ -358,23 +355,23 @@ class Scheduler:
     def _remove(self, stream: Stream) -> None:
         if stream in self._streams:
             self._streams.remove(stream)
-        if self._leave_row(stream) and stream.cancelled_at is not None:
+        if self._release_row(stream) and stream.cancelled_at is not None:
             self._released(self._clock() - stream.cancelled_at)
 
-    def _leave_row(self, stream: Stream) -> bool:
-        """Give back a stream's row; whether it had one."""
+    def _release_row(self, stream: Stream) -> bool:
+        """Free a stream's row; returns whether it had one."""
         row, stream.row = stream.row, None
         if row is not None:
             self._batch.release(row)
         return row is not None
 
 
-def _tell_the_end(streams: list[Stream]) -> None:
+def _send_end(streams: list[Stream]) -> None:
     for stream in streams:
         try:
             stream.sink(End(stream.failure))
         except Exception:
-            logger.exception("a stream's end could not be told")
+            logger.exception("the sink of an ended stream failed")
 
 
 def _close(source: Iterator[Segment | None]) -> None:

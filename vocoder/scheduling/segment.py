@@ -1,7 +1,8 @@
-"""What a stream has generated for it, piece by piece, and what is made of the samples then.
+"""A stream as a sequence of segments: what an engine generates, and how its output is filtered.
 
-A piece is prepared outside the sample loop: conditioning of the next blocks of one row. Whoever
-drives an engine (the synthesizer one row, the scheduler many) takes pieces in turn.
+A segment is prepared outside the sample loop and holds the conditioning of the next blocks of one
+row. Whatever drives an engine (the synthesizer with one row, the scheduler with many) takes one
+segment after another.
 """
 
 from dataclasses import dataclass
@@ -11,51 +12,52 @@ import numpy as np
 import numpy.typing as npt
 
 from vocoder.audio.io import Samples
+from vocoder.text.timings import SentenceTimings
 from vocoder.wavenet.conditioning import Conditioning
 
 Mel = npt.NDArray[np.float32]
 
 
 class PostFilter(Protocol):
-    """Turns what the engine generated into what is heard, as a stream; may hold samples back."""
+    """A streaming filter over an engine's output; it may hold samples back."""
 
     def extend(self, mel: Mel) -> None:
-        """Know the next frames (n_mels, F) that the audio was asked to have."""
+        """Append frames (n_mels, F) to the mel that the audio should have."""
 
     def push(self, samples: Samples) -> Samples:
-        """Take the next samples (T,); returns those that are finished (T',)."""
+        """Filter the next samples (T,); returns those that are finished (T',)."""
 
     def flush(self) -> Samples:
-        """End: returns the samples that were held back."""
+        """End the stream: returns the samples that were held back."""
 
 
 @dataclass(frozen=True)
 class UtteranceStart:
-    """An utterance begins: the row starts from silence.
+    """The start of an utterance; its row starts from silence.
 
     Attributes:
         seed: of its noise.
-        finisher: of its samples.
-        label: whatever is to come back with its first audio.
+        post_filter: for its samples.
+        timings: of the sentence, delivered with its first audio; None for features.
     """
 
     seed: int
-    finisher: PostFilter
-    label: object = None
+    post_filter: PostFilter
+    timings: SentenceTimings | None = None
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The next stretch of a stream.
+    """A stream's next blocks.
 
     Attributes:
         conditioning: of one row.
-        mel: the frames asked for in this stretch (n_mels, F).
-        beginning: how the utterance begins, where it begins here.
-        last: whether the utterance ends here.
+        mel: the frames that the audio of this segment should have (n_mels, F).
+        utterance_start: set if an utterance starts with this segment.
+        last: whether the utterance ends with this segment.
     """
 
     conditioning: Conditioning
     mel: Mel
-    beginning: UtteranceStart | None = None
+    utterance_start: UtteranceStart | None = None
     last: bool = False

@@ -1,1 +1,1 @@
-"""Text or features to audio, for one listener or for many."""
+"""Text or features to audio, for one listener or many."""

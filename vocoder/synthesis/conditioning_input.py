@@ -1,4 +1,4 @@
-"""What of given features conditions a voice, checked frame by frame as it arrives."""
+"""The part of given features that conditions a voice, checked frame by frame as it arrives."""
 
 import math
 from collections.abc import Iterator
@@ -20,27 +20,32 @@ from vocoder.voices.voice import Voice
 
 
 class Frames(NamedTuple):
-    """Features as they arrive: what conditions (C, F), and the log-mel asked for (n_mels, F)."""
+    """The next frames of an utterance.
+
+    Attributes:
+        local: condition the voice (C, F).
+        mel: the log-mel that the audio should have (n_mels, F).
+    """
 
     local: Tensor
     mel: Tensor
 
 
 def frames_of(features: Features, voice: Voice) -> Iterator[Frames]:
-    """Frames of features that are all there.
+    """Frames of complete features.
 
     Raises:
-        FeatureError: at once, for other settings than the voice's or unusable values.
+        FeatureError: at once, if their settings differ from the voice's or a value is unusable.
     """
     check_fingerprint(features.config.fingerprint(), voice.config.features)
     return iter([_frames(features, voice)])
 
 
 def _frames(features: Features, voice: Voice) -> Frames:
-    """Of features what conditions a voice.
+    """Select and check the features that condition a voice.
 
     Raises:
-        FeatureError: it is not there, or its values are not usable.
+        FeatureError: they are missing, or a value is unusable.
     """
     config = voice.config
     if config.conditioning.kind == "mel":
@@ -62,7 +67,7 @@ def _frames(features: Features, voice: Voice) -> Frames:
     if features.layout not in (None, LAYOUT):
         raise FeatureError(
             f"linguistic features of layout {features.layout[:64]}, the voice needs {LAYOUT}: "
-            "make them anew",
+            "compute them again",
             param="linguistic",
         )
     local = validate_linguistic(features.linguistic, config.feature_channels)
@@ -78,42 +83,42 @@ def _frames(features: Features, voice: Voice) -> Frames:
 
 
 def _silence(voice: Voice, frames: int) -> Tensor:
-    """The mel (n_mels, F) of a voice that does without one.
+    """The mel (n_mels, F) for a voice that needs none.
 
     Raises:
-        FeatureError: it does not: its spectrum is corrected towards the mel.
+        FeatureError: the voice does need one, because it corrects its spectrum towards the mel.
     """
     if voice.manifest.generation.correction_passes:
         raise FeatureError(
-            f"voice {voice.id} corrects the spectrum towards a mel: give mel too", param="mel"
+            f"voice {voice.id} corrects its spectrum towards a mel: give mel too", param="mel"
         )
     config = voice.config.features
     return torch.full((config.n_mels, 1), math.log(config.log_floor)).expand(-1, frames)
 
 
-def arriving_frames(feed: InputStream[Tensor], voice: Voice) -> Iterator[Frames | None]:
-    """Frames as they arrive (C, F), None while there are none.
+def arriving_frames(input: InputStream[Tensor], voice: Voice) -> Iterator[Frames | None]:
+    """Frames (C, F) as they arrive; None while there are none.
 
     Raises:
-        FeatureError: at once, where the voice needs a mel besides; for unusable values, when they
-            come.
+        FeatureError: at once, if the voice needs a mel besides; when they arrive, for unusable
+            values.
     """
     kind, config = voice.config.conditioning.kind, voice.config.features
     if kind == "linguistic":
-        _silence(voice, 1)  # Refused at once where a mel is needed.
+        _silence(voice, 1)  # Refuses a voice that needs a mel.
 
     def frames() -> Iterator[Frames | None]:
         while True:
             try:
-                given = feed.take()
+                item = input.take()
             except EndOfStream:
                 return
-            if given is None:
+            if item is None:
                 yield None
             elif kind == "mel":
-                yield _frames(Features(given, config), voice)
+                yield _frames(Features(item, config), voice)
             else:
-                nothing = given.new_empty(config.n_mels, 0)
-                yield _frames(Features(nothing, config, linguistic=given), voice)
+                no_mel = item.new_empty(config.n_mels, 0)
+                yield _frames(Features(no_mel, config, linguistic=item), voice)
 
     return frames()

@@ -1,4 +1,4 @@
-"""The rise from silence at a sentence's start, and the fall at its end."""
+"""The fade-in at the start of a sentence, and the fade-out at its end."""
 
 import numpy as np
 
@@ -6,35 +6,35 @@ from vocoder.audio.io import Samples
 from vocoder.scheduling.segment import Mel, PostFilter
 
 FADE_S = 0.005
-"""Length of the rise and the fall at a sentence's ends, in seconds."""
+"""Length of each fade in seconds."""
 
 
-class Fading:
-    """A finisher whose audio rises from silence at its start and falls to it at its end."""
+class Fade:
+    """A post-filter that fades the output of another in and out."""
 
-    def __init__(self, finisher: PostFilter, length: int, rate_hz: int) -> None:
-        """Fade what ``finisher`` gives, ``length`` samples in all."""
-        self._finisher, self._length = finisher, length
+    def __init__(self, post_filter: PostFilter, length: int, rate_hz: int) -> None:
+        """Fade the output of ``post_filter``, ``length`` samples in all."""
+        self._post_filter, self._length = post_filter, length
         self._fade = round(FADE_S * rate_hz)
-        self._at = 0
+        self._position = 0
 
     def extend(self, mel: Mel) -> None:
-        """Know the next frames (n_mels, F)."""
-        self._finisher.extend(mel)
+        """See :class:`PostFilter`."""
+        self._post_filter.extend(mel)
 
     def push(self, samples: Samples) -> Samples:
-        """Take the next samples (T,); returns those that are finished (T',)."""
-        return self._faded(self._finisher.push(samples))
+        """See :class:`PostFilter`."""
+        return self._apply(self._post_filter.push(samples))
 
     def flush(self) -> Samples:
-        """End: returns the samples that were held back."""
-        return self._faded(self._finisher.flush())
+        """See :class:`PostFilter`."""
+        return self._apply(self._post_filter.flush())
 
-    def _faded(self, samples: Samples) -> Samples:
-        first, self._at = self._at, self._at + len(samples)
-        if first >= self._fade and self._at <= self._length - self._fade:
+    def _apply(self, samples: Samples) -> Samples:
+        first, self._position = self._position, self._position + len(samples)
+        if first >= self._fade and self._position <= self._length - self._fade:
             return samples
-        at = np.arange(first, self._at)
-        distance = np.minimum(at, self._length - 1 - at) + 0.5
+        index = np.arange(first, self._position)
+        distance = np.minimum(index, self._length - 1 - index) + 0.5
         gain = np.sin(np.pi / 2 * np.minimum(1.0, distance / self._fade)) ** 2
         return (samples * gain).astype(np.float32)

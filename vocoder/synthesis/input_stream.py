@@ -1,4 +1,4 @@
-"""Items that arrive over time, from one thread to another, read without waiting."""
+"""A stream of items that arrive over time, passed from one thread to another without blocking."""
 
 import threading
 from collections import deque
@@ -9,36 +9,36 @@ Item = TypeVar("Item")
 
 
 class EndOfStream(Exception):
-    """Raised by :meth:`InputStream.take`: the feed is closed, and everything in it was taken."""
+    """Raised by :meth:`InputStream.take`: the stream is closed, and all its items were taken."""
 
 
 class InputStream(Generic[Item]):
-    """A queue that is written by whoever receives, and read by whoever prepares speech."""
+    """A queue between the thread that receives text or features and those that prepare speech."""
 
     def __init__(self) -> None:
         self._items: deque[Item] = deque()
         self._closed = False
         self._lock = threading.Lock()
-        self._changed: Callable[[], None] = _nothing
+        self._on_change: Callable[[], None] = _nothing
 
     def put(self, item: Item) -> None:
-        """Add an item; never waits."""
+        """Add an item; never blocks."""
         with self._lock:
-            assert not self._closed, "put into a closed feed"
+            assert not self._closed, "put into a closed input stream"
             self._items.append(item)
-        self._changed()
+        self._on_change()
 
     def close(self) -> None:
-        """Say that no more items will come."""
+        """Mark the end of the stream."""
         with self._lock:
             self._closed = True
-        self._changed()
+        self._on_change()
 
     def take(self) -> Item | None:
-        """The next item; None where there is none yet.
+        """Remove and return the next item; None if there is none yet.
 
         Raises:
-            EndOfStream: there will be none.
+            EndOfStream: there are no more items.
         """
         with self._lock:
             if self._items:
@@ -48,12 +48,12 @@ class InputStream(Generic[Item]):
             return None
 
     def reschedule(self) -> None:
-        """Have the reader told as if something had come: it was not done with what it took."""
-        self._changed()
+        """Notify the reader as if an item had arrived: called by a reader that takes a break."""
+        self._on_change()
 
     def on_change(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called, in the writer's thread, whenever an item comes or the feed ends."""
-        self._changed = call
+        """Have ``call`` called, in the writer's thread, when an item arrives or the stream ends."""
+        self._on_change = call
 
 
 def _nothing() -> None:

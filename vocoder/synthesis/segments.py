@@ -1,41 +1,34 @@
-"""Text or features to pieces: all that happens before the sample loop, lazily.
+"""Text or features to segments: everything that comes before the sample loop, lazily.
 
-Each function checks what it can at once and then gives an iterator of pieces. None stands for
-"nothing yet", where text or features are still arriving.
+Each function checks what it can at once, and then returns an iterator of segments. None means
+"nothing yet": text or features are still arriving.
 """
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from vocoder.acoustic.rendering import Rendering, TimedWord
+from vocoder.acoustic.rendering import Rendering
 from vocoder.errors import FeatureError, UserError
 from vocoder.generation.noise import MAX_SEED
 from vocoder.scheduling.segment import Segment, UtteranceStart
 from vocoder.synthesis.conditioning_input import Frames, arriving_frames, frames_of
-from vocoder.synthesis.fade import Fading
+from vocoder.synthesis.fade import Fade
 from vocoder.synthesis.input_stream import InputStream
 from vocoder.synthesis.request import Vocoding
 from vocoder.synthesis.spectral_correction import CorrectionChain
-from vocoder.synthesis.speech import Speech, next_seed
+from vocoder.synthesis.speech import Speech
 from vocoder.voices.voice import Voice
+from vocoder.wavenet.conditioning import global_conditioning
 
-FEATURE_STRETCHES, TEXT_STRETCHES = (16, 32), (16, 32, 64)
-"""Frames that are conditioned at a time: the first audio needs about so many, then larger ones.
+FEATURE_SEGMENT_FRAMES, TEXT_SEGMENT_FRAMES = (16, 32), (16, 32, 64)
+"""Frames of the first segments, the last number repeated: the first audio needs only a few.
 
-Always the same, so that what an utterance sounds like does not depend on how it arrives: features
-may come one by one, sentences come whole.
+They are fixed, so the sound of an utterance does not depend on how it arrives: features may come
+one frame at a time, sentences come whole.
 """
-
-
-class SentenceTimings(NamedTuple):
-    """What an utterance says: its normalised text, its words in time from the stream's start."""
-
-    text: str
-    words: tuple[TimedWord, ...]
 
 
 def feature_segments(
@@ -52,65 +45,63 @@ def feature_segments(
         UserError: at once, for features with other settings or unusable values, an unknown
             speaker or tag, or a seed out of range; for frames of ``input``, when they arrive.
     """
-    check_seed(vocoding.seed)
-    identity = voice.identity(vocoding.speaker, vocoding.tags)
-    beginning = UtteranceStart(vocoding.seed, correction(voice))
+    _check_seed(vocoding.seed)
+    speaker = voice.speaker_index(vocoding.speaker)
+    voice.check_tags(vocoding.tags)
+    start = UtteranceStart(vocoding.seed, correction(voice))
     if input is not None:
         frames: Iterator[Frames | None] = arriving_frames(input, voice)
     else:
         assert vocoding.features is not None, "neither features nor an input stream"
         frames = frames_of(vocoding.features, voice)
-    return _segments(voice, identity, beginning, frames, FEATURE_STRETCHES)
+    conditioning = global_conditioning(voice.config, speaker, vocoding.tags)
+    return _segments(voice, conditioning, start, frames, FEATURE_SEGMENT_FRAMES)
 
 
 def speech_segments(
     speech: Speech, renderings: Iterable[Rendering | None], voice: Voice
 ) -> Iterator[Segment | None]:
-    """Pieces of a speech, an utterance for each sentence.
+    """Segments of a speech, with an utterance for each sentence.
 
     Args:
-        speech: what is rendered.
-        renderings: its sentences; None where there is none yet.
-        voice: who speaks.
+        speech: that is rendered.
+        renderings: of its sentences; None if there is none yet.
+        voice: that speaks.
 
     Raises:
-        UserError: at once, for an unknown speaker or tag, or a bad seed.
+        UserError: at once, for an unknown tag or a seed out of range.
     """
-    check_seed(speech.seed)
-    identity = voice.identity(speech.speaker, speech.tags)
+    _check_seed(speech.seed)
+    voice.check_tags(speech.tags)
 
-    def pieces() -> Iterator[Segment | None]:
-        config, samples, seed = voice.config.features, 0, speech.seed
+    def segments() -> Iterator[Segment | None]:
+        config, samples = voice.config.features, 0
         for rendering in renderings:
             if rendering is None:
                 yield None
                 continue
-            words = rendering.timings(samples / config.sample_rate_hz)
             features = rendering.features(config)
             length = features.frames * config.hop_length
-            finisher = Fading(correction(voice), length, config.sample_rate_hz)
-            beginning = UtteranceStart(
-                seed, finisher, SentenceTimings(rendering.sentence.text, words)
+            start = UtteranceStart(
+                rendering.seed,
+                Fade(correction(voice), length, config.sample_rate_hz),
+                rendering.timings(samples / config.sample_rate_hz),
             )
+            conditioning = global_conditioning(voice.config, rendering.speaker, speech.tags)
             frames = frames_of(features, voice)
-            yield from _segments(voice, identity, beginning, frames, TEXT_STRETCHES)
-            samples, seed = samples + length, next_seed(seed)
+            yield from _segments(voice, conditioning, start, frames, TEXT_SEGMENT_FRAMES)
+            samples += length
 
-    return pieces()
+    return segments()
 
 
-def check_seed(seed: int) -> None:
-    """Refuse a seed that the noise cannot take.
-
-    Raises:
-        UserError: it is out of range.
-    """
+def _check_seed(seed: int) -> None:
     if not 0 <= seed <= MAX_SEED:
         raise UserError(f"seed {seed} is not in 0 to {MAX_SEED}", param="seed")
 
 
 def correction(voice: Voice) -> CorrectionChain:
-    """The spectral correction that a voice asks for."""
+    """A new spectral correction, as the voice's settings ask for."""
     settings = voice.manifest.generation
     return CorrectionChain(
         voice.config.features, settings.correction_passes, settings.correction_limit_db
@@ -119,19 +110,27 @@ def correction(voice: Voice) -> CorrectionChain:
 
 def _segments(
     voice: Voice,
-    identity: Tensor,
-    beginning: UtteranceStart,
+    global_: Tensor,
+    start: UtteranceStart,
     arriving: Iterator[Frames | None],
-    stretches: Sequence[int],
+    lengths: Sequence[int],
 ) -> Iterator[Segment | None]:
-    """Pieces of one utterance, each as soon as the frames after it that it depends on are there."""
+    """Segments of one utterance, each as soon as the frames it depends on have arrived.
+
+    Args:
+        voice: that speaks.
+        global_: global conditioning (S,).
+        start: of the utterance.
+        arriving: its frames; None while there are none.
+        lengths: frames of the first segments, the last number repeated.
+    """
     config, device = voice.config, voice.model.device
     margin, per_frame = config.conditioning.margin, config.features.hop_length // config.hold
-    identity = identity[None].to(device)
+    global_ = global_[None].to(device)
     window = _Window(margin)
     first, ended = 0, False
-    for length in itertools.chain(stretches, itertools.repeat(stretches[-1])):
-        # One frame more than needed tells whether this is the last piece.
+    for length in itertools.chain(lengths, itertools.repeat(lengths[-1])):
+        # One frame more than needed tells whether this is the last segment.
         while not ended and window.frames < length + max(margin, 1):
             frames = next(arriving, window)
             if isinstance(frames, _Window):
@@ -146,18 +145,18 @@ def _segments(
         last = ended and window.frames <= length
         local, mel = window.take(min(length, window.frames))
         with torch.inference_mode():
-            conditioning = voice.model.condition_margined(local[None].to(device), identity)
+            conditioning = voice.model.condition_margined(local[None].to(device), global_)
         conditioning = conditioning._replace(first=conditioning.first + first * per_frame)
-        yield Segment(conditioning, mel.numpy(), beginning if not first else None, last)
+        yield Segment(conditioning, mel.numpy(), start if not first else None, last)
         if last:
             return
         first += length
 
 
 class _Window:
-    """The frames that are there and not yet conditioned, with the margin on their left.
+    """The frames that have arrived and are not yet conditioned, with the margin on their left.
 
-    Before the first frame stands the first one again, after the last the last one.
+    The first frame is repeated before the start, the last one after the end.
     """
 
     def __init__(self, margin: int) -> None:
@@ -167,7 +166,7 @@ class _Window:
         self._mel: Tensor | None = None
 
     def extend(self, frames: Frames) -> None:
-        """Take further frames."""
+        """Append frames."""
         if self._local is None or self._mel is None:
             self._local = torch.cat((_repeated(frames.local[:, :1], self._margin), frames.local), 1)
             self._mel = frames.mel
@@ -177,15 +176,15 @@ class _Window:
         self.frames += frames.local.shape[1]
 
     def end(self) -> None:
-        """No further frames will come."""
+        """Mark the end of the frames."""
         if self._local is not None:
             self._local = torch.cat((self._local, _repeated(self._local[:, -1:], self._margin)), 1)
 
     def take(self, count: int) -> Frames:
-        """The first frames, what conditions with its margins: (C, count + 2 margin)."""
+        """Remove the first frames; returns the local ones with margins, (C, count + 2 margin)."""
         assert self._local is not None
         assert self._mel is not None
-        # Copied, so that they lie in memory the same way however they came.
+        # Copied, so that their memory layout does not depend on how they arrived.
         local = _copy(self._local[:, : count + 2 * self._margin])
         mel = _copy(self._mel[:, :count])
         self._local, self._mel = self._local[:, count:], self._mel[:, count:]

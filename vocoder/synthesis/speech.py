@@ -1,17 +1,18 @@
-"""What is to be said and how, and a text as a sequence of renderings, sentence by sentence."""
+"""A text and how to speak it, rendered sentence by sentence."""
 
 import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from vocoder.acoustic.rendering import Rendering, TimedWord, render
+from vocoder.acoustic.rendering import Rendering, render
 from vocoder.audio.io import Samples
 from vocoder.errors import SilentTextError, TextError
 from vocoder.generation.noise import MAX_SEED
 from vocoder.synthesis.input_stream import EndOfStream, InputStream
 from vocoder.text.frontend import TextFrontEnd
 from vocoder.text.incremental import IncrementalText, TextPart
+from vocoder.text.timings import SentenceTimings, TimedWord
 from vocoder.text.utterance import Sentence
 from vocoder.voices.voice import Voice
 
@@ -19,25 +20,25 @@ SPEEDS = (0.25, 4.0)
 PITCHES = (-12.0, 12.0)
 
 SEED_STEP = 0x9E3779B97F4A7C15
-"""By which the seeds of a speech's sentences differ."""
+"""Difference between the seeds of consecutive sentences."""
 
 SENTENCE_GAP_S = 0.2
-"""Silence between two sentences, besides what the model makes at their ends."""
+"""Silence between two sentences, in addition to the model's own pauses."""
 
 
 @dataclass(frozen=True)
 class Speech:
-    """A text, and how to say it.
+    """A text, and how to speak it.
 
     Attributes:
         text: plain, or SSML.
-        speaker: one of the voice's; its first where None.
+        speaker: one of the voice's speakers; the first if None.
         seed: of the noise; the same seed gives the same audio.
         speed: factor, 0.25 to 4.
         pitch: shift in semitones, -12 to 12.
         ssml: whether the text is SSML.
-        lexicon: words and their IPA, which come before the voice's own.
-        tags: of the voice's: what else is to be said of the recording.
+        lexicon: words with their IPA, which take precedence over the built-in lexicon.
+        tags: of the voice, describing the recording to imitate.
     """
 
     text: str
@@ -56,13 +57,18 @@ class AudioChunk:
 
     Attributes:
         samples: float32 (T,) at the voice's rate, never empty.
-        text: normalised text of the sentence that begins with this chunk, else empty.
-        words: words of that sentence, in seconds from the start of the whole audio.
+        text: normalised text of the sentence that starts with this chunk, else empty.
+        words: of that sentence, in seconds from the start of the audio.
     """
 
     samples: Samples
     text: str = ""
     words: tuple[TimedWord, ...] = ()
+
+    @classmethod
+    def of(cls, samples: Samples, sentence: SentenceTimings | None) -> "AudioChunk":
+        """A chunk with the sentence that starts with it, if one does."""
+        return cls(samples) if sentence is None else cls(samples, sentence.text, sentence.words)
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class PlannedSentence:
         text: normalised.
         phonemes: in the IPA.
         duration_s: as predicted.
-        words: in seconds from the start of the whole audio.
+        words: in seconds from the start of the audio.
     """
 
     text: str
@@ -85,98 +91,103 @@ class PlannedSentence:
 def renderings(
     speech: Speech, voice: Voice, front_end: TextFrontEnd | None = None
 ) -> Iterator[Rendering]:
-    """Each sentence of a speech in turn; the next is rendered when asked for.
+    """Render each sentence of a speech in turn, when it is asked for.
 
     Args:
-        speech: what to say.
+        speech: to render.
         voice: one with an acoustic model.
-        front_end: to be used where the speech has no lexicon of its own.
+        front_end: used if the speech has no lexicon of its own.
 
     Raises:
-        UserError: before anything is rendered, for a voice that reads no text, an unknown speaker,
-            a speed or pitch out of range, or a text that cannot be spoken.
+        UserError: before anything is rendered, for a voice without an acoustic model, an unknown
+            speaker, a speed or pitch out of range, or a text that cannot be spoken.
     """
-    speaker = _checked(speech, voice)
+    renderer = _Renderer(speech, voice)
     sentences = _front_end(speech, front_end).sentences(speech.text, ssml=speech.ssml)
-    # Taken now, so that a text with nothing to say is refused before the answer begins.
+    # Taken now, so that a text with nothing to speak is refused before a response starts.
     first = next(sentences)
-
-    def rendered() -> Iterator[Rendering]:
-        seed = speech.seed
-        for sentence, followed in _with_following(itertools.chain((first,), sentences)):
-            yield _rendered(sentence, speech, voice, speaker, seed, followed)
-            seed = next_seed(seed)
-
-    return rendered()
+    return (
+        renderer.render(sentence, followed=followed)
+        for sentence, followed in _with_following(itertools.chain((first,), sentences))
+    )
 
 
-def fed_renderings(
-    speech: Speech, feed: InputStream[str], voice: Voice, front_end: TextFrontEnd | None = None
+def incremental_renderings(
+    speech: Speech, input: InputStream[str], voice: Voice, front_end: TextFrontEnd | None = None
 ) -> Iterator[Rendering | None]:
-    """As :func:`renderings`, of a text that arrives in any parts; None where a part is awaited.
+    """As :func:`renderings`, for a text that is still arriving; None while more is awaited.
 
-    Each sentence is rendered as soon as the next one begins or the feed ends, and sounds as it
-    would within the whole text. Parts with nothing to speak are passed over.
+    Each sentence is rendered once the next one starts or the stream ends, and sounds exactly as
+    within the whole text. Parts with nothing to speak are skipped.
 
     Args:
-        speech: how to say it; its text is not used.
-        feed: the text's parts.
+        speech: how to speak; its text is ignored.
+        input: delivers the text, in parts of any length.
         voice: one with an acoustic model.
-        front_end: to be used where the speech has no lexicon of its own.
+        front_end: used if the speech has no lexicon of its own.
 
     Raises:
-        UserError: at once, as :func:`renderings`; for a text that cannot be spoken, when it comes.
+        UserError: at once, as :func:`renderings`; when it arrives, for text that cannot be spoken.
     """
-    speaker = _checked(speech, voice)
+    renderer = _Renderer(speech, voice)
     reader, text = _front_end(speech, front_end), IncrementalText(speech.lexicon)
 
     def sentences() -> Iterator[tuple[Sentence, bool] | None]:
         while True:
             try:
-                part = feed.take()
+                part = input.take()
             except EndOfStream:
-                yield from _with_following(_readable(reader, text.flush()))
+                yield from _with_following(_speakable(reader, text.flush()))
                 return
             if part is None:
                 yield None
                 continue
             complete = False
-            for sentence in _readable(reader, text.push(part)):
+            for sentence in _speakable(reader, text.push(part)):
                 complete = True
                 yield sentence, True
             if not complete:
-                # Others come in between: a text may have no end of a sentence for long.
-                feed.reschedule()
+                # Lets other streams run: a long text may have no end of a sentence.
+                input.reschedule()
                 yield None
 
-    def rendered() -> Iterator[Rendering | None]:
-        seed = speech.seed
-        for item in sentences():
-            if item is None:
-                yield None
-                continue
-            sentence, followed = item
-            yield _rendered(sentence, speech, voice, speaker, seed, followed)
-            seed = next_seed(seed)
-
-    return rendered()
+    return (
+        None if item is None else renderer.render(item[0], followed=item[1]) for item in sentences()
+    )
 
 
-def _checked(speech: Speech, voice: Voice) -> int:
-    """Index of the speaker, where the voice can say the speech."""
-    if voice.acoustic is None:
-        raise TextError(
-            f"voice {voice.id} cannot read text: it has no acoustic model; give it features, or "
-            "choose a voice that has one",
-            param="voice",
+class _Renderer:
+    """Renders the sentences of one speech, each with a seed of its own."""
+
+    def __init__(self, speech: Speech, voice: Voice) -> None:
+        """Check the speech and look up its speaker."""
+        if voice.acoustic is None:
+            raise TextError(
+                f"voice {voice.id} cannot read text: it has no acoustic model; give it features, "
+                "or choose a voice that has one",
+                param="voice",
+            )
+        for name, value, (low, high) in (
+            ("speed", speech.speed, SPEEDS),
+            ("pitch", speech.pitch, PITCHES),
+        ):
+            if not low <= value <= high:
+                raise TextError(f"{name} {value:g} is not in {low:g} to {high:g}", param=name)
+        self._model, self._speech, self._seed = voice.acoustic, speech, speech.seed
+        self._speaker = voice.speaker_index(speech.speaker)
+
+    def render(self, sentence: Sentence, *, followed: bool) -> Rendering:
+        """Render the next sentence; ``followed``: whether another one comes after it."""
+        seed, self._seed = self._seed, next_seed(self._seed)
+        return render(
+            self._model,
+            sentence,
+            self._speaker,
+            seed=seed,
+            speed=self._speech.speed,
+            pitch=self._speech.pitch,
+            tail_s=SENTENCE_GAP_S / self._speech.speed if followed else 0.0,
         )
-    for name, value, (low, high) in (
-        ("speed", speech.speed, SPEEDS),
-        ("pitch", speech.pitch, PITCHES),
-    ):
-        if not low <= value <= high:
-            raise TextError(f"{name} {value:g} is not in {low:g} to {high:g}", param=name)
-    return voice.speaker_index(speech.speaker)
 
 
 def _front_end(speech: Speech, front_end: TextFrontEnd | None) -> TextFrontEnd:
@@ -189,10 +200,10 @@ def _front_end(speech: Speech, front_end: TextFrontEnd | None) -> TextFrontEnd:
         raise
 
 
-def _readable(front_end: TextFrontEnd, parts: Iterable[TextPart]) -> Iterator[Sentence]:
+def _speakable(front_end: TextFrontEnd, parts: Iterable[TextPart]) -> Iterator[Sentence]:
     for part in parts:
         with contextlib.suppress(SilentTextError):
-            yield from front_end.sentences(part.text, whole=part.whole)
+            yield from front_end.sentences(part.text, complete=part.complete)
 
 
 def _with_following(sentences: Iterator[Sentence]) -> Iterator[tuple[Sentence, bool]]:
@@ -204,31 +215,16 @@ def _with_following(sentences: Iterator[Sentence]) -> Iterator[tuple[Sentence, b
         sentence = following
 
 
-def _rendered(
-    sentence: Sentence, speech: Speech, voice: Voice, speaker: int, seed: int, followed: bool
-) -> Rendering:
-    assert voice.acoustic is not None
-    return render(
-        voice.acoustic,
-        sentence,
-        speaker,
-        seed=seed,
-        speed=speech.speed,
-        pitch=speech.pitch,
-        tail_s=SENTENCE_GAP_S / speech.speed if followed else 0.0,
-    )
-
-
 def next_seed(seed: int) -> int:
-    """Seed of the sentence after one with this seed."""
+    """The seed of the next sentence."""
     return (seed + SEED_STEP) % (MAX_SEED + 1)
 
 
 def planned(sentences: Iterator[Rendering]) -> Iterator[PlannedSentence]:
-    """What renderings would sound like, without any sound."""
-    offset = 0.0
+    """What renderings would sound like, without generating audio."""
+    offset_s = 0.0
     for rendering in sentences:
-        duration = rendering.mel.shape[1] / rendering.frame_rate_hz
-        sentence = rendering.sentence
-        yield PlannedSentence(sentence.text, sentence.phonemes, duration, rendering.timings(offset))
-        offset += duration
+        duration_s = rendering.mel.shape[1] / rendering.frame_rate_hz
+        timings = rendering.timings(offset_s)
+        yield PlannedSentence(timings.text, rendering.sentence.phonemes, duration_s, timings.words)
+        offset_s += duration_s

@@ -1,4 +1,4 @@
-"""Many streams at once: a running batch for each voice and engine, and how many it can hold."""
+"""Many streams at once: a running batch for each voice and engine, and its capacity."""
 
 import logging
 import threading
@@ -18,14 +18,13 @@ from vocoder.synthesis.speech import Speech
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.voice import Voice
 
-ROWS = 4
-"""Times as many rows as are advanced at once: for turns to come, and for files."""
+ROWS_PER_ACTIVE_ROW = 4
+"""Rows of a running batch per row advanced at once; the rest are waiting, or belong to files."""
 
 HEADROOM = 0.9
-"""Part of the measured speed that is promised.
+"""Share of the measured capacity that is promised.
 
-A machine is not always as fast as while it was measured, and who knocks in vain costs something,
-too.
+A machine is not always as fast as during the measurement, and rejected requests cost time too.
 """
 
 MEASURED_TEXT = "The quick brown fox jumps over the lazy old dog."
@@ -55,10 +54,10 @@ class StreamHandle:
 
 
 class StreamingSynthesizer:
-    """Speaks to many listeners at once. Safe to use from several threads.
+    """Generates many streams at once. Thread-safe.
 
-    A running batch begins when its voice is first spoken with, and ends when the voice is retired
-    and its last stream is over.
+    A running batch is started when its voice is first used, and closed once the voice is retired
+    and its last stream has ended.
     """
 
     def __init__(
@@ -68,7 +67,13 @@ class StreamingSynthesizer:
         threads: int = 1,
         released: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """Speak as ``synthesizer`` does; the rest is the schedulers'."""
+        """Stream what ``synthesizer`` prepares.
+
+        Args:
+            synthesizer: prepares the segments and provides the engines.
+            threads: worker threads of each batch; see :class:`Scheduler`.
+            released: called with the seconds it took to free a cancelled stream's row.
+        """
         self.synthesizer = synthesizer
         self._released = released
         self._threads = threads
@@ -93,7 +98,7 @@ class StreamingSynthesizer:
         return StreamHandle(scheduler, stream)
 
     def capacity(self, voice: Voice, engine: str | None = None) -> float:
-        """Streams that can be promised real time together, all that it takes included.
+        """How many streams of a voice the machine can sustain in real time, end to end.
 
         Measured when first asked for, which takes a few seconds.
         """
@@ -123,19 +128,19 @@ class StreamingSynthesizer:
         return known
 
     def load(self) -> Load:
-        """What all batches are doing together."""
+        """The total load of all batches."""
         with self._lock:
             loads = [s.load for s in (*self._schedulers.values(), *self._retired)]
         return Load(*map(sum, zip(*loads, strict=True))) if loads else Load(0, 0)
 
     @property
     def alive(self) -> bool:
-        """Whether every batch runs."""
+        """Whether every batch is running."""
         with self._lock:
             return all(scheduler.alive for scheduler in self._schedulers.values())
 
     def retire(self, voice: Voice) -> None:
-        """Let a voice's batches end with the streams they have."""
+        """Close a voice's batches once their current streams have ended."""
         with self._lock:
             for key in [key for key in self._schedulers if key[0] == voice.digest]:
                 self._retired.append(self._schedulers.pop(key))
@@ -143,7 +148,7 @@ class StreamingSynthesizer:
         self._close_idle()
 
     def close(self) -> None:
-        """End everything."""
+        """Stop all streams."""
         with self._lock:
             schedulers = [*self._schedulers.values(), *self._retired]
             self._schedulers.clear()
@@ -164,19 +169,19 @@ class StreamingSynthesizer:
                     hop_length=features.hop_length,
                     hold=voice.config.hold,
                     rate_hz=features.sample_rate_hz,
-                    rows=ROWS * self._at_once(voice, runner),
+                    rows=ROWS_PER_ACTIVE_ROW * self._active_rows(voice, runner),
                     threads=self._threads_of(voice, runner),
                     released=self._released,
                 )
             return self._schedulers[key]
 
-    def _at_once(self, voice: Voice, engine: Engine) -> int:
+    def _active_rows(self, voice: Voice, engine: Engine) -> int:
         """Rows that are advanced at once."""
-        return engine.batch_rows * dispatch.lanes(engine, self._threads_of(voice, engine))
+        return engine.batch_rows * dispatch.max_concurrency(engine, self._threads_of(voice, engine))
 
     def _threads_of(self, voice: Voice, engine: Engine) -> int:
-        """Threads of a batch: those that only wait for a GPU leave the processors to others."""
-        waiting = 0 if voice.model.device.type == "cpu" else engine.lanes or 0
+        """Threads of a batch; those that only wait for a GPU come on top."""
+        waiting = 0 if voice.model.device.type == "cpu" else engine.max_concurrency or 0
         return self._threads + waiting
 
     def _close_idle(self) -> None:
@@ -187,7 +192,7 @@ class StreamingSynthesizer:
             scheduler.close()
 
     def _measured(self, voice: Voice, engine: str | None) -> float:
-        rows = self._at_once(voice, self.synthesizer.engine(voice, engine))
+        rows = self._active_rows(voice, self.synthesizer.engine(voice, engine))
         ended, samples = threading.Semaphore(0), [0] * rows
 
         def sink_of(row: int) -> Sink:
@@ -208,7 +213,7 @@ class StreamingSynthesizer:
         return sum(samples) / voice.config.features.sample_rate_hz / seconds
 
     def _example(self, voice: Voice, engine: str | None, seed: int, sink: Sink) -> None:
-        """A stream so short that nobody needs to take its audio."""
+        """Start a stream short enough to finish without a client."""
         content: Speech | Vocoding = Speech(MEASURED_TEXT, seed=seed)
         if voice.acoustic is None:
             config = voice.config.features

@@ -1,4 +1,4 @@
-"""Text or features to audio: what the command line, the server and the evaluation all call."""
+"""Text or features to audio, for the command line, the server and the evaluation alike."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vocoder.acoustic.rendering import Rendering
 from vocoder.audio.io import Samples
 from vocoder.features.feature_file import Features, joined
 from vocoder.generation import dispatch
@@ -16,18 +17,13 @@ from vocoder.generation.noise import Noise
 from vocoder.scheduling.segment import PostFilter, Segment
 from vocoder.synthesis.input_stream import InputStream
 from vocoder.synthesis.request import SynthesisRequest, Vocoding
-from vocoder.synthesis.segments import (
-    SentenceTimings,
-    correction,
-    feature_segments,
-    speech_segments,
-)
+from vocoder.synthesis.segments import correction, feature_segments, speech_segments
 from vocoder.synthesis.spectral_correction import CorrectionChain
 from vocoder.synthesis.speech import (
     AudioChunk,
     PlannedSentence,
     Speech,
-    fed_renderings,
+    incremental_renderings,
     planned,
     renderings,
 )
@@ -37,7 +33,7 @@ from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.linear_prediction import LinearPrediction
 
 CHUNK_FRAMES = 8
-"""Frames that are generated between two looks at whether the listener is still there."""
+"""Frames of a chunk: between two chunks the caller may stop."""
 
 
 class Request(NamedTuple):
@@ -58,54 +54,61 @@ class Synthesizer:
         weights: str | None = None,
         threads: int | None = None,
     ) -> None:
-        """Speak with ``engine``, or the fastest that can run a voice where it is ``auto``.
+        """Use ``engine`` by default; ``auto`` is the fastest that can run the voice.
 
-        ``weights`` (number format) and ``threads`` are the engine's own choice where None.
+        ``weights`` (number format) and ``threads`` default to the engine's own choice.
         """
         self.default_engine = engine
         self._weights, self._threads = weights, threads
         self._lock = threading.Lock()
-        self._engines: dict[tuple[str, str, float], Engine] = {}
+        self._engines: dict[tuple[str, str], Engine] = {}
+        self._resolved: dict[tuple[str, str], str] = {}
         self._front_end = TextFrontEnd()
 
     def engine(self, voice: Voice, name: str | None = None) -> Engine:
-        """The engine that speaks for a voice, made when first asked for.
+        """The engine that runs a voice, created when it is first needed.
+
+        ``auto`` and the name of the engine it stands for share one engine.
 
         Raises:
             EngineError: it is unknown, or cannot run this voice here.
         """
-        key = self._key(voice, name)
+        name = self.default_engine if name is None else name
         with self._lock:
+            if (voice.digest, name) not in self._resolved:
+                choice = dispatch.choose(voice.model.config, voice.model.device, name)
+                self._resolved[voice.digest, name] = choice.engine.name
+            key = self._key(voice, name)
             if key not in self._engines:
                 self._engines[key] = dispatch.create(
                     voice.model,
-                    key[1],
-                    temperature=key[2],
+                    name,
+                    temperature=voice.manifest.generation.temperature,
                     weights=self._weights,
                     threads=self._threads,
                 )
             return self._engines[key]
 
     def made_engine(self, voice: Voice, name: str | None = None) -> Engine | None:
-        """As :meth:`engine`, without waiting: None where it has not been made yet."""
-        return self._engines.get(self._key(voice, name))
+        """As :meth:`engine`, without blocking: None if it has not been created yet."""
+        return self._engines.get(self._key(voice, self.default_engine if name is None else name))
 
-    def _key(self, voice: Voice, name: str | None) -> tuple[str, str, float]:
-        name = self.default_engine if name is None else name
-        return voice.digest, name, voice.manifest.generation.temperature
+    def _key(self, voice: Voice, name: str) -> tuple[str, str]:
+        return voice.digest, self._resolved.get((voice.digest, name), name)
 
     def forget(self, voice: Voice) -> None:
-        """Let go of a voice's engines."""
+        """Drop a voice's engines."""
         with self._lock:
-            for key in [key for key in self._engines if key[0] == voice.digest]:
-                del self._engines[key]
+            for table in (self._engines, self._resolved):
+                for key in [key for key in table if key[0] == voice.digest]:
+                    del table[key]
 
     def engine_name(self, voice: Voice, name: str | None = None) -> str:
-        """Name of the engine that speaks for a voice."""
+        """Name of the engine that runs a voice."""
         return self.engine(voice, name).name
 
     def warm_up(self, voice: Voice) -> None:
-        """Load and run everything once, so that the first listener need not wait for it."""
+        """Load and run everything once, so that the first listener does not have to wait for it."""
         if voice.acoustic is None:
             self.engine(voice)
             return
@@ -122,44 +125,48 @@ class Synthesizer:
         tags: Sequence[str] = (),
         engine: str | None = None,
     ) -> Iterator[Samples]:
-        """Audio of features, in chunks as it is generated.
+        """Turn features into audio, in chunks as it is generated.
 
         Args:
-            features: made with the voice's settings.
-            voice: who speaks.
-            speaker: one of the voice's; its first where None.
+            features: computed with the voice's settings.
+            voice: that speaks.
+            speaker: one of the voice's speakers; the first if None.
             seed: of the noise; the same seed gives the same audio.
-            tags: of the voice's.
-            engine: by name; the synthesizer's own where None.
+            tags: of the voice.
+            engine: by name; the synthesizer's default if None.
 
         Returns:
             Chunks (T,) at the voice's rate, none empty, F * hop samples in all.
 
         Raises:
-            UserError: before the first chunk, for features, speaker, seed or engine that don't fit.
+            UserError: before the first chunk, for features, a speaker, a tag, a seed or an engine
+                that does not fit the voice.
         """
         request = SynthesisRequest(voice, Vocoding(features, speaker, seed, tuple(tags)))
         segments = self.segments(request)
-        return (chunk.samples for chunk in self._alone(self.engine(voice, engine), segments, voice))
+        return (
+            chunk.samples for chunk in self._generate(self.engine(voice, engine), segments, voice)
+        )
 
     def speak(
         self, speech: Speech, *, voice: Voice, engine: str | None = None
     ) -> Iterator[AudioChunk]:
-        """Audio of a text, in chunks as it is generated, sentence by sentence.
+        """Turn a text into audio, sentence by sentence, in chunks as it is generated.
 
         Args:
-            speech: what to say and how.
-            voice: who speaks.
-            engine: by name; the synthesizer's own where None.
+            speech: the text, and how to speak it.
+            voice: that speaks.
+            engine: by name; the synthesizer's default if None.
 
         Raises:
-            UserError: before the first chunk, for a text, voice or setting that cannot be.
+            UserError: before the first chunk, for a text that cannot be spoken, a voice without an
+                acoustic model, or a setting out of range.
         """
         segments = self.segments(SynthesisRequest(voice, speech))
-        return self._alone(self.engine(voice, engine), segments, voice)
+        return self._generate(self.engine(voice, engine), segments, voice)
 
     def segments(self, request: SynthesisRequest) -> Iterator[Segment | None]:
-        """What an engine must generate for a request; None while its input stream is empty.
+        """The segments to generate for a request; None while its input stream is empty.
 
         Raises:
             UserError: at once, as :meth:`speak` and :meth:`vocode` do; for text or frames of the
@@ -170,63 +177,63 @@ class Synthesizer:
             frames = cast(InputStream[Tensor] | None, request.input)
             return feature_segments(content, voice, frames)
         text = cast(InputStream[str] | None, request.input)
+        rendered: Iterator[Rendering | None]
         if text is None:
-            return speech_segments(content, renderings(content, voice, self._front_end), voice)
-        found = fed_renderings(content, text, voice, self._front_end)
-        return speech_segments(content, found, voice)
+            rendered = renderings(content, voice, self._front_end)
+        else:
+            rendered = incremental_renderings(content, text, voice, self._front_end)
+        return speech_segments(content, rendered, voice)
 
     def features(self, speech: Speech, *, voice: Voice) -> Features:
-        """What :meth:`speak` vocodes, all sentences one after another.
+        """The features that :meth:`speak` vocodes, of all sentences in one.
 
         Raises:
             UserError: as :meth:`speak` does.
         """
         config = voice.config.features
-        made = [r.features(config) for r in renderings(speech, voice, self._front_end)]
-        return joined(made)
+        return joined([r.features(config) for r in renderings(speech, voice, self._front_end)])
 
     def plan(self, speech: Speech, *, voice: Voice) -> Iterator[PlannedSentence]:
-        """What :meth:`speak` would say, without any audio.
+        """The sentences that :meth:`speak` would speak, without generating audio.
 
         Raises:
             UserError: as :meth:`speak` does.
         """
         return planned(renderings(speech, voice, self._front_end))
 
-    def _alone(
-        self, engine: Engine, pieces: Iterator[Segment | None], voice: Voice
+    def _generate(
+        self, engine: Engine, segments: Iterator[Segment | None], voice: Voice
     ) -> Iterator[AudioChunk]:
-        """Audio of pieces, one row by itself."""
+        """Audio of segments, in a batch of one row."""
         features, passes = voice.config.features, voice.manifest.generation.correction_passes
-        finisher: PostFilter | None = None
-        for piece in pieces:
-            assert piece is not None, "nothing more will come to wait for"
-            if piece.beginning is not None:
-                finisher, label = piece.beginning.finisher, piece.beginning.label
+        post_filter: PostFilter | None = None
+        for segment in segments:
+            assert segment is not None, "complete input has nothing to wait for"
+            if (start := segment.utterance_start) is not None:
+                post_filter, timings = start.post_filter, start.timings
                 state = engine.start(1)
-                seeds = torch.tensor([piece.beginning.seed], device=state.position.device)
-                # Just as much at first as the first audio needs.
+                seeds = torch.tensor([start.seed], device=state.position.device)
+                # As few samples at first as the first audio needs.
                 count = CorrectionChain.samples_before_audio(features, passes)
-            assert finisher is not None, "an utterance without a beginning"
-            finisher.extend(piece.mel)
-            left = piece.conditioning.blocks * voice.config.hold
+            assert post_filter is not None, "an utterance without a start"
+            post_filter.extend(segment.mel)
+            left = segment.conditioning.blocks * voice.config.hold
             while left:
                 count = min(count, left)
                 noise = Noise(seeds, count)
-                bare = engine.generate(state, piece.conditioning, noise)[0].cpu().numpy()
+                generated = engine.generate(state, segment.conditioning, noise)[0].cpu().numpy()
                 left, count = left - count, CHUNK_FRAMES * features.hop_length
-                samples = finisher.push(bare)
-                if piece.last and not left:
-                    samples = np.concatenate((samples, finisher.flush()))
+                samples = post_filter.push(generated)
+                if segment.last and not left:
+                    samples = np.concatenate((samples, post_filter.flush()))
                 if len(samples):
-                    said = label if isinstance(label, SentenceTimings) else SentenceTimings("", ())
-                    yield AudioChunk(samples, said.text, said.words)
-                    label = None
+                    yield AudioChunk.of(samples, timings)
+                    timings = None
 
     def vocode_many(
         self, requests: Sequence[Request], *, voice: Voice, engine: str | None = None
     ) -> list[Samples]:
-        """Audio of several requests in one batch; each as :meth:`vocode` gives it alone."""
+        """Vocode several requests in one batch; each sounds exactly as :meth:`vocode` alone."""
         runner = self.engine(voice, engine)
         hop = voice.config.features.hop_length
         frames = [request.features.frames for request in requests]
@@ -236,8 +243,8 @@ class Synthesizer:
         seeds = torch.tensor([request.seed for request in requests], device=device)
         audio = np.zeros((len(requests), max(frames) * hop), dtype=np.float32)
         for first in range(0, max(frames), CHUNK_FRAMES):
-            # Rows that are done leave the batch; one that ends within the chunk overruns into
-            # padding, which is cut off below.
+            # Finished rows leave the batch; one that ends within the chunk runs on into padding,
+            # which is cut off below.
             rows = torch.tensor([row for row, count in enumerate(frames) if count > first])
             steps = min(CHUNK_FRAMES, max(frames) - first) * hop
             index = rows.to(device)
@@ -248,16 +255,16 @@ class Synthesizer:
         for row, request in enumerate(requests):
             chain = correction(voice)
             chain.extend(request.features.mel.numpy())
-            bare = audio[row, : request.features.frames * hop]
-            finished.append(np.concatenate((chain.push(bare), chain.flush())))
+            generated = audio[row, : request.features.frames * hop]
+            finished.append(np.concatenate((chain.push(generated), chain.flush())))
         return finished
 
 
 def condition(voice: Voice, request: Request) -> Conditioning:
-    """Conditioning (one row) of a whole request, made alone: it never depends on others.
+    """Conditioning (one row) of a whole request, independent of any others.
 
     Raises:
-        UserError: for features, a speaker or a seed that do not fit.
+        UserError: for features, a speaker or a seed that does not fit the voice.
     """
     segments = feature_segments(Vocoding(request.features, request.speaker, request.seed), voice)
     parts = [segment.conditioning for segment in segments if segment is not None]
@@ -270,7 +277,7 @@ def condition(voice: Voice, request: Request) -> Conditioning:
 
 
 def _stack(conditionings: Sequence[Conditioning]) -> Conditioning:
-    """One conditioning of all rows, the last block of shorter ones repeated to the longest."""
+    """Conditioning of all rows; the last block of a shorter row is repeated."""
     blocks = max(conditioning.blocks for conditioning in conditionings)
     predictions = [c.prediction for c in conditionings if c.prediction is not None]
     prediction = None

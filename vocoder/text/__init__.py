@@ -1,1 +1,1 @@
-"""Text to linguistic features: normalisation, sentences, pronunciation, phones in context."""
+"""Text to linguistic features: normalisation, sentence splitting, pronunciation, phone context."""

@@ -1,17 +1,17 @@
-"""Characters: one way to write each, and Latin letters without their marks."""
+"""Character clean-up: one spelling of each character, and Latin letters without diacritics."""
 
 import functools
 import re
 import unicodedata
 
 WORD_MARK = "\ue000"
-"""Stands in a text for a word with given phonemes; a list kept beside the text says which."""
+"""Placeholder for a word with given phonemes; a list beside the text holds the phonemes."""
 
-SIGN_MARK = "\ue001"
-"""Stands in a text for something silent, such as a break; the same list says what."""
+SILENT_MARK = "\ue001"
+"""Placeholder for something silent, such as a break; the same list says what it is."""
 
 PARAGRAPH = "\u2029"
-"""Ends a sentence wherever it stands."""
+"""Always ends a sentence."""
 
 _KEPT_SYMBOLS = "°©®™℃℉№℗Ω√"
 _NO_DECOMPOSITION = str.maketrans(
@@ -20,7 +20,7 @@ _NO_DECOMPOSITION = str.maketrans(
         "ı": "i", "ə": "e", "ŋ": "ng", "ħ": "h", "ŧ": "t", "ĸ": "k", "ſ": "s", "ƒ": "f",
     }
 )  # fmt: skip
-_SIGNS = str.maketrans(
+_SUBSTITUTES = str.maketrans(
     {
         "‘": "'", "’": "'", "‛": "'", "ʼ": "'", "ʻ": "'", "′": "'", "`": "'", "´": "'", "＇": "'",
         "“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"', "″": '"', "‹": '"', "›": '"',
@@ -39,84 +39,82 @@ _GREEK = re.compile(r"(?<![^\W\d_])[Α-ΛΝ-ΡΣ-Ψα-λν-ω](?![^\W\d_])")
 _PLAIN = re.compile(r"[\n\t -~]*")
 
 
-def words(text: str) -> frozenset[str]:
-    """The words of a list, separated by spaces."""
+def word_set(text: str) -> frozenset[str]:
+    """The set of words in a string that separates them by spaces."""
     return frozenset(text.split())
 
 
 @functools.lru_cache(maxsize=20_000)
 def fold(word: str) -> str:
-    """Small letters a-z and apostrophes of a word: ``Zürich's`` is ``zurich's``."""
-    small = word.lower()
-    if not small.isascii():
-        small = unicodedata.normalize("NFD", small.replace("’", "'").translate(_NO_DECOMPOSITION))
-    return "".join(sign for sign in small if "a" <= sign <= "z" or sign == "'")
+    """A word reduced to the letters a-z and apostrophes: ``Zürich's`` is ``zurich's``."""
+    lower = word.lower()
+    if not lower.isascii():
+        lower = unicodedata.normalize("NFD", lower.replace("’", "'").translate(_NO_DECOMPOSITION))
+    return "".join(char for char in lower if "a" <= char <= "z" or char == "'")
 
 
 def clean(text: str) -> str:
-    """The text with one way to write each character.
+    """The text with a single spelling of each character.
 
-    Compatibility forms are resolved (NFKC), quotes and dashes are of few kinds, digits are 0-9;
-    emoji, control characters and all that is invisible are gone.
+    Resolves compatibility forms (NFKC), reduces quotes and dashes to a few kinds and digits to
+    0-9, and removes emoji, control characters and invisible characters.
     """
     if _PLAIN.fullmatch(text):
         return text.replace("\t", " ").replace("`", "'")
-    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_SIGNS)
+    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_SUBSTITUTES)
     text = _KEYCAP.sub(" ", text)
     text = _FRACTIONS.sub(_spaced_fraction, text)
-    text = _SUPERSCRIPTS.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)
-    text = unicodedata.normalize("NFKC", _without_pictures(text)).translate(_SIGNS)
+    text = _SUPERSCRIPTS.sub(lambda match: "^" + unicodedata.normalize("NFKC", match[0]), text)
+    text = "".join(map(_without_emoji, text))
+    text = unicodedata.normalize("NFKC", text).translate(_SUBSTITUTES)
     text = "".join(map(_plain, text))
     return _GREEK.sub(_greek_name, text)
 
 
-def _greek_name(found: re.Match[str]) -> str:
-    name = unicodedata.name(found[0]).rpartition(" ")[2].lower()
+def _greek_name(match: re.Match[str]) -> str:
+    name = unicodedata.name(match[0]).rpartition(" ")[2].lower()
     return f" {'lambda' if name == 'lamda' else name} "
 
 
-def _spaced_fraction(found: re.Match[str]) -> str:
-    fraction = unicodedata.normalize("NFKC", found[2]).replace("⁄", "/")
-    return f"{found[1]} {fraction}" if found[1] else fraction
-
-
-def _without_pictures(text: str) -> str:
-    return "".join(map(_no_picture, text))
+def _spaced_fraction(match: re.Match[str]) -> str:
+    fraction = unicodedata.normalize("NFKC", match[2]).replace("⁄", "/")
+    return f"{match[1]} {fraction}" if match[1] else fraction
 
 
 @functools.lru_cache(maxsize=5_000)
-def _no_picture(sign: str) -> str:
-    kind = unicodedata.category(sign)
-    picture = kind == "So" or (kind == "Sk" and sign > "\U0001f000")
-    return " " if picture and sign not in _KEPT_SYMBOLS else sign
+def _without_emoji(char: str) -> str:
+    """The character, or a space for an emoji or another pictorial symbol."""
+    category = unicodedata.category(char)
+    pictorial = category == "So" or (category == "Sk" and char > "\U0001f000")
+    return " " if pictorial and char not in _KEPT_SYMBOLS else char
 
 
 @functools.lru_cache(maxsize=5_000)
-def _plain(sign: str) -> str:
-    """One character, what stands for it, or nothing."""
-    if sign == "\n":
-        return sign
-    kind = unicodedata.category(sign)
-    if kind in ("Zs", "Zl") or sign == "\t":
+def _plain(char: str) -> str:
+    """The character, its replacement, or nothing."""
+    if char == "\n":
+        return char
+    category = unicodedata.category(char)
+    if category in ("Zs", "Zl") or char == "\t":
         return " "
-    if kind == "Zp":
+    if category == "Zp":
         return "\n\n"
-    if kind == "Nd":
-        return str(unicodedata.decimal(sign))
-    if kind in ("No", "Nl"):
+    if category == "Nd":
+        return str(unicodedata.decimal(char))
+    if category in ("No", "Nl"):
         return " "
-    if kind in ("Cc", "Cf", "Co", "Cn", "Cs", "Mn", "Me"):
+    if category in ("Cc", "Cf", "Co", "Cn", "Cs", "Mn", "Me"):
         return ""
-    return sign
+    return char
 
 
 @functools.lru_cache(maxsize=5_000)
-def readable(letter: str) -> bool:
-    """Whether a letter is Latin, marks or not, or the sign of a unit."""
+def is_readable(letter: str) -> bool:
+    """Whether a letter is Latin, with or without diacritics, or the symbol of a unit."""
     return bool(fold(letter).strip("'")) or letter in "μΩ"
 
 
 def script(letter: str) -> str:
-    """The script of a letter, such as Cyrillic."""
+    """Name of the script a letter belongs to, such as Cyrillic."""
     name = unicodedata.name(letter, "unknown").split()[0]
     return {"CJK": "Chinese"}.get(name, name.capitalize())

@@ -1,10 +1,11 @@
-"""Text that arrives in any pieces, such as the tokens of a language model, to whole sentences.
+"""Splits text that arrives in chunks, such as a language model's tokens, into whole sentences.
 
-A sentence is let go as soon as nothing that may follow can change it: not how it ends (``5 p.m.``
-goes on before ``Monday``, not before ``Then``), not what it is part of (a link, a heading). The
-rules for that are not written down a second time. A place where a sentence may end is tried with
-the functions that read whole texts: it is one where the text on its left and the text on its right,
-each read alone, say what they say together. What is added here is only when a trial is final.
+A sentence is released as soon as no further text can change it: neither where it ends (``5 p.m.``
+continues before ``Monday`` but not before ``Then``) nor what it is part of (a link, a heading).
+The rules for this are not written down a second time. Instead, each candidate boundary is tried
+with the functions that read whole texts: it is a boundary if the text on its left and the text on
+its right, read separately, give the same sentences as when read together. This module only adds
+when the result of such a trial is final.
 """
 
 import bisect
@@ -12,23 +13,23 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from vocoder.text.characters import clean, readable
-from vocoder.text.lookahead import PLACE_REACH, decided_at, next_place, next_word
+from vocoder.text.characters import clean, is_readable
+from vocoder.text.lookahead import BOUNDARY_CONTEXT, decided_at, next_boundary, next_word
 from vocoder.text.markdown import without_markdown
-from vocoder.text.marked import INLINE, Lexicon, MarkedText, Pronounced
+from vocoder.text.marked_text import INLINE, Lexicon, MarkedText, PronouncedWord
 from vocoder.text.normalisation.normalise import normalise
-from vocoder.text.sentences import LONGEST_PIECE, Piece, split
+from vocoder.text.sentences import RAW_CHARACTER_LIMIT, RawSentence, split_sentences
 
-LONGEST_KEPT = 4 * LONGEST_PIECE
-"""Characters that wait for what decides; more are cut by force, wherever that may be."""
+BUFFER_LIMIT = 4 * RAW_CHARACTER_LIMIT
+"""Characters buffered while a boundary is undecided; more text than that is cut anywhere."""
 
-_LOOK_AHEAD = 40
-_LONGEST_MARK = 3
-_BLOCK = _LOOK_EVERY = 500
+_LOOKAHEAD = 40
+_LONGEST_MARKUP = 3
+_BLOCK = _LENGTH_CHECK_EVERY = 500
 _SILENCE_KEPT = 100
 _NEAR = 100
-_MOST_TRIALS = 40
-"""Places in vain after which a text is only cut for its length: trials must not cost too much."""
+_MAX_TRIALS = 40
+"""After so many failed trials a text is only cut for its length, which bounds the cost."""
 
 _STOP_WITHIN = re.compile(r"[.!?…]\W*\s")
 _WORD_END = re.compile(r"[\s.,;:!?'’\"”)-]")
@@ -38,223 +39,226 @@ _LETTER, _LETTERS = re.compile(r"[^\W\d_]"), re.compile(r"[^\W\d_]+")
 
 
 class TextPart(NamedTuple):
-    """A part of a text that is read as if it were a text of its own.
+    """Part of a text, to be read as a text of its own.
 
     Attributes:
-        text: as it was written.
-        whole: whether a sentence ends with it; false where one was cut for its length.
+        text: as written.
+        complete: whether the part ends a sentence; false if it was cut because it is too long.
     """
 
     text: str
-    whole: bool = True
+    complete: bool = True
 
 
-class _Letters(NamedTuple):
+class _LetterCount(NamedTuple):
     all: int
     unreadable: int
 
     @property
-    def foreign(self) -> bool:
-        """Whether a text with such letters is refused."""
+    def refused(self) -> bool:
+        """Whether the front end refuses a text with these letters."""
         return bool(self.unreadable) and 2 * self.unreadable >= self.all
 
-    def plus(self, others: "_Letters") -> "_Letters":
-        return _Letters(self.all + others.all, self.unreadable + others.unreadable)
+    def plus(self, other: "_LetterCount") -> "_LetterCount":
+        return _LetterCount(self.all + other.all, self.unreadable + other.unreadable)
 
 
 class IncrementalText:
-    """Collects a text, and gives it in parts that each hold one sentence or more.
+    """Collects a text and returns it in parts that each hold one or more whole sentences.
 
-    The sentences of the parts are those of the whole text, however it was cut when it arrived.
-    After each part that :meth:`push` gives there is more to speak. What only the whole text shows
-    is different: one mostly not in Latin letters is refused only when that part of it comes; one of
-    which ``LONGEST_KEPT`` characters say nothing certain is cut somewhere; and where a sentence is
-    so long that it is cut in the middle of a link's words, it is cut beside the link.
+    The parts give the same sentences as the whole text, however the text was chunked, and there is
+    always more to speak after a part that :meth:`push` returns. Three cases differ because they
+    depend on the whole text: a text mostly in a non-Latin script is refused only when that part
+    arrives; a text that stays undecided for ``BUFFER_LIMIT`` characters is cut anywhere; and a
+    sentence so long that it would be cut within a link's text is cut next to the link instead.
     """
 
     def __init__(self, lexicon: Mapping[str, str] | None = None) -> None:
-        """Begin a text.
+        """Start a text.
 
         Args:
-            lexicon: words and their IPA, as for the front end; a stop within one ends no sentence.
+            lexicon: words and their IPA, as for the front end; a stop inside one does not end a
+                sentence.
 
         Raises:
-            TextError: one of them is no IPA.
+            TextError: if a pronunciation is not valid IPA.
         """
         self._lexicon = Lexicon(lexicon or {})
-        stopped = [len(word) for word in lexicon or {} if _STOP_WITHIN.search(word)]
-        self._longest_stopped = max(stopped, default=0)
-        self._begin()
+        with_stop = [len(word) for word in lexicon or {} if _STOP_WITHIN.search(word)]
+        self._longest_with_stop = max(with_stop, default=0)
+        self._restart()
 
-    def _begin(self) -> None:
+    def _restart(self) -> None:
         self._text, self._begins_line = "", True
-        self._letters = _Letters(0, 0)
-        self._search_again()
+        self._letters = _LetterCount(0, 0)
+        self._restart_search()
 
-    def _search_again(self) -> None:
-        self._place: int | None = None
+    def _restart_search(self) -> None:
+        self._undecided: int | None = None
         self._searched = self._trials = 0
-        self._look_at = LONGEST_PIECE
+        self._check_length_at = RAW_CHARACTER_LIMIT
 
     def push(self, text: str) -> list[TextPart]:
-        """Take the next characters, any number; give the parts that are certain by now."""
+        """Add any number of characters; returns the parts that are now final."""
         parts: list[TextPart] = []
         for start in range(0, len(text), _BLOCK):
             self._text += text[start : start + _BLOCK]
             while True:
-                if (place := self._end_of_sentence()) is not None:
-                    parts += self._let_go(place, whole=True)
-                elif len(self._text) <= self._look_at or not self._shorten(parts):
+                if (end := self._end_of_sentence()) is not None:
+                    parts += self._release(end, complete=True)
+                elif len(self._text) <= self._check_length_at or not self._cut_overlong(parts):
                     break
         return parts
 
     def flush(self) -> list[TextPart]:
-        """Give the rest: nothing follows it. After that a new text may begin."""
-        rest = self._taken(self._text)
-        self._begin()
+        """End the text; returns what is left of it. The next :meth:`push` starts a new text."""
+        rest = self._accept(self._text)
+        self._restart()
         return [TextPart(rest)] if rest.strip() else []
 
     def _end_of_sentence(self) -> int | None:
-        """Where the first sentence certainly ends."""
+        """The position at which the first sentence is certain to end."""
         while True:
-            place = self._place
-            if place is None:
-                place = next_place(self._text, self._searched)
-                if place is None or self._trials == _MOST_TRIALS:
-                    self._searched = max(self._searched, len(self._text) - PLACE_REACH)
+            boundary = self._undecided
+            if boundary is None:
+                boundary = next_boundary(self._text, self._searched)
+                if boundary is None or self._trials == _MAX_TRIALS:
+                    self._searched = max(self._searched, len(self._text) - BOUNDARY_CONTEXT)
                     return None
                 self._trials += 1
-            ends = self._ends(place)
-            self._place = place if ends is None else None
+            ends = self._ends_sentence(boundary)
+            self._undecided = boundary if ends is None else None
             if ends is None:
                 return None
             if ends:
-                return place
-            self._searched = place + 1
+                return boundary
+            self._searched = boundary + 1
 
-    def _ends(self, place: int) -> bool | None:
-        """Whether a sentence ends at a place; None where that is not certain."""
-        word = next_word(self._text, place, begins_line=self._begins_line)
-        decided = decided_at(self._text, place, begins_line=self._begins_line)
-        known = len(self._text)
-        if word is None or decided is None or known < place + self._longest_stopped:
+    def _ends_sentence(self, boundary: int) -> bool | None:
+        """Whether a sentence ends at a boundary; None if that is not certain yet."""
+        word = next_word(self._text, boundary, begins_line=self._begins_line)
+        decided = decided_at(self._text, boundary, begins_line=self._begins_line)
+        arrived = len(self._text)
+        if word is None or decided is None or arrived < boundary + self._longest_with_stop:
             return None
-        left = self._text[:place]
-        right = self._text[place : max(decided, word[1]) + _LOOK_AHEAD]
-        ends = self._separate(left, right)
-        if ends and not _WORD_END.match(self._text, word[1]):  # The word may go on.
-            ends = self._separate(left, self._text[place : word[1]] + "q")
+        left = self._text[:boundary]
+        right = self._text[boundary : max(decided, word[1]) + _LOOKAHEAD]
+        ends = self._independent(left, right)
+        if ends and not _WORD_END.match(self._text, word[1]):  # The word may continue.
+            ends = self._independent(left, self._text[boundary : word[1]] + "q")
         if ends:
-            return self._accepted(left)
-        return False if known >= word[1] + _LONGEST_MARK else None
+            return self._is_acceptable(left)
+        return False if arrived >= word[1] + _LONGEST_MARKUP else None
 
-    def _separate(self, left: str, right: str) -> bool:
-        """Whether two texts, each read alone, say what they say together."""
-        if len(left) > 2 * _NEAR and not self._separate(left[-_NEAR:], right):
-            return False  # As most do, and found out without reading all of it.
-        return _said(self._read(left) + self._read(right)) == _said(self._read(left + right))
+    def _independent(self, left: str, right: str) -> bool:
+        """Whether two texts, read separately, give the same sentences as when read together."""
+        if len(left) > 2 * _NEAR and not self._independent(left[-_NEAR:], right):
+            return False  # Most boundaries fail here, without reading the whole text.
+        return _content(self._read(left) + self._read(right)) == _content(self._read(left + right))
 
-    def _read(self, text: str) -> list[Piece]:
-        """Pieces of a text as the front end finds them; nothing in it is refused."""
-        return list(split(self._plain(text)))
+    def _read(self, text: str) -> list[RawSentence]:
+        """The sentences of a text as the front end finds them; refuses nothing."""
+        return list(split_sentences(self._plain(text)))
 
     def _plain(self, text: str) -> str:
         plain = self._with_all_letters(text)
-        return plain if plain.isascii() else _latin(plain)
+        return plain if plain.isascii() else _without_unreadable(plain)
 
     def _with_all_letters(self, text: str) -> str:
         marked, end = MarkedText(self._lexicon), 0
         for inline in INLINE.finditer(text):
             marked.add(text[end : inline.start()])
-            marked.add_word(Pronounced("", ()))
+            marked.add_word(PronouncedWord("", ()))
             end = inline.end()
         marked.add(text[end:])
         return without_markdown(marked.text)
 
-    def _letters_of(self, text: str) -> _Letters:
+    def _count_letters(self, text: str) -> _LetterCount:
         letters = _LETTER.findall(self._with_all_letters(text))
-        return _Letters(len(letters), sum(not readable(letter) for letter in letters))
+        return _LetterCount(len(letters), sum(not is_readable(letter) for letter in letters))
 
-    def _let_go(self, place: int, *, whole: bool) -> list[TextPart]:
-        """Take the text up to a place off; as a part, where it is not silent."""
-        text = self._taken(self._text[:place])
-        self._text, self._begins_line = self._text[place:], False
-        self._search_again()
-        # What cannot be read is for the front end to refuse.
-        silent = not self._read(text) and not self._letters_of(text).foreign
-        return [] if silent else [TextPart(text, whole)]
+    def _release(self, end: int, *, complete: bool) -> list[TextPart]:
+        """Remove the text up to ``end`` from the buffer; returns it unless it is silent."""
+        text = self._accept(self._text[:end])
+        self._text, self._begins_line = self._text[end:], False
+        self._restart_search()
+        # Text that cannot be read is passed on, so that the front end refuses it.
+        silent = not self._read(text) and not self._count_letters(text).refused
+        return [] if silent else [TextPart(text, complete)]
 
-    def _accepted(self, text: str) -> bool:
-        """Whether a text is not refused for its letters: by itself, or with all before it."""
-        own = self._letters_of(text)
-        return not own.foreign or not self._letters.plus(own).foreign
+    def _is_acceptable(self, text: str) -> bool:
+        """Whether a text passes the check for Latin letters, by itself or with all before it."""
+        own = self._count_letters(text)
+        return not own.refused or not self._letters.plus(own).refused
 
-    def _taken(self, text: str) -> str:
-        """The text; or what can be read of it, where it would be refused only by itself."""
-        own = self._letters_of(text)
+    def _accept(self, text: str) -> str:
+        """Count a text's letters; returns it without unreadable ones if only it is refused."""
+        own = self._count_letters(text)
         self._letters = self._letters.plus(own)
-        if own.foreign and not self._letters.foreign:
-            return _LETTERS.sub(lambda run: _latin(clean(run[0])), text)
+        if own.refused and not self._letters.refused:
+            return _LETTERS.sub(lambda run: _without_unreadable(clean(run[0])), text)
         return text
 
-    def _shorten(self, parts: list[TextPart]) -> bool:
-        """Cut text in which no sentence has ended for long; whether there was anything to cut."""
+    def _cut_overlong(self, parts: list[TextPart]) -> bool:
+        """Cut text that has run on without a sentence end; returns whether anything was cut."""
         self._drop_silence()
-        text = self._text[:LONGEST_KEPT]
-        self._look_at = len(self._text) + _LOOK_EVERY
-        pieces = self._read(text)
-        cut = next((number for number, piece in enumerate(pieces) if not piece.whole), None)
-        if len(self._text) <= LONGEST_KEPT:
+        text = self._text[:BUFFER_LIMIT]
+        self._check_length_at = len(self._text) + _LENGTH_CHECK_EVERY
+        sentences = self._read(text)
+        cut = next((i for i, sentence in enumerate(sentences) if not sentence.complete), None)
+        if len(self._text) <= BUFFER_LIMIT:
             decided = decided_at(text, len(text), begins_line=self._begins_line)
             if cut is None or decided is None:
                 return False
-        parts += self._let_go(self._place_of_cut(text, pieces, cut), whole=False)
+        parts += self._release(self._position_of_cut(text, sentences, cut), complete=False)
         return True
 
     def _drop_silence(self) -> None:
-        """Let go of what is never spoken, of which there may be any amount."""
+        """Remove text that is never spoken, of which there may be any amount."""
         squeezed = _SPACES.sub(" ", self._text)
         if squeezed != self._text:
             self._text = squeezed
-            self._search_again()
-        place = self._place or 0
-        spoken, rest = self._text[:place], self._text[place:]
-        if self._read(rest) or self._letters_of(rest).unreadable:
+            self._restart_search()
+        boundary = self._undecided or 0
+        spoken, rest = self._text[:boundary], self._text[boundary:]
+        if self._read(rest) or self._count_letters(rest).unreadable:
             return
         line = rest.rfind("\n")
+        expected = self._outcomes(self._text)
         for kept in (rest[:1] + rest[-_SILENCE_KEPT:], rest[line:], "\n" + rest[line:]):
-            if len(kept) < len(rest) and self._heard(spoken + kept) == self._heard(self._text):
+            if len(kept) < len(rest) and self._outcomes(spoken + kept) == expected:
                 self._text = spoken + kept
-                self._search_again()
+                self._restart_search()
                 return
 
-    def _heard(self, text: str) -> list[str]:
-        """What would be heard if this were followed by a word, and how."""
-        pieces = [piece for space in ("", " ", "\n") for piece in self._read(f"{text}{space}q")]
-        return [normalise(piece.text) for piece in pieces]
+    def _outcomes(self, text: str) -> list[str]:
+        """How a text would be read if a word followed directly, after a space or on a new line."""
+        sentences = [s for space in ("", " ", "\n") for s in self._read(f"{text}{space}q")]
+        return [normalise(sentence.text) for sentence in sentences]
 
-    def _place_of_cut(self, text: str, pieces: Sequence[Piece], cut: int | None) -> int:
-        """Where to cut, so that the left side gives the pieces up to the one that was cut."""
-        places = [found.end() for found in _WORD_START.finditer(text, 1)] or [LONGEST_PIECE]
+    def _position_of_cut(self, text: str, sentences: Sequence[RawSentence], cut: int | None) -> int:
+        """Where to cut a text so that its left side gives ``sentences`` up to number ``cut``."""
+        starts = [match.end() for match in _WORD_START.finditer(text, 1)] or [RAW_CHARACTER_LIMIT]
         if cut is None:
-            return places[-1]
-        wanted = _said(pieces)
-        length = sum(len(piece.text) for piece in pieces[: cut + 1])
-        # Mostly nothing was left out of the text as it was read, and the first guess is right.
-        for measure in (int, lambda place: len(self._plain(text[:place]))):
-            found = bisect.bisect(places, length, key=measure)
-            near = places[max(0, found - 2) : found + 2]
-            for place in (*near, *(place - 1 for place in near), length):
-                left, right = _said(self._read(text[:place])), _said(self._read(text[place:]))
-                if len(left) == cut + 1 and [*left[:-1], (left[-1][0], False), *right] == wanted:
-                    return place
-        return places[max(0, found - 1)]
+            return starts[-1]
+        expected = _content(sentences)
+        length = sum(len(sentence.text) for sentence in sentences[: cut + 1])
+        # Usually reading removed nothing from the text, and the first guess is right.
+        for measure in (int, lambda position: len(self._plain(text[:position]))):
+            index = bisect.bisect(starts, length, key=measure)
+            near = starts[max(0, index - 2) : index + 2]
+            for position in (*near, *(start - 1 for start in near), length):
+                left = _content(self._read(text[:position]))
+                right = _content(self._read(text[position:]))
+                if len(left) == cut + 1 and [*left[:-1], (left[-1][0], False), *right] == expected:
+                    return position
+        return starts[max(0, index - 1)]
 
 
-def _said(pieces: Sequence[Piece]) -> list[tuple[str, bool]]:
-    return [(piece.text.strip(), piece.whole) for piece in pieces]
+def _content(sentences: Sequence[RawSentence]) -> list[tuple[str, bool]]:
+    return [(sentence.text.strip(), sentence.complete) for sentence in sentences]
 
 
-def _latin(text: str) -> str:
+def _without_unreadable(text: str) -> str:
     """The text with spaces in place of letters that cannot be read."""
-    return "".join(" " if _LETTER.match(sign) and not readable(sign) else sign for sign in text)
+    return "".join(" " if _LETTER.match(char) and not is_readable(char) else char for char in text)

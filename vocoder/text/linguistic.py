@@ -1,7 +1,7 @@
-"""Linguistic features: phones of a sentence with their context, and the same at the frame rate.
+"""Linguistic features of a sentence: its phones in context, and the same at the frame rate.
 
-What van den Oord et al. 2016 (section 3.2) condition on: phone identity with neighbours, stress,
-position in phone, word and phrase, duration, log F0 and voicing.
+These are the features that van den Oord et al. 2016 (section 3.2) condition on: phone identity with
+neighbours, stress, position in phone, word and phrase, duration, log F0 and voicing.
 """
 
 import hashlib
@@ -20,38 +20,38 @@ START = "^"
 
 SYMBOLS = (START, *PAUSES, *PHONEMES)
 SILENCES = 1 + len(PAUSES)
-"""The first so many symbols are silence."""
+"""Number of symbols that are silence; they come first in ``SYMBOLS``."""
 
-_NUMBER = {symbol: index for index, symbol in enumerate(SYMBOLS)}
+_INDEX = {symbol: index for index, symbol in enumerate(SYMBOLS)}
 
 STRESSES = 2
 POSITIONS = 6
 CONTEXT = STRESSES + POSITIONS
-"""Numbers that say where a phone stands: see :class:`Phones`."""
+"""Number of context features of a phone: see :class:`Phones`."""
 
 NEIGHBOURS = (-1, 0, 1)
 CHANNELS = len(NEIGHBOURS) * len(SYMBOLS) + CONTEXT + 5
-"""Channels of the features at the frame rate: see :func:`frame_features`."""
+"""Number of channels of the frame-rate features: see :func:`frame_features`."""
 
 LAYOUT = hashlib.sha256(repr((SYMBOLS, NEIGHBOURS, CONTEXT, CHANNELS)).encode()).hexdigest()[:16]
-"""Tells features of one table of symbols and channels from those of another."""
+"""Identifies the table of symbols and channels that features were made with."""
 
 _PHONES_IN_A_WORD, _WORDS_IN_A_PHRASE, _PHRASES = 8.0, 8.0, 4.0
 
 
 class Phones(NamedTuple):
-    """The phones of one sentence, pauses included, N in all.
+    """The N phones of one sentence, pauses included.
 
     Attributes:
         symbols: index into ``SYMBOLS`` (N,), int64.
-        context: (N, CONTEXT): primary stress, secondary stress; then, each as a fraction of its
-            usual number and at most 1.5, phones before and after it in the word, words before and
-            after it in the phrase, phrases before and after it in the sentence.
-        words: index of the word it belongs to (N,), int64; a pause belongs to the word before it,
-            the silence before the sentence to -1.
-        rate: factor of the speed (N,).
-        pitch: shift of F0 in semitones (N,).
-        seconds: length where the text fixes it (N,); NaN elsewhere.
+        context: (N, CONTEXT): primary stress, secondary stress; then the number of phones before
+            and after it in the word, words before and after it in the phrase, and phrases before
+            and after it in the sentence, each divided by a typical count and at most 1.5.
+        words: index of the phone's word (N,), int64; a pause belongs to the word before it, the
+            silence before the sentence to -1.
+        rate: speed factor (N,).
+        pitch: F0 shift in semitones (N,).
+        seconds: duration if the text specifies it (N,); NaN elsewhere.
     """
 
     symbols: Tensor
@@ -63,7 +63,7 @@ class Phones(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Place:
+class _WordPosition:
     word: int
     words: int
     phrase: int
@@ -71,11 +71,11 @@ class _Place:
 
 
 def phones(sentence: Sentence, pauses: frozenset[int] = frozenset()) -> Phones:
-    """The phones of a sentence in their context.
+    """The phones of a sentence in context.
 
     Args:
-        sentence: of the text front end.
-        pauses: indices of words after which the speaker paused though the text has no comma there.
+        sentence: from the text front end.
+        pauses: indices of words after which the speaker paused although the text has no comma.
     """
     words = [
         Word(
@@ -85,17 +85,17 @@ def phones(sentence: Sentence, pauses: frozenset[int] = frozenset()) -> Phones:
         )
         for index, word in enumerate(sentence.words)
     ]
-    places = _places(words)
-    rows = [(_NUMBER[START], [0.0] * CONTEXT, -1)]
-    for index, (word, place) in enumerate(zip(words, places, strict=True)):
+    word_positions = _word_positions(words)
+    rows = [(_INDEX[START], [0.0] * CONTEXT, -1)]
+    for index, (word, word_position) in enumerate(zip(words, word_positions, strict=True)):
         count = len(word.phonemes)
-        for position, phoneme in enumerate(word.phonemes):
+        for number, phoneme in enumerate(word.phonemes):
             stress = [float(phoneme.stress == degree) for degree in (1, 2)]
-            where = _positions(position, count, place)
-            rows.append((_NUMBER[phoneme.symbol], stress + where, index))
+            positions = _positions(number, count, word_position)
+            rows.append((_INDEX[phoneme.symbol], stress + positions, index))
         if word.pause:
-            where = _positions(0, 1, place)
-            rows.append((_NUMBER[word.pause], [0.0] * STRESSES + where, index))
+            positions = _positions(0, 1, word_position)
+            rows.append((_INDEX[word.pause], [0.0] * STRESSES + positions, index))
     symbols, context, owners = zip(*rows, strict=True)
     spoken = [None if index < 0 else sentence.words[index] for index in owners]
     silent = [symbol < SILENCES for symbol in symbols]
@@ -113,8 +113,11 @@ def phones(sentence: Sentence, pauses: frozenset[int] = frozenset()) -> Phones:
     )
 
 
-def _places(words: list[Word]) -> list[_Place]:
-    """Where each word stands in its phrase, and that in the sentence; a pause ends a phrase."""
+def _word_positions(words: list[Word]) -> list[_WordPosition]:
+    """Each word's position in its phrase, and the phrase's in the sentence.
+
+    A pause ends a phrase.
+    """
     phrases: list[int] = []
     count = 0
     for word in words:
@@ -125,34 +128,34 @@ def _places(words: list[Word]) -> list[_Place]:
     if count:
         phrases.append(count)
     return [
-        _Place(word, length, phrase, len(phrases))
+        _WordPosition(word, length, phrase, len(phrases))
         for phrase, length in enumerate(phrases)
         for word in range(length)
     ]
 
 
-def _positions(phone: int, phones_in_word: int, place: _Place) -> list[float]:
+def _positions(phone: int, phones_in_word: int, at: _WordPosition) -> list[float]:
     pairs = (
         (phone, phones_in_word, _PHONES_IN_A_WORD),
-        (place.word, place.words, _WORDS_IN_A_PHRASE),
-        (place.phrase, place.phrases, _PHRASES),
+        (at.word, at.words, _WORDS_IN_A_PHRASE),
+        (at.phrase, at.phrases, _PHRASES),
     )
     return [
-        min(1.5, count / usual)
-        for index, length, usual in pairs
+        min(1.5, count / typical)
+        for index, length, typical in pairs
         for count in (index, length - 1 - index)
     ]
 
 
 def frame_index(durations: Tensor, frames: int) -> Tensor:
-    """Which phone each frame belongs to.
+    """Index of the phone that each frame belongs to.
 
     Args:
         durations: frames of each phone (B, N), int64; rows may end in zeros.
-        frames: F, at least the longest row's sum.
+        frames: F, at least the sum of the longest row.
 
     Returns:
-        Index (B, F), int64; frames after a row's end belong to its last phone.
+        Index (B, F), int64; frames after the end of a row belong to its last phone.
     """
     ends = durations.cumsum(1)
     at = torch.arange(frames, device=durations.device).expand(len(durations), -1).contiguous()
@@ -173,9 +176,9 @@ def frame_features(
         voiced: 1 where voiced, else 0 (B, F).
 
     Returns:
-        (B, CHANNELS, F): one-hot symbols of the phone before, this one and the next; context; then
-        position in the phone as fractions from its start and to its end, logarithm of its duration,
-        log F0 and voicing.
+        (B, CHANNELS, F): one-hot symbols of the previous, current and next phone; context; then the
+        position in the phone as fractions from its start and to its end, the logarithm of its
+        duration, log F0 and voicing.
     """
     frames = log_f0.shape[1]
     index = frame_index(durations, frames)

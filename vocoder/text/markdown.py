@@ -1,4 +1,4 @@
-"""Markdown to plain text: marks that are not spoken go, and what ends a sentence is kept."""
+"""Markdown to plain text: removes markup that is not spoken and keeps sentence ends."""
 
 import re
 
@@ -8,7 +8,7 @@ _RULES = [
     (re.compile(r"[ \t]+"), " "),
     (re.compile(r" ?\n ?"), "\n"),
     (re.compile(r"(?m)^['~]{3,}[^\n]*$"), "\n"),  # code fences
-    (re.compile(r"(?m)^(?:[-*_=] ?){3,}$"), "\n"),  # rules
+    (re.compile(r"(?m)^(?:[-*_=] ?){3,}$"), "\n"),  # horizontal rules
     (re.compile(r"(?m)^(?:> ?)+"), ""),
     (re.compile(r"(?m)(?<=\w) #+$"), ""),
     (re.compile(r"(?m)^#{1,6} ([^\n]*)$"), rf"{PARAGRAPH}\1{PARAGRAPH}"),
@@ -26,9 +26,9 @@ _RULES = [
 
 
 def without_markdown(text: str) -> str:
-    """Plain text of a clean text that may have marks of Markdown.
+    """Plain text from clean text (see ``characters.clean``) that may contain Markdown.
 
-    Headings, items and paragraphs end a sentence; a single line break is a space.
+    Headings, list items and paragraphs end a sentence; a single line break becomes a space.
     """
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)

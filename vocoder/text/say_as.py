@@ -1,12 +1,12 @@
-"""What SSML's ``say-as`` makes of its content."""
+"""Reads the content of SSML's ``say-as`` element."""
 
 import re
 from collections.abc import Callable, Iterable
 
 from vocoder.errors import TextError
 from vocoder.text.characters import clean
-from vocoder.text.marked import MarkedText, Pronounced
-from vocoder.text.normalisation.addresses import SIGNS
+from vocoder.text.marked_text import MarkedText, PronouncedWord
+from vocoder.text.normalisation.addresses import CHARACTER_NAMES
 from vocoder.text.normalisation.dates import RULES as DATE_RULES
 from vocoder.text.normalisation.dates import date
 from vocoder.text.normalisation.numbers import NUMBER, cardinal, digits, ordinal
@@ -22,42 +22,48 @@ _DATE_PARTS = {"y": "year", "m": "month", "d": "day"}
 
 
 def say_as(kind: str, content: str, style: str, marked: MarkedText) -> None:
-    """Append content that is to be read as ``kind``, one of ``KINDS``.
+    """Append content, read as the given kind.
+
+    Args:
+        kind: the attribute ``interpret-as``, one of ``KINDS``.
+        content: the element's text.
+        style: the attribute ``format``, which matters for dates; empty if absent.
+        marked: where to append the words.
 
     Raises:
-        TextError: an unknown kind, or content that is none.
+        TextError: if the kind is unknown, or the content is not of that kind.
     """
     content = " ".join(clean(content).split())
     if kind in ("characters", "spell-out", "verbatim"):
         _spell(content, marked)
         return
     if kind not in _READERS:
-        raise TextError(f"say-as {kind!r} is unknown; known are {', '.join(KINDS)}")
+        raise TextError(f"unknown say-as {kind[:64]!r}: use one of {', '.join(KINDS)}")
     words = _READERS[kind](content, style)
     if words is None:
-        raise TextError(f"say-as {kind}: {content[:64]!r} is none; expected {_EXAMPLES[kind]}")
+        raise TextError(f"cannot read {content[:64]!r} as say-as {kind}: give {_EXAMPLES[kind]}")
     marked.add(words)
 
 
 def _spell(content: str, marked: MarkedText) -> None:
-    for sign in content:
-        if sign.isalpha():
-            letter = sign.upper()
-            marked.add_word(Pronounced(letter, Pronouncer().pronounce([letter])[0]))
-        elif sign.isdigit():
-            marked.add(f" {digits(sign)} ")
+    for char in content:
+        if char.isalpha():
+            letter = char.upper()
+            marked.add_word(PronouncedWord(letter, Pronouncer().pronounce([letter])[0]))
+        elif char.isdigit():
+            marked.add(f" {digits(char)} ")
         else:
-            marked.add(f" {SIGNS.get(sign, sign)} ")
+            marked.add(f" {CHARACTER_NAMES.get(char, char)} ")
 
 
 def _cardinal(content: str, style: str) -> str | None:
-    found = _NUMBER.fullmatch(content)
-    return ("minus " if found[1] == "-" else "") + cardinal(found[2]) if found else None
+    match = _NUMBER.fullmatch(content)
+    return ("minus " if match[1] == "-" else "") + cardinal(match[2]) if match else None
 
 
 def _ordinal(content: str, style: str) -> str | None:
-    found = _ORDINAL.fullmatch(content)
-    return ordinal(int(found[1])) if found else None
+    match = _ORDINAL.fullmatch(content)
+    return ordinal(int(match[1])) if match else None
 
 
 def _digits(content: str, style: str) -> str | None:
@@ -72,7 +78,7 @@ def _telephone(content: str, style: str) -> str | None:
 
 
 def _date(content: str, style: str) -> str | None:
-    """With a style such as ``dmy``, numbers in that order; else as dates are commonly written."""
+    """A date whose numbers are in the order of a style such as ``dmy``, or in a common format."""
     numbers = re.findall(r"\d+", content)
     if not style:
         return _by_rules(content, DATE_RULES)
@@ -114,11 +120,11 @@ _EXAMPLES = {
     "ordinal": "a number such as 22 or 22nd",
     "digits": "digits such as 007",
     "fraction": "a fraction such as 3/4",
-    "date": "a date such as 2021-01-03, or numbers in the order that format gives, such as dmy",
+    "date": "a date such as 2021-01-03, or numbers in the order given by format, such as dmy",
     "time": "a time such as 3:30pm",
     "telephone": "digits in groups such as 555-123-4567",
     "currency": "an amount such as $3.50",
     "unit": "a quantity such as 5kg",
 }
 KINDS = ("characters", "spell-out", *_READERS)
-"""What ``interpret-as`` may be."""
+"""The values of ``interpret-as``."""

@@ -1,120 +1,122 @@
-"""Sentences of a text, found lazily, and long ones cut to a length that can be spoken in one go."""
+"""Splits a text into sentences, lazily, and long sentences into parts of a speakable length."""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vocoder.text.characters import PARAGRAPH, SIGN_MARK, WORD_MARK, words
+from vocoder.text.characters import PARAGRAPH, SILENT_MARK, WORD_MARK, word_set
 from vocoder.text.normalisation.abbreviations import NEVER_LAST, OFTEN_LAST
 from vocoder.text.utterance import Word
 
-LONGEST_WORDS = 40
-"""Words of a sentence above which it is cut at a comma or conjunction."""
+SOFT_WORD_LIMIT = 40
+"""A sentence with more words is split at a comma or conjunction."""
 
-LONGEST_CHARACTERS = 300
-"""Characters of a sentence above which it is cut there."""
+SOFT_CHARACTER_LIMIT = 300
+"""A sentence with more characters is split at a comma or conjunction."""
 
-MOST_WORDS = 60
-"""Words at which a sentence is cut by force."""
+HARD_WORD_LIMIT = 60
+"""A sentence with more words is split anywhere."""
 
-LONGEST_PIECE = 2000
-"""Characters without the end of a sentence above which a text is cut before it is normalised."""
+RAW_CHARACTER_LIMIT = 2000
+"""Text that runs on for more characters without a sentence end is cut before normalisation."""
 
 _STOP = re.compile(
-    rf"(?<![.!?])(?P<stop>[.!?]++)(?P<closing>[\"')\]]*+)(?=[\s{SIGN_MARK}{WORD_MARK}]|$)"
+    rf"(?<![.!?])(?P<stop>[.!?]++)(?P<closing>[\"')\]]*+)(?=[\s{SILENT_MARK}{WORD_MARK}]|$)"
     rf"|{PARAGRAPH}"
 )
-_NEXT = re.compile(rf"[\s\"'(\[{SIGN_MARK}]*(?P<word>[^\W_]+)?")
+_NEXT = re.compile(rf"[\s\"'(\[{SILENT_MARK}]*(?P<word>[^\W_]+)?")
 _LAST_TOKEN = re.compile(r"[\w.'&]+$")
 _INITIAL = re.compile(r"(?:[A-Za-z]\.)*[A-Z]")
 _SPOKEN = re.compile(rf"[^\W_]|[{WORD_MARK}&@#%$£€¥+=<>^*×÷√°©§~\\]")
-_SIGNS = re.compile(rf"[^{SIGN_MARK}]+")
+_NOT_SILENT_MARK = re.compile(rf"[^{SILENT_MARK}]+")
 _CUT = re.compile(r"[,;:—–]\s|\s")
-_STARTERS = words(
+_STARTERS = word_set(
     "the he she it they we i you but and in on at a an this that these those there here then his "
     "her its their our my your when where what why how who if so as after before while since "
     "however although though because now not no yes for from by with all some many most"
 )
-_CONJUNCTIONS = words(
+_CONJUNCTIONS = word_set(
     "and but or nor so yet because although though while whereas which who that when where if "
     "unless until since as for with before after then"
 )
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Part of a text that is normalised as one.
+class RawSentence:
+    """A sentence before normalisation.
 
     Attributes:
-        text: with its marks.
-        whole: whether a sentence ends here; false where one was cut for its length.
+        text: with placeholders.
+        complete: whether a sentence ends here; false where it was cut because it is too long.
     """
 
     text: str
-    whole: bool = True
+    complete: bool = True
 
 
-def split(text: str, *, whole: bool = True) -> Iterator[Piece]:
+def split_sentences(text: str, *, complete: bool = True) -> Iterator[RawSentence]:
     """Sentences of a clean text, lazily; each has something to speak.
 
-    Marks of silent signs that follow the last sentence are part of it.
+    Silent placeholders after the last sentence belong to it.
 
     Args:
-        text: with its marks.
-        whole: whether a sentence ends with the text.
+        text: with placeholders.
+        complete: whether the end of the text ends a sentence.
     """
-    silent: list[str] = []  # signs before the first words
+    silent: list[str] = []  # silent placeholders before the first words
     last: list[str] = []
-    last_whole = True
-    for piece in _split(text, whole):
-        if not _SPOKEN.search(piece.text):
-            (last or silent).append(_SIGNS.sub("", piece.text))
+    last_complete = True
+    for candidate in _candidates(text, complete):
+        if not _SPOKEN.search(candidate.text):
+            (last or silent).append(_NOT_SILENT_MARK.sub("", candidate.text))
             continue
         if last:
-            yield Piece("".join(last), last_whole)
-        last, last_whole = [*silent, piece.text], piece.whole
+            yield RawSentence("".join(last), last_complete)
+        last, last_complete = [*silent, candidate.text], candidate.complete
         silent = []
     if last:
-        yield Piece("".join(last), last_whole)
+        yield RawSentence("".join(last), last_complete)
 
 
-def _split(text: str, whole: bool) -> Iterator[Piece]:
+def _candidates(text: str, complete: bool) -> Iterator[RawSentence]:
+    """All of the text in parts that end where a sentence ends; some may have nothing to speak."""
     start = 0
     for stop in _STOP.finditer(text):
         yield from (cut := _cut(text, start, stop.start()))
-        start += sum(len(piece.text) for piece in cut)
+        start += sum(len(part.text) for part in cut)
         if stop[0] == PARAGRAPH:
-            yield Piece(text[start : stop.start()])
+            yield RawSentence(text[start : stop.start()])
             start = stop.end()
         elif _ends_sentence(text, start, stop):
-            yield Piece(text[start : stop.end()])
+            yield RawSentence(text[start : stop.end()])
             start = stop.end()
     yield from (cut := _cut(text, start, len(text)))
-    yield Piece(text[start + sum(len(piece.text) for piece in cut) :], whole)
+    yield RawSentence(text[start + sum(len(part.text) for part in cut) :], complete)
 
 
-def _cut(text: str, start: int, end: int) -> list[Piece]:
-    """Pieces to cut from the start until the rest up to ``end`` is short enough."""
-    pieces = []
-    while end - start > LONGEST_PIECE:
-        longest = start + LONGEST_PIECE
-        places = [place.end() for place in _CUT.finditer(text, start + LONGEST_PIECE // 2, longest)]
-        cut = places[-1] if places else longest
-        pieces.append(Piece(text[start:cut], whole=False))
+def _cut(text: str, start: int, end: int) -> list[RawSentence]:
+    """Parts to cut off at ``start`` so that the rest, up to ``end``, is within the limit."""
+    parts = []
+    while end - start > RAW_CHARACTER_LIMIT:
+        limit = start + RAW_CHARACTER_LIMIT
+        positions = [m.end() for m in _CUT.finditer(text, start + RAW_CHARACTER_LIMIT // 2, limit)]
+        cut = positions[-1] if positions else limit
+        parts.append(RawSentence(text[start:cut], complete=False))
         start = cut
-    return pieces
+    return parts
 
 
 def _ends_sentence(text: str, start: int, stop: re.Match[str]) -> bool:
+    """Whether the punctuation ``stop`` ends the sentence that began at ``start``."""
     following = _NEXT.match(text, stop.end())
     word = following["word"] if following else None
     if word is None:
         return True
-    small = word[0].islower()
-    if stop["closing"] and small:
+    lower = word[0].islower()
+    if stop["closing"] and lower:
         return False
     if stop["stop"] != ".":
-        return not (small and stop["stop"].startswith(".."))
+        return not (lower and stop["stop"].startswith(".."))
     token = _LAST_TOKEN.search(text, max(start, stop.start() - 30), stop.start())
     before = token[0] if token else ""
     if before.lower() in NEVER_LAST:
@@ -122,45 +124,48 @@ def _ends_sentence(text: str, start: int, stop: re.Match[str]) -> bool:
     if before in ("No", "Nos"):
         return not word[0].isdigit()
     if before.lower() in OFTEN_LAST or (_INITIAL.fullmatch(before) and before != "I"):
-        return word.lower() in _STARTERS and not small
+        return word.lower() in _STARTERS and not lower
     return True
 
 
-def shorten(spoken: Sequence[Word]) -> Iterator[list[Word]]:
-    """Cut a sentence's words where it is too long: at a comma or conjunction, at last by force."""
-    rest = list(spoken)
+def split_long_sentence(words: Sequence[Word]) -> Iterator[list[Word]]:
+    """The words of a sentence, split if it is too long.
+
+    Splits at a comma or before a conjunction if possible, otherwise between any two words.
+    """
+    rest = list(words)
     while end := _cut_after(rest):
         yield rest[:end]
         rest = rest[end:]
     yield rest
 
 
-def _cut_after(spoken: list[Word]) -> int:
-    """How many words to cut off; 0 where the sentence is short enough."""
+def _cut_after(words: list[Word]) -> int:
+    """Number of words to split off; 0 if the sentence is short enough."""
     ends: list[int] = []
-    for word in spoken:
+    for word in words:
         ends.append((ends[-1] if ends else 0) + len(word.text) + 1)
     characters = ends[-1] if ends else 0
-    if len(spoken) <= LONGEST_WORDS and characters <= LONGEST_CHARACTERS:
+    if len(words) <= SOFT_WORD_LIMIT and characters <= SOFT_CHARACTER_LIMIT:
         return 0
-    parts = max(-(-len(spoken) // LONGEST_WORDS), -(-characters // LONGEST_CHARACTERS))
+    parts = max(-(-len(words) // SOFT_WORD_LIMIT), -(-characters // SOFT_CHARACTER_LIMIT))
     ideal = characters / parts
     for most_words, most_characters in (
-        (LONGEST_WORDS, LONGEST_CHARACTERS),
-        (MOST_WORDS, LONGEST_CHARACTERS * 3 // 2),
+        (SOFT_WORD_LIMIT, SOFT_CHARACTER_LIMIT),
+        (HARD_WORD_LIMIT, SOFT_CHARACTER_LIMIT * 3 // 2),
     ):
         fitting = [
             count
-            for count in range(1, min(most_words, len(spoken) - 1) + 1)
+            for count in range(1, min(most_words, len(words) - 1) + 1)
             if ends[count - 1] <= most_characters
         ]
-        places = [count for count in fitting if spoken[count - 1].pause]
-        places = places or [
-            count for count in fitting if spoken[count].text.lower() in _CONJUNCTIONS
+        candidates = [count for count in fitting if words[count - 1].pause]
+        candidates = candidates or [
+            count for count in fitting if words[count].text.lower() in _CONJUNCTIONS
         ]
-        places = [count for count in places if min(count, len(spoken) - count) > 3]
-        if places:
-            return min(places, key=lambda count: abs(ends[count - 1] - ideal))
-    if len(spoken) <= MOST_WORDS and characters <= LONGEST_CHARACTERS * 3 // 2:
+        candidates = [count for count in candidates if min(count, len(words) - count) > 3]
+        if candidates:
+            return min(candidates, key=lambda count: abs(ends[count - 1] - ideal))
+    if len(words) <= HARD_WORD_LIMIT and characters <= SOFT_CHARACTER_LIMIT * 3 // 2:
         return 0
-    return max(1, *fitting) if fitting else min(1, len(spoken) - 1)
+    return max(1, *fitting) if fitting else min(1, len(words) - 1)

@@ -1,4 +1,4 @@
-"""What the text front end makes of a text: sentences of words with their phonemes and pauses."""
+"""The text front end's output: sentences of words with their phonemes and pauses."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,13 +11,13 @@ CONSONANTS = (
     "t͡ʃ", "θ", "v", "w", "z", "ʒ",
 )  # fmt: skip
 PHONEMES = VOWELS + CONSONANTS
-"""Phonemes of General American, in the IPA, without stress."""
+"""Phonemes of General American in IPA, without stress."""
 
 PAUSES = (",", ".", "?", "!")
-"""Punctuation that is heard: a pause within a sentence, and three ways to end one."""
+"""Punctuation that affects speech: a pause within a sentence, and three sentence endings."""
 
 STRESS_MARKS = ("", "ˈ", "ˌ")
-"""The sign of each degree of stress: none, primary, secondary."""
+"""The mark of each degree of stress: none, primary, secondary."""
 
 
 class Phoneme(NamedTuple):
@@ -25,7 +25,7 @@ class Phoneme(NamedTuple):
 
     Attributes:
         symbol: one of ``PHONEMES``.
-        stress: of a vowel: 0 none, 1 primary, 2 secondary.
+        stress: 0 none, 1 primary, 2 secondary; only vowels are stressed.
     """
 
     symbol: str
@@ -37,15 +37,15 @@ class Phoneme(NamedTuple):
 
 @dataclass(frozen=True)
 class Word:
-    """A spoken word, what follows it, and how it is to be said.
+    """A spoken word, the punctuation after it, and its prosody.
 
     Attributes:
         text: its spelling in the normalised text.
         phonemes: at least one.
-        pause: what follows it: one of ``PAUSES``, or nothing.
-        break_s: length of a pause after it in seconds, where the text asks for one.
-        rate: factor of the speed at which it is said.
-        pitch: shift of its F0 in semitones.
+        pause: the punctuation after it, one of ``PAUSES``, or an empty string.
+        break_s: length in seconds of the pause after it, if the text specifies one.
+        rate: speed factor.
+        pitch: F0 shift in semitones.
     """
 
     text: str
@@ -58,11 +58,11 @@ class Word:
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words that are spoken in one go. The last one's pause is never empty.
+    """Words that are synthesised together. The pause of the last word is never empty.
 
     Attributes:
         words: at least one.
-        break_s: silence before it in seconds, where the text asks for one.
+        break_s: silence in seconds before the sentence, if the text specifies one.
     """
 
     words: tuple[Word, ...]
@@ -75,5 +75,5 @@ class Sentence:
 
     @property
     def phonemes(self) -> str:
-        """Phonemes in the IPA, words separated by spaces, pauses as they are written."""
+        """Phonemes in IPA, with words separated by spaces, and punctuation."""
         return " ".join("".join(map(str, word.phonemes)) + word.pause for word in self.words)

@@ -1,1 +1,1 @@
-"""Training: one loop, its data, its optimisation and its checkpoints in progress."""
+"""Training: one loop for all models, with its data, optimiser and checkpoints."""

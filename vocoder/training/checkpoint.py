@@ -1,6 +1,6 @@
-"""Checkpoints in progress: weights, their average, Adam's moments and the step in one file.
+"""Training checkpoints: weights, their average, Adam's moments and the step, in one file.
 
-The file is safetensors, so reading it executes nothing, and it is replaced in one rename.
+The file is safetensors, so that reading it executes no code, and it is replaced atomically.
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ def save(
     average: MovingAverage,
     optimiser: torch.optim.Adam,
 ) -> None:
-    """Write everything that the steps after ``step`` depend on."""
+    """Write everything that later steps depend on."""
     tensors: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
         tensors[f"model.{name}"] = parameter.detach()
@@ -41,7 +41,7 @@ def save(
 
 
 def steps_done(folder: Path) -> int:
-    """Steps that the checkpoint holds; 0 where there is none that can be read."""
+    """Steps done at the checkpoint; 0 if there is no readable checkpoint."""
     try:
         with safe_open(folder / NAME, framework="pt") as file:
             return int((file.metadata() or {})["step"])
@@ -59,14 +59,14 @@ def restore(
     """Read the checkpoint into the given objects.
 
     Returns:
-        The steps done, and a line for each setting that differs from the checkpoint's.
+        The steps done, and one line for each setting that differs from the checkpoint's.
 
     Raises:
-        TrainingError: there is none, it is damaged, or it is of another model.
+        TrainingError: the checkpoint is missing, damaged, or of a different model.
     """
     path = folder / NAME
     if not path.is_file():
-        raise TrainingError(f"{path}: no checkpoint to resume from; start without --resume")
+        raise TrainingError(f"{path}: no checkpoint to resume from; omit --resume")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -77,7 +77,7 @@ def restore(
         raise TrainingError(f"{path}: damaged checkpoint: {error}") from None
     if before.model != config.model:
         difference = "; ".join(_differences(before.model.model_dump(), config.model.model_dump()))
-        raise TrainingError(f"{path}: is of another model ({difference})")
+        raise TrainingError(f"{path}: belongs to a different model ({difference})")
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(tensors[f"model.{name}"])
@@ -97,7 +97,7 @@ def _like(tensor: Tensor, parameter: Tensor) -> Tensor:
 
 def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return [
-        f"{key} was {before[key]!r}, is {value!r}"
+        f"{key} was {before[key]!r}, is now {value!r}"
         for key, value in after.items()
         if before.get(key) != value
     ]

@@ -1,4 +1,4 @@
-"""Training runs side by side: curves as pictures, and a table, on one page."""
+"""Compare training runs: a page with learning curves, a table and the differing settings."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,41 +6,42 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vocoder import files
+from vocoder import files, tables
 from vocoder.errors import TrainingError
 from vocoder.training.history import EVALUATION_FILE, History, Point, read
 
 PAGE = "comparison.md"
 DPI = 110
-# Where a run says where it is, not what it does.
+# Settings of names and paths, which do not affect training.
 NOT_COMPARED = ("name", "output", "corpus", "voice.")
 
 
 def compare(runs: Sequence[Path], output: Path) -> Path:
-    """Write ``comparison.md`` and its pictures into ``output``; returns the page's path.
+    """Write ``comparison.md`` and its plots into ``output``; returns the page's path.
 
     Raises:
-        TrainingError: a folder holds no run, or the runs follow different figures.
+        TrainingError: a folder holds no run, or the runs log different metrics.
     """
     histories = [read(run) for run in runs]
-    figures = sorted({history.figure for history in histories})
-    if len(figures) > 1:
+    metrics = sorted({history.metric for history in histories})
+    if len(metrics) > 1:
         raise TrainingError(
-            f"the runs follow different figures ({', '.join(figures)}): compare runs of one kind"
+            f"the runs log different metrics ({', '.join(metrics)}); compare runs of one kind of "
+            "model"
         )
     names = _names(runs, histories)
-    pictures = {
+    plots = {
         "steps.png": _curves(names, histories, "step"),
         "hours.png": _curves(names, histories, "hours"),
     }
-    for name, figure in pictures.items():
+    for name, figure in plots.items():
         with files.replacing(output / name) as temporary:
             figure.savefig(temporary, dpi=DPI)
     parts = [
         "# Training runs",
         _table(names, histories),
-        *(f"![{figures[0]} against {name.split('.')[0]}]({name})" for name in pictures),
-        "## What differs",
+        *(f"![{metrics[0]} against {name.split('.')[0]}]({name})" for name in plots),
+        "## Differences",
         _differences(names, histories),
     ]
     page = output / PAGE
@@ -49,7 +50,7 @@ def compare(runs: Sequence[Path], output: Path) -> Path:
 
 
 def _names(runs: Sequence[Path], histories: Sequence[History]) -> list[str]:
-    """The runs' names, with the folder above where two are the same."""
+    """The names of the runs, with their parent folders if two are the same."""
     short = [history.name for history in histories]
     if len(set(short)) == len(short):
         return short
@@ -58,8 +59,8 @@ def _names(runs: Sequence[Path], histories: Sequence[History]) -> list[str]:
 
 def _table(names: Sequence[str], histories: Sequence[History]) -> str:
     scores = list(dict.fromkeys(key for history in histories for key in history.scores))
-    figure = histories[0].figure
-    header = ["run", "steps", "hours", f"best held-out {figure}", "at step", f"last {figure}"]
+    metric = histories[0].metric
+    header = ["run", "steps", "hours", f"best held-out {metric}", "at step", f"last {metric}"]
     rows = []
     for name, history in zip(names, histories, strict=True):
         best = history.best
@@ -75,14 +76,13 @@ def _table(names: Sequence[str], histories: Sequence[History]) -> str:
                 *(f"{history.scores[key]:.4g}" if key in history.scores else "" for key in scores),
             ]
         )
-    note = (
-        f"The columns after these are of `{EVALUATION_FILE}` in the run's folder." if scores else ""
-    )
-    return "\n\n".join(part for part in (_markdown([*header, *scores], rows), note) if part)
+    table = tables.markdown([*header, *scores], rows)
+    note = f"The columns after *last {metric}* are from `{EVALUATION_FILE}` in the run's folder."
+    return f"{table}\n\n{note}" if scores else table
 
 
 def _differences(names: Sequence[str], histories: Sequence[History]) -> str:
-    """StrictModel and machines in which the runs are not alike."""
+    """A table of the settings and machines that differ between the runs."""
     described = [
         history.settings | {f"({k})": v for k, v in history.environment.items()}
         for history in histories
@@ -94,18 +94,13 @@ def _differences(names: Sequence[str], histories: Sequence[History]) -> str:
         if len({str(one.get(key, "")) for one in described}) > 1
         and not key.startswith(NOT_COMPARED)
     ]
-    return _markdown(["setting", *names], rows) if rows else "Nothing."
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines
-    )
+    if not rows:
+        return "None."
+    return tables.markdown(["setting", *names], rows, text_columns=1 + len(names))
 
 
 def _curves(names: Sequence[str], histories: Sequence[History], against: str) -> Figure:
-    """Held-out and training figures against steps or hours."""
+    """Plot the metric on held-out speech and on training batches against steps or hours."""
     figure = Figure(figsize=(14, 4.6))
     panels: Sequence[Axes] = figure.subplots(1, 2, sharey=True)
     for panel, kind in zip(panels, ("validation", "training"), strict=True):
@@ -122,19 +117,19 @@ def _curves(names: Sequence[str], histories: Sequence[History], against: str) ->
         panel.set_xlabel("steps" if against == "step" else "hours of training")
         panel.grid(alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel(histories[0].figure)
+    panels[0].set_ylabel(histories[0].metric)
     _limit(panels[0], histories)
-    beside = panels[1].legend(
+    legend = panels[1].legend(
         frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0)
     )
-    for label in beside.get_texts():
+    for label in legend.get_texts():
         label.set_parse_math(False)
     figure.tight_layout()
     return figure
 
 
 def _limit(panel: Axes, histories: Sequence[History]) -> None:
-    """Leave out the first steep fall, which would flatten all that differs."""
+    """Cut off the steep initial fall, which would flatten the differences."""
     late = [
         point.value
         for history in histories

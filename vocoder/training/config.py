@@ -1,4 +1,4 @@
-"""StrictModel of a training run, read from a TOML file."""
+"""Settings of a training run, read from a TOML file."""
 
 import tomllib
 from collections.abc import Sequence
@@ -16,52 +16,60 @@ from vocoder.voices.voice import Source
 
 
 class VoiceDescription(StrictModel):
-    """What a voice says of itself besides its configuration."""
+    """Description of a voice for its manifest."""
 
-    name: str = Field("", description="name that people read")
+    name: str = Field("", description="display name")
     licence: str = Field("", description="licence of the weights")
-    sources: tuple[Source, ...] = Field((), description="corpora; hours are filled in")
+    sources: tuple[Source, ...] = Field((), description="corpora; training fills in the hours")
 
 
-ELSEWHERE = {"kind", "model", "voice", "generation"}
-"""StrictModel that what was trained says in another place."""
+RECORDED_ELSEWHERE = {"kind", "model", "voice", "generation"}
+"""Settings recorded elsewhere in the manifest of the trained model."""
 
-PLACES = {"corpus", "shards", "output", "initial_voice", "vocoder"}
-"""StrictModel that tell where things lie on the machine that trains."""
+PATHS = {"corpus", "shards", "output", "initial_voice", "vocoder"}
+"""Settings that are paths on the training machine."""
 
 
 class TrainingConfig(StrictModel):
-    """A training run, whatever is trained: on which data, for how long and how."""
+    """Settings common to all kinds of training run."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="id of the voice it makes")
-    corpus: str = Field(description="folder that `vocoder prepare` wrote; of shards also a URL")
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="id of the resulting voice"
+    )
+    corpus: str = Field(description="folder from `vocoder prepare`; or a folder or URL of shards")
     shards: ShardSettings = Field(
-        default_factory=ShardSettings, description="how a corpus in shards is read"
+        default_factory=ShardSettings, description="how to read a sharded corpus"
     )
     output: str = Field(description="folder for checkpoints, logs and samples")
-    steps: int = Field(ge=1, description="optimiser steps in all")
-    batch_size: int = Field(2, ge=1, description="rows a step, of all processes together")
+    steps: int = Field(ge=1, description="total number of optimiser steps")
+    batch_size: int = Field(2, ge=1, description="rows per step, over all processes")
     accumulate: int = Field(
-        1, ge=1, description="pieces in which each process takes its rows, one after another"
+        1, ge=1, description="micro-batches per step and process; their gradients are accumulated"
     )
     loader_threads: int = Field(
-        1, ge=0, le=64, description="threads that draw coming batches; 0 draws each when it is due"
+        1, ge=0, le=64, description="threads that prefetch batches; 0 disables prefetching"
     )
-    learning_rate: float = Field(1e-3, gt=0.0, description="after warm-up, before decay")
-    warm_up_steps: int = Field(200, ge=0, description="steps of linear rise from 0")
-    decay_steps: int = Field(0, ge=0, description="last steps, over which the rate falls")
-    final_rate_fraction: float = Field(0.01, ge=0.0, le=1.0, description="rate at the end of decay")
-    gradient_clip: float = Field(1.0, gt=0.0, description="largest norm of the gradient")
-    ema_decay: float = Field(0.999, ge=0.0, lt=1.0, description="of the averaged weights")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 runs under autocast")
+    learning_rate: float = Field(
+        1e-3, gt=0.0, description="learning rate between warm-up and decay"
+    )
+    warm_up_steps: int = Field(200, ge=0, description="steps of linear warm-up from 0")
+    decay_steps: int = Field(0, ge=0, description="steps of linear decay at the end")
+    final_rate_fraction: float = Field(
+        0.01, ge=0.0, le=1.0, description="fraction of the learning rate at the end of decay"
+    )
+    gradient_clip: float = Field(1.0, gt=0.0, description="maximum gradient norm")
+    ema_decay: float = Field(
+        0.999, ge=0.0, lt=1.0, description="decay of the moving average of the weights"
+    )
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 uses autocast")
     compile: bool = Field(False, description="compile the residual stack (needs a C++ compiler)")
-    seed: int = Field(0, ge=0, description="of initial weights and of the order of the data")
-    log_every: int = Field(50, ge=1, description="steps between lines of the log")
+    seed: int = Field(0, ge=0, description="seed of the initial weights and the data order")
+    log_every: int = Field(50, ge=1, description="steps between log lines")
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
     validate_every: int = Field(1000, ge=1, description="steps between validations")
-    validation_clips: int = Field(12, ge=1, description="whole clips that validation reads")
-    sample_every: int = Field(0, ge=0, description="steps between free-running samples; 0 for none")
-    sample_clips: int = Field(2, ge=1, description="clips generated for each sample")
+    validation_clips: int = Field(12, ge=1, description="number of whole clips to validate on")
+    sample_every: int = Field(0, ge=0, description="steps between audio samples; 0 for none")
+    sample_clips: int = Field(2, ge=1, description="clips per audio sample")
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> Self:
@@ -73,7 +81,7 @@ class TrainingConfig(StrictModel):
         return self
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step: linear warm-up, constant, then linear decay."""
+        """Learning rate at a step: linear warm-up, constant, then linear decay."""
         if step < self.warm_up_steps:
             return self.learning_rate * (step + 1) / self.warm_up_steps
         left = self.steps - step
@@ -83,53 +91,57 @@ class TrainingConfig(StrictModel):
         return self.learning_rate * max(fraction, self.final_rate_fraction)
 
     def recorded(self) -> dict[str, Any]:
-        """The settings for a provenance, which is published."""
-        return self.model_dump(mode="json", exclude=ELSEWHERE | PLACES)
+        """The settings to record in a published manifest, without paths."""
+        return self.model_dump(mode="json", exclude=RECORDED_ELSEWHERE | PATHS)
 
 
 class VocoderTraining(TrainingConfig):
-    """Training of a WaveNet, which makes a voice."""
+    """Training of a WaveNet; the result is a voice."""
 
     kind: Literal["vocoder"] = "vocoder"
     model: ModelConfig = Field(description="the model; its speakers come from the corpus")
-    voice: VoiceDescription = Field(default_factory=VoiceDescription, description="for its card")
+    voice: VoiceDescription = Field(
+        default_factory=VoiceDescription, description="description of the voice"
+    )
     generation: GenerationConfig = Field(
-        default_factory=GenerationConfig, description="how the voice's audio is drawn and finished"
+        default_factory=GenerationConfig, description="sampling and post-filtering of the voice"
     )
-    initial_voice: str | None = Field(None, description="folder of a voice to start from")
+    initial_voice: str | None = Field(None, description="folder of a voice to fine-tune")
     checkpoint_activations: bool = Field(
-        False, description="compute each layer again in the backward pass instead of keeping it"
+        False, description="recompute each layer in the backward pass to save memory"
     )
-    segment_frames: int = Field(80, ge=1, description="frames of a segment that the loss counts")
+    segment_frames: int = Field(80, ge=1, description="frames per segment that count in the loss")
 
 
 class AcousticTraining(TrainingConfig):
-    """Training of an acoustic model, which is added to a voice."""
+    """Training of an acoustic model, which is then added to a voice."""
 
     kind: Literal["acoustic"] = "acoustic"
     model: AcousticConfig = Field(default_factory=AcousticConfig, description="the model")
-    vocoder: str = Field(description="folder of the voice whose WaveNet it speaks through")
+    vocoder: str = Field(description="folder of the voice that provides the WaveNet")
 
 
 class AlignerTraining(TrainingConfig):
-    """Training of an aligner; `vocoder align` does it."""
+    """Training of an aligner, as part of `vocoder align`."""
 
     kind: Literal["aligner"] = "aligner"
     model: AlignerConfig = Field(default_factory=AlignerConfig, description="the model")
-    ctc_steps: int = Field(ge=0, description="first steps, in which the blank is open")
+    ctc_steps: int = Field(ge=0, description="steps of CTC, with the blank enabled, at the start")
 
 
 class RecogniserTraining(TrainingConfig):
     """Training of a recogniser on an aligned corpus."""
 
     kind: Literal["recogniser"] = "recogniser"
-    model: RecogniserConfig = Field(description="the model; its labels are the front end's")
-    segment_frames: int = Field(200, ge=1, description="frames of a segment whose labels count")
+    model: RecogniserConfig = Field(description="the model; its labels come from the front end")
+    segment_frames: int = Field(200, ge=1, description="frames per segment whose labels count")
     predicted_frames: int = Field(
-        0, ge=0, description="the first so many of them have their samples predicted too; 0 for all"
+        0,
+        ge=0,
+        description="frames of these, from the first, whose samples are predicted; 0 for all",
     )
     next_sample_weight: float = Field(
-        0.1, ge=0.0, description="of the likelihood in nats a sample, beside nats a frame"
+        0.1, ge=0.0, description="weight of the next-sample loss in nats per sample"
     )
 
     @model_validator(mode="after")
@@ -143,7 +155,7 @@ class RecogniserTraining(TrainingConfig):
 
 
 Trained = VocoderTraining | AcousticTraining | RecogniserTraining
-"""What a TOML file may describe."""
+"""The kinds of run that a TOML file can describe."""
 
 AnyTraining = Trained | AlignerTraining
 _KINDS: dict[str, type[Trained]] = {
@@ -154,17 +166,18 @@ _KINDS: dict[str, type[Trained]] = {
 
 
 def load(path: Path, changes: Sequence[str] = ()) -> Trained:
-    """Read a training configuration; its ``kind`` is ``vocoder`` where it names none.
+    """Read a training configuration; its ``kind`` defaults to ``vocoder``.
 
-    ``extends = "base.toml"`` names a file, beside this one, over which this one is laid key by key.
-    The table ``[model]`` may name a ``preset``, whose fields the others then override.
+    ``extends = "base.toml"`` inherits the settings of another file, relative to this one, and
+    overrides them key by key. The table ``[model]`` may name a ``preset``, whose fields the
+    other keys override.
 
     Args:
         path: a TOML file.
-        changes: settings that go before the file's, as ``model.pre_emphasis=0.85``.
+        changes: settings that override the file's, such as ``model.pre_emphasis=0.85``.
 
     Raises:
-        ConfigError: no such file, not TOML, an unknown key or a value out of range.
+        ConfigError: the file is missing or not TOML, a key is unknown or a value is out of range.
     """
     data = _read(path, ())
     for change in changes:
@@ -172,7 +185,7 @@ def load(path: Path, changes: Sequence[str] = ()) -> Trained:
     kind = data.get("kind", "vocoder")
     if kind not in _KINDS:
         known = ", ".join(_KINDS)
-        raise ConfigError(f"{path.name}: kind {kind!r} is unknown: choose one of {known}")
+        raise ConfigError(f"{path.name}: unknown kind {kind!r}: choose one of {known}")
     model = data.get("model")
     if isinstance(model, dict) and "preset" in model:
         base = preset(str(model.pop("preset"))).model_dump(mode="json")
@@ -180,15 +193,15 @@ def load(path: Path, changes: Sequence[str] = ()) -> Trained:
     return _KINDS[kind].parse(data, path.name)
 
 
-def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
-    """A file laid over the one that it extends."""
-    if path.resolve() in above:
-        raise ConfigError(f"{path}: extends itself, by way of {above[-1].name}")
+def _read(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
+    """The settings of a file merged over those of the file it extends."""
+    if path.resolve() in extended_by:
+        raise ConfigError(f"{path}: extends itself through {extended_by[-1].name}")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        named = f", which {above[-1].name} extends" if above else ""
-        raise ConfigError(f"{path}: {error.strerror or error}{named}") from None
+        reason = f", which {extended_by[-1].name} extends" if extended_by else ""
+        raise ConfigError(f"{path}: {error.strerror or error}{reason}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
     base = data.pop("extends", None)
@@ -196,11 +209,11 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         return data
     if not isinstance(base, str):
         raise ConfigError(f"{path}: extends {base!r}: give the name of a TOML file")
-    return _merge(_read(path.parent / base, (*above, path.resolve())), data)
+    return _merge(_read(path.parent / base, (*extended_by, path.resolve())), data)
 
 
 def _change(text: str) -> dict[str, Any]:
-    """``a.b=VALUE`` as nested tables; what is no TOML value is a string."""
+    """``a.b=VALUE`` as nested tables; a value that is not TOML is a string."""
     key, sign, value = text.partition("=")
     names = [name.strip() for name in key.split(".")]
     if not sign or not all(names):
@@ -215,7 +228,7 @@ def _change(text: str) -> dict[str, Any]:
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """``changes`` over ``base``, table by table; a table of another ``kind`` replaces the whole."""
+    """Merge ``changes`` into ``base`` recursively; a table of another ``kind`` replaces the old."""
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)

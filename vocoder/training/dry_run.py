@@ -1,4 +1,4 @@
-"""Look at a run before it starts: corpus, memory, speed, when it would end and what would help."""
+"""Check a run before it starts: corpus, memory, speed, estimated finish and advice."""
 
 import datetime
 import shutil
@@ -17,23 +17,24 @@ from vocoder.training import checkpoint, loop
 from vocoder.training.config import Trained, VocoderTraining
 from vocoder.training.data.prefetch import Prefetch
 from vocoder.training.log import RunLog
-from vocoder.training.process import Process, joined
+from vocoder.training.process import Process, process_group
 from vocoder.training.stages import STAGES, Activations
 
 STEPS, TABLE_ROWS = 5, 20
-WORTH_TELLING = 1.1
+MIN_SPEEDUP = 1.1
+"""Smallest speedup worth recommending."""
 
 
 class Speed(NamedTuple):
-    """What a few real steps took.
+    """Measurements over a few training steps.
 
     Attributes:
-        step_s: median time of a step.
-        audio_rate: seconds of audio a second, over all processes.
-        shares: of a step's time, by stage.
-        activations: bytes that the forward pass of one piece keeps for the backward pass.
-        parameters: of the model.
-        table: operations that took longest, where asked for.
+        step_s: median time of a step in seconds.
+        audio_rate: seconds of audio per second, over all processes.
+        shares: fraction of a step's time in each stage.
+        activations: bytes that the forward pass of one micro-batch keeps for the backward pass.
+        parameters: number of parameters of the model.
+        table: profile of the slowest operations, if requested.
     """
 
     step_s: float
@@ -44,17 +45,17 @@ class Speed(NamedTuple):
     table: str
 
 
-def examine(config: Trained, *, profile: bool = False) -> Iterator[str]:
-    """Yield the lines of a report; a few steps are trained and forgotten, and nothing is written.
+def check(config: Trained, *, profile: bool = False) -> Iterator[str]:
+    """Yield the lines of a report. It runs a few training steps, discards them and writes nothing.
 
-    Under torchrun all processes take part, and the leader tells.
+    Under torchrun all processes take part and the main process reports.
 
     Raises:
-        UserError: whatever would stop the run at its start.
+        UserError: anything that would stop the run at its start.
     """
-    with joined() as process:
+    with process_group() as process:
         report = _report(config, process, profile)
-        yield from (line for line in report if process.leads)
+        yield from (line for line in report if process.is_main)
 
 
 def _report(config: Trained, process: Process, profiled: bool) -> Iterator[str]:
@@ -63,7 +64,8 @@ def _report(config: Trained, process: Process, profiled: bool) -> Iterator[str]:
     yield from _memory(config, process, speed)
     shares = ", ".join(f"{name} {share:.0%}" for name, share in speed.shares.items())
     yield (
-        f"speed: {speed.audio_rate:.2f} s of audio a second, {speed.step_s:.3f} s a step ({shares})"
+        f"speed: {speed.audio_rate:.2f} s of audio per second, {speed.step_s:.3f} s per step "
+        f"({shares})"
     )
     yield _finish(config, speed)
     yield from _advice(config, process, speed)
@@ -72,15 +74,15 @@ def _report(config: Trained, process: Process, profiled: bool) -> Iterator[str]:
 
 
 def measure(config: Trained, process: Process, *, profiled: bool = False) -> Speed:
-    """Train a few steps, the first of which only warms up."""
+    """Time a few training steps after a warm-up step."""
     config = config.model_copy(update={"steps": max(config.steps, 2 * STEPS)})
-    run = loop.prepared(config, process)
-    run.log = RunLog(run.folder, leads=False)
+    run = loop.prepare_run(config, process)
+    run.log = RunLog(run.folder, is_main=False)
     parameters = list(run.task.model.parameters())
     kept = Activations(list(parameters))
-    piece = run.task.batch(0, run.pieces[0])
+    batch = run.task.batch(0, run.micro_batches[0])
     with kept.counted():
-        run.task.objective(type(piece)(*(part.to(process.device) for part in piece)))
+        run.task.objective(type(batch)(*(part.to(process.device) for part in batch)))
     if process.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(process.device)
     table, times = "", []
@@ -121,17 +123,19 @@ def _table(run: loop.Run, batches: Prefetch[list[Any]]) -> str:
 
 def _memory(config: Trained, process: Process, speed: Speed) -> Iterator[str]:
     weights = 4 * speed.parameters
-    pieces = f"of one of {config.accumulate} pieces" if config.accumulate > 1 else "of a batch"
-    # Adam keeps two moments; the moving average is another copy.
+    batch = (
+        f"of one of {config.accumulate} micro-batches" if config.accumulate > 1 else "of a batch"
+    )
+    # Adam keeps two moments; the moving average is one more copy.
     yield (
         f"memory: {speed.parameters:,} parameters; weights {_size(weights)}, gradients "
         f"{_size(weights)}, optimiser {_size(2 * weights)}, average {_size(weights)}, activations "
-        f"{pieces} {_size(speed.activations)}"
+        f"{batch} {_size(speed.activations)}"
     )
     if process.device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(process.device)
         whole = torch.cuda.get_device_properties(process.device).total_memory
-        yield f"memory: {_size(peak)} of the GPU's {_size(whole)} at the peak"
+        yield f"memory: peak of {_size(peak)} out of the GPU's {_size(whole)}"
 
 
 def _size(count: float) -> str:
@@ -143,15 +147,15 @@ def _finish(config: Trained, speed: Speed) -> str:
     left = max(0, config.steps - done)
     seconds = left * speed.step_s
     at = datetime.datetime.now().astimezone() + datetime.timedelta(seconds=seconds)
-    from_where = f"{left:,} steps after the checkpoint" if done else f"{left:,} steps"
+    steps = f"{left:,} steps after the checkpoint" if done else f"{left:,} steps"
     return (
-        f"finish: {from_where} take {seconds / 3600:.2f} hours without validation and samples; "
-        f"started now, it would end at {at:%Y-%m-%d %H:%M}"
+        f"finish: {steps} take {seconds / 3600:.2f} hours, not counting validation and samples; "
+        f"started now, the run would end at {at:%Y-%m-%d %H:%M}"
     )
 
 
 def _advice(config: Trained, process: Process, speed: Speed) -> Iterator[str]:
-    """What was tried and is faster, and what was not tried."""
+    """Yield the results of other settings, and suggestions."""
     trials: dict[str, dict[str, object]] = {
         f"batch_size = {2 * config.batch_size}": {"batch_size": 2 * config.batch_size}
     }
@@ -161,18 +165,18 @@ def _advice(config: Trained, process: Process, speed: Speed) -> Iterator[str]:
         trials["checkpoint_activations = false"] = {"checkpoint_activations": False}
     for name, changes in trials.items():
         rate = measure(config.model_copy(update=changes), process).audio_rate
-        verdict = "" if rate >= WORTH_TELLING * speed.audio_rate else ": not worth it"
-        yield f"tried: {name} gives {rate / speed.audio_rate:.2f} times the audio a second{verdict}"
+        verdict = "" if rate >= MIN_SPEEDUP * speed.audio_rate else ": not worth it"
+        yield f"tried: {name} gives {rate / speed.audio_rate:.2f} times the audio rate{verdict}"
     if isinstance(config, VocoderTraining) and not config.compile and shutil.which("c++"):
-        yield "not tried: compile = true, which takes some minutes to begin"
+        yield "not tried: compile = true, which takes a few minutes to start"
     if speed.shares["data"] > 0.1:
         yield (
-            f"advice: {speed.shares['data']:.0%} of a step waits for data; raise loader_threads "
-            f"(now {config.loader_threads}), or keep the corpus nearer"
+            f"advice: {speed.shares['data']:.0%} of a step is spent waiting for data; raise "
+            f"loader_threads (now {config.loader_threads}) or use a faster disk for the corpus"
         )
     cores = processors()
     if process.device.type == "cpu" and torch.get_num_threads() < cores:
         yield (
-            f"advice: {torch.get_num_threads()} threads compute on {cores} cores; set "
-            "OMP_NUM_THREADS higher"
+            f"advice: only {torch.get_num_threads()} threads on {cores} cores; raise "
+            "OMP_NUM_THREADS"
         )

@@ -1,4 +1,4 @@
-"""What a run ran with: versions and machine, for its record."""
+"""The environment of a run, for its log: versions and machine."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ from vocoder.training.process import Process
 
 
 def describe(process: Process) -> dict[str, str | int]:
-    """Versions of code and libraries, the machine, and how much of it is used."""
+    """Versions of the code and its libraries, the machine, and the threads and processes used."""
     found: dict[str, str | int] = {
         "vocoder": vocoder.__version__,
         "torch": str(torch.__version__),
@@ -22,7 +22,7 @@ def describe(process: Process) -> dict[str, str | int]:
         "processor": machine.processor(),
         "cores": os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
-        "processes": process.processes,
+        "processes": process.world_size,
     }
     if process.device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(process.device)

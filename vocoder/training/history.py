@@ -1,4 +1,4 @@
-"""What a run's log says happened, with steps that were done twice counted once."""
+"""The history of a run from its log; steps repeated after a resume count once."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ EVALUATION_FILE = "evaluation.json"
 
 
 class Point(NamedTuple):
-    """A figure at a moment of a run; ``hours`` are those spent training up to it."""
+    """A metric at one step of a run; ``hours`` is the training time up to it."""
 
     step: int
     hours: float
@@ -22,17 +22,17 @@ class History(NamedTuple):
     """One run.
 
     Attributes:
-        name: of its folder.
-        figure: what is followed: the first that validation tells, such as bits.
-        training, validation: its values in order.
+        name: name of its folder.
+        metric: the first metric that validation logs, such as bits.
+        training, validation: values of the metric in order.
         steps, hours: done so far.
-        settings: the last start's, flat, as ``model.pre_emphasis``.
-        environment: the last start's.
-        scores: figures of its ``evaluation.json``, where it lies in the folder.
+        settings: settings at the last start, with flat keys such as ``model.pre_emphasis``.
+        environment: environment at the last start.
+        scores: metrics from ``evaluation.json`` in its folder, if there.
     """
 
     name: str
-    figure: str
+    metric: str
     training: list[Point]
     validation: list[Point]
     steps: int
@@ -43,22 +43,22 @@ class History(NamedTuple):
 
     @property
     def best(self) -> Point | None:
-        """The validation with the lowest figure."""
+        """The validation with the lowest value."""
         return min(self.validation, key=lambda point: point.value, default=None)
 
 
 def read(folder: Path) -> History:
-    """Read a run's folder.
+    """Read the folder of a run.
 
     Raises:
-        TrainingError: it is not one, or nothing was logged yet.
+        TrainingError: the folder is not a run's, or nothing was logged yet.
     """
     path = folder / LOG_FILE
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except OSError as error:
         raise TrainingError(
-            f"{path}: {error.strerror}; name the output folder of a training run"
+            f"{path}: {error.strerror}; give the output folder of a training run"
         ) from None
     except ValueError as error:
         raise TrainingError(f"{path}: not JSON lines: {error}") from None
@@ -66,7 +66,7 @@ def read(folder: Path) -> History:
     hours, before, start = 0.0, 0.0, {}
     for line in lines:
         if line["event"] == "start":
-            # What came after the checkpoint was done again: its steps and hours do not count.
+            # Steps after the checkpoint are repeated: they and their hours do not count.
             start = line
             records = [one for one in records if one["step"] <= line["step"]]
             hours = records[-1]["hours"] if records else 0.0
@@ -77,14 +77,14 @@ def read(folder: Path) -> History:
     validations = [one for one in records if one["event"] == "validation"]
     trainings = [one for one in records if one["event"] == "training"]
     if not trainings:
-        raise TrainingError(f"{path}: no step was logged yet")
+        raise TrainingError(f"{path}: no training step has been logged yet")
     first = validations[0] if validations else trainings[0]
-    figure = next(key for key in first if key not in ("time", "event", "step", "hours"))
+    metric = next(key for key in first if key not in ("time", "event", "step", "hours"))
     return History(
         name=folder.resolve().name,
-        figure=figure,
-        training=_points(trainings, figure),
-        validation=_points(validations, figure),
+        metric=metric,
+        training=_points(trainings, metric),
+        validation=_points(validations, metric),
         steps=records[-1]["step"],
         hours=records[-1]["hours"],
         settings=_flat(start.get("config", {})),
@@ -93,28 +93,28 @@ def read(folder: Path) -> History:
     )
 
 
-def _points(records: list[dict[str, Any]], figure: str) -> list[Point]:
-    return [Point(one["step"], one["hours"], one[figure]) for one in records if figure in one]
+def _points(records: list[dict[str, Any]], metric: str) -> list[Point]:
+    return [Point(one["step"], one["hours"], one[metric]) for one in records if metric in one]
 
 
-def _flat(settings: dict[str, Any], before: str = "") -> dict[str, Any]:
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, dict):
-            found |= _flat(value, f"{before}{key}.")
+            found |= _flat(value, f"{prefix}{key}.")
         else:
-            found[f"{before}{key}"] = value
+            found[f"{prefix}{key}"] = value
     return found
 
 
 def _scores(path: Path) -> dict[str, float]:
-    """Figures of the WaveNet over all speakers; none where nothing was evaluated."""
+    """Metrics of the WaveNet over all speakers; empty if the run was not evaluated."""
     try:
         overall = json.loads(path.read_text(encoding="utf-8"))["overall"]
     except OSError:
         return {}
     except (ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"{path}: not what vocoder evaluate --json writes ({error})") from None
-    figures = {"bits_per_sample": overall.get("bits_per_sample")}
-    figures |= overall.get("metrics", {}).get("wavenet", {})
-    return {key: value for key, value in figures.items() if isinstance(value, int | float)}
+        raise TrainingError(f"{path}: not written by vocoder evaluate --json ({error})") from None
+    scores = {"bits_per_sample": overall.get("bits_per_sample")}
+    scores |= overall.get("metrics", {}).get("wavenet", {})
+    return {key: value for key, value in scores.items() if isinstance(value, int | float)}

@@ -1,4 +1,4 @@
-"""What a run shows: a progress bar or plain lines, TensorBoard, and a JSON line for each record."""
+"""The log of a run: a progress bar or plain lines, TensorBoard, and JSON lines."""
 
 import contextlib
 import json
@@ -17,27 +17,27 @@ from vocoder.training.config import TrainingConfig
 
 LOG_FILE, RUN_FILE = "log.jsonl", "run.json"
 PACE = ("gradient_norm", "learning_rate", "audio_rate", "step_ms", "loader_share")
-"""Values of a step that say how it went, not what was learned."""
+"""Values of a step that describe its progress rather than the loss."""
 
 
-def _line(figures: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+def _line(values: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in values.items())
 
 
 class RunLog:
-    """The record of one run, in its folder. Processes that do not lead write nothing."""
+    """The log of one run, in its folder. Only the main process writes."""
 
-    def __init__(self, folder: Path, leads: bool) -> None:
-        self.folder, self.leads = folder, leads
+    def __init__(self, folder: Path, is_main: bool) -> None:
+        self.folder, self.is_main = folder, is_main
         self.latest: dict[str, float] = {}
         self.pace: dict[str, float] = {}
-        """How the last step went."""
+        """The ``PACE`` values of the last step."""
         self._sums: dict[str, float] = {}
         self._count = 0
 
     def __enter__(self) -> Self:
         self._stack = contextlib.ExitStack()
-        if self.leads:
+        if self.is_main:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.board = self._stack.enter_context(SummaryWriter(str(self.folder / "tensorboard")))
             self._lines = self._stack.enter_context(open(self.folder / LOG_FILE, "a"))
@@ -54,9 +54,9 @@ class RunLog:
     def start(
         self, config: TrainingConfig, step: int, environment: Mapping[str, str | int]
     ) -> None:
-        """Begin at ``step`` of a run; ``run.json`` then holds the settings of now."""
+        """Start or resume at ``step``; writes the current settings to ``run.json``."""
         self._config = config
-        if not self.leads:
+        if not self.is_main:
             return
         record = {"config": config.model_dump(mode="json"), "environment": dict(environment)}
         self._record({"event": "start", "step": step, **record})
@@ -68,9 +68,9 @@ class RunLog:
             self._task = self._bar.add_task("training", total=config.steps, completed=step)
 
     def step(self, step: int, **values: float) -> None:
-        """Add one step's values; a line goes out every ``log_every`` steps, with their means."""
+        """Add one step's values; logs their means every ``log_every`` steps."""
         self.pace = {key: values[key] for key in PACE}
-        if not self.leads:
+        if not self.is_main:
             return
         for key, value in values.items():
             self._sums[key] = self._sums.get(key, 0.0) + value
@@ -81,9 +81,9 @@ class RunLog:
         means = {key: value / self._count for key, value in self._sums.items()}
         self._sums, self._count = {}, 0
         self._values("training", done, means)
-        figures = {key: means.pop(key) for key in list(means) if key not in PACE}
+        losses = {key: means.pop(key) for key in list(means) if key not in PACE}
         text = (
-            f"step {done}/{self._config.steps}  {_line(figures)}  "
+            f"step {done}/{self._config.steps}  {_line(losses)}  "
             f"gradient {means['gradient_norm']:.2f}  rate {means['learning_rate']:.2e}  "
             f"{means['audio_rate']:.1f} s of audio/s"
         )
@@ -92,12 +92,12 @@ class RunLog:
         else:
             self._bar.update(self._task, completed=done, description=text)
 
-    def validation(self, done: int, figures: dict[str, float]) -> None:
-        """Record figures on held-out speech."""
-        if not self.leads:
+    def validation(self, done: int, metrics: dict[str, float]) -> None:
+        """Log metrics on held-out speech."""
+        if not self.is_main:
             return
-        self._values("validation", done, figures)
-        text = f"step {done}: held-out {_line(figures)}"
+        self._values("validation", done, metrics)
+        text = f"step {done}: held-out {_line(metrics)}"
         print(text, flush=True) if self._bar is None else self._bar.console.print(text)
 
     def _values(self, group: str, done: int, values: dict[str, float]) -> None:

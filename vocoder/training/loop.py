@@ -1,7 +1,7 @@
-"""The training loop, one for every kind of model: step, log, validate, checkpoint, export.
+"""The training loop for every kind of model: step, log, validate, checkpoint, export.
 
-Run alone or under torchrun (DDP). A step's loss is that of its whole batch, over all processes and
-all pieces that the batch is taken in, so that neither changes what is learned.
+It runs in one process or under torchrun (DDP). The loss of a step is that of the whole batch, so
+the number of processes and of micro-batches does not change the result.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from vocoder.training.config import AnyTraining, RecogniserTraining, Trained, Vo
 from vocoder.training.data.prefetch import Prefetch
 from vocoder.training.log import RunLog
 from vocoder.training.optimisation import MovingAverage, clip_gradients
-from vocoder.training.process import Process, joined, restarts
+from vocoder.training.process import Process, process_group, under_torchrun
 from vocoder.training.stages import Stages
 from vocoder.training.tasks.acoustic import AcousticTask
 from vocoder.training.tasks.recogniser import RecogniserTask
@@ -37,23 +37,24 @@ def train(config: Trained, *, resume: bool = False) -> Path:
     """Train a model and write its voice, or a recogniser.
 
     Args:
-        config: the run.
-        resume: go on from the checkpoint in the output folder, as if never stopped. Under torchrun,
-            which may restart a run before its first checkpoint, start anew where there is none.
+        config: settings of the run.
+        resume: resume exactly from the checkpoint in the output folder. Under torchrun, which may
+            restart a run before its first checkpoint, start over if there is none.
 
     Returns:
         The folder of the voice or the recogniser.
 
     Raises:
-        TrainingError: corpus, checkpoint or output folder do not fit, or the loss is not finite.
+        TrainingError: the corpus, checkpoint or output folder does not fit the settings, or the
+            loss is not finite.
     """
-    with joined() as process:
-        folder = prepared(config, process).run(resume=resume)
+    with process_group() as process:
+        folder = prepare_run(config, process).run(resume=resume)
     return folder.parent / recogniser.FOLDER if config.kind == "recogniser" else folder
 
 
-def prepared(config: Trained, process: Process) -> "Run":
-    """A run that is ready to start.
+def prepare_run(config: Trained, process: Process) -> "Run":
+    """Set up a run.
 
     Raises:
         TrainingError: as :func:`train`.
@@ -64,8 +65,8 @@ def prepared(config: Trained, process: Process) -> "Run":
         task = VocoderTask(config, corpus, process.device)
         return Run(task.config, task, process)
     if isinstance(config, RecogniserTraining):
-        hears = RecogniserTask(config, corpus, process.device)
-        return Run(hears.config, hears, process)
+        recogniser_task = RecogniserTask(config, corpus, process.device)
+        return Run(recogniser_task.config, recogniser_task, process)
     return Run(config, AcousticTask(config, corpus, process.device), process)
 
 
@@ -73,67 +74,69 @@ class Run:
     """One run of one task."""
 
     def __init__(self, config: AnyTraining, task: Task, process: Process) -> None:
-        """Prepare a run.
+        """Set up the optimiser and the micro-batches.
 
         Raises:
-            TrainingError: the batch cannot be shared among the processes.
+            TrainingError: the batch cannot be divided among the processes.
         """
         self.config, self.task, self.process = config, task, process
         self.folder = Path(config.output)
-        self.pieces = process.pieces(config.batch_size, config.accumulate)
+        self.micro_batches = process.micro_batches(config.batch_size, config.accumulate)
         self.average = MovingAverage(task.model, config.ema_decay)
         self.optimiser = torch.optim.Adam(task.model.parameters(), lr=config.learning_rate)
         self.objective: nn.Module = task.objective
         self.stages = Stages(process.device)
-        if process.processes > 1:
+        if process.world_size > 1:
             self.objective = nn.parallel.DistributedDataParallel(
                 task.objective, broadcast_buffers=False
             )
 
     def run(self, *, resume: bool) -> Path:
-        """Train to the end; returns the folder of what the task exports."""
+        """Train to the end; returns the folder that the task exports to."""
         start = self._restore() if resume else 0
         if not resume and (self.folder / checkpoint.NAME).exists():
-            raise TrainingError(f"{self.folder}: holds a checkpoint; add --resume to go on from it")
-        self._agree(start)
+            raise TrainingError(
+                f"{self.folder}: already has a checkpoint; add --resume to continue from it"
+            )
+        self._check_same_start(start)
         with contextlib.ExitStack() as stack:
-            self.log = stack.enter_context(RunLog(self.folder, self.process.leads))
+            self.log = stack.enter_context(RunLog(self.folder, self.process.is_main))
             self.log.start(self.config, start, environment.describe(self.process))
             batches = stack.enter_context(self.batches(start))
             for step in range(start, self.config.steps):
                 self.step(step, batches)
-                self._after(step + 1)
+                self._after_step(step + 1)
             if start == self.config.steps:
-                self._after(start)  # nothing to train: write the voice with the settings of now
+                self._after_step(start)  # nothing to train: export with the current settings
         return self.folder / "voice"
 
     def _restore(self) -> int:
-        """Take over the checkpoint; returns the steps done."""
-        if restarts() and not (self.folder / checkpoint.NAME).exists():
+        """Restore the checkpoint; returns the steps done."""
+        if under_torchrun() and not (self.folder / checkpoint.NAME).exists():
             return 0
         start, changes = checkpoint.restore(
             self.folder, self.config, self.task.model, self.average, self.optimiser
         )
-        for change in changes if self.process.leads else ():
+        for change in changes if self.process.is_main else ():
             logger.info("resumed with a changed setting: %s", change)
         return start
 
-    def _agree(self, start: int) -> None:
-        """Refuse to start where processes read different checkpoints."""
-        starts = torch.zeros(self.process.processes, device=self.process.device)
+    def _check_same_start(self, start: int) -> None:
+        """Refuse to start if the processes found different checkpoints."""
+        starts = torch.zeros(self.process.world_size, device=self.process.device)
         starts[self.process.rank] = start
         starts = self.process.sum(starts)
         if len(set(starts.tolist())) > 1:
             raise TrainingError(
-                f"{self.folder}: the processes found checkpoints of different steps "
+                f"{self.folder}: the processes found checkpoints at different steps "
                 f"({', '.join(f'{int(step)}' for step in starts)}); "
-                "output must be a folder that all machines share"
+                "output must be a folder shared by all machines"
             )
 
     def batches(self, start: int) -> Prefetch[list[Any]]:
-        """This process's pieces of each step's batch, from ``start`` on."""
+        """This process's micro-batches of each step, from ``start`` on."""
         return Prefetch(
-            lambda step: [self.task.batch(step, rows) for rows in self.pieces],
+            lambda step: [self.task.batch(step, rows) for rows in self.micro_batches],
             start,
             self.config.steps,
             threads=self.config.loader_threads,
@@ -144,28 +147,28 @@ class Run:
         began = time.perf_counter()
         device, waited = self.process.device, self.stages.seconds["data"]
         with self.stages("data"):
-            pieces = [
-                type(piece)(*(part.to(device, non_blocking=True) for part in piece))
-                for piece in batches.take()
+            micro_batches = [
+                type(batch)(*(part.to(device, non_blocking=True) for part in batch))
+                for batch in batches.take()
             ]
         waited = self.stages.seconds["data"] - waited
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.rate(step)
-        # Dropout too is a function of the step, so that a resumed run equals an unbroken one.
-        torch.manual_seed(hash((self.config.seed, step, self.pieces[0].start)))
+        # Dropout too depends only on the step, so that a resumed run equals an uninterrupted one.
+        torch.manual_seed(hash((self.config.seed, step, self.micro_batches[0].start)))
         self.optimiser.zero_grad(set_to_none=True)
-        figures = self._backward(pieces)
+        losses = self._backward(micro_batches)
         with self.stages("optimiser"):
             norm = clip_gradients(self.task.model, self.config.gradient_clip)
-            total = figures.pop("total")
-            self._guard(step, total, float(norm))
+            total = losses.pop("total")
+            self._check_finite(step, total, float(norm))
             self.optimiser.step()
             self.average.update(self.task.model, step)
-        seconds = sum(self.task.seconds(piece) for piece in pieces) * self.process.processes
+        seconds = sum(map(self.task.seconds, micro_batches)) * self.process.world_size
         spent = time.perf_counter() - began
         self.log.step(
             step,
-            **figures,
+            **losses,
             gradient_norm=float(norm),
             learning_rate=self.config.rate(step),
             audio_rate=seconds / spent,
@@ -173,29 +176,29 @@ class Run:
             loader_share=waited / spent,
         )
 
-    def _backward(self, pieces: list[Any]) -> dict[str, float]:
-        """Add up the gradients of the whole batch; returns its loss, ``total``, and its parts."""
-        counts = self.process.sum(torch.stack([self.task.counts(p) for p in pieces]).sum(0))
+    def _backward(self, micro_batches: list[Any]) -> dict[str, float]:
+        """Accumulate the gradients of the batch; returns its loss ``total`` and the parts."""
+        counts = self.process.sum(torch.stack([self.task.counts(b) for b in micro_batches]).sum(0))
         names: list[str] = []
         sums: list[Tensor] = []
-        for number, piece in enumerate(pieces, start=1):
+        for number, batch in enumerate(micro_batches, start=1):
             with contextlib.ExitStack() as stack:
                 parallel = self.objective
-                last = number == len(pieces)
+                last = number == len(micro_batches)
                 if isinstance(parallel, nn.parallel.DistributedDataParallel) and not last:
                     stack.enter_context(parallel.no_sync())
                 with self.stages("forward"):
-                    loss: Loss = self.objective(piece, counts)
+                    loss: Loss = self.objective(batch, counts)
                 with self.stages("backward"):
-                    # DDP takes the mean over the processes; what is wanted is the sum.
-                    (loss.total * self.process.processes).backward()
+                    # DDP averages over the processes; scale to get the sum.
+                    (loss.total * self.process.world_size).backward()
             names = ["total", *loss.parts]
             sums.append(torch.stack([loss.total, *loss.parts.values()]).detach())
-        figures = self.process.sum(torch.stack(sums).sum(0))
-        return dict(zip(names, figures.tolist(), strict=True))
+        losses = self.process.sum(torch.stack(sums).sum(0))
+        return dict(zip(names, losses.tolist(), strict=True))
 
-    def _guard(self, step: int, loss: float, norm: float) -> None:
-        """Stop before a loss or gradient that is not finite reaches the weights."""
+    def _check_finite(self, step: int, loss: float, norm: float) -> None:
+        """Stop the run before a non-finite loss or gradient reaches the weights."""
         if torch.isfinite(torch.tensor([loss, norm])).all():
             return
         parameters = dict(self.task.model.named_parameters())
@@ -212,21 +215,21 @@ class Run:
             "largest_weight": max(float(p.detach().abs().max()) for p in parameters.values()),
         }
         path = self.folder / "not-finite.json"
-        if self.process.leads:
+        if self.process.is_main:
             files.write_text(path, json.dumps(report, indent=2))
         raise TrainingError(
-            f"step {step}: loss {loss}, gradient norm {norm}; weights untouched, see {path}; "
+            f"step {step}: loss {loss}, gradient norm {norm}; weights unchanged, see {path}; "
             "resume from the last checkpoint with a lower learning_rate"
         )
 
-    def _after(self, done: int) -> None:
+    def _after_step(self, done: int) -> None:
         last = done == self.config.steps
         if done % self.config.validate_every == 0 or last:
             with torch.no_grad():
-                figures = self.task.validate(self.averaged(), self.process)
-            self.log.validation(done, figures)
-        # From here on the others go ahead, and wait in their next step.
-        if not self.process.leads:
+                metrics = self.task.validate(self.averaged(), self.process)
+            self.log.validation(done, metrics)
+        # The other processes continue and wait in their next step.
+        if not self.process.is_main:
             return
         if done % self.config.checkpoint_every == 0 or last:
             checkpoint.save(
@@ -239,6 +242,6 @@ class Run:
 
     def averaged(self) -> nn.Module:
         """A copy of the model with the averaged weights, in evaluation mode."""
-        model = self.task.fresh().to(self.process.device)
+        model = self.task.new_model().to(self.process.device)
         self.average.copy_to(model)
         return model.eval()

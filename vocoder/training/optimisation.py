@@ -1,11 +1,11 @@
-"""The optimiser's step: gradient clipping, Adam, and the moving average of the weights."""
+"""Gradient clipping and the moving average of the weights."""
 
 import torch
 from torch import Tensor, nn
 
 
 class MovingAverage:
-    """Exponential moving average of a model's weights: what is evaluated and shipped."""
+    """Exponential moving average of a model's weights, used for evaluation and export."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -13,7 +13,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Move towards the model's weights; early steps move further, to forget the start."""
+        """Move towards the model's weights, faster in early steps to forget the initial weights."""
         decay = min(self.decay, (1 + step) / (10 + step))
         current = [p.detach() for _, p in model.named_parameters()]
         torch._foreach_lerp_(list(self.weights.values()), current, 1 - decay)
@@ -26,5 +26,5 @@ class MovingAverage:
 
 
 def clip_gradients(model: nn.Module, limit: float) -> Tensor:
-    """Scale the gradients down to the norm ``limit``; returns the norm before."""
+    """Clip the gradients to the norm ``limit``; returns the norm before clipping."""
     return nn.utils.clip_grad_norm_(model.parameters(), limit)

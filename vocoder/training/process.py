@@ -1,4 +1,4 @@
-"""The processes of a run: one, or those that torchrun started on one machine or several."""
+"""The processes of a run: one, or those started by torchrun on one or more machines."""
 
 import contextlib
 import os
@@ -15,58 +15,58 @@ from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-
 
 from vocoder.errors import TrainingError
 
-PATIENCE = timedelta(hours=2)
-"""How long processes wait for the leader's samples. One that died torchrun notices at once."""
+SYNC_TIMEOUT = timedelta(hours=2)
+"""How long processes wait for the main one's samples; torchrun notices a dead process itself."""
 
-JOINING = timedelta(minutes=10)
+JOIN_TIMEOUT = timedelta(minutes=10)
 """How long processes wait for each other at the start."""
 
 
 class Process(NamedTuple):
-    """This process among those of the run."""
+    """This process and its place in the run."""
 
     rank: int
-    processes: int
+    world_size: int
     device: torch.device
 
     @property
-    def leads(self) -> bool:
-        """Whether this process writes files and logs."""
+    def is_main(self) -> bool:
+        """Whether this is the process that writes files and logs."""
         return self.rank == 0
 
-    def pieces(self, rows: int, count: int) -> list[range]:
-        """The rows of a batch that are this process's, in ``count`` pieces of equal size.
+    def micro_batches(self, rows: int, count: int) -> list[range]:
+        """This process's rows of a batch, in ``count`` micro-batches of equal size.
 
         Raises:
-            TrainingError: the rows cannot be divided so.
+            TrainingError: the rows cannot be divided evenly.
         """
-        parts = self.processes * count
+        parts = self.world_size * count
         if rows % parts:
             below, above = rows // parts * parts, -(-rows // parts) * parts
             fitting = f"{below} or {above}" if below else f"{above}"
             raise TrainingError(
-                f"batch_size {rows} is of all processes together and not divisible by "
-                f"{self.processes} processes x accumulate {count} = {parts}: make it {fitting}"
+                f"batch_size {rows}, over all processes, is not divisible by {self.world_size} "
+                f"processes x accumulate {count} = {parts}: make it {fitting}"
             )
         size = rows // parts
         return [range(i * size, (i + 1) * size) for i in range(self.rank * count, parts)][:count]
 
     def sum(self, values: Tensor) -> Tensor:
-        """Elementwise sum over all processes; every one of them must call it."""
-        if self.processes > 1:
+        """Elementwise sum over all processes; all of them must call it."""
+        if self.world_size > 1:
             values = values.detach().clone()
             dist.all_reduce(values)
         return values
 
 
-def restarts() -> bool:
-    """Whether torchrun started this process, so that it may be one of its restarts."""
+def under_torchrun() -> bool:
+    """Whether torchrun started this process, possibly as a restart."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 @contextlib.contextmanager
-def joined() -> Iterator[Process]:
-    """Join torchrun's processes, if any."""
+def process_group() -> Iterator[Process]:
+    """Join the process group of torchrun, if any."""
     count, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
     cuda = torch.cuda.is_available()
     device = torch.device("cuda", local) if cuda else torch.device("cpu")
@@ -78,7 +78,7 @@ def joined() -> Iterator[Process]:
     store = _store(count) if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" else None
     rank = int(os.environ["RANK"])
     dist.init_process_group(
-        "nccl" if cuda else "gloo", timeout=PATIENCE, store=store, rank=rank, world_size=count
+        "nccl" if cuda else "gloo", timeout=SYNC_TIMEOUT, store=store, rank=rank, world_size=count
     )
     try:
         yield Process(dist.get_rank(), count, device)
@@ -87,30 +87,30 @@ def joined() -> Iterator[Process]:
 
 
 def _store(count: int) -> Store:
-    """Where the processes exchange addresses, empty of those of an earlier attempt.
+    """A store for this attempt, in which the processes exchange addresses.
 
-    torchrun's agent keeps one store over all restarts, in which new processes would find the
-    addresses of dead ones (pytorch issue 135712); its count of restarts differs between machines.
-    So the leader names the attempt, and tells each of the others in answer to a word it just made
-    up.
+    torchrun's agent keeps one store across restarts, so new processes would find the addresses of
+    dead ones (pytorch issue 135712), and its restart count differs between machines. So the main
+    process picks a name for the attempt and sends it to each other process in reply to a token that
+    the other has just generated.
     """
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    shared = TCPStore(address, port, count, is_master=False, timeout=JOINING)
+    shared = TCPStore(address, port, count, is_master=False, timeout=JOIN_TIMEOUT)
     rank = int(os.environ["RANK"])
     if rank:
-        word = uuid.uuid4().hex
-        shared.set(f"word/{rank}", word)
-        attempt = shared.get(f"answer/{word}").decode()
-        shared.set(f"{attempt}/{rank}", "heard")
+        token = uuid.uuid4().hex
+        shared.set(f"token/{rank}", token)
+        attempt = shared.get(f"reply/{token}").decode()
+        shared.set(f"{attempt}/{rank}", "joined")
         return PrefixStore(attempt, shared)
-    attempt, deadline = uuid.uuid4().hex, time.monotonic() + JOINING.total_seconds()
+    attempt, deadline = uuid.uuid4().hex, time.monotonic() + JOIN_TIMEOUT.total_seconds()
     missing = set(range(1, count))
     while missing:
         if time.monotonic() > deadline:
-            raise TrainingError(f"process {min(missing)} of {count} did not come")
+            raise TrainingError(f"process {min(missing)} of {count} did not join in time")
         for other in sorted(missing):
-            if shared.check([f"word/{other}"]):  # perhaps still that of an earlier attempt
-                shared.set(f"answer/{shared.get(f'word/{other}').decode()}", attempt)
+            if shared.check([f"token/{other}"]):  # possibly left from an earlier attempt
+                shared.set(f"reply/{shared.get(f'token/{other}').decode()}", attempt)
             if shared.check([f"{attempt}/{other}"]):
                 missing.discard(other)
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Where the time and the memory of a training step go."""
+"""Time and memory use of a training step."""
 
 import contextlib
 import time
@@ -12,17 +12,17 @@ STAGES = ("data", "forward", "backward", "optimiser")
 
 
 class Stages:
-    """Seconds spent in each stage of a step, and their names in a profile."""
+    """Measures the time spent in each stage of a step, and names the stages in a profile."""
 
     def __init__(self, device: torch.device) -> None:
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self.exact = False
-        """Whether to wait for a GPU at each stage's end, which slows training."""
+        """Whether to synchronise the GPU at the end of each stage, which slows training."""
         self._device = device
 
     @contextlib.contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Count what happens within as the stage ``name``."""
+        """Attribute the time inside the context to the stage ``name``."""
         began = time.perf_counter()
         with record_function(f"step/{name}"):
             yield
@@ -32,19 +32,19 @@ class Stages:
 
 
 class Activations:
-    """Memory that a forward pass keeps for the backward pass.
+    """Measures the memory that a forward pass keeps for the backward pass.
 
     Attributes:
-        bytes: of all storages kept, each counted once, weights left out.
+        bytes: total size of the storages kept, without the weights; each counts once.
     """
 
     def __init__(self, parameters: list[Tensor]) -> None:
         self.bytes = 0
-        self._known = {p.untyped_storage().data_ptr() for p in parameters}
+        self._parameters = {p.untyped_storage().data_ptr() for p in parameters}
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[None]:
-        """Count what autograd keeps of the operations within."""
+        """Count the tensors that autograd saves inside the context."""
         kept: dict[int, int] = {}
 
         def keep(tensor: Tensor) -> Tensor:
@@ -54,4 +54,4 @@ class Activations:
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             yield
-        self.bytes += sum(size for place, size in kept.items() if place not in self._known)
+        self.bytes += sum(size for pointer, size in kept.items() if pointer not in self._parameters)

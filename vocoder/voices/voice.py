@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vocoder import files
 from vocoder.acoustic.model import AcousticModel
@@ -29,7 +29,6 @@ from vocoder.voices.manifest import Source as Source
 from vocoder.voices.manifest import StartingPoint as StartingPoint
 from vocoder.voices.manifest import VoiceManifest as VoiceManifest
 from vocoder.voices.manifest import read_manifest as read_manifest
-from vocoder.wavenet.conditioning import global_conditioning
 from vocoder.wavenet.model import WaveNet
 
 
@@ -84,20 +83,19 @@ class Voice:
                 param="speaker",
             ) from None
 
-    def identity(self, speaker: str | None, tags: Sequence[str] = ()) -> Tensor:
-        """Global conditioning (S,) of a speaker and tags.
+    def check_tags(self, tags: Sequence[str]) -> None:
+        """Refuse tags that the voice does not have.
 
         Raises:
-            NotFoundError: the voice has no such speaker or tag; the message lists the ones it has.
+            NotFoundError: the voice has no such tag; the message lists the ones it has.
         """
-        index, known = self.speaker_index(speaker), self.config.tags
+        known = self.config.tags
         for tag in tags:
             if tag not in known:
                 has = f"has {', '.join(known)}" if known else "has none"
                 raise NotFoundError(
                     f"tag {tag[:64]!r} is unknown: voice {self.id} {has}", param="tags"
                 )
-        return global_conditioning(self.config, index, tags)
 
     def with_generation(self, **changes: float) -> "Voice":
         """The same voice with other settings of :class:`GenerationConfig`."""

@@ -1,4 +1,4 @@
-"""From features to what the sample loop is conditioned on. All of it runs outside that loop."""
+"""From features to the sample loop's conditioning. All of it runs outside that loop."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class Conditioning(NamedTuple):
     Attributes:
         local: local conditioning (B, N, C).
         speaker: global conditioning (B, S): the speaker's one-hot, then the weights of the tags.
-        prediction: linear prediction of each block, where the model uses it.
+        prediction: linear prediction of each block; None if the model does not use it.
         first: index of each row's first block in its stream (B,), int64; 0 for whole utterances.
     """
 
@@ -37,7 +37,7 @@ class Conditioning(NamedTuple):
 
 
 def global_conditioning(config: ModelConfig, speaker: int, tags: Sequence[str] = ()) -> Tensor:
-    """The speaker's one-hot, then 1 for each of the given tags (S,).
+    """The global conditioning vector (S,): the speaker's one-hot, then 1 for each given tag.
 
     van den Oord et al. 2016, section 2.5; tags as in section 3.3.
     """
@@ -55,14 +55,14 @@ def pad_frames(features: Tensor, margin: int) -> Tensor:
 
 
 LEAK = 0.4
-"""Slope below zero of what is upsampled."""
+"""Negative slope of the leaky ReLU after upsampling."""
 
 
 class LocalConditioning(nn.Module):
     """Residual convolutions at the frame rate, then transposed convolutions (eq. 5's ``f(h)``).
 
-    Convolutions are unpadded: they eat the ``margin`` frames given on each side. So a stretch cut
-    from longer features, margins included, is conditioned exactly as within the whole.
+    Convolutions are unpadded: they consume ``margin`` frames on each side. An excerpt of longer
+    features, cut with its margins, is therefore conditioned exactly as within the whole.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -87,9 +87,9 @@ class LocalConditioning(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Margined features (B, C, F + 2 margin) -> local conditioning (B, N, channels).
+        """Features with margins (B, C, F + 2 margin) -> local conditioning (B, N, channels).
 
-        Zeros for a model that is not locally conditioned.
+        Zeros for a model without local conditioning.
         """
         settings = self.config.conditioning
         if settings.kind == "none":
@@ -106,7 +106,7 @@ class LocalConditioning(nn.Module):
             x = x[..., 1:-1] + mix(F.relu(conv(x)))
         x = self.output(x)
         for conv, scale in zip(self.upsample, self.config.conditioning.upsample, strict=True):
-            # An output is whole where its element and both neighbours were there: drop the rest.
+            # An output is complete if its input and both neighbours were present: drop the rest.
             x = F.leaky_relu(conv(x), LEAK)[..., 2 * scale : -2 * scale]
         settings = self.config.conditioning
         blocks = (features.shape[-1] - 2 * settings.margin) * math.prod(settings.upsample)
@@ -132,7 +132,7 @@ class LocalConditioning(nn.Module):
         """The linear prediction of each frame, held for the frame's blocks.
 
         Args:
-            features: margined (B, C, F + 2 margin).
+            features: with margins (B, C, F + 2 margin).
             speaker: global conditioning (B, S).
         """
         settings = self.config.linear_prediction
@@ -159,7 +159,7 @@ def _pack(source: LocalConditioning, library: ModuleType, instructions: str) -> 
             norm=None, kernel=weights_of(conv), activation="rectify", mix=weights_of(mix)
         )
     stack.convolve(kernel=weights_of(source.output))
-    # A frame's outputs come from it and its neighbours: three taps, all outputs side by side.
+    # A frame's outputs depend on it and its neighbours: three taps, all outputs side by side.
     (upsample,) = source.upsample
     weight, bias = weights_of(upsample)
     (scale,) = source.config.conditioning.upsample

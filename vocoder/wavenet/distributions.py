@@ -1,6 +1,6 @@
 """Output distributions: negative log-likelihood in nats, and sampling from given noise.
 
-Sampling takes two uniforms a sample from outside and adds no randomness of its own, so every
+Sampling takes two uniforms per sample as an input and adds no randomness of its own, so every
 engine draws the same audio from the same noise.
 """
 
@@ -14,7 +14,7 @@ from torch.special import log_ndtr
 from vocoder.audio.io import LARGEST_PCM_16, PCM_16_LEVELS
 
 HALF_STEP = 0.5 / PCM_16_LEVELS
-"""Half of a 16-bit quantisation step, in samples of [-1, 1)."""
+"""Half a 16-bit quantisation step, for samples in [-1, 1)."""
 
 
 def categorical_nll(logits: Tensor, codes: Tensor) -> Tensor:
@@ -40,16 +40,16 @@ def logistics_nll(
 ) -> Tensor:
     """Negative log-likelihood of 16-bit samples under a discretised mixture of logistics.
 
-    A component's probability of a sample is the logistic's mass within half a step on each side;
-    the outermost steps reach to infinity (Salimans et al. 2017, equation 2). Location and scale
+    A component gives a sample the logistic's mass within half a step on each side; the outermost
+    steps extend to infinity (Salimans et al. 2017, equation 2). Location and scale
     are in units of ``gain`` around ``shift``; plain mixtures have shift 0 and gain 1.
 
     Args:
         parameters: weight logits, locations and log-scales side by side (..., 3 K).
         target: samples in [-1, 1) on the 16-bit grid (...).
-        log_scale_min: floor of the log-scales.
+        log_scale_min: lower bound of the log-scales.
         shift: linear prediction (...).
-        gain: excitation's standard deviation (...).
+        gain: standard deviation of the excitation (...).
 
     Returns:
         Nats (...).
@@ -86,11 +86,11 @@ def logistics_sample(
 
     Args:
         parameters: as in :func:`logistics_nll` (..., 3 K).
-        uniforms: in (0, 1) (..., 2): the first picks the component, the second inverts its CDF.
-        log_scale_min: floor of the log-scales.
+        uniforms: in (0, 1) (..., 2): the first selects the component, the second inverts its CDF.
+        log_scale_min: lower bound of the log-scales.
         shift: linear prediction (...).
-        gain: excitation's standard deviation (...).
-        temperature: factor of the scales; 1 samples the model's own distribution.
+        gain: standard deviation of the excitation (...).
+        temperature: multiplies the scales; 1 samples the model's own distribution.
     """
     weights, locations, log_scales = parameters.chunk(3, dim=-1)
     component = categorical_sample(weights, uniforms).unsqueeze(-1)
@@ -116,11 +116,11 @@ def gaussian_nll(
     inverse_scale = (-log_scale.clamp_min(log_scale_min)).exp()
     centred = ((target - shift) / gain - location) * inverse_scale
     half = HALF_STEP / gain * inverse_scale
-    # Both ends on the left of the mean, where the tail's logarithm keeps its digits.
+    # Mirror both ends to the left of the mean, where the tail's logarithm keeps its precision.
     far = -centred.abs()
     upper, lower = _log_normal_mass(far + half), _log_normal_mass(far - half)
     inside = upper + torch.log(-torch.expm1((lower - upper).clamp_max(-1e-7)))
-    # A narrow step: the density at its middle, where the difference would lose its digits.
+    # For narrow steps use the density at the middle: the difference would lose precision.
     density = torch.log(2 * half) - centred.square() / 2 - math.log(2 * math.pi) / 2
     inside = torch.where(half < NARROW, density, inside)
     return -torch.where(
@@ -131,7 +131,7 @@ def gaussian_nll(
 
 
 def _log_normal_mass(x: Tensor) -> Tensor:
-    """Logarithm of a standard normal's mass below x, with gradients that stay finite."""
+    """Logarithm of the standard normal's CDF at x, with finite gradients."""
     tail = x.clamp_max(-TAIL)
     beyond = (1 - tail.square().reciprocal()).log() - tail.square() / 2
     beyond = beyond - (-tail).log() - math.log(2 * math.pi) / 2
@@ -139,11 +139,11 @@ def _log_normal_mass(x: Tensor) -> Tensor:
 
 
 TAIL = 8.0
-"""Standard deviations beyond which the mass is its asymptote (Abramowitz and Stegun 26.2.12)."""
+"""Standard deviations beyond which the asymptote is used (Abramowitz and Stegun 26.2.12)."""
 
 
 NARROW = 0.02
-"""Half of a step, in standard deviations, below which a Gaussian is straight within it."""
+"""Half step, in standard deviations, below which the density is taken as linear within a step."""
 
 
 def gaussian_sample(
@@ -156,7 +156,7 @@ def gaussian_sample(
 ) -> Tensor:
     """Draw samples on the 16-bit grid (...); arguments as in :func:`logistics_sample`.
 
-    A standard normal draw is Box and Muller's (1958): sqrt(-2 ln u_0) cos(2 pi u_1).
+    The standard normal is the Box-Muller transform (1958): sqrt(-2 ln u_0) cos(2 pi u_1).
     """
     location, log_scale = parameters.unbind(-1)
     normal = (-2 * uniforms[..., 0].log()).sqrt() * (2 * math.pi * uniforms[..., 1]).cos()
@@ -165,10 +165,10 @@ def gaussian_sample(
 
 
 def to_16_bit(samples: Tensor) -> Tensor:
-    """Round to the 16-bit grid and clip to what it holds."""
+    """Round to the 16-bit grid and clip to its range."""
     return ((samples * PCM_16_LEVELS).round() / PCM_16_LEVELS).clamp(-1.0, LARGEST_PCM_16)
 
 
 def bits(nats: float) -> float:
-    """Nats as bits."""
+    """Convert nats to bits."""
     return nats / math.log(2)

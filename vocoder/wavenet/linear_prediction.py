@@ -1,14 +1,14 @@
-"""Linear prediction from the mel spectrogram: an aid that leaves the network only the excitation.
+"""Linear prediction from the mel spectrogram, which leaves only the excitation to the network.
 
 As in LPCNet (Valin and Skoglund 2019, arXiv 1810.11846) the predictor comes from the conditioning
 itself, so it costs no side information: the mel bands give a smooth power spectrum, its inverse
 Fourier transform the autocorrelation, and the Levinson-Durbin recursion the coefficients
-(Makhoul 1975, "Linear Prediction: A Tutorial Review"). Unlike LPCNet, what remains is measured in
-units of the expected excitation, so silence and a shout look alike to the network. And the order
-may exceed a pitch period: the lower mel bands resolve the harmonics, so a long predictor carries
-the fundamental frequency into the sample loop.
+(Makhoul 1975, "Linear Prediction: A Tutorial Review"). Unlike LPCNet, the residual is
+normalised by the expected excitation, so silence and shouting have the same scale for the network.
+The order may also exceed a pitch period: the lower mel bands resolve the harmonics, so a long
+predictor carries the fundamental frequency into the sample loop.
 
-Native code does the same on the CPU, frame by frame, where the FFT's length is a power of two.
+On the CPU, native code computes the same frame by frame if the FFT length is a power of two.
 """
 
 import functools
@@ -28,7 +28,7 @@ class LinearPrediction(NamedTuple):
 
     Attributes:
         coefficients: a_1 to a_order (B, N, order); the prediction is sum_i a_i x_{t-i}.
-        gain: standard deviation of what remains, the excitation (B, N).
+        gain: standard deviation of the excitation, the prediction's residual (B, N).
         level: standard deviation of the signal (B, N).
     """
 
@@ -39,7 +39,7 @@ class LinearPrediction(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def spectrum_matrix(config: FeatureConfig) -> Tensor:
-    """Linear interpolation from the bands' centres to the FFT's bins (n_mels, n_fft // 2 + 1)."""
+    """Linear interpolation from the band centres to the FFT bins (n_mels, n_fft // 2 + 1)."""
     bank = mel_filterbank(config).double()
     bins = torch.arange(bank.shape[0], dtype=torch.float64)
     centres = (bank * bins[:, None]).sum(dim=0) / bank.sum(dim=0)
@@ -56,7 +56,7 @@ def spectrum_matrix(config: FeatureConfig) -> Tensor:
 
 @functools.lru_cache(maxsize=16)
 def _autocorrelation_matrix(n_fft: int, order: int) -> Tensor:
-    """Inverse real Fourier transform of a power spectrum, lags 0 to order only."""
+    """Inverse real Fourier transform of a power spectrum, for lags 0 to order only."""
     bins = n_fft // 2 + 1
     phase = torch.outer(torch.arange(bins), torch.arange(order + 1)).double() * 2 * math.pi / n_fft
     weight = torch.full((bins, 1), 2.0, dtype=torch.float64)
@@ -91,7 +91,7 @@ def levinson_durbin(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def reference_levinson_durbin(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
-    """What :func:`levinson_durbin` gives, in plain PyTorch for any device and type."""
+    """The definition of :func:`levinson_durbin`, in plain PyTorch for any device and dtype."""
     order = autocorrelation.shape[-1] - 1
     # Lags first, so that the slices below are contiguous.
     lags = autocorrelation.movedim(-1, 0).contiguous()
@@ -136,7 +136,7 @@ def predict_from_mel(
 def reference_predict_from_mel(
     mel: Tensor, features: FeatureConfig, config: LinearPredictionConfig
 ) -> LinearPrediction:
-    """What :func:`predict_from_mel` gives, in plain PyTorch for any device and FFT."""
+    """The definition of :func:`predict_from_mel`, in plain PyTorch for any device and FFT."""
     interpolation = spectrum_matrix(features).to(mel.device)
     transform = _autocorrelation_matrix(features.n_fft, config.order).to(mel.device)
     log_band_power = mel.double().transpose(-1, -2) - _log_area(features).to(mel.device)
@@ -154,7 +154,7 @@ def _log_area(features: FeatureConfig) -> Tensor:
 
 
 def _lag_window(features: FeatureConfig, config: LinearPredictionConfig) -> Tensor:
-    """What each lag of the autocorrelation is multiplied with (order + 1,)."""
+    """The window over the lags of the autocorrelation (order + 1,)."""
     lags = torch.arange(config.order + 1, dtype=torch.float64)
     spread = 2 * math.pi * config.lag_window_hz / features.sample_rate_hz
     window = (-0.5 * (spread * lags).square()).exp()
@@ -184,12 +184,12 @@ def _predictor(features: FeatureConfig, config: LinearPredictionConfig, instruct
 
 @torch.no_grad()
 def predict(audio: Tensor, coefficients: Tensor, hold: int) -> Tensor:
-    """Prediction of every sample from those before it, all known (teacher forcing).
+    """Predict every sample from the known ones before it (teacher forcing).
 
     Args:
-        audio: signal (B, T) with T = N * hold; zeros stand before it.
+        audio: signal (B, T) with T = N * hold; it is preceded by zeros.
         coefficients: (B, N, order).
-        hold: samples a block.
+        hold: samples per block.
 
     Returns:
         sum_i a_i x_{t-i} (B, T).

@@ -11,22 +11,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.config import GaussianConfig, LogisticsConfig, ModelConfig, MuLawConfig
-from vocoder.wavenet import distributions
-from vocoder.wavenet import mu_law as quantization
+from vocoder.wavenet import distributions, mu_law
 from vocoder.wavenet.conditioning import Conditioning, LocalConditioning, pad_frames
 from vocoder.wavenet.linear_prediction import LinearPrediction, predict
 from vocoder.wavenet.modules import CausalConv1d, ContextStack, ResidualStack
 
 
 class Signal(NamedTuple):
-    """Audio as the model sees it, with what linear prediction knows of each sample.
+    """Audio in the model's representation, with the linear prediction of each sample.
 
     Attributes:
         samples: pre-emphasised samples on the distribution's grid (B, T).
         codes: mu-law codes (B, T); None for mixtures.
         shift: linear prediction of each sample (B, T); 0 without it.
-        gain: excitation's standard deviation (B, T); 1 without it.
-        level: the signal's standard deviation (B, T); 1 without it.
+        gain: standard deviation of the excitation (B, T); 1 without it.
+        level: standard deviation of the signal (B, T); 1 without it.
     """
 
     samples: Tensor
@@ -37,12 +36,12 @@ class Signal(NamedTuple):
 
 
 class Past(NamedTuple):
-    """What came before the audio of a forward: only the context stacks see it.
+    """The audio before that of a forward pass; only the context stacks use it.
 
     Attributes:
         audio: (B, P), P a multiple of every context stack's ``pool``.
-        known: of each row the last so many samples are its own, those before are not there (B,),
-            int64, multiples of every ``pool``.
+        known: number of valid samples at the end of each row (B,), int64, multiples of every
+            ``pool``; the row's recording starts with them.
     """
 
     audio: Tensor
@@ -54,7 +53,7 @@ SPEECH_SPREAD = 0.06
 
 
 class WaveNet(nn.Module):
-    """A conditional WaveNet: a stack over samples, conditioned on features, speaker, contexts."""
+    """A WaveNet: a stack over samples, conditioned on features, speaker and contexts."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -74,16 +73,16 @@ class WaveNet(nn.Module):
 
     @property
     def input_channels(self) -> int:
-        """Channels of the input: a one-hot code, a sample, or what linear prediction adds to it."""
+        """Input channels: a one-hot code, a sample, or a sample with its linear prediction."""
         if self.config.distribution.kind == "mu_law":
             return self.config.distribution.classes
         return 3 if self.config.linear_prediction else 1
 
     def _initialise(self) -> None:
-        # Start from the distribution's own prior: components spread out, weights and codes even.
+        # Start from a broad prior: components spread out, weights and codes uniform.
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
-        # Linear prediction gives the network unit ranges; plain samples are much smaller.
+        # Linear prediction scales the input to unit range; plain samples are much smaller.
         plain = self.config.linear_prediction is None
         spread, log_scale = (SPEECH_SPREAD, math.log(SPEECH_SPREAD) - 1) if plain else (1.0, -1.0)
         if isinstance(self.config.distribution, LogisticsConfig):
@@ -103,22 +102,22 @@ class WaveNet(nn.Module):
         """Conditioning of whole utterances.
 
         Args:
-            features: log-mel (B, n_mels, F), linguistic features (B, C, F), or for a model without
-                local conditioning nothing (B, 0, F).
-            speaker: global conditioning (B, S): one-hot, then the weights of the tags.
+            features: log-mel (B, n_mels, F), linguistic features (B, C, F), or nothing (B, 0, F)
+                for a model without local conditioning.
+            speaker: global conditioning (B, S): one-hot, then the tag weights.
         """
         return self.condition_margined(
             pad_frames(features, self.config.conditioning.margin), speaker
         )
 
     def condition_margined(self, features: Tensor, speaker: Tensor) -> Conditioning:
-        """As :meth:`condition`, for features that bring their margin: (B, C, F + 2 margin)."""
+        """Like :meth:`condition`, for features that include their margins (B, C, F + 2 margin)."""
         first = torch.zeros(features.shape[0], dtype=torch.int64, device=features.device)
         prediction = self.conditioning.predict(features, speaker)
         return Conditioning(self.conditioning(features), speaker, prediction, first)
 
     def signal(self, audio: Tensor, prediction: LinearPrediction | None) -> Signal:
-        """Audio (B, T) as the model sees it; T is N * hold where linear prediction is given."""
+        """Audio (B, T) in the model's representation; T is N * hold if there is a prediction."""
         samples, codes = self._on_grid(audio)
         if prediction is None:
             zero, one = torch.zeros_like(samples), torch.ones_like(samples)
@@ -131,16 +130,16 @@ class WaveNet(nn.Module):
         return Signal(samples, codes, shift, gain, level)
 
     def _on_grid(self, audio: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Pre-emphasised samples on the distribution's grid, and their codes if it has codes."""
+        """Pre-emphasised samples on the distribution's grid, and their mu-law codes, if any."""
         if self.config.pre_emphasis:
             audio = audio - self.config.pre_emphasis * F.pad(audio, (1, 0))[:, :-1]
         if self.config.distribution.kind == "mu_law":
-            codes = quantization.mu_law_encode(audio)
-            return quantization.mu_law_decode(codes), codes
+            codes = mu_law.encode(audio)
+            return mu_law.decode(codes), codes
         return distributions.to_16_bit(audio), None
 
     def context(self, audio: Tensor, past: Past | None = None) -> Tensor | None:
-        """What the context stacks give for each block of audio (B, T), from samples before it.
+        """The context stacks' outputs for each block of audio (B, T), from the samples before it.
 
         Returns:
             (B, N, context_channels), N = T / hold; None for a model without context stacks.
@@ -149,7 +148,7 @@ class WaveNet(nn.Module):
             return None
         whole = audio if past is None else torch.cat((past.audio, audio), dim=1)
         known = None if past is None else past.known + audio.shape[1]
-        samples = quantization.mu_law_compand(self._on_grid(whole)[0])
+        samples = mu_law.compand(self._on_grid(whole)[0])
         samples = samples.to(self.output.weight.dtype)
         given = []
         for stack in self.contexts:
@@ -160,14 +159,15 @@ class WaveNet(nn.Module):
         return torch.cat(given, dim=-1)
 
     def inputs(self, signal: Signal) -> Tensor:
-        """What the network is fed at each time, all of it known before that sample (B, T, C).
+        """The network's inputs at each time, all known before that sample (B, T, C).
 
-        One-hot codes or samples of time t - 1, silence before the start. With linear prediction:
-        the past sample and the prediction in units of the level, and the past excitation.
+        The one-hot code or the sample of time t - 1, with silence before the start. With linear
+        prediction: the past sample and the prediction, both divided by the level, and the past
+        excitation.
         """
         if signal.codes is not None:
-            past = F.pad(signal.codes, (1, 0), value=quantization.SILENCE)[:, :-1]
-            return F.one_hot(past, quantization.CLASSES).to(self.output.weight.dtype)
+            past = F.pad(signal.codes, (1, 0), value=mu_law.SILENCE)[:, :-1]
+            return F.one_hot(past, mu_law.CLASSES).to(self.output.weight.dtype)
         past = F.pad(signal.samples, (1, 0))[:, :-1]
         if not self.config.linear_prediction:
             return past.unsqueeze(-1)
@@ -180,7 +180,7 @@ class WaveNet(nn.Module):
     ) -> Tensor:
         """Distribution parameters (B, T, P) from inputs (B, T, C), T = N * hold.
 
-        ``context`` is what :meth:`context` gives.
+        ``context`` is the output of :meth:`context`.
         """
         x = self.input(inputs)
         given = self.stack.project(conditioning.local, conditioning.speaker, context)
@@ -201,7 +201,7 @@ class WaveNet(nn.Module):
         Args:
             audio: samples in [-1, 1) (B, T), T at most N * hold.
             conditioning: of N blocks.
-            past: what came before, for the context stacks; nothing where None.
+            past: the audio before, for the context stacks; none if None.
 
         Returns:
             (B, T, P): logits of the codes, or weights, locations and log-scales of the mixture.
@@ -248,12 +248,12 @@ class WaveNet(nn.Module):
         surplus = conditioning.blocks * self.config.hold - audio.shape[1]
         if surplus < 0:
             raise ValueError(
-                f"audio has {audio.shape[1]} samples, conditioning covers "
+                f"audio has {audio.shape[1]} samples, but the conditioning covers only "
                 f"{conditioning.blocks * self.config.hold}"
             )
         return F.pad(audio, (0, surplus))
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.output.weight.device

@@ -12,9 +12,9 @@ from vocoder.config import ContextConfig, StackConfig
 
 
 class CausalConv1d(nn.Module):
-    """Dilated convolution that sees only the present and the past, zeros before the start.
+    """Dilated convolution over present and past inputs only, with zeros before the start.
 
-    ``y_t = b + sum_j W_j x_{t - (k-1-j) d}``: tap k-1 is the present.
+    ``y_t = b + sum_j W_j x_{t - (k-1-j) d}``; tap k-1 is the present.
     """
 
     def __init__(self, channels: int, out_channels: int, kernel_size: int, dilation: int) -> None:
@@ -24,7 +24,7 @@ class CausalConv1d(nn.Module):
 
     @property
     def past(self) -> int:
-        """Past samples that one output depends on."""
+        """Number of past inputs that an output reaches back to."""
         return (self.kernel_size - 1) * self.dilation
 
     def forward(self, x: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class CausalConv1d(nn.Module):
         return self.linear(torch.cat(taps, dim=-1))
 
     def of_codes(self, codes: Tensor) -> Tensor:
-        """As forward of one-hot codes (B, T, channels), by looking up their columns.
+        """Like forward on one-hot codes (B, T, channels), but by column lookup.
 
         Args:
             codes: (B, T), int64 in [0, channels).
@@ -63,13 +63,13 @@ class ResidualBlock(nn.Module):
         self.dilated = CausalConv1d(
             config.residual_channels, config.gate_channels, config.kernel_size, dilation
         )
-        # The last layer's residual output would feed nothing.
+        # The last layer's residual output would be unused.
         self.residual = (
             None if last else nn.Linear(config.gate_channels // 2, config.residual_channels)
         )
 
     def forward(self, x: Tensor, conditioning: Tensor) -> tuple[Tensor, Tensor]:
-        """Advance the residual path and give this layer's contribution to the skips.
+        """Advance the residual path and return this layer's contribution to the skips.
 
         Args:
             x: residual path (B, T, residual_channels), T a multiple of N.
@@ -87,8 +87,8 @@ class ResidualBlock(nn.Module):
 class ResidualStack(nn.Module):
     """Residual layers with doubling dilations, their conditioning, and the sum of their skips.
 
-    The 1x1 skip convolutions of all layers are one matrix over the gated outputs side by side,
-    which is the same sum in one product; likewise the conditioning's 1x1 of all layers.
+    The 1x1 skip convolutions of all layers are one matrix over the concatenated gated outputs,
+    which computes the same sum in one product. The 1x1 convolutions of the conditioning likewise.
     """
 
     def __init__(
@@ -116,15 +116,15 @@ class ResidualStack(nn.Module):
         )
         self.skip = nn.Linear(layers * config.gate_channels // 2, config.skip_channels)
         self.checkpointed = False
-        """Whether the backward pass computes each layer again instead of keeping what is in it."""
+        """Whether the backward pass recomputes each layer instead of storing its activations."""
 
     def project(self, local: Tensor, speaker: Tensor, context: Tensor | None = None) -> Tensor:
-        """What conditioning adds before every gate: ``V * y + V^T h`` (eq. 3 and 4).
+        """The conditioning's contribution to every gate: ``V * y + V^T h`` (eq. 3 and 4).
 
         Args:
             local: local conditioning (B, N, local_channels).
             speaker: global conditioning (B, global_channels).
-            context: what the context stacks give (B, N, context_channels).
+            context: the context stacks' outputs (B, N, context_channels).
 
         Returns:
             (B, N, layers * gate_channels).
@@ -149,10 +149,10 @@ class ResidualStack(nn.Module):
 
 
 class ContextStack(nn.Module):
-    """A stack over windows of past samples, which locally conditions a larger one.
+    """A stack over windows of past samples that conditions the main stack locally.
 
-    van den Oord et al. 2016, section 2.6. A window of ``pool`` samples becomes one step by a
-    learned projection: audio has no mean that pooling by averages would keep.
+    van den Oord et al. 2016, section 2.6. A learned projection turns a window of ``pool`` samples
+    into one step; average pooling would keep nothing, because audio has zero mean.
     """
 
     def __init__(self, config: ContextConfig) -> None:
@@ -168,16 +168,16 @@ class ContextStack(nn.Module):
         self.output = nn.Linear(stack.skip_channels, config.channels)
 
     def forward(self, samples: Tensor, known: Tensor | None = None) -> Tensor:
-        """What it gives for each window, from the windows before it.
+        """The output for each window, computed from the windows before it.
 
         Args:
             samples: companded (B, M * pool).
-            known: of each row the last so many samples are its own, those before are not there
-                (B,), int64, multiples of ``pool``; all where None.
+            known: number of valid samples at the end of each row (B,), int64, multiples of
+                ``pool``; all if None.
 
         Returns:
-            (B, M, channels): of window m, from samples before ``m * pool``. The first window of a
-            row follows a window of silence.
+            (B, M, channels): for window m, from the samples before ``m * pool``. A window of
+            silence precedes a row's first window.
         """
         pool = self.config.pool
         windows = F.pad(samples, (pool, -pool)).unflatten(1, (-1, pool))
@@ -192,12 +192,12 @@ class ContextStack(nn.Module):
         for block in self.blocks:
             x, output = block(x, nothing)
             if there is not None:
-                # What was before the start is zero in every layer, as in generation.
+                # Steps before the start are zero in every layer, as in generation.
                 x = x * there
             gated.append(output)
         return self.outputs(torch.cat(gated, dim=-1))
 
     def outputs(self, gated: Tensor) -> Tensor:
-        """Gated units of all layers side by side (..., L * G / 2) -> (..., channels)."""
+        """Concatenated gated units of all layers (..., L * G / 2) -> (..., channels)."""
         given: Tensor = self.output(F.relu(self.skip(gated)))
         return given

@@ -13,25 +13,25 @@ CLASSES = MU + 1
 SILENCE = 128
 
 
-def mu_law_compand(audio: Tensor) -> Tensor:
-    """Samples in [-1, 1] on the curve, not quantised: quiet ones spread out."""
+def compand(audio: Tensor) -> Tensor:
+    """Compand samples in [-1, 1] without quantising them."""
     return audio.sign() * torch.log1p(MU * audio.abs()) / math.log1p(MU)
 
 
-def mu_law_encode(audio: Tensor) -> Tensor:
-    """Codes 0 to 255 (int64) of samples in [-1, 1]; samples beyond are clipped.
+def encode(audio: Tensor) -> Tensor:
+    """Codes 0 to 255 (int64) of samples in [-1, 1]; samples outside are clipped.
 
-    >>> mu_law_encode(torch.tensor([-1.0, 0.0, 1.0])).tolist()
+    >>> encode(torch.tensor([-1.0, 0.0, 1.0])).tolist()
     [0, 128, 255]
     """
-    companded = mu_law_compand(audio.clamp(-1.0, 1.0))
+    companded = compand(audio.clamp(-1.0, 1.0))
     return ((companded + 1) / 2 * MU + 0.5).floor().long()
 
 
-def mu_law_decode(codes: Tensor) -> Tensor:
-    """Samples in [-1, 1] (float32) at the centre of each code: encoding them gives the code again.
+def decode(codes: Tensor) -> Tensor:
+    """Samples in [-1, 1] (float32) at the centre of each code: encoding them returns the code.
 
-    >>> mu_law_decode(torch.tensor([0, 255])).tolist()
+    >>> decode(torch.tensor([0, 255])).tolist()
     [-1.0, 1.0]
     """
     companded = 2 * codes.float() / MU - 1

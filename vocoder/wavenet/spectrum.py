@@ -1,4 +1,4 @@
-"""The spectrum that linear prediction follows where a voice is spoken from linguistic features."""
+"""Predicts the spectrum for linear prediction in voices conditioned on linguistic features."""
 
 import torch
 import torch.nn.functional as F
@@ -10,25 +10,27 @@ from vocoder.features.harmonics import DEPTH, HarmonicMel
 from vocoder.features.mel import log_mel
 
 MEL_CENTRE, MEL_SPREAD = -13.0, 4.0
-"""Log mel power of speech at -24 dBFS lies about here; networks see it near unit range."""
+"""Typical centre and spread of log-mel speech at -24 dBFS; they normalise a network's input."""
 
 WIDTH = 256
 
 EDGE_FRAMES = 3
-"""At the end of a segment whose spectrum is not the recording's, because the audio is cut there."""
+"""Last frames of a segment that are not compared: the cut distorts their spectrum."""
 
 
 class SpectrumPredictor(nn.Module):
     """Log-mel from linguistic features and the speaker.
 
-    A mel brings the envelope that linear prediction needs; linguistic features do not, so it is
-    predicted: the mean log-mel of such a frame in that voice. The harmonics of the frame's F0 stand
-    out of it as far as it says, for a long predictor carries the F0.
+    A mel spectrogram contains the envelope that linear prediction needs. Linguistic features do
+    not, so this network predicts it: the mean log-mel of such a frame in that voice. It also
+    predicts how far the harmonics of the frame's F0 stand out, because a long predictor carries the
+    F0.
 
-    It does not see that F0 itself. Readers are told apart by their pitch, so that a network takes
-    it for part of who speaks, and a man's melody spoken as a woman sounds like the man.
+    The F0 itself is not an input. Speakers differ in pitch, so a network would treat F0 as part of
+    the speaker's identity, and a man's intonation spoken with a woman's voice would sound like the
+    man.
 
-    Convolutions are unpadded, as are those of the conditioning beside it.
+    Convolutions are unpadded, like those of the local conditioning.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -44,7 +46,7 @@ class SpectrumPredictor(nn.Module):
         """Log-mel (B, n_mels, F).
 
         Args:
-            features: margined (B, C, F + 2 margin); the last two channels are log F0 and voicing,
+            features: with margins (B, C, F + 2 margin); the last two channels are log F0 and voicing,
                 see :func:`vocoder.text.linguistic.frame_features`.
             speaker: global conditioning (B, S).
         """
@@ -61,16 +63,17 @@ class SpectrumPredictor(nn.Module):
         return MEL_CENTRE + MEL_SPREAD * envelope + DEPTH * prominence.sigmoid() * harmonic
 
     def error(self, predicted: Tensor, audio: Tensor, mask: Tensor, config: ModelConfig) -> Tensor:
-        """How far a prediction (B, n_mels, F) is from the recording's log-mel, in nats a band.
+        """Absolute error of a prediction (B, n_mels, F) against the recording's log-mel, in nats.
 
         Args:
             predicted: of the segment's frames.
             audio: the segment (B, T).
-            mask: 1 where samples count (B, T).
-            config: of the model.
+            mask: 1 for samples that count (B, T).
+            config: the model's.
 
         Returns:
-            The sum over the samples that count (): to be divided by their number.
+            The mean error over the bands, summed over the samples that count (); the caller divides
+            by their number.
         """
         hop = config.features.hop_length
         counted = mask[:, ::hop].clone()

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import triton
-from altering import altered
+from planted_faults import altered
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 

@@ -1,16 +1,18 @@
-"""Triton's interpreter, in less of its time."""
+"""Triton's interpreter, made faster and made to round as a GPU does."""
 
 import importlib.util
 from typing import Any
 
+import numpy as np
+
 _prepared: set[str] = set()
 
 
-def _hasten() -> None:
-    """Have functions called from a kernel prepare the language once, not in every call.
+def _prepare_once() -> None:
+    """Let functions called from a kernel prepare the language once instead of in every call.
 
-    The kernel's launch has prepared it already, but for Triton's own library; doing it again in
-    every call takes most of the time.
+    The kernel's launch has done it already, except for Triton's own library. Repeating it takes
+    most of the interpreter's time.
     """
     from triton.runtime import interpreter
 
@@ -23,5 +25,24 @@ def _hasten() -> None:
     interpreter.InterpretedFunction.__call__ = call
 
 
+def _sum_products_in_order() -> None:
+    """Let ``tl.dot`` round each row alike, wherever in the tile the row stands, as a GPU does.
+
+    The interpreter multiplies by NumPy's BLAS. Its kernels for some processors (OpenBLAS's for
+    AVX2) sum the last rows of a tile in another order than the first, so that a stream's audio
+    would depend on its place in the batch.
+    """
+    from triton.runtime import interpreter
+
+    def create_dot(_: object, a: Any, b: Any, d: Any, *__: object) -> Any:
+        total = np.zeros_like(d.data)
+        for column, row in zip(a.data.T, b.data, strict=True):
+            total += np.multiply.outer(column, row, dtype=total.dtype)
+        return interpreter.TensorHandle(total + d.data, d.dtype.scalar)
+
+    interpreter.InterpreterBuilder.create_dot = create_dot
+
+
 if importlib.util.find_spec("triton"):
-    _hasten()
+    _prepare_once()
+    _sum_products_in_order()

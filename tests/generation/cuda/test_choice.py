@@ -13,7 +13,7 @@ from vocoder.generation import dispatch
 from vocoder.generation.cuda import engine as triton_engine
 from vocoder.generation.cuda import packing
 from vocoder.generation.cuda.engine import TritonEngine
-from vocoder.generation.cuda.errors import explained
+from vocoder.generation.cuda.errors import device_errors
 from vocoder.generation.cuda.graph import GraphEngine
 from vocoder.presets import PRESETS
 
@@ -52,14 +52,14 @@ def test_an_old_gpu_gets_the_graph(gpu: None, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
     choice = dispatch.choose(PRESETS["tiny"], GPU)
     assert choice.engine is GraphEngine
-    assert "compute capability 7.5: 8.0 is the least" in choice.reason
+    assert "compute capability 7.5, 8.0 or later is required" in choice.reason
 
 
 def test_without_triton_a_gpu_gets_the_graph(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triton_engine.importlib.util, "find_spec", lambda name: None)
     choice = dispatch.choose(PRESETS["tiny"], GPU)
     assert choice.engine is GraphEngine
-    assert "Triton is not there: install torch with CUDA, which brings it" in choice.reason
+    assert "Triton is not installed: install torch with CUDA, which includes it" in choice.reason
 
 
 def test_the_cpu_never_gets_them_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,14 +82,14 @@ def test_two_launches_fill_the_device(
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     engine = TritonEngine.__new__(TritonEngine)
     engine.model = SimpleNamespace(device=GPU)
-    assert (engine.lanes, engine.batch_rows) == (2, rows)
+    assert (engine.max_concurrency, engine.batch_rows) == (2, rows)
     engine.model.device = CPU
-    assert (engine.lanes, engine.batch_rows) == (1, 16)
+    assert (engine.max_concurrency, engine.batch_rows) == (1, 16)
 
 
 def test_an_unknown_format_is_refused() -> None:
     model = random_model(CONFIGS["mu_law"]).to(DEVICE)
-    with pytest.raises(EngineError, match="'int8' are unknown: choose one of bf16, fp16, fp32"):
+    with pytest.raises(EngineError, match="'int8' is unknown: choose one of bf16, fp16, fp32"):
         TritonEngine(model, weights="int8")
     with pytest.raises(EngineError, match="keeps its weights in fp32, not bf16"):
         GraphEngine(model, weights="bf16")
@@ -125,7 +125,7 @@ def test_a_context_stack_too_wide_for_it_is_named(gpu: None) -> None:
     [
         (
             torch.cuda.OutOfMemoryError("out"),
-            "cuda has too little memory for 8 samples: take fewer",
+            "cuda has too little memory for 8 samples: use fewer",
         ),
         (
             torch.AcceleratorError("CUDA error: unspecified\nmore"),
@@ -138,11 +138,11 @@ def test_a_context_stack_too_wide_for_it_is_named(gpu: None) -> None:
     ],
 )
 def test_what_fails_on_the_device_is_one_line(failure: Exception, said: str) -> None:
-    with pytest.raises(EngineError, match=said) as caught, explained(GPU, "8 samples"):
+    with pytest.raises(EngineError, match=said) as caught, device_errors(GPU, "8 samples"):
         raise failure
     assert "\n" not in str(caught.value)
 
 
 def test_other_mistakes_are_not_hidden() -> None:
-    with pytest.raises(ValueError, match="blocks"), explained(GPU, "8 samples"):
+    with pytest.raises(ValueError, match="blocks"), device_errors(GPU, "8 samples"):
         raise ValueError("blocks")

@@ -137,13 +137,13 @@ def test_too_many_streams_are_one_line(engine: OnDevice, monkeypatch: pytest.Mon
 
 def test_what_fails_while_audio_is_read_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel's own failure shows only when its results are waited for."""
-    from vocoder.generation.cuda.streams import Lanes
+    from vocoder.generation.cuda.streams import StreamPool
 
     def lost(*_: object, **__: object) -> None:
         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nmore")
 
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: None)
-    lanes = Lanes(torch.device("cuda"), 1)
+    pool = StreamPool(torch.device("cuda"), 1)
     monkeypatch.setattr(torch, "empty", lost)
     with pytest.raises(EngineError, match=r"cuda failed at generating audio .*illegal memory"):
-        lanes.to_host(torch.ones(1))
+        pool.to_host(torch.ones(1))

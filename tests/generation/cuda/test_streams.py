@@ -13,13 +13,13 @@ from devices import DEVICE, SMALL_CONFIGS, moved
 from generating import condition, covered, pick
 
 from vocoder.generation.cuda.engine import TritonEngine
-from vocoder.generation.cuda.streams import Lanes
+from vocoder.generation.cuda.streams import StreamPool
 from vocoder.generation.dispatch import Engine
 from vocoder.generation.noise import Noise
 from vocoder.generation.reference import ReferenceEngine
 from vocoder.scheduling.batch import Batch
 from vocoder.scheduling.segment import Segment, UtteranceStart
-from vocoder.scheduling.stream import Taken
+from vocoder.scheduling.stream import StepInput
 from vocoder.wavenet.model import WaveNet
 
 GPU, PATIENCE_S = torch.device("cuda"), 10.0
@@ -71,27 +71,27 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     return found
 
 
-def test_a_lane_waits_for_what_was_prepared_and_is_used_again(said: list[Any]) -> None:
-    lanes = Lanes(GPU, 2)
+def test_a_stream_waits_for_its_inputs_and_is_reused(said: list[Any]) -> None:
+    pool = StreamPool(GPU, 2)
     (_, first), (_, second) = said
     del said[:]
-    with lanes.enter():
+    with pool.stream():
         assert said == [("waits for", second, "current"), ("entered", second)]
-        with lanes.enter():
+        with pool.stream():
             assert said[2:] == [("waits for", first, "current"), ("entered", first)]
     del said[:]
-    with lanes.enter():
+    with pool.stream():
         assert said[0] == ("waits for", second, "current")
 
 
-def test_there_are_no_more_chunks_in_flight_than_lanes(said: list[Any]) -> None:
-    lanes, entered = Lanes(GPU, 1), threading.Event()
+def test_no_more_chunks_are_in_flight_than_streams(said: list[Any]) -> None:
+    pool, entered = StreamPool(GPU, 1), threading.Event()
 
     def enter() -> None:
-        with lanes.enter():
+        with pool.stream():
             entered.set()
 
-    with lanes.enter():
+    with pool.stream():
         thread = threading.Thread(target=enter)
         thread.start()
         assert not entered.wait(0.05)
@@ -99,11 +99,11 @@ def test_there_are_no_more_chunks_in_flight_than_lanes(said: list[Any]) -> None:
     thread.join()
 
 
-def test_a_lane_ends_its_work_before_it_is_left_by_an_error(
+def test_a_stream_finishes_its_work_before_an_error_releases_it(
     said: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lanes = Lanes(GPU, 1)
-    with pytest.raises(ValueError, match="mistake"), lanes.enter():
+    pool = StreamPool(GPU, 1)
+    with pytest.raises(ValueError, match="mistake"), pool.stream():
         raise ValueError("mistake")
     assert [kind for kind, *_ in said[-2:]] == ["left", "ends its work"]
 
@@ -111,41 +111,41 @@ def test_a_lane_ends_its_work_before_it_is_left_by_an_error(
         raise torch.AcceleratorError("CUDA error: unspecified launch failure")
 
     monkeypatch.setattr(FakeStream, "synchronize", lost)
-    for _ in range(2):  # The lane is there again.
-        with pytest.raises(ValueError, match="mistake"), lanes.enter():
+    for _ in range(2):  # The stream was returned to the pool.
+        with pytest.raises(ValueError, match="mistake"), pool.stream():
             raise ValueError("mistake")
 
 
 def test_only_the_copy_is_waited_for(said: list[Any]) -> None:
-    lanes, audio = Lanes(GPU, 1), torch.randn(2, 5)
-    assert torch.equal(lanes.to_host(audio), audio)
+    pool, audio = StreamPool(GPU, 1), torch.randn(2, 5)
+    assert torch.equal(pool.to_host(audio), audio)
     assert said[1:] == [("recorded",), ("waited",)]
 
 
 def test_on_the_cpu_nothing_is_copied() -> None:
-    lanes, audio = Lanes(torch.device("cpu"), 2), torch.randn(2, 5)
-    with lanes.enter(), lanes.enter(), lanes.enter():
-        assert lanes.to_host(audio) is audio
-        assert lanes.to_device(audio) is audio
+    pool, audio = StreamPool(torch.device("cpu"), 2), torch.randn(2, 5)
+    with pool.stream(), pool.stream(), pool.stream():
+        assert pool.to_host(audio) is audio
+        assert pool.to_device(audio) is audio
 
 
 # A running batch on the device that there is.
 
 
-def taken(model: WaveNet, seed: int, blocks: int, first: int) -> Taken:
-    """What a row is conditioned on from its block ``first`` on."""
+def step_input(model: WaveNet, seed: int, blocks: int, first: int) -> StepInput:
+    """A row's conditioning, from its block ``first`` on."""
     conditioning = moved(pick(condition(model, 4, 4), seed % 4), DEVICE)
     mel = np.zeros((model.config.features.n_mels, 0), dtype=np.float32)
-    return Taken([], [(Segment(conditioning, mel), first, blocks)], False)
+    return StepInput([], [(Segment(conditioning, mel), first, blocks)], False)
 
 
 def speak(model: WaveNet, batch: Batch, rows: list[int], seeds: list[int]) -> torch.Tensor:
     """Two chunks of 4 and 5 blocks of an utterance on each row."""
     audio = []
     for first, blocks in ((0, 4), (4, 5)):
-        beginnings = [None if first else UtteranceStart(seed, None) for seed in seeds]  # type: ignore[arg-type]
-        given = [taken(model, seed, blocks, first) for seed in seeds]
-        audio.append(batch.advance(rows, beginnings, given, blocks))
+        starts = [None if first else UtteranceStart(seed, None) for seed in seeds]  # type: ignore[arg-type]
+        given = [step_input(model, seed, blocks, first) for seed in seeds]
+        audio.append(batch.advance(rows, starts, given, blocks))
     return torch.cat(audio, dim=1)
 
 
@@ -157,12 +157,12 @@ def make(request: pytest.FixtureRequest) -> Callable[[WaveNet], Engine]:
 
 
 def test_chunks_in_flight_are_what_they_are_alone(make: Callable[[WaveNet], Engine]) -> None:
-    """Rows are taken, given back and taken by others, in as many lanes as the engine has."""
+    """Rows are acquired, released and acquired anew, in as many threads as the engine allows."""
     model = random_model(SMALL_CONFIGS["linear_prediction"])
     on_device = random_model(SMALL_CONFIGS["linear_prediction"]).to(DEVICE)
     engine = make(on_device)
     batch = Batch(engine, 4, model.config.hold)
-    with ThreadPoolExecutor(engine.lanes) as pool:
+    with ThreadPoolExecutor(engine.max_concurrency) as pool:
         shares = [([0, 2], [5, 6]), ([1], [7]), ([2, 0], [8, 9])]
         running = [pool.submit(speak, model, batch, *share) for share in shares[:2]]
         found = [each.result() for each in running]
@@ -224,7 +224,7 @@ def test_nothing_is_read_from_the_device_before_a_launch(
     for name in ("__int__", "__bool__", "__float__", "__index__", "item", "tolist", "cpu"):
         monkeypatch.setattr(torch.Tensor, name, seen(getattr(torch.Tensor, name)))
     batch, rows = Batch(engine, 3, engine.config.hold), [2, 0]
-    given = [taken(random_model(SMALL_CONFIGS["mu_law"]), seed, 3, 0) for seed in (1, 2)]
+    given = [step_input(random_model(SMALL_CONFIGS["mu_law"]), seed, 3, 0) for seed in (1, 2)]
     with watch:
         batch.advance(rows, [UtteranceStart(3, None), None], given, 3)  # type: ignore[arg-type]
     before = watch.names[: watch.names.index("kernel")]

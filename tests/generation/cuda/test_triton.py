@@ -2,13 +2,14 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from altering import altered
 from conftest import random_model
 from devices import DEVICE, SMALL_CONFIGS, OnDevice, moved, signal_of, snapshot
 from generating import condition, covered, cut, generate_in_chunks, noise, pick
+from planted_faults import altered
 from tolerances import ENGINE_PARAMETERS, ENGINE_STATE, GATES, STEP_AGAINST_PARALLEL, assert_close
 
 from vocoder.generation.cuda import engine as triton_engine
@@ -51,9 +52,41 @@ def test_gates_equal_the_reference(model: WaveNet) -> None:
         bias = torch.cat([block.dilated.linear.bias for block in model.stack.blocks])
         found = engine._project_gates(moved(given, DEVICE)).cpu()
     assert_close(found, expected + bias, GATES)
+
+
+def assert_gates_equal_those_of_a_row_alone(model: WaveNet) -> None:
+    conditioning, start = condition(model, ROWS, FRAMES), torch.tensor([7, 0, 3])
+    engine = triton(model).engine
+    given = window(conditioning, start, model.config.hold, SAMPLES)
+    together = engine._project_gates(moved(given, DEVICE)).cpu()
     for row in range(ROWS):
         alone = window(pick(conditioning, row), start[row : row + 1], model.config.hold, SAMPLES)
-        assert torch.equal(engine._project_gates(moved(alone, DEVICE)).cpu()[0], found[row])
+        found = engine._project_gates(moved(alone, DEVICE)).cpu()[0]
+        assert torch.equal(found, together[row]), f"row {row} differs"
+
+
+@torch.inference_mode()
+def test_gates_of_a_row_do_not_depend_on_the_batch(model: WaveNet) -> None:
+    assert_gates_equal_those_of_a_row_alone(model)
+
+
+@pytest.mark.skipif(DEVICE.type != "cpu", reason="the interpreter alone can be altered")
+@torch.inference_mode()
+def test_rounding_that_depends_on_the_place_in_a_tile_is_caught(
+    mu_law: WaveNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from triton.runtime.interpreter import InterpreterBuilder
+
+    create_dot = InterpreterBuilder.create_dot
+
+    def rounding_by_place(*given: Any) -> Any:
+        found = create_dot(*given)
+        found.data[12:] *= 1 + 2**-22
+        return found
+
+    monkeypatch.setattr(InterpreterBuilder, "create_dot", rounding_by_place)
+    with pytest.raises(AssertionError, match="differs"):
+        assert_gates_equal_those_of_a_row_alone(mu_law)
 
 
 def assert_same_state(

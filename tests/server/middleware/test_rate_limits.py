@@ -177,8 +177,8 @@ def test_workers_share_what_is_in_progress(ledger: Path) -> None:
 COUNT = """
 import sys
 from pathlib import Path
-from server.errors import Refusal
-from server.limits import ApiClient, Limits
+from vocoder.server.errors import Refusal
+from vocoder.server.middleware.rate_limits import ApiClient, Limits
 
 identity = ApiClient("ann", Limits(characters_per_minute=10**6, concurrent=2), Path(sys.argv[1]))
 charged = 0
@@ -209,7 +209,7 @@ def test_processes_count_exactly(ledger: Path) -> None:
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from server.limits import ApiClient, Limits
+from vocoder.server.middleware.rate_limits import ApiClient, Limits
 
 with ApiClient("ann", Limits(concurrent=2), Path(sys.argv[1])).hold():
     print("held", flush=True)
@@ -260,7 +260,7 @@ def test_without_the_folder_each_counts_alone(
         with worker.hold():
             assert worker.held == 1
     assert len(caplog.records) == 2
-    assert "each worker counts alone" in caplog.text
+    assert "each worker now counts on its own" in caplog.text
 
 
 def test_the_folder_is_the_one_that_workers_share(

@@ -106,12 +106,12 @@ def test_two_writers_of_one_key(cache: ResponseCache) -> None:
 
 
 def test_the_least_recently_asked_give_way(cache: ResponseCache) -> None:
-    keys = [keep(cache, name, bytes(9000)) for name in range(10)]
+    keys = [keep(cache, name, bytes(9100)) for name in range(10)]
     for age, key in enumerate(keys):
         then = time.time() - 1000 + age
         os.utime(cache.folder / f"{key}.response", (then, then))
     assert got(cache, keys[0]) is not None
-    keys.append(keep(cache, "new", bytes(9000)))
+    keys.append(keep(cache, "new", bytes(9100)))
     left = [key for key in keys if got(cache, key) is not None]
     assert left[0] == keys[0]
     assert left[-1] == keys[-1]

@@ -1,4 +1,4 @@
-"""Context stacks' weights and shapes as the kernel takes them; the layout is in contexts.py."""
+"""The context stacks' weights and shapes, packed for the kernel; see contexts.py for the layout."""
 
 from typing import NamedTuple
 
@@ -19,17 +19,17 @@ from vocoder.wavenet.model import WaveNet
 from vocoder.wavenet.modules import ContextStack, ResidualBlock
 
 WINDOW_BLOCK = 64
-"""Most samples of a context stack's window that are taken at a time."""
+"""Most samples of a context stack's window in one product."""
 
 
 class PackedContexts(NamedTuple):
-    """What the kernel reads of the context stacks, on the model's device.
+    """The packed weights of all context stacks, on the model's device.
 
     Attributes:
-        weights: every product's matrices, in their format.
+        weights: the matrices of all products, in the chosen format.
         biases: float32.
-        ring_offsets: of each stack's each layer's ring in a row of its storage, int64.
-        dilations: likewise, int32.
+        ring_offsets: offset of each layer's ring in a row of its stack's storage, int64.
+        dilations: of each layer, int32.
     """
 
     weights: Tensor
@@ -39,27 +39,27 @@ class PackedContexts(NamedTuple):
 
 
 class ContextShape(NamedTuple):
-    """The kernel's constants for a context stack, in the order in which it counts them.
+    """The kernel's constants for a context stack; the kernel reads them by index.
 
-    A padded width is that of the products.
+    A padded width is the width of the products.
 
     Attributes:
         pool: samples of a window.
-        channels: width of what it gives.
-        channels_padded: likewise.
-        projection: where its projection's weights begin.
-        part: samples of a window that are taken at a time.
-        parts: how many of these there are.
-        layers: of the stack.
-        taps: of its dilated convolutions.
-        period: steps after which every ring is where it was.
+        channels: width of its output.
+        channels_padded: padded width of its output.
+        projection: offset of its projection's weights.
+        part: samples of a window in one product.
+        parts: number of these products.
+        layers: number of layers.
+        taps: kernel size of its dilated convolutions.
+        period: steps after which every ring is back at its first slot.
         residual: width of the residual path.
-        residual_padded: likewise.
-        half_padded: half the width of the gates.
-        skip_padded: width of the skip path.
-        first_layer: where its layers begin among those of all context stacks.
-        first_weight: where its other weights begin.
-        first_bias: where its biases begin.
+        residual_padded: padded width of the residual path.
+        half_padded: padded half width of the gates.
+        skip_padded: padded width of the skip path.
+        first_layer: index of its first layer among those of all context stacks.
+        first_weight: offset of its other weights.
+        first_bias: offset of its biases.
     """
 
     pool: int
@@ -121,7 +121,7 @@ def context_shapes(config: ModelConfig) -> tuple[ContextShape, ...]:
 
 
 def pack_contexts(model: WaveNet, weights: str) -> PackedContexts:
-    """The context stacks, and their projections into the main stack's gates."""
+    """Pack the context stacks and their projections to the main stack's gates."""
     config, main = model.config, model.config.stack
     parts: list[Tensor] = []
     biases: list[Tensor] = []

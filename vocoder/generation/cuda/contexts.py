@@ -1,33 +1,32 @@
 """Context stacks in the sample loop's kernel.
 
-A stack takes its step at the first sample of each of its windows, for the rows of the tile that are
-there; the others are masked. What all stacks give a row stays the same throughout a block of
-conditioning, because every pool is a multiple of the hold. So their projection is added to the
-block's gates in place, once a block: the loop over samples and layers then reads the same gates,
-in as many loads and registers, as without context stacks. A sum kept apart would be loaded at every
-layer of every sample. The price is paid where blocks are short: at hold 1 each sample is projected.
-The gates belong to the launch alone, which finds them as conditioning made them: a block that is
-cut in two by chunks is projected in each, from the same contexts to the same sums.
+A stack advances at the first sample of each of its windows, for the rows of the tile that have
+reached one; the other rows are masked. The stacks' outputs are constant within a block of
+conditioning, because every pool is a multiple of the hold. Their projection is therefore added to
+the block's gates in place, once per block: the loop over samples and layers reads the gates with as
+many loads and registers as without context stacks. A separate sum would have to be loaded in every
+layer of every sample. Short blocks pay for this: at hold 1, every sample is projected. The gates
+belong to one launch, which starts from the conditioning's values: a block that is split between two
+chunks is projected in both, from the same contexts to the same sums.
 
 Weights, one tensor, widths padded as in kernels.py (marked '), for each stack:
     input       (P', R')              the window, padded to whole parts
     for each layer: dilated (TAPS, 2, R', H'), residual (H', R'), skip (H', S')
     output      (S', C')
-    projection  (L, 2, C', H')        to the main stack's filters and gates; its L, its H'
+    projection  (L, 2, C', H')        to the main stack's filters and gates; L and H' of that stack
 Biases, float32, for each stack: input (R'), dilated (L, 2, H') and residual (L, R') of its layers,
 skip (S'), output (C').
 
-Order within a program, beyond that in kernels.py:
+Memory ordering within a program, in addition to kernels.py:
     - A window's slot is written by the push at the end of a sample and read at the start of a later
-      one: the barrier that ends every sample stands between. Before the next push overwrites it,
-      the barriers of the step that read it have passed.
-    - A ring is read at its past taps, then, after a barrier, written at the oldest. It is read
-      again in the stack's next step, at another sample.
-    - Contexts are written by a step, then, after a barrier, read by the projection. The next step
-      is at another sample.
-    - An element of the gates is read by the projection, and its sum is written where it was: the
-      write waits for the read, of which it is made. The layers read it after the barrier of the
-      input convolution.
+      one: the barrier that ends every sample is between them. Before the next push overwrites the
+      slot, the barriers of the step that read it have passed.
+    - A ring is read at its past taps, then, after a barrier, its oldest slot is written. The next
+      read is in the stack's next step, at a later sample.
+    - A step writes the contexts; after a barrier, the projection reads them. The next step is at a
+      later sample.
+    - The projection reads an element of the gates and writes the sum to the same address: the write
+      depends on the read. The layers read it after the barrier of the input convolution.
 """
 
 import triton
@@ -36,7 +35,7 @@ import triton.language as tl
 from vocoder.generation.cuda.operations import layer_product, matrix, product, relu, tanh, wrap
 
 POOL, CHANNELS, CHANNELS_, PROJECTION = (tl.constexpr(i) for i in range(4))
-"""Where a stack's constants have them; see :class:`context_packing.ContextShape`."""
+"""Indices into a stack's constants; see :class:`context_packing.ContextShape`."""
 
 LOG_256 = tl.constexpr(5.545177444479562)
 
@@ -51,18 +50,18 @@ def enter(
     CONTEXTS: tl.constexpr,
     WIDEN: tl.constexpr,
 ):
-    """Take the stacks' due steps and add what they give to the gates of rows that enter a block.
+    """Advance the stacks that are due; add their outputs to the gates of rows that enter a block.
 
     Args:
         model: see :class:`context_packing.PackedContexts`.
-        state: of each stack its windows, its rings, how many elements a row of these takes, and
-            what it gives.
+        state: for each stack its windows, its rings, the elements in a row of its rings, and its
+            outputs.
         gates: see the kernel.
-        place: of each row its index in the state; the next sample's position, int64; its block,
-            counted over all rows; whether there is such a row; whether nothing has been added to
-            its block in this launch. (ROWS,) each.
+        place: for each row (ROWS,): its index in the state; the position of its next sample, int64;
+            its block, counted over all rows; whether the row exists; whether its block has no
+            projection added yet in this launch.
         MAIN: LAYERS, HALF and HALF_ of the main stack.
-        CONTEXTS: of each stack what :func:`context_packing.context_shapes` gives.
+        CONTEXTS: the stacks' shapes from :func:`context_packing.context_shapes`.
     """
     weights, _, _, _ = model
     row, position, block, active, entered = place
@@ -74,7 +73,7 @@ def enter(
             due = active & (position % CONTEXTS[s][POOL] == 0)
             if tl.max(due.to(tl.int32), axis=0) > 0:
                 take_step(model, state[s], row, position, due, CONTEXTS, s, WIDEN)
-        # What the steps gave is there to be read.
+        # The projection reads what the steps wrote.
         tl.debug_barrier()
         given = ()
         for s in tl.static_range(len(CONTEXTS)):
@@ -107,7 +106,7 @@ def take_step(
     s: tl.constexpr,
     WIDEN: tl.constexpr,
 ):
-    """One step of stack ``s`` for the rows that are ``due``."""
+    """Advance stack ``s`` by one step for the rows that are ``due``."""
     POOL: tl.constexpr = CONTEXTS[s][0]
     PART: tl.constexpr = CONTEXTS[s][4]
     PARTS: tl.constexpr = CONTEXTS[s][5]
@@ -143,7 +142,7 @@ def take_step(
     skip_biases = residual_biases + LAYERS * RESIDUAL_
     output_biases = skip_biases + SKIP_
 
-    # The window, a part at a time.
+    # The input product, over the window in parts.
     x = tl.zeros((ROWS, RESIDUAL_), tl.float32) + tl.load(input_biases + residual_channel)[None, :]
     place = tl.arange(0, PART)
     for part in range(PARTS):
@@ -152,7 +151,7 @@ def take_step(
         samples = tl.load(windows + row[:, None] * POOL + slot[None, :], mask=there, other=0.0)
         onwards = input_weights + part * (PART * RESIDUAL_)
         x += product(samples, matrix(onwards, residual_channel, PART, RESIDUAL_), WIDEN)
-    # Its layers.
+    # The residual layers.
     phase = (position // POOL % PERIOD).to(tl.int32)
     there = due[:, None] & (residual_channel[None, :] < RESIDUAL)
     skip = tl.zeros((ROWS, SKIP_), tl.float32) + tl.load(skip_biases + skip_channel)[None, :]
@@ -180,7 +179,7 @@ def take_step(
         skip += layer_product(gated, (), here, 2 * TAPS + 1, WIDTHS, False, WIDEN)
         x += layer_product(gated, (), here, 2 * TAPS, WIDTHS, False, WIDEN)
         x += tl.load(residual_biases + layer * RESIDUAL_ + residual_channel)[None, :]
-    # What it gives.
+    # The output.
     found = product(relu(skip), matrix(output_weights, channel, SKIP_, CHANNELS_), WIDEN)
     found += tl.load(output_biases + channel)[None, :]
     there = due[:, None] & (channel[None, :] < CHANNELS)
@@ -189,7 +188,7 @@ def take_step(
 
 @triton.jit
 def push(state, sample, row, position, active, CONTEXTS: tl.constexpr):
-    """Put each row's sample at ``position``, companded (mu-law), into every window."""
+    """Write each row's sample at ``position``, mu-law companded, to every window."""
     companded = tl.log(1.0 + 255.0 * tl.abs(sample)) / LOG_256
     companded = tl.where(sample < 0.0, -companded, companded)
     for s in tl.static_range(len(CONTEXTS)):

@@ -1,4 +1,4 @@
-"""The Triton engine: queues, weights and sampling stay on the GPU, entered once a chunk."""
+"""The Triton engine: queues, weights and sampling stay on the GPU, with one launch per chunk."""
 
 import importlib.util
 import os
@@ -11,7 +11,7 @@ from torch import Tensor
 from vocoder.config import ModelConfig, MuLawConfig
 from vocoder.errors import EngineError
 from vocoder.generation.cuda import modules, packing
-from vocoder.generation.cuda.chunks import ChunkEngine
+from vocoder.generation.cuda.chunk_engine import ChunkEngine
 from vocoder.generation.cuda.matrices import FORMATS
 from vocoder.generation.cuda.packing import GATE_COLUMNS, GATE_DEPTH, TILE_ROWS
 from vocoder.generation.noise import Noise, steps_of
@@ -25,15 +25,15 @@ from vocoder.wavenet.model import Signal, WaveNet
 DEFAULT_WEIGHTS = "bf16"
 
 INTERPRETER_VARIABLE = "TRITON_INTERPRET"
-"""Set to 1, Triton runs kernels in NumPy on the CPU: for tests."""
+"""If set to 1, Triton runs kernels in NumPy on the CPU, for tests."""
 
 
 GATE_BYTES = 1 << 30
-"""Most that the projected conditioning of one launch may take."""
+"""Most memory for the projected conditioning of one launch, in bytes."""
 
 
 class TritonEngine(ChunkEngine):
-    """Runs models of moderate width on an NVIDIA GPU, one launch a chunk."""
+    """Runs models of moderate width on an NVIDIA GPU, with one launch per chunk."""
 
     name = "triton"
 
@@ -49,9 +49,9 @@ class TritonEngine(ChunkEngine):
 
         Args:
             model: on a CUDA device; on the CPU in Triton's interpreter.
-            temperature: factor of the sampling spread.
-            weights: format they are kept in, one of :data:`FORMATS`; bf16 where None.
-            threads: no matter; the GPU has its own.
+            temperature: scale of the sampling spread.
+            weights: number format, one of :data:`FORMATS`; bf16 if None.
+            threads: ignored.
 
         Raises:
             EngineError: Triton cannot run here, the format is unknown, or the model is too wide
@@ -61,13 +61,13 @@ class TritonEngine(ChunkEngine):
         if self.weights not in FORMATS:
             known = ", ".join(FORMATS)
             raise EngineError(
-                f"weights {weights!r} are unknown: choose one of {known}", param="weights"
+                f"weights format {weights!r} is unknown: choose one of {known}", param="weights"
             )
         obstacle = _obstacle(model.device) or packing.too_wide(model.config, self.weights)
         if obstacle:
             raise EngineError(f"the triton engine cannot run this model: {obstacle}")
         modules.use_prebuilt()
-        # Triton is large, and many machines lack it: only who runs it loads it.
+        # Imported on use: Triton is large, and many machines lack it.
         from vocoder.generation.cuda import gates, kernels
 
         self.model = model
@@ -85,7 +85,7 @@ class TritonEngine(ChunkEngine):
 
     @staticmethod
     def supports(config: ModelConfig, device: torch.device) -> tuple[bool, str]:
-        """Whether this engine can run such a model there, and why."""
+        """Whether this engine can run the model on the device, and the reason."""
         obstacle = _obstacle(device) or packing.too_wide(config, DEFAULT_WEIGHTS)
         if obstacle:
             return False, obstacle
@@ -94,20 +94,20 @@ class TritonEngine(ChunkEngine):
         return True, f"a Triton kernel on {torch.cuda.get_device_name(device)}"
 
     @property
-    def lanes(self) -> int:
-        """Two, so that one chunk's audio is on its way while another is generated.
+    def max_concurrency(self) -> int:
+        """Two, so that one chunk's audio is copied to the host while another is generated.
 
-        Triton's interpreter takes one launch at a time.
+        Triton's interpreter runs one launch at a time.
         """
         return 1 if self.model.device.type == "cpu" else 2
 
     @property
     def batch_rows(self) -> int:
-        """Rows that are best advanced together: all lanes' tiles fill the multiprocessors."""
+        """Best number of rows for one launch: all launches in flight fill the multiprocessors."""
         if self.model.device.type == "cpu":
             return TILE_ROWS
         properties = torch.cuda.get_device_properties(self.model.device)
-        return TILE_ROWS * max(1, int(properties.multi_processor_count) // self.lanes)
+        return TILE_ROWS * max(1, int(properties.multi_processor_count) // self.max_concurrency)
 
     def _advance(
         self,
@@ -117,7 +117,7 @@ class TritonEngine(ChunkEngine):
         rows: Tensor,
         signal: Signal | None,
     ) -> Trace:
-        """In as many launches as keep the gates of each within their memory."""
+        """Advance in several launches if the gates of one would exceed :data:`GATE_BYTES`."""
         steps = steps_of(noise)
         length = min(max(1, steps), steps_within(self.config, len(rows), GATE_BYTES))
         whole = self._empty(len(rows), steps, signal)
@@ -127,7 +127,7 @@ class TritonEngine(ChunkEngine):
             count = piece.stop - begin
             forced = tuple(None if part is None else part[:, piece].contiguous() for part in known)
             given = noise[:, piece].contiguous() if isinstance(noise, Tensor) else noise.seeds
-            # What a launch gives lies in one stretch of memory.
+            # A launch writes to contiguous memory.
             trace = whole if count == steps else self._empty(len(rows), count, signal)
             with _LAUNCHING, torch.cuda.device_of(rows):
                 self._launch(state, conditioning, given, rows, forced, trace)
@@ -137,7 +137,7 @@ class TritonEngine(ChunkEngine):
         return whole
 
     def _empty(self, rows: int, steps: int, signal: Signal | None) -> Trace:
-        """Memory for what a launch gives."""
+        """Memory for the outputs of a launch."""
         parameters = 0 if signal is None else self.config.distribution.parameters
         device = self.model.device
         return Trace(
@@ -167,7 +167,7 @@ class TritonEngine(ChunkEngine):
             prediction = [part.contiguous() for part in needed.prediction]
         queued = self._queued_codes(state, rows)
         distribution = self.config.distribution
-        # From here on nothing takes memory: where there was too little, the rows have not moved.
+        # Nothing is allocated from here on: if memory ran out, no row has advanced.
         grid = (-(-n // TILE_ROWS),)
         self._kernel[grid](
             *self.packed,
@@ -208,7 +208,7 @@ class TritonEngine(ChunkEngine):
             state.inputs.index_copy_(0, rows, queue)
 
     def _project_gates(self, needed: Conditioning) -> Tensor:
-        """What conditioning adds before every gate (n, N, L * G)."""
+        """The conditioning's contribution to every gate (n, N, L * G)."""
         weights, bias = self._gates
         speaker = needed.speaker.unsqueeze(1).expand(-1, needed.blocks, -1)
         inputs = torch.cat((needed.local, speaker), dim=-1).flatten(0, 1).contiguous()
@@ -229,8 +229,8 @@ class TritonEngine(ChunkEngine):
         return gates.unflatten(0, needed.local.shape[:2])
 
     def _queued_codes(self, state: GenerationState, rows: Tensor) -> tuple[Tensor, Tensor] | None:
-        """The input convolution's queue as codes (n, k - 1), int32, -1 where it holds nothing; and
-        as the state keeps it (n, k - 1, C). None where there are no codes.
+        """The input convolution's queue as codes (n, k - 1), int32, with -1 in empty slots, and in
+        the state's form (n, k - 1, C). None if the distribution has no codes.
         """
         if not self._constants["MU_LAW"]:
             return None
@@ -240,7 +240,7 @@ class TritonEngine(ChunkEngine):
 
 
 def _contexts_of(state: GenerationState) -> tuple[tuple[Tensor, Tensor, int, Tensor], ...] | None:
-    """What the kernel reads and writes of each context stack; None where there are none."""
+    """The tensors of each context stack that the kernel reads and writes; None without stacks."""
     parts = zip(state.windows, state.stacks[1:], state.contexts, strict=True)
     found = tuple(
         (window, stack.storage, stack.storage.stride(0), context)
@@ -250,22 +250,22 @@ def _contexts_of(state: GenerationState) -> tuple[tuple[Tensor, Tensor, int, Ten
 
 
 LAUNCH: dict[str, Any] = {"num_warps": 8, "num_stages": 1}
-"""Threads of a program in warps of 32. The layers' barriers leave nothing to pipeline."""
+"""Warps (of 32 threads) per program, and pipeline stages: the barriers allow only one."""
 
 
 _LAUNCHING = threading.Lock()
-"""Several lanes launch the kernels, which the first of them compiles."""
+"""Held while a kernel is launched: several threads launch it, and the first compiles it."""
 
 
 def _obstacle(device: torch.device) -> str | None:
-    """Why Triton cannot run on a device; None where it can."""
+    """Why Triton cannot run on a device; None if it can."""
     if importlib.util.find_spec("triton") is None:
-        return "Triton is not there: install torch with CUDA, which brings it"
+        return "Triton is not installed: install torch with CUDA, which includes it"
     if device.type == "cpu" and os.environ.get(INTERPRETER_VARIABLE) == "1":
         return None
     if device.type != "cuda":
         return f"the model is on {device.type}"
     found = torch.cuda.get_device_capability(device)
     if found < OLDEST:
-        return f"compute capability {found[0]}.{found[1]}: {OLDEST[0]}.{OLDEST[1]} is the least"
+        return f"compute capability {found[0]}.{found[1]}, {OLDEST[0]}.{OLDEST[1]} or later is required"
     return modules.obstacle()

@@ -1,6 +1,7 @@
-"""What conditioning adds to the gates, in a product that rounds alike whatever it is given beside.
+"""The conditioning's contribution to the gates, in a product whose rounding ignores the batch size.
 
-A library chooses how to sum a product by its size, and so by who else is in the batch.
+A library chooses the summation order of a product by its size, so a row's result would depend on
+the other rows of the batch.
 """
 
 import triton
@@ -22,7 +23,7 @@ def project(
     COLUMNS: tl.constexpr,
     DEPTH: tl.constexpr,
 ):
-    """``gates = inputs @ weights + bias``, all float32: a program takes ROWS x COLUMNS of it.
+    """``gates = inputs @ weights + bias``, all float32; a program computes ROWS x COLUMNS of it.
 
     Inputs (n, CHANNELS), weights (CHANNELS, GATES), bias (GATES).
     """

@@ -1,10 +1,10 @@
 """The reference step as a CUDA graph: any model on any CUDA device, without a kernel of its own.
 
-Launching each operation of a step from Python takes much longer than running it. A graph is
-recorded once and replayed once a sample, with everything it reads and writes at fixed addresses:
-before a chunk the rows that advance are copied into tensors of the graph, on the device, and after
-it back. What changes from sample to sample (positions, the index into noise and audio) is counted
-within the graph.
+Launching the operations of a step from Python takes much longer than running them. A graph is
+recorded once and replayed for each sample, reading and writing fixed addresses: before a chunk, the
+advancing rows are copied into the graph's tensors on the device, and after it they are copied back.
+Whatever changes from sample to sample (positions, the index into noise and audio) is counted within
+the graph.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from vocoder.config import ModelConfig
-from vocoder.generation.cuda.chunks import ChunkEngine
-from vocoder.generation.cuda.errors import explained
+from vocoder.generation.cuda.chunk_engine import ChunkEngine
+from vocoder.generation.cuda.errors import device_errors
 from vocoder.generation.noise import DRAWS, Noise
 from vocoder.generation.projection import Projection, blocks_spanned, project, steps_within
 from vocoder.generation.reference import ReferenceEngine
@@ -26,14 +26,14 @@ from vocoder.wavenet.linear_prediction import LinearPrediction
 from vocoder.wavenet.model import Signal, WaveNet
 
 STEPS = 1024
-"""Most samples between copies."""
+"""Most samples that are generated between copies."""
 
 GATE_BYTES = 1 << 28
-"""Most that the projected conditioning between copies may take."""
+"""Most memory for the projected conditioning between copies, in bytes."""
 
 
 class GraphEngine(ChunkEngine, ReferenceEngine):
-    """Runs every model shape on any CUDA device, one graph launch a sample."""
+    """Runs every model shape on any CUDA device, with one graph launch per sample."""
 
     name = "cuda-graph"
 
@@ -51,7 +51,7 @@ class GraphEngine(ChunkEngine, ReferenceEngine):
 
     @staticmethod
     def supports(config: ModelConfig, device: torch.device) -> tuple[bool, str]:
-        """Whether this engine can run such a model there, and why."""
+        """Whether this engine can run the model on the device, and the reason."""
         if device.type != "cuda":
             return False, f"the model is on {device.type}"
         return True, f"the reference as a CUDA graph on {torch.cuda.get_device_name(device)}"
@@ -64,11 +64,11 @@ class GraphEngine(ChunkEngine, ReferenceEngine):
         rows: Tensor,
         signal: Signal | None,
     ) -> Trace:
-        """On copies: the state takes over what they have become when all is done."""
+        """Advance copies of the rows; the state is updated only when all samples are done."""
         noise = state.uniforms(noise, rows)
         n, steps = noise.shape[:2]
         loop = self._loop(n, signal is not None)
-        # Rows that only fill the graph up do as the first one does.
+        # Rows that only fill up the graph repeat the first one.
         members = torch.arange(loop.rows, device=rows.device)
         members[n:] = 0
         loop.state.copy_rows(loop.index, state, rows[members])
@@ -86,23 +86,23 @@ class GraphEngine(ChunkEngine, ReferenceEngine):
         trace = Trace(*(torch.cat(part, dim=1) for part in zip(*pieces, strict=True)))
         ours = loop.state.tensors()
         for name, tensor in state.tensors().items():
-            # Without memory of its own, which might not be there.
+            # In place: this allocates nothing that could run out of memory.
             tensor.index_copy_(0, rows, ours[name][:n])
         return trace
 
     def _loop(self, rows: int, traced: bool) -> "_Loop":
-        """The graph for that many rows: there is one for each power of two."""
+        """The graph for that many rows; there is one for each power of two."""
         capacity = 1 << (rows - 1).bit_length()
         key = (capacity, traced)
         if key not in self._loops:
-            with explained(self.model.device, f"a graph of {capacity} streams"):
+            with device_errors(self.model.device, f"a graph of {capacity} streams"):
                 loop = _Loop.allocate(self.model, capacity, traced)
                 loop.replay = self._record(lambda: self._static_step(loop), loop)
             self._loops[key] = loop
         return self._loops[key]
 
     def _static_step(self, loop: "_Loop") -> None:
-        """One sample of every row, between fixed addresses."""
+        """Advance every row by one sample, using fixed addresses only."""
         state, now = loop.state, loop.now
         step = self._step(state, loop.projection, loop.index)
         sample, code = self._draw(step, loop.noise.index_select(1, now).squeeze(1))
@@ -117,11 +117,11 @@ class GraphEngine(ChunkEngine, ReferenceEngine):
         now += 1
 
     def _record(self, step: Callable[[], None], loop: "_Loop") -> Callable[[], None]:
-        """What replays ``step``: a graph of it; on the CPU, for tests, the step itself."""
+        """A function that replays ``step``: its CUDA graph, or the step itself on the CPU."""
         device = self.model.device
         if device.type != "cuda":
             return step
-        # Libraries set themselves up in their first call, which cannot be recorded.
+        # Libraries initialise themselves in their first call, which cannot be recorded.
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
@@ -129,7 +129,7 @@ class GraphEngine(ChunkEngine, ReferenceEngine):
             loop.rewind()
         torch.cuda.current_stream(device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        # Other threads prepare conditioning meanwhile, and may take memory for it.
+        # Meanwhile, other threads prepare conditioning and may allocate memory.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             step()
         return graph.replay
@@ -137,11 +137,11 @@ class GraphEngine(ChunkEngine, ReferenceEngine):
 
 @dataclass
 class _Loop:
-    """What a graph reads and writes, and the graph.
+    """A graph and the tensors that it reads and writes.
 
     Attributes:
-        state: of the rows that advance.
-        projection: of the blocks of the samples until the next copy.
+        state: the rows that advance.
+        projection: the blocks of the samples until the next copy.
         index: 0 to rows - 1, int64.
         now: index of the next sample in ``noise`` and ``audio`` (1,), int64.
         noise: (rows, steps, 2).
@@ -149,7 +149,7 @@ class _Loop:
         parameters: in a trace (rows, steps, P).
         samples: in a trace, the signal (rows, steps).
         codes: in a trace, the signal's codes (rows, steps), int64.
-        replay: advances all rows by a sample.
+        replay: advances all rows by one sample.
     """
 
     state: GenerationState
@@ -165,7 +165,7 @@ class _Loop:
 
     @classmethod
     def allocate(cls, model: WaveNet, rows: int, traced: bool) -> "_Loop":
-        """Zeros; the graph is recorded afterwards."""
+        """Allocate zeroed tensors; the graph is recorded later."""
         config, device = model.config, model.device
         stack = config.stack
         steps = min(STEPS, steps_within(config, rows, GATE_BYTES))
@@ -200,7 +200,7 @@ class _Loop:
 
     @property
     def rows(self) -> int:
-        """Rows that advance together."""
+        """Number of rows that advance together."""
         return len(self.index)
 
     @property
@@ -209,11 +209,11 @@ class _Loop:
         return self.samples.shape[1] > 0
 
     def rewind(self) -> None:
-        """Back to the first sample of noise and audio."""
+        """Return to the first sample of noise and audio."""
         self.now.zero_()
 
     def load(self, members: Tensor, projection: Projection, noise: Tensor) -> None:
-        """Take the next samples' conditioning and noise; row i does as member ``members[i]``."""
+        """Load the next samples' conditioning and noise; row i uses those of ``members[i]``."""
         self.rewind()
         self.noise[:, : noise.shape[1]] = noise[members]
         own, given = self.projection, projection
@@ -225,13 +225,13 @@ class _Loop:
                 ours[:, :blocks] = theirs[members]
 
     def load_signal(self, members: Tensor, signal: Signal, piece: slice) -> None:
-        """Take the next samples of a known signal."""
+        """Load the next samples of a known signal."""
         steps = piece.stop - piece.start
         self.samples[:, :steps] = signal.samples[members, piece]
         if signal.codes is not None:
             self.codes[:, :steps] = signal.codes[members, piece]
 
     def results(self, rows: int, steps: int) -> Trace:
-        """Copies of what the first rows gave."""
+        """Copies of the first rows' outputs."""
         known = min(steps, self.parameters.shape[1])
         return Trace(self.parameters[:rows, :known].clone(), self.audio[:rows, :steps].clone())

@@ -1,49 +1,50 @@
 """The sample loop as one persistent Triton kernel.
 
-A program takes a tile of ``ROWS`` rows through all samples of a chunk, and through all layers of
-each sample. Nothing is exchanged between programs, so none waits for another. What a sample needs
-of the one before lives in registers; the queues live in the state's own tensors in device memory.
+A program advances a tile of ``ROWS`` rows through all samples of a chunk and all layers of each
+sample. Programs exchange no data and never wait for each other. What a sample needs from the
+previous one stays in registers; the queues stay in the state's own tensors in device memory.
 
 Weights, one tensor, every width padded with zeros to a power of two of at least 16 (marked '):
     for each layer, ``LAYER`` elements:
         dilated   (TAPS, 2, R', H')   past taps first; filter, then gate
-        residual  (H', R')            zeros in the last layer, whose residual output feeds nothing
+        residual  (H', R')            zeros in the last layer, whose residual output is unused
         skip      (H', S')
     head          (S', S')
     output        (GROUPS, S', V')    logits; or [weights,] locations, log-scales
 Biases, float32: residual (L, R'), skip (S'), head (S'), output (GROUPS, V'), input (R'). The
-dilated convolutions' biases are already in the gates. The input convolution's weights are
-(TAPS, C, R') in float32. A padded channel is zero in every layer: its weights and biases are, and
-tanh(0) sigmoid(0) = 0.
+gates already include the dilated convolutions' biases. The input convolution's weights are
+(TAPS, C, R') in float32. A padded channel is zero in every layer, because its weights and biases
+are zero and tanh(0) sigmoid(0) = 0.
 
-Order within a program. A queue's slot is written by some of a program's threads and read by
-perhaps others, and only a barrier orders those. There are two kinds:
-    - Read before overwritten: layer l reads its past taps, the oldest of them in the very slot that
-      the present input will take. A barrier stands between these reads and that write; for the
-      input convolution's queue and the history likewise.
-    - Written before read: what is written at sample t is read at sample t + 1 at the earliest. A
-      barrier ends every sample.
-The rest of the state is read before the first sample and written after the last. For what context
-stacks write and read see contexts.py; no other memory is both. Rows belong to one program each, so
-programs need no order among them; two rows of a launch must not name the same row of the state.
+Memory ordering within a program. One thread may write a queue's slot and another read it; only a
+barrier orders the two. There are two cases:
+    - Read before overwrite: layer l reads its past taps, the oldest of which is in the slot that
+      the current input will overwrite. A barrier separates these reads from that write. The same
+      holds for the input convolution's queue and the history.
+    - Write before read: what sample t writes is read by sample t + 1 at the earliest. A barrier
+      ends every sample.
+The rest of the state is read before the first sample and written after the last. contexts.py covers
+what context stacks read and write; no other memory is both read and written. Each row belongs to
+one program, so programs need no ordering between them; two rows of a launch must not name the same
+row of the state.
 
-Weights are read only, so they are fetched without regard to barriers: PREFETCH holds the matrices
-of the next layer in registers from before this layer's first product on. Those of wider layers are
-fetched where they are used.
+Weights are read-only and are loaded without regard to barriers. With PREFETCH, the next layer's
+matrices are loaded into registers before the current layer's first product. The matrices of wider
+layers are loaded where they are used.
 
-The kernel changes the state that it reads. It must not be autotuned: each trial would move the
-rows on.
+The kernel modifies the state that it reads. It must not be autotuned: each trial would advance the
+rows.
 """
 
 import triton
 import triton.language as tl
 
 from vocoder.generation.cuda.contexts import enter, push
-from vocoder.generation.cuda.draws import draw, drawn_or_given, pick, to_16_bit
 from vocoder.generation.cuda.operations import head, layer_matrices, layer_product, tanh, wrap
+from vocoder.generation.cuda.sampling import draw, pick, seeded_or_given, to_16_bit
 
-# Specialised for a number of rows or samples, or for where a slice happens to begin, the code would
-# be compiled again in the middle of a stream, and might round differently.
+# Specialising on the number of rows or samples, or on the alignment of a slice, would recompile the
+# kernel in the middle of a stream, and the new code might round differently.
 UNSPECIALISED = ["n", "steps", "blocks"]
 UNALIGNED = ["rows", "first_block", "noise", "forced_samples", "forced_codes"]
 
@@ -69,8 +70,8 @@ def generate(
     excitation,
     output,
     context_state,
-    # What n rows are given: gates (n, blocks, L, 2, H); coefficients (n, blocks, ORDER), gain and
-    # level (n, blocks); noise (n, steps, 2) or, SEEDED, seeds (n); in a trace, samples and codes
+    # The inputs of n rows: gates (n, blocks, L, 2, H); coefficients (n, blocks, ORDER), gain and
+    # level (n, blocks); noise (n, steps, 2) or, if SEEDED, seeds (n); in a trace, samples and codes
     # (n, steps).
     rows,
     first_block,
@@ -81,7 +82,7 @@ def generate(
     noise,
     forced_samples,
     forced_codes,
-    # What they give: audio (n, steps); in a trace, parameters (n, steps, GROUPS * VALUES).
+    # The outputs: audio (n, steps); in a trace, parameters (n, steps, GROUPS * VALUES).
     audio,
     parameters,
     n,
@@ -229,7 +230,7 @@ def generate(
                     other=0.0,
                 )
                 pasts = pasts + (past,)  # noqa: RUF005
-            # After the loads that this layer waits for, before the first of its products.
+            # After the loads that this layer needs, before its first product.
             held = ahead
             if PREFETCH:
                 following = weights + (layer + 1) % LAYERS * LAYER
@@ -254,8 +255,8 @@ def generate(
             for group in tl.static_range(GROUPS):
                 there = active[:, None] & (value[None, :] < VALUES)
                 tl.store(traced + group * VALUES, found[group], mask=there)
-        # The draw.
-        uniform_0, uniform_1 = drawn_or_given(noise, member, start + t, moment, active, SEEDED)
+        # Sampling.
+        uniform_0, uniform_1 = seeded_or_given(noise, member, start + t, moment, active, SEEDED)
         if MU_LAW:
             next_code = pick(found[0] / temperature, uniform_0, VALUES, VALUES_)
             next_sample = tl.load(decode + next_code)
@@ -277,7 +278,7 @@ def generate(
             tl.store(history_rows + (history_phase + t) % ORDER, next_sample, mask=active)
         if len(CONTEXTS) > 0:
             push(context_state, next_sample, row, start + t, active, CONTEXTS)
-        # What this sample wrote is there for the next to read.
+        # The next sample reads what this one wrote.
         tl.debug_barrier()
 
     tl.store(position + row, start + steps, mask=active)

@@ -1,4 +1,4 @@
-"""A model's weights as the kernels' products take them: transposed, padded, one after another."""
+"""Weights in the layout of the kernels' products: transposed, padded and concatenated."""
 
 import torch
 import torch.nn.functional as F
@@ -8,19 +8,19 @@ from vocoder.config import StackConfig
 from vocoder.wavenet.modules import ResidualBlock
 
 FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-"""Number formats of the weights. Products are summed in float32 in all of them."""
+"""Number formats of the weights. Every format accumulates in float32."""
 
 LEAST_WIDTH = 16
-"""Least width and least number of rows of a tensor-core product."""
+"""Smallest width, and smallest number of rows, of a tensor-core product."""
 
 
 def padded(width: int) -> int:
-    """The next width that a product takes."""
+    """The smallest valid width of a product that is at least ``width``."""
     return max(LEAST_WIDTH, 1 << (width - 1).bit_length())
 
 
 def joined(parts: list[Tensor]) -> Tensor:
-    """All elements, one part after another."""
+    """All elements in one flat tensor, one part after another."""
     return torch.cat([part.flatten() for part in parts]).detach()
 
 
@@ -30,7 +30,7 @@ def transposed(linear: nn.Linear) -> Tensor:
 
 
 def pad(x: Tensor, *widths: int) -> Tensor:
-    """Zeros after the last dimensions, up to the widths."""
+    """Pad the last dimensions with zeros to the given widths."""
     last = [width - size for width, size in zip(widths, x.shape[-len(widths) :], strict=True)]
     return F.pad(x, [amount for surplus in reversed(last) for amount in (0, surplus)])
 
@@ -38,7 +38,7 @@ def pad(x: Tensor, *widths: int) -> Tensor:
 def layer_matrices(
     stack: StackConfig, blocks: nn.ModuleList, skip: nn.Linear
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Of each layer the matrices, one after another, and the residual path's bias."""
+    """The matrices of every layer, in order, and the residual path's bias of each."""
     taps, own_half = stack.kernel_size, stack.gate_channels // 2
     residual, half = padded(stack.residual_channels), padded(own_half)
     parts: list[Tensor] = []

@@ -1,10 +1,11 @@
-"""Triton without a C compiler: the modules it compiles on the machine, compiled ahead of time.
+"""Triton without a C compiler: its host modules, compiled ahead of time.
 
-Triton reaches the GPU's driver through a module of its own, and each kernel through a launcher:
-small C programs that it compiles when it first needs them. An image without a compiler brings them
-along. ``python -m vocoder.generation.cuda.modules FOLDER`` compiles all that this engine can ask
-for, where there is a compiler and Python's headers; later ``VOCODER_TRITON_MODULES`` names that
-folder. A module's name is the SHA-256 of its source: a Triton that asks for another finds none.
+Triton calls the GPU driver through a C module, and each kernel through a C launcher. It compiles
+both on first use. A container image without a compiler ships them instead:
+``python -m vocoder.generation.cuda.modules FOLDER`` compiles every module that this engine can
+need, on a machine with a compiler and Python's headers, and ``VOCODER_TRITON_MODULES`` names that
+folder at run time. A module is named by the SHA-256 of its source, so that a different Triton
+version never loads a wrong one.
 """
 
 import hashlib
@@ -28,24 +29,24 @@ from vocoder.progress import track
 FOLDER_VARIABLE = "VOCODER_TRITON_MODULES"
 
 DRIVER = "libcuda.so.1"
-"""Linked to by name; it comes with the GPU's driver, and is not there at this time."""
+"""The GPU driver's library. Modules link to it by name; it may be missing at build time."""
 
 MOST_CONTEXTS = 3
-"""Context stacks for which launchers are made."""
+"""Largest number of context stacks for which launchers are built."""
 
 
 def obstacle() -> str | None:
-    """Why Triton cannot reach a GPU here for want of a compiler; None where it can."""
+    """Why Triton cannot run without a compiler here; None if it can."""
     if _compiler() or os.environ.get(FOLDER_VARIABLE):
         return None
     return (
-        "Triton needs a C compiler (gcc, clang, or what CC names), or the modules that "
-        f"{FOLDER_VARIABLE} names"
+        "Triton needs a C compiler (gcc, clang, or the one named by CC), or prebuilt modules in "
+        f"the folder named by {FOLDER_VARIABLE}"
     )
 
 
 def use_prebuilt() -> None:
-    """Have Triton take modules that are compiled already, where there is no compiler."""
+    """Make Triton load prebuilt modules if there is no compiler."""
     if _compiler() or not os.environ.get(FOLDER_VARIABLE):
         return
     from triton import knobs
@@ -54,7 +55,7 @@ def use_prebuilt() -> None:
 
 
 def build(folder: Path) -> list[Path]:
-    """Compile every module into a folder; those that are there already are left as they are.
+    """Compile every module into a folder; existing ones are left as they are.
 
     Raises:
         EngineError: there is no compiler.
@@ -80,7 +81,7 @@ def build(folder: Path) -> list[Path]:
 
 
 def _sources() -> Iterator[str]:
-    """The C sources that Triton makes for this engine."""
+    """The C sources that Triton generates for this engine."""
     from triton.backends.nvidia import driver
 
     from vocoder.generation.cuda import gates, kernels, signatures
@@ -97,12 +98,12 @@ def _sources() -> Iterator[str]:
 def _launcher(signature: Mapping[str, object]) -> str:
     from triton.backends.nvidia.driver import make_launcher
 
-    source: str = make_launcher({}, signature, None)  # The values of constants do not matter.
+    source: str = make_launcher({}, signature, None)  # The constants' values do not matter.
     return source
 
 
 def _kinds() -> Iterator[ModelConfig]:
-    """A model of each kind that launches differently."""
+    """One model of each kind that needs its own launcher."""
     stacks = PRESETS["standard-context"].contexts
     predictions = (None, LinearPredictionConfig(order=16))
     for count, prediction in itertools.product(range(MOST_CONTEXTS + 1), predictions):
@@ -139,12 +140,12 @@ def _name(source: str) -> str:
 
 
 def _find(name: str, source: str, *_: object) -> str:
-    """As Triton's own builder: the path of the module compiled from the source in a file."""
+    """Stand in for Triton's builder: the path of the module compiled from a source file."""
     path = Path(os.environ[FOLDER_VARIABLE]) / _name(Path(source).read_text())
     if not path.is_file():
         raise EngineError(
-            f"Triton's module {name} is not among those that {FOLDER_VARIABLE} names "
-            f"({path.parent}): install a C compiler"
+            f"Triton's module {name} is not in {path.parent} ({FOLDER_VARIABLE}): build the "
+            "modules with this version of Triton, or install a C compiler"
         )
     return str(path)
 

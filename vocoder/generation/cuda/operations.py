@@ -1,4 +1,4 @@
-"""What the sample loop's kernel is made of: products and activations of a tile of rows."""
+"""Building blocks of the sample loop's kernel: products and activations of a tile of rows."""
 
 import triton
 import triton.language as tl
@@ -6,10 +6,10 @@ import triton.language as tl
 
 @triton.jit
 def product(x, weight, WIDEN: tl.constexpr):
-    """``x @ weight`` in the weights' format, summed in float32.
+    """``x @ weight`` in the weights' format, accumulated in float32.
 
-    ``WIDEN`` multiplies the same rounded values in float32: Triton's interpreter cannot multiply
-    bfloat16.
+    ``WIDEN`` multiplies the same rounded values in float32, because Triton's interpreter cannot
+    multiply bfloat16.
     """
     x = x.to(weight.dtype)
     if WIDEN:
@@ -19,7 +19,7 @@ def product(x, weight, WIDEN: tl.constexpr):
 
 @triton.jit
 def matrix(start, column, INPUTS: tl.constexpr, OUTPUTS: tl.constexpr):
-    """Some columns of a matrix (INPUTS, OUTPUTS) of weights."""
+    """Load some columns of a weight matrix (INPUTS, OUTPUTS)."""
     row = tl.arange(0, INPUTS)
     return tl.load(start + row[:, None] * OUTPUTS + column[None, :])
 
@@ -30,9 +30,9 @@ def layer_matrix(
     index: tl.constexpr,
     SIZES: tl.constexpr,
 ):
-    """One of a layer's 2 * TAPS + 2 matrices: each tap's filter and gate, residual, skip.
+    """Load one of a layer's 2 * TAPS + 2 matrices: filter and gate of each tap, residual, skip.
 
-    ``SIZES`` are TAPS and the padded widths of residual path, half the gate, and skip path.
+    ``SIZES`` holds TAPS and the padded widths of residual path, half the gate, and skip path.
     """
     TAPS: tl.constexpr = SIZES[0]
     RESIDUAL_: tl.constexpr = SIZES[1]
@@ -54,7 +54,7 @@ def layer_matrices(
     start,
     SIZES: tl.constexpr,
 ):
-    """All matrices of a layer."""
+    """Load all matrices of a layer."""
     found = ()
     for index in tl.static_range(2 * SIZES[0] + 2):
         found = found + (layer_matrix(start, index, SIZES),)  # noqa: RUF005
@@ -71,20 +71,20 @@ def layer_product(
     PREFETCH: tl.constexpr,
     WIDEN: tl.constexpr,
 ):
-    """``x`` times one of a layer's matrices: of those held where they were fetched ahead."""
+    """``x`` times one of a layer's matrices, which is prefetched in ``held`` if ``PREFETCH``."""
     weight = held[index] if PREFETCH else layer_matrix(start, index, SIZES)
     return product(x, weight, WIDEN)
 
 
 @triton.jit
 def wrap(slot, length, POWER_OF_TWO: tl.constexpr):
-    """``slot`` modulo the ring's length; not negative."""
+    """``slot`` modulo the ring's length; ``slot`` is not negative."""
     return slot & (length - 1) if POWER_OF_TWO else slot % length
 
 
 @triton.jit
 def relu(x):
-    """Zero for what is negative. NaN stays, as in PyTorch."""
+    """max(x, 0). NaN stays NaN, as in PyTorch."""
     return tl.where(x < 0.0, 0.0, x)
 
 
@@ -105,9 +105,9 @@ def head(
     GROUPS: tl.constexpr,
     WIDEN: tl.constexpr,
 ):
-    """The distribution's parameters: ``GROUPS`` tensors (ROWS, VALUES_) of the skip path's sum.
+    """The distribution's parameters, ``GROUPS`` tensors (ROWS, VALUES_), from the skip path's sum.
 
-    Some of the head's channels are computed at a time, each straight on to the output.
+    The head is computed in blocks of channels; each block is projected to the output at once.
     """
     value = tl.arange(0, VALUES_)
     output_weights, output_biases = head_weights + SKIP_ * SKIP_, head_biases + SKIP_

@@ -1,4 +1,4 @@
-"""A model's weights and shape as the kernel takes them; the layout is written in kernels.py."""
+"""A model's weights and shape, packed for the kernel. kernels.py documents the layout."""
 
 from typing import Any, NamedTuple
 
@@ -16,38 +16,38 @@ from vocoder.generation.cuda.matrices import (
     transposed,
 )
 from vocoder.generation.state import ring_offsets
-from vocoder.wavenet import mu_law as quantization
+from vocoder.wavenet import mu_law
 from vocoder.wavenet.model import WaveNet
 from vocoder.wavenet.modules import ResidualBlock
 
 TILE_ROWS = 16
-"""Rows that a program takes."""
+"""Rows of a program's tile."""
 
 GATE_COLUMNS, GATE_DEPTH = 64, 32
-"""Gates that a program projects, and channels that it takes at a time."""
+"""Gates that a program projects, and channels of its inner loop's step."""
 
 LARGEST_MATRIX_BYTES = 128 * 1024
-"""Largest matrix of one product: it passes through a multiprocessor's shared memory."""
+"""Largest matrix of one product; it passes through a multiprocessor's shared memory."""
 
 LARGEST_PREFETCH_BYTES = 60 * 1024
-"""Most of a layer's matrices that are fetched while the layer before is computed: a quarter of a
+"""Largest size of a layer's matrices that are prefetched during the layer before: a quarter of a
 multiprocessor's registers."""
 
 HEAD_BLOCK = 32
-"""Channels of the head that are taken on to the output at a time."""
+"""Channels of the head that are computed and projected to the output at a time."""
 
 
 class Packed(NamedTuple):
-    """What the kernel reads of a model, on the model's device.
+    """A model's packed weights, on the model's device.
 
     Attributes:
-        weights: every product's matrices, in their format.
+        weights: the matrices of all products, in the chosen format.
         biases: float32.
         input_weights: of the input convolution (TAPS, C, R'), float32.
-        decode: sample of each mu-law code, float32.
-        ring_offsets: of each layer's ring in a row of the state's storage, int64.
-        dilations: int32.
-        contexts: None without context stacks.
+        decode: the sample of each mu-law code, float32.
+        ring_offsets: offset of each layer's ring in a row of the state's storage, int64.
+        dilations: of each layer, int32.
+        contexts: the context stacks; None if the model has none.
     """
 
     weights: Tensor
@@ -61,7 +61,7 @@ class Packed(NamedTuple):
 
 def shape(config: ModelConfig) -> dict[str, Any]:
     """The kernel's constants for a model."""
-    stack, mu_law = config.stack, config.distribution.kind == "mu_law"
+    stack, is_mu_law = config.stack, config.distribution.kind == "mu_law"
     groups = {"mu_law": 1, "gaussian": 2, "logistics": 3}[config.distribution.kind]
     values = config.distribution.parameters // groups
     order = config.linear_prediction.order if config.linear_prediction else 0
@@ -76,11 +76,11 @@ def shape(config: ModelConfig) -> dict[str, Any]:
         "HALF_": padded(stack.gate_channels // 2),
         "SKIP_": skip,
         "SKIP_BLOCK": min(skip, HEAD_BLOCK),
-        "CHANNELS": quantization.CLASSES if mu_law else 3 if order else 1,
+        "CHANNELS": mu_law.CLASSES if is_mu_law else 3 if order else 1,
         "VALUES": values,
         "VALUES_": padded(values),
         "GROUPS": groups,
-        "MU_LAW": mu_law,
+        "MU_LAW": is_mu_law,
         "HOLD": config.hold,
         "ORDER": order,
         "ORDER_": padded(order) if order else 0,
@@ -89,7 +89,7 @@ def shape(config: ModelConfig) -> dict[str, Any]:
 
 
 def prefetches(config: ModelConfig, weights: str) -> bool:
-    """Whether a layer's matrices fit into registers while another layer's are in use."""
+    """Whether a layer's matrices fit into the registers while another layer's are in use."""
     constants = shape(config)
     residual, half, skip = (constants[name] for name in ("RESIDUAL_", "HALF_", "SKIP_"))
     elements = half * (constants["TAPS"] * 2 * residual + residual + skip)
@@ -97,7 +97,7 @@ def prefetches(config: ModelConfig, weights: str) -> bool:
 
 
 def too_wide(config: ModelConfig, weights: str) -> str | None:
-    """Why the kernel cannot take a model in a number format; None where it can."""
+    """Why the kernel cannot run a model in a number format; None if it can."""
     size = FORMATS[weights].itemsize
     constants = shape(config)
     matrices = [
@@ -142,7 +142,7 @@ def pack(model: WaveNet, weights: str) -> Packed:
         weights=joined(parts).to(FORMATS[weights]),
         biases=joined(biases).float(),
         input_weights=pad(inputs, residual).detach().float().contiguous(),
-        decode=quantization.mu_law_decode(torch.arange(quantization.CLASSES, device=device)),
+        decode=mu_law.decode(torch.arange(mu_law.CLASSES, device=device)),
         ring_offsets=torch.tensor(ring_offsets(stack)[:-1], device=device),
         dilations=torch.tensor(stack.dilations, dtype=torch.int32, device=device),
         contexts=pack_contexts(model, weights) if config.contexts else None,
@@ -150,11 +150,11 @@ def pack(model: WaveNet, weights: str) -> Packed:
 
 
 class PackedGates(NamedTuple):
-    """What turns conditioning into gates, float32.
+    """The projection from conditioning to gates, float32.
 
     Attributes:
-        weights: of local conditioning, then of the speaker (C + S, L * G).
-        bias: of the dilated convolutions, constant in every gate (L * G).
+        weights: for local conditioning, then for the speaker (C + S, L * G).
+        bias: of the dilated convolutions, added to every gate (L * G).
     """
 
     weights: Tensor

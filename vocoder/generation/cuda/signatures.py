@@ -1,7 +1,7 @@
-"""What Triton calls the signature of a launch: each argument's type, or that it is a constant.
+"""Triton's signature of a launch: the type of each argument, or that it is a constant.
 
-Triton finds it out from the tensors it is given; here it is written down, so that kernels can be
-compiled where there is no GPU to launch them on.
+Triton derives it from the arguments of a launch. Here it is spelled out, so that kernels can be
+compiled on a machine without a GPU.
 """
 
 from typing import Any
@@ -23,14 +23,14 @@ def of_generate(
     traced: bool = False,
     seeded: bool = True,
 ) -> tuple[Signature, Constants]:
-    """Of the kernel that generates.
+    """Signature of the sample loop's kernel.
 
     Args:
-        config: of the model.
-        names: of the kernel's arguments.
-        weights: format they are kept in.
-        traced: whether it goes along a known signal.
-        seeded: whether it draws its noise itself.
+        config: the model's.
+        names: the kernel's argument names.
+        weights: number format of the weights.
+        traced: whether it follows a known signal.
+        seeded: whether it draws its own noise.
     """
     mu_law = config.distribution.kind == "mu_law"
     absent = set() if config.linear_prediction else {"coefficients", "gain", "level"}
@@ -62,7 +62,7 @@ def of_generate(
 
 
 def of_project(config: ModelConfig, names: list[str]) -> tuple[Signature, Constants]:
-    """Of the kernel that projects the conditioning."""
+    """Signature of the kernel that projects the conditioning."""
     constants: Constants = {
         "CHANNELS": config.conditioning.channels + config.global_channels,
         "GATES": config.stack.layers * config.stack.gate_channels,

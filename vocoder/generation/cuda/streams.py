@@ -1,16 +1,16 @@
-"""Several chunks in flight: while one chunk's audio is copied and delivered, others are generated.
+"""Several chunks in flight: one chunk's audio is copied to the host while others are generated.
 
-Each thread that generates takes a lane, which on a GPU is a CUDA stream of its own. What orders
-what, there:
-    - What a chunk reads and was made elsewhere (conditioning, weights, a new state) was enqueued on
-      the thread's current stream before the lane is entered. The lane waits for that stream.
-    - Two chunks in flight advance different rows, so that lanes need no order among them. A row's
-      next chunk is begun after its last one has been left, whichever lanes they take; a lane is
-      left when its audio is on the host, and the copy is the last thing in its stream.
-    - Memory of a lane's own is used again by that lane alone, in the order of its stream. Memory
-      of others (conditioning) is held by the caller until the lane is left; where that is by an
-      exception, the lane ends its work first.
-The host waits nowhere but for the copy of the audio.
+Each thread that generates runs its chunk on a CUDA stream of its own. The ordering is:
+    - A chunk's inputs made elsewhere (conditioning, weights, a new state) were enqueued on the
+      thread's current stream before. The chunk's stream waits for that one.
+    - Two chunks in flight advance different rows, so their streams need no order between them. A
+      row's next chunk starts after its last one has released its stream, whichever streams they
+      use. A stream is released when its audio is on the host, and the copy is the last operation
+      on it.
+    - Memory allocated on a stream is reused by that stream only, in its order. The caller keeps
+      memory allocated elsewhere (conditioning) alive until the stream is released. If an exception
+      releases it, the stream finishes its work first.
+The host waits for nothing but the copy of the audio.
 """
 
 import contextlib
@@ -20,24 +20,24 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from vocoder.generation.cuda.errors import explained
+from vocoder.generation.cuda.errors import device_errors
 
 
-class Lanes:
-    """As many lanes of a device as chunks may be in flight. On the CPU there is nothing to do."""
+class StreamPool:
+    """A fixed number of CUDA streams, one for each chunk in flight. Does nothing on the CPU."""
 
     def __init__(self, device: torch.device, count: int) -> None:
-        """Make the streams; there are no more of them, for each keeps memory of its own."""
+        """Create the streams. Their number is bounded because each keeps memory of its own."""
         self._device = device
         self._on_gpu = device.type == "cuda"
-        # The one used last is taken first: others keep little memory where it is seldom busy.
+        # Last in, first out: under light load the other streams keep little memory.
         self._free: queue.LifoQueue[torch.cuda.Stream] = queue.LifoQueue()
         for _ in range(count if self._on_gpu else 0):
             self._free.put(torch.cuda.Stream(device))
 
     @contextlib.contextmanager
-    def enter(self) -> Iterator[None]:
-        """Do this thread's work in a lane of its own; wait for one where none is free."""
+    def stream(self) -> Iterator[None]:
+        """Run this thread's work on a stream of its own; wait for one if none is free."""
         if not self._on_gpu:
             yield
             return
@@ -47,30 +47,30 @@ class Lanes:
             with torch.cuda.stream(stream):
                 yield
         except BaseException:
-            with contextlib.suppress(Exception):  # A lost device has no work to end.
+            with contextlib.suppress(Exception):  # A lost device has no work to finish.
                 stream.synchronize()
             raise
         finally:
             self._free.put(stream)
 
     def to_device(self, tensor: Tensor) -> Tensor:
-        """A tensor of the host on the device, without waiting for it."""
+        """Copy a host tensor to the device without waiting for it."""
         if not self._on_gpu:
             return tensor
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
     def to_host(self, tensor: Tensor) -> Tensor:
-        """The last result of a lane on the host, once it is there.
+        """Copy the last result of a stream to the host and wait for it.
 
         Raises:
-            EngineError: the device failed; what is wrong with a chunk shows only here.
+            EngineError: the device failed. A kernel's failure shows only here.
         """
         if not self._on_gpu:
             return tensor
-        with explained(self._device, "generating audio"):
+        with device_errors(self._device, "generating audio"):
             found = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
             found.copy_(tensor, non_blocking=True)
-            # Waiting is sleep: the processor has other streams' text and audio to see to.
+            # A blocking event sleeps, which leaves the core to other streams' text and audio.
             copied = torch.cuda.Event(blocking=True)
             copied.record()
             copied.synchronize()

@@ -18,7 +18,7 @@ VOCODER_INLINE void log_bands(const Bands& bands, const double* power, double fl
         ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
     log_power[b] = sum < floor ? floor : sum;
   }
-  for (int b = 0; b < bands.count; b += kDoubles)
+  for (int b = 0; b < bands.count; b += kDoubleLanes)
     store(log_power + b, logarithm(load(log_power + b)));
 }
 
@@ -29,7 +29,8 @@ VOCODER_INLINE void spread_exponential(const Bands& bands, const double* of_band
     const double left = of_bands[bands.left[k]], right = of_bands[bands.right[k]];
     of_bins[k] = left + bands.right_part[k] * (right - left);
   }
-  for (int k = 0; k < bands.bins; k += kDoubles) store(of_bins + k, exponential(load(of_bins + k)));
+  for (int k = 0; k < bands.bins; k += kDoubleLanes)
+    store(of_bins + k, exponential(load(of_bins + k)));
 }
 
 VOCODER_INLINE void correct_frame(const Correction& correction, double limit, const double* frame,

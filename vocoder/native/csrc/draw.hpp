@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-#include "lanes.hpp"
 #include "network.hpp"
+#include "simd.hpp"
 
 namespace vocoder::VOCODER_ISA {
 

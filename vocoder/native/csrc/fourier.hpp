@@ -7,7 +7,7 @@
 // width. The columns' transforms are Stockham's, radix 4, which need no reordering.
 #pragma once
 
-#include "lanes.hpp"
+#include "simd.hpp"
 #include "tables.hpp"
 
 namespace vocoder::VOCODER_ISA {
@@ -27,7 +27,7 @@ VOCODER_INLINE void butterflies(Complex from, Complex to, int quarter, int width
     const double c3 = cosine[3 * p * step], s3 = sine[3 * p * step];
     const int a = p * width, b = a + quarter * width, c = b + quarter * width,
               d = c + quarter * width, out = 4 * p * width;
-    for (int q = 0; q < width; q += kDoubles) {
+    for (int q = 0; q < width; q += kDoubleLanes) {
       const Doubles ar = load(from.re + a + q), ai = load(from.im + a + q);
       const Doubles br = load(from.re + b + q), bi = load(from.im + b + q);
       const Doubles cr = load(from.re + c + q), ci = load(from.im + c + q);
@@ -59,7 +59,7 @@ VOCODER_INLINE Complex transform_columns(Complex x, Complex y, int length, int c
     y = swap;
   }
   if (length == 1) return x;
-  for (int q = 0; q < width; q += kDoubles) {
+  for (int q = 0; q < width; q += kDoubleLanes) {
     const Doubles ar = load(x.re + q), ai = load(x.im + q);
     const Doubles br = load(x.re + width + q), bi = load(x.im + width + q);
     store(y.re + q, ar + br);
@@ -77,7 +77,7 @@ VOCODER_INLINE Complex transform_complex(const Fourier& fourier, Complex x, Comp
   Complex z = transform_columns(x, y, rows, columns, fourier.circle, 2 * columns);
   Complex other = z.re == x.re ? y : x;
   for (int i = 1; i < rows; ++i)
-    for (int j = 0; j < columns; j += kDoubles) {
+    for (int j = 0; j < columns; j += kDoubleLanes) {
       const int at = i * columns + j;
       const Doubles re = load(z.re + at), im = load(z.im + at);
       const Doubles cos = load(fourier.turn.cosine + at), sin = load(fourier.turn.sine + at);

@@ -1,7 +1,7 @@
 // Counter-based noise: vocoder/generation/noise.py, natively and to the bit.
 #pragma once
 
-#include "lanes.hpp"
+#include "simd.hpp"
 
 namespace vocoder::VOCODER_ISA {
 
@@ -18,11 +18,11 @@ VOCODER_INLINE LongWords multiply_lower(LongWords a, std::uint32_t b) {
 // stands in the lower half of 64 bits; what its upper half holds does not matter.
 VOCODER_INLINE void uniforms(std::uint64_t seed, std::uint64_t position, std::int64_t steps,
                              float* to) {
-  constexpr int kRounds = 10, kVectors = 4, kTogether = kVectors * kDoubles;
+  constexpr int kRounds = 10, kVectors = 4, kTogether = kVectors * kDoubleLanes;
   for (std::int64_t t = 0; t < steps; t += kTogether) {
     LongWords a[kVectors], b[kVectors], c[kVectors] = {}, d[kVectors] = {};
     for (int v = 0; v < kVectors; ++v) {
-      for (int i = 0; i < kDoubles; ++i) a[v][i] = position + t + v * kDoubles + i;
+      for (int i = 0; i < kDoubleLanes; ++i) a[v][i] = position + t + v * kDoubleLanes + i;
       b[v] = a[v] >> 32;
     }
     std::uint32_t first_key = static_cast<std::uint32_t>(seed);

@@ -6,13 +6,13 @@
 
 namespace vocoder::VOCODER_ISA {
 
-// The Levinson-Durbin recursion of kDoubles frames. `lags` and `coefficients` hold a vector for
+// The Levinson-Durbin recursion of kDoubleLanes frames. `lags` and `coefficients` hold a vector for
 // each lag; returns the prediction errors' power. The pass that updates the coefficients also sums
 // what the next reflection needs of them.
 VOCODER_INLINE Doubles levinson_durbin(const double* lags, int order, double* coefficients) {
-  const auto lag = [&](int i) { return load(lags + i * kDoubles); };
-  const auto known = [&](int i) { return load(coefficients + i * kDoubles); };
-  const auto put = [&](int i, Doubles value) { store(coefficients + i * kDoubles, value); };
+  const auto lag = [&](int i) { return load(lags + i * kDoubleLanes); };
+  const auto known = [&](int i) { return load(coefficients + i * kDoubleLanes); };
+  const auto put = [&](int i, Doubles value) { store(coefficients + i * kDoubleLanes, value); };
   Doubles error = lag(0), total = {};
   for (int i = 0; i < order; ++i) {
     const Doubles reflection = (lag(i + 1) - total) / error;
@@ -46,21 +46,21 @@ VOCODER_INLINE Doubles levinson_durbin(const double* lags, int order, double* co
 // Lanes beyond the last row are given the equations of white noise.
 VOCODER_INLINE void solve_rows(const double* lags, int order, int count, double* coefficients,
                                double* error) {
-  const Memory memory(2 * sizeof(double) * padded((order + 1) * kDoubles, kBlock));
+  const Memory memory(2 * sizeof(double) * padded((order + 1) * kDoubleLanes, kBlock));
   Arena arena(memory.data());
-  auto* of_lanes = arena.take<double>((order + 1) * kDoubles);
-  auto* solution = arena.take<double>(order * kDoubles);
-  for (int first = 0; first < count; first += kDoubles) {
-    const int here = count - first < kDoubles ? count - first : kDoubles;
+  auto* of_lanes = arena.take<double>((order + 1) * kDoubleLanes);
+  auto* solution = arena.take<double>(order * kDoubleLanes);
+  for (int first = 0; first < count; first += kDoubleLanes) {
+    const int here = count - first < kDoubleLanes ? count - first : kDoubleLanes;
     for (int i = 0; i <= order; ++i)
-      for (int lane = 0; lane < kDoubles; ++lane)
-        of_lanes[i * kDoubles + lane] =
+      for (int lane = 0; lane < kDoubleLanes; ++lane)
+        of_lanes[i * kDoubleLanes + lane] =
             lane < here ? lags[std::int64_t(first + lane) * (order + 1) + i] : !i;
     const Doubles left = levinson_durbin(of_lanes, order, solution);
     for (int lane = 0; lane < here; ++lane) {
       error[first + lane] = left[lane];
       for (int i = 0; i < order; ++i)
-        coefficients[std::int64_t(first + lane) * order + i] = solution[i * kDoubles + lane];
+        coefficients[std::int64_t(first + lane) * order + i] = solution[i * kDoubleLanes + lane];
     }
   }
 }
@@ -71,7 +71,7 @@ VOCODER_INLINE void predict_frames(const Prediction& prediction, const float* me
   const Fourier& fourier = *prediction.fourier;
   const Bands& bands = *prediction.bands;
   const int half = fourier.size / 2, room = padded(half + 1, kBlock), order = prediction.order;
-  const int lags_size = padded((order + 1) * kDoubles, kBlock);
+  const int lags_size = padded((order + 1) * kDoubleLanes, kBlock);
   const Memory memory(sizeof(double) *
                       (4 * half + 2 * room + padded(bands.count, kBlock) + 2 * lags_size));
   Arena arena(memory.data());
@@ -80,9 +80,9 @@ VOCODER_INLINE void predict_frames(const Prediction& prediction, const float* me
   const Complex power = {take(room), take(room)};
   double *log_power = take(padded(bands.count, kBlock)), *lags = take(lags_size);
   double* solution = take(lags_size);
-  for (int first = 0; first < count; first += kDoubles) {
-    const int here = count - first < kDoubles ? count - first : kDoubles;
-    for (int i = 0; i < lags_size; ++i) lags[i] = i < kDoubles;
+  for (int first = 0; first < count; first += kDoubleLanes) {
+    const int here = count - first < kDoubleLanes ? count - first : kDoubleLanes;
+    for (int i = 0; i < lags_size; ++i) lags[i] = i < kDoubleLanes;
     for (int lane = 0; lane < here; ++lane) {
       for (int b = 0; b < bands.count; ++b)
         log_power[b] = mel[b * stride + first + lane] - prediction.log_area[b];
@@ -90,7 +90,7 @@ VOCODER_INLINE void predict_frames(const Prediction& prediction, const float* me
       const Complex out = invert_real(fourier, power, z, other);
       for (int i = 0; i <= order; ++i) {
         const double lag = i % 2 ? out.im[i / 2] : out.re[i / 2];
-        lags[i * kDoubles + lane] = lag * prediction.lag_window[i] * (1.0 / half);
+        lags[i * kDoubleLanes + lane] = lag * prediction.lag_window[i] * (1.0 / half);
       }
     }
     const Doubles error = levinson_durbin(lags, order, solution);
@@ -99,7 +99,7 @@ VOCODER_INLINE void predict_frames(const Prediction& prediction, const float* me
       level[first + lane] = static_cast<float>(__builtin_sqrt(lags[lane]));
       for (int i = 0; i < order; ++i)
         coefficients[std::int64_t(first + lane) * order + i] =
-            static_cast<float>(solution[i * kDoubles + lane]);
+            static_cast<float>(solution[i * kDoubleLanes + lane]);
     }
   }
 }

@@ -7,8 +7,8 @@
 // once for up to kMaxRows rows.
 #pragma once
 
-#include "lanes.hpp"
 #include "network.hpp"
+#include "simd.hpp"
 
 namespace vocoder::VOCODER_ISA {
 

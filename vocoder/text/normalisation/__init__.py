@@ -1,1 +1,1 @@
-"""Written forms as words: numbers, dates, quantities, addresses, abbreviations."""
+"""Text normalisation: numbers, dates, quantities, addresses and abbreviations to words."""

@@ -1,24 +1,24 @@
-"""Abbreviations and Roman numerals to words."""
+"""Expands abbreviations and Roman numerals."""
 
 import re
 
-from vocoder.text.characters import words
+from vocoder.text.characters import word_set
 from vocoder.text.normalisation.dates import MONTHS, WEEKDAYS
 from vocoder.text.normalisation.numbers import cardinal, ordinal, roman
 from vocoder.text.normalisation.rules import Rule, final_stop, rule
 
-NEVER_LAST = words(
+NEVER_LAST = word_set(
     "dr mr mrs ms prof rev hon gen col capt lt sgt cpl maj cmdr adm gov sen rep pres supt messrs "
     "mmes st mt ft vs e.g i.e cf viz ca approx vol vols fig figs pp tel ext"
 )
-"""Without their last stop, in small letters: no sentence ends after them."""
+"""Abbreviations that never end a sentence, in lower case without their final full stop."""
 
-OFTEN_LAST = words(
+OFTEN_LAST = word_set(
     "a.m p.m u.s u.k u.s.a u.n e.u etc jr sr inc ltd co corp bros ave blvd rd ln hwy al est dept "
     "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun "
     "ph.d m.d b.a m.a b.c a.d d.c esq hr hrs mi km kg lb lbs oz min max ed eds in ft sq"
 )
-"""A sentence ends after them only where the next word is one that often begins a sentence."""
+"""Abbreviations that end a sentence only if the next word commonly begins one."""
 
 _TITLES = {
     "Mr": "Mister", "Mrs": "Missus", "Ms": "Miz", "Prof": "Professor", "Rev": "Reverend",
@@ -28,7 +28,7 @@ _TITLES = {
     "Supt": "Superintendent", "Messrs": "Messieurs", "Mt": "Mount", "Ft": "Fort", "Dr": "Doctor",
     "St": "Saint",
 }  # fmt: skip
-"""Before a name; with a stop or without."""
+"""Expanded before a name, with or without a full stop."""
 
 _WITH_STOP = {
     "prof": "professor", "ave": "avenue", "blvd": "boulevard", "rd": "road", "ln": "lane",
@@ -44,7 +44,7 @@ _WITH_STOP = {
     "mt": "mount", "sq": "square", "ft": "feet", "gen": "general", "gov": "governor",
     "sen": "senator", "rep": "representative", "capt": "captain", "no": "no",
 }  # fmt: skip
-"""Only with their stop."""
+"""Expanded only if written with a full stop."""
 
 _BEFORE_NUMBER = {
     "No": "number", "no": "number", "Nos": "numbers", "nos": "numbers", "p": "page", "pp": "pages",
@@ -69,10 +69,10 @@ _STATES_BEFORE_ZIP = _STATES | {
     "LA": "Louisiana", "ME": "Maine", "MA": "Massachusetts", "OH": "Ohio", "OK": "Oklahoma",
     "OR": "Oregon", "PA": "Pennsylvania",
 }  # fmt: skip
-"""Codes that are also words or names."""
+"""Some of these codes are also words or names, so a ZIP code must follow."""
 
 _MONTHS = {month[:3]: month for month in MONTHS if month != "May"} | {"Sept": "September"}
-_RULERS = words(
+_RULERS = word_set(
     "Henry Louis Elizabeth George Edward William Charles James Richard Philip Pius Paul Benedict "
     "Gregory Leo Napoleon Frederick Wilhelm Nicholas Alexander Catherine Ivan Peter Francis "
     "Clement Innocent Urban Ramses Ramesses Ptolemy Xerxes Darius Mary Ferdinand Gustav Christian "
@@ -88,42 +88,42 @@ _NUMBERED = (
 _SPEAKER = r"(?! (?:am|have|think|know|don't|can|can't|will|would|saw|love|want|said|do|did)\b)"
 
 
-def _title(found: re.Match[str]) -> str:
-    return _TITLES[found[1]] + " "
+def _title(match: re.Match[str]) -> str:
+    return _TITLES[match[1]] + " "
 
 
-def _stopped(found: re.Match[str]) -> str | None:
-    if found[1] == "EST":
+def _with_stop(match: re.Match[str]) -> str | None:
+    if match[1] == "EST":
         return None  # Eastern Standard Time
-    expansion = _WITH_STOP[found[1].lower()]
-    word = expansion.capitalize() if found[1][0].isupper() else expansion
-    return word + final_stop(found)
+    expansion = _WITH_STOP[match[1].lower()]
+    word = expansion.capitalize() if match[1][0].isupper() else expansion
+    return word + final_stop(match)
 
 
-def _street(found: re.Match[str]) -> str:
-    return f"{found[1]} {_WITH_STOP[found[2].lower()].capitalize()}{final_stop(found)}"
+def _street(match: re.Match[str]) -> str:
+    return f"{match[1]} {_WITH_STOP[match[2].lower()].capitalize()}{final_stop(match)}"
 
 
-def _letters(found: re.Match[str]) -> str:
-    return " ".join(sign.upper() for sign in found[0] if sign.isalpha()) + final_stop(found)
+def _letters(match: re.Match[str]) -> str:
+    return " ".join(char.upper() for char in match[0] if char.isalpha()) + final_stop(match)
 
 
-def _state(found: re.Match[str]) -> str:
-    return _STATES[found[1]]
+def _state(match: re.Match[str]) -> str:
+    return _STATES[match[1]]
 
 
-def _numbered(found: re.Match[str]) -> str | None:
-    number = roman(found[2])
-    return None if number is None else f"{found[1]} {cardinal(str(number))}"
+def _numbered(match: re.Match[str]) -> str | None:
+    number = roman(match[2])
+    return None if number is None else f"{match[1]} {cardinal(str(number))}"
 
 
-def _named(found: re.Match[str]) -> str | None:
-    number = roman(found[2])
+def _named(match: re.Match[str]) -> str | None:
+    number = roman(match[2])
     if number is None or number > 40:
         return None
-    if found[1] in _RULERS:
-        return f"{found[1]} the {ordinal(number)}"
-    return f"{found[1]} {cardinal(str(number))}" if len(found[2]) > 1 else None
+    if match[1] in _RULERS:
+        return f"{match[1]} the {ordinal(number)}"
+    return f"{match[1]} {cardinal(str(number))}" if len(match[2]) > 1 else None
 
 
 def _any(names: object) -> str:
@@ -131,25 +131,25 @@ def _any(names: object) -> str:
 
 
 RULES: list[Rule] = [
-    rule(rf"\b({_any(_BEFORE_NUMBER)})\. ?(?=\d)", lambda found: _BEFORE_NUMBER[found[1]] + " "),
+    rule(rf"\b({_any(_BEFORE_NUMBER)})\. ?(?=\d)", lambda match: _BEFORE_NUMBER[match[1]] + " "),
     rule(r"(?<=\d )([A-Z][a-z]{1,20}|\d{1,3}(?:st|nd|rd|th)) (St|Dr|Rd|Ave|Blvd|Ln)\b\.?"
          r"(?=[,\s]|$)",
          _street),
     rule(rf"\b({_any(_TITLES)})\b\.? (?=[A-Z])", _title),
-    rule(r"\b(Mr|Mrs|Ms)\b\.?", lambda found: _TITLES[found[1]] + final_stop(found)),
+    rule(r"\b(Mr|Mrs|Ms)\b\.?", lambda match: _TITLES[match[1]] + final_stop(match)),
     rule(r"\b[Vv]s?\b\.(?= )|\bvs\b\.?", "versus"),
     rule(r"\bet al\b\.?", "et al"),
-    rule(rf"\b({_any(_MONTHS)})\.", lambda found: _MONTHS[found[1]] + final_stop(found)),
+    rule(rf"\b({_any(_MONTHS)})\.", lambda match: _MONTHS[match[1]] + final_stop(match)),
     rule(r"\b(Mon|Tue|Tues|Wed|Thu|Thur|Thurs|Fri)\.",
-         lambda found: WEEKDAYS[found[1]] + final_stop(found)),
-    rule(r"\bPh\.? ?[Dd]\b\.?", lambda found: "P H D" + final_stop(found)),
-    rule(rf"\b(?i:({_any(_WITH_STOP.keys() - {'no', 'min', 'max'})}))\.(?! ?[a-z]?\.)", _stopped),
-    rule(r"\b(min|max)\.(?= [a-z])", _stopped),
+         lambda match: WEEKDAYS[match[1]] + final_stop(match)),
+    rule(r"\bPh\.? ?[Dd]\b\.?", lambda match: "P H D" + final_stop(match)),
+    rule(rf"\b(?i:({_any(_WITH_STOP.keys() - {'no', 'min', 'max'})}))\.(?! ?[a-z]?\.)", _with_stop),
+    rule(r"\b(min|max)\.(?= [a-z])", _with_stop),
     rule(r"(?<![\w.])(?:[A-Za-z]\.){2,12}(?!\w)", _letters),
     rule(r"(?<![\w.])(?:[A-Za-z]\.){1,12}[A-Za-z](?![\w.])", _letters),
     rule(r"(?<![\w.'])([A-Z])\.(?= ?[A-Z\"(]|, ?[A-Z])", r"\1"),
     rule(rf"(?<=[a-z], )({_any(_STATES_BEFORE_ZIP)})(?= \d{{5}})",
-         lambda found: _STATES_BEFORE_ZIP[found[1]]),
+         lambda match: _STATES_BEFORE_ZIP[match[1]]),
     rule(rf"(?<=[a-z], )({_any(_STATES)})(?=[,.;)!?]|$)", _state),
     rule(r"\bw/o\b", "without"),
     rule(r"\bw/ ?(?=\w)", "with "),
@@ -159,4 +159,4 @@ RULES: list[Rule] = [
     rule(rf"\b([A-Z][a-z]{{1,30}}) (?!XL\b)([IVX]{{1,6}}|[XL]{{2}}[IVX]{{0,5}})\b{_SPEAKER}",
          _named),
 ]  # fmt: skip
-"""Before numbers are read."""
+"""Applied before number rules."""

@@ -1,34 +1,34 @@
-"""Words that are not written as such: acronyms, names with digits, camelCase."""
+"""Reads tokens that are not ordinary words: acronyms, names with digits, camelCase."""
 
 import re
 
-from vocoder.text.characters import WORD_MARK, fold, words
-from vocoder.text.normalisation.numbers import code
-from vocoder.text.pronunciation.pronouncer import known
+from vocoder.text.characters import WORD_MARK, fold, word_set
+from vocoder.text.normalisation.numbers import number_in_name
+from vocoder.text.pronunciation.pronouncer import in_lexicon
 
 LONGEST_WORD = 40
-"""Letters at which a word is cut, so that no input makes one without end."""
+"""Longer words are cut into parts, so that no input makes an endless word."""
 
-_SPELLED = words(
+_SPELLED = word_set(
     "FBI CIA NSA USA UK EU UN UAE TV CEO CFO CTO COO PC CD DVD DJ VIP GPS USB CPU GPU SSD HDD LED "
     "LCD URL URI HTML HTTP HTTPS FTP SSH SQL API SDK IDE CSS XML IP TCP UDP DNS PDF FAQ DIY ATM PR "
     "HR PHD MBA BBC CNN NBC ABC CBS NBA NFL NHL MLB MIT UCLA NYC LA DC BMW IBM HIV DNA RNA MRI CT "
     "AC ID OS AI ML VR AR UI UX QA TTS NLP SMS RSVP ETA FYI ASAP AKA PM AD BC BCE CE EST PST GMT "
     "UTC IRS NGO GDP IPO EV SUV RV UFO IQ GOP NHS IMF WTO PHP AWS ISBN IRA LLC PLC"
 )
-_WORDS = words(
+_WORDS = word_set(
     "NASA NATO AIDS UNESCO UNICEF OPEC SCUBA RADAR SONAR LASER RAM ROM PIN SIM SARS COVID GIF JPEG "
     "ZIP NAFTA ASEAN FEMA OSHA HIPAA SWAT DARPA FIFA UEFA NASDAQ CAPTCHA BIOS JSON YAML LASIK "
     "POTUS SCOTUS YOLO OK LAN WAN MIDI"
 )
-_SHORT_WORDS = words(
+_SHORT_WORDS = word_set(
     "AN AND ANY ALL ARE AS AT BAD BE BIG BOY BUT BUY BY CAN CAR CUT DAY DID DO DOG END FAR FOR FUN "
     "GET GO GOD GOT GUY HAD HAS HE HER HEY HIM HIS HOT HOW IF IN IS ITS LET MAN ME MEN MY NEW NO "
     "NOR NOT NOW OF OFF OH OLD ON ONE OR OUR OUT OWN PAY PUT RED RUN SAD SAY SEE SHE SIT SO TEN "
     "THE TO TOO TOP TRY TWO UP WAR WAS WAY WE WHY WIN WOW YES YET YOU"
 )
-_AMBIGUOUS = words("US IT WHO AM AD LA ID CE AC PR IRA EST AR MAY LED")
-"""In capitals mostly acronyms, but words where all is in capitals."""
+_AMBIGUOUS = word_set("US IT WHO AM AD LA ID CE AC PR IRA EST AR MAY LED")
+"""Usually acronyms if in capitals, but words if the whole text is in capitals."""
 
 _KNOWN = {
     "PhD": "P H D", "PhDs": "P H D's", "iOS": "I O S", "macOS": "mac O S", "pH": "P H",
@@ -55,51 +55,53 @@ _NAMED_A = re.compile(
 )
 
 
-def letters(written: str, ending: str = "") -> str:
+def spell_out(written: str, ending: str = "") -> str:
     """``FBI`` as 'F B I'."""
-    return " ".join(sign.upper() for sign in written if sign.isalpha()) + ending
+    return " ".join(char.upper() for char in written if char.isalpha()) + ending
 
 
-def articles(text: str) -> str:
-    """The text with the article in a small letter: a capital is a letter to be spelled."""
+def lower_articles(text: str) -> str:
+    """The text with the article ``A`` in lower case; a capital A is a letter to spell out."""
     return _ARTICLE.sub(
-        lambda found: (
-            "A" if _NAMED_A.search(text, max(0, found.start() - 15), found.start()) else "a"
+        lambda match: (
+            "A" if _NAMED_A.search(text, max(0, match.start() - 15), match.start()) else "a"
         ),
         text,
     )
 
 
-def shouted(text: str) -> bool:
-    """Whether the text is in capitals throughout, so that they say nothing about its words."""
+def is_all_caps(text: str) -> bool:
+    """Whether the text is all in capitals, so that capitals do not mark acronyms."""
     tokens = [token for token in _TOKEN.findall(text) if len(token) > 1 and token.isalpha()]
     capitals = [token for token in tokens if token.isupper()]
-    common = any(token in _SHORT_WORDS or (len(token) > 3 and known(token)) for token in capitals)
+    common = any(
+        token in _SHORT_WORDS or (len(token) > 3 and in_lexicon(token)) for token in capitals
+    )
     return common and len(capitals) > 1 and len(capitals) >= 0.6 * len(tokens)
 
 
 def read_tokens(text: str) -> str:
-    """The text with each token as words: acronyms spelled, names with digits and humps split."""
-    shouting = shouted(text)
-    return _TOKEN.sub(lambda found: spoken(found[0], shouting=shouting), text)
+    """The text with acronyms spelled out, and camelCase and names with digits split."""
+    all_caps = is_all_caps(text)
+    return _TOKEN.sub(lambda match: read_token(match[0], all_caps=all_caps), text)
 
 
-def spoken(token: str, *, shouting: bool) -> str:
-    """One token as words, each with a single capital letter, or of Latin letters."""
+def read_token(token: str, *, all_caps: bool) -> str:
+    """One token as words: single capital letters to spell out, and words of Latin letters."""
     if token in _KNOWN:
         return _KNOWN[token]
     if len(token) == 1:
         return token if token == "a" else token.upper()
-    if any(sign.isdigit() for sign in token):
+    if any(char.isdigit() for char in token):
         return _with_digits(token)
     base, ending = _ending(token)
     if base.isupper() and len(fold(base)) > 1:
-        return token if _is_word(base, shouting) else letters(base, ending)
-    if _HUMP.search(token) and not known(token) and not _SCOTTISH.fullmatch(token):
+        return token if _is_word(base, all_caps) else spell_out(base, ending)
+    if _HUMP.search(token) and not in_lexicon(token) and not _SCOTTISH.fullmatch(token):
         parts = _CAMEL.findall(token)
         if len(parts) > 1:
             return " ".join(
-                spoken(part.strip("'"), shouting=False) for part in parts if part != "'"
+                read_token(part.strip("'"), all_caps=False) for part in parts if part != "'"
             )
     if len(token) > LONGEST_WORD:
         starts = range(0, len(token), LONGEST_WORD)
@@ -108,7 +110,7 @@ def spoken(token: str, *, shouting: bool) -> str:
 
 
 def _ending(token: str) -> tuple[str, str]:
-    """An acronym and the ending of its plural or possessive, as a letter's: ``CDs`` has ``'s``."""
+    """Splits off an acronym's plural or possessive ending: ``CDs`` is ``CD`` and ``'s``."""
     for ending in ("'s", "'S", "s"):
         base = token.removesuffix(ending)
         if base != token and len(base) > 1 and base.isupper():
@@ -116,20 +118,20 @@ def _ending(token: str) -> tuple[str, str]:
     return token, ""
 
 
-def _is_word(capitals: str, shouting: bool) -> bool:
+def _is_word(capitals: str, all_caps: bool) -> bool:
     if len(capitals) > LONGEST_WORD:
         return False
     if capitals in _WORDS:
         return True
-    if shouting:
+    if all_caps:
         return (capitals not in _SPELLED or capitals in _AMBIGUOUS) and (
-            known(capitals) or (len(capitals) > 5 and _pronounceable(capitals))
+            in_lexicon(capitals) or (len(capitals) > 5 and _pronounceable(capitals))
         )
     if capitals in _SPELLED:
         return False
     if len(capitals) < 4:
         return capitals in _SHORT_WORDS
-    return known(capitals) or (len(capitals) > 5 and _pronounceable(capitals))
+    return in_lexicon(capitals) or (len(capitals) > 5 and _pronounceable(capitals))
 
 
 def _pronounceable(capitals: str) -> bool:
@@ -140,13 +142,13 @@ def _with_digits(token: str) -> str:
     plural = token[-1] == "s" and token[-2].isdigit()
     parts = _PART.findall(token.removesuffix("s") if plural else token)
     read = [
-        code(part)
+        number_in_name(part)
         if part.isdigit()
         else part
-        if len(part) > 2 and (not part.isupper() or part in _WORDS) and known(part)
-        else letters(part)
+        if len(part) > 2 and (not part.isupper() or part in _WORDS) and in_lexicon(part)
+        else spell_out(part)
         if len(part) < 4
-        else spoken(part, shouting=False)
+        else read_token(part, all_caps=False)
         for part in parts
     ]
     return " ".join(read) + ("s" if plural else "")

@@ -1,14 +1,14 @@
-"""Written American English to words: the text a newsreader would say.
+"""Text normalisation for American English: the words a newsreader would say.
 
-The outcome holds words of Latin letters and the punctuation ``, . ? !``. A single capital letter is
-a letter to be spelled; the article is ``a``.
+The result contains words in Latin letters and the punctuation ``, . ? !``. A single capital letter
+is to be spelled out; the article is ``a``.
 """
 
 import re
 
-from vocoder.text.characters import SIGN_MARK, WORD_MARK
+from vocoder.text.characters import SILENT_MARK, WORD_MARK
 from vocoder.text.normalisation import abbreviations, addresses, dates, numbers, quantities, symbols
-from vocoder.text.normalisation.acronyms import articles, read_tokens
+from vocoder.text.normalisation.acronyms import lower_articles, read_tokens
 from vocoder.text.normalisation.rules import apply
 
 _BEFORE_TOKENS = (
@@ -23,22 +23,22 @@ _BEFORE_TOKENS = (
     *symbols.AFTER_NUMBERS,
 )
 _TOKEN = re.compile(
-    rf"[^\W\d_]+(?:'[^\W\d_]+)*|[{WORD_MARK}{SIGN_MARK}]|[^\w\s{WORD_MARK}{SIGN_MARK}]+"
+    rf"[^\W\d_]+(?:'[^\W\d_]+)*|[{WORD_MARK}{SILENT_MARK}]|[^\w\s{WORD_MARK}{SILENT_MARK}]+"
 )
 _HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
 STRENGTH = {"": 0, ",": 1, ".": 2, "!": 3, "?": 4}
-"""Of two signs of punctuation in one place the stronger is heard."""
+"""Where two punctuation marks meet, the stronger one is kept."""
 
 _COMMAS = frozenset(",;:—–()[]{}|·…")
 
 
 def normalise(text: str) -> str:
-    """Words and punctuation of a sentence.
+    """The words and punctuation of a sentence.
 
     Args:
-        text: clean (see ``characters.clean``); its marks keep their order.
+        text: clean text (see ``characters.clean``); its placeholders keep their order.
     """
-    text = apply(_BEFORE_TOKENS, articles(text))
+    text = apply(_BEFORE_TOKENS, lower_articles(text))
     text = read_tokens(_HYPHEN.sub(" ", text))
     out: list[str] = []
     pause = ""
@@ -48,7 +48,7 @@ def normalise(text: str) -> str:
                 out.append(pause)
             out.append(f" {token}")
             pause = ""
-        elif token == SIGN_MARK:
+        elif token == SILENT_MARK:
             out.append(pause + token)
             pause = ""
         else:
@@ -56,13 +56,14 @@ def normalise(text: str) -> str:
     return "".join([*out, pause]).strip() if out else ""
 
 
-def _pause(signs: str) -> str:
-    """The punctuation that is heard where ``signs`` are written."""
+def _pause(punctuation: str) -> str:
+    """The one of ``, . ? !`` that a run of punctuation is read as, or nothing."""
     for pause in "?!":
-        if pause in signs:
+        if pause in punctuation:
             return pause
-    if "..." in signs:
+    if "..." in punctuation:
         return ","
-    if "." in signs:
+    if "." in punctuation:
         return "."
-    return "," if not _COMMAS.isdisjoint(signs) or "--" in signs or signs == "-" else ""
+    comma = not _COMMAS.isdisjoint(punctuation) or "--" in punctuation or punctuation == "-"
+    return "," if comma else ""

@@ -1,4 +1,4 @@
-"""Numbers to American English words: 'one hundred twenty three', never 'one hundred and'."""
+"""Reads numbers in American English: 'one hundred twenty three', never 'one hundred and'."""
 
 import functools
 import re
@@ -8,13 +8,13 @@ from num2words import num2words
 from vocoder.text.normalisation.rules import Rule, rule
 
 NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,6}(?![\d])|\d{1,30})(?:\.\d{1,30})?"
-"""Digits with or without separators of thousands, and decimals."""
+"""Digits, with or without thousands separators and decimals."""
 
 SCALES = {
     "k": "thousand", "K": "thousand", "m": "million", "M": "million", "mn": "million",
     "b": "billion", "B": "billion", "bn": "billion", "tn": "trillion", "T": "trillion",
 }  # fmt: skip
-"""How a multiple is written after an amount of money."""
+"""Suffixes that scale an amount of money."""
 
 _LONGEST_CARDINAL = 9
 _DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -27,8 +27,8 @@ _ROMAN_NUMBER = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|
 def cardinal(written: str) -> str:
     """``1,234.50`` as 'one thousand two hundred thirty four point five zero'.
 
-    Numbers with leading zeros, and those of ten digits and more without separators, are read digit
-    by digit.
+    Numbers with a leading zero, or with ten or more digits and no separators, are read digit by
+    digit.
     """
     whole, point, decimals = written.partition(".")
     separated = "," in whole
@@ -51,8 +51,8 @@ def ordinal(number: int) -> str:
 
 
 def digits(written: str) -> str:
-    """``007`` as 'zero zero seven'; what is no digit is passed over."""
-    return " ".join(_DIGITS[int(sign)] for sign in written if sign in "0123456789")
+    """``007`` as 'zero zero seven'; ignores characters that are not digits."""
+    return " ".join(_DIGITS[int(char)] for char in written if char in "0123456789")
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -77,14 +77,14 @@ def decade(number: int) -> str:
 
 
 def plural(words: str) -> str:
-    """'nineties', 'sixes', 'twos'."""
+    """The plural of number words: 'nineties', 'sixes', 'twos'."""
     if words.endswith("y"):
         return words[:-1] + "ies"
     return words + ("es" if words.endswith("x") else "s")
 
 
-def code(written: str) -> str:
-    """The number in a name such as ``A380``: 'three eighty'; long ones digit by digit."""
+def number_in_name(written: str) -> str:
+    """The number in a name such as ``A380``: 'three eighty'; long numbers digit by digit."""
     if written[0] == "0" or len(written) > 4:
         return digits(written)
     if len(written) == 4:
@@ -103,16 +103,16 @@ def fraction(numerator: int, denominator: int) -> str:
 
 
 def roman(written: str) -> int | None:
-    """``XIV`` as 14; None where it is no Roman numeral."""
+    """``XIV`` as 14; None for anything but a Roman numeral."""
     if not written or not _ROMAN_NUMBER.fullmatch(written):
         return None
-    values = [_ROMAN[sign] for sign in written]
+    values = [_ROMAN[char] for char in written]
     following = [*values[1:], 0]
     return sum(-one if one < after else one for one, after in zip(values, following, strict=True))
 
 
-def dotted(written: str) -> str:
-    """The parts of a version: ``2.0.11`` as 'two point zero point eleven'."""
+def version_number(written: str) -> str:
+    """``2.0.11`` as 'two point zero point eleven'."""
     return " point ".join(
         digits(part) if part[0] == "0" and len(part) > 1 else cardinal(part)
         for part in written.split(".")
@@ -120,7 +120,7 @@ def dotted(written: str) -> str:
 
 
 def counted_noun(count: int | str, noun: str) -> str:
-    """'one hour', 'two hours'."""
+    """A count and its noun: 'one hour', 'two hours'."""
     return f"{cardinal(str(count))} {noun}{'' if str(count) == '1' else 's'}"
 
 
@@ -129,39 +129,39 @@ def _spelled(number: int, to: str) -> str:
     return words.replace(",", "").replace(" and ", " ").replace("-", " ")
 
 
-def _phone(found: re.Match[str]) -> str:
-    groups = re.findall(r"\d+", found[0])
+def _phone(match: re.Match[str]) -> str:
+    groups = re.findall(r"\d+", match[0])
     spoken = ["eight hundred" if group == "800" else digits(group) for group in groups]
-    return ("plus " if "+" in found[0] else "") + ", ".join(spoken)
+    return ("plus " if "+" in match[0] else "") + ", ".join(spoken)
 
 
-def _fraction(found: re.Match[str]) -> str | None:
-    whole, above, below = found["whole"], int(found["above"]), int(found["below"])
+def _fraction(match: re.Match[str]) -> str | None:
+    whole, above, below = match["whole"], int(match["above"]), int(match["below"])
     if not 2 <= below <= 100 or above >= below or above == 0:
         if whole or below == 0:
             return None
-        return f"{cardinal(found['above'])} over {cardinal(found['below'])}"
+        return f"{cardinal(match['above'])} over {cardinal(match['below'])}"
     if not whole:
         return fraction(above, below)
     part = fraction(above, below)
     return f"{cardinal(whole)} and {'a' + part[3:] if above == 1 else part}"
 
 
-def _address(found: re.Match[str]) -> str:
-    return " dot ".join(digits(part) for part in found[0].split("."))
+def _address(match: re.Match[str]) -> str:
+    return " dot ".join(digits(part) for part in match[0].split("."))
 
 
-def _plain_year(found: re.Match[str]) -> str | None:
-    number = int(found["year"])
-    counted = found["counted"] and not found["when"]
-    return None if counted or not 1010 <= number <= 2099 else year_in_place(found, number)
+def _plain_year(match: re.Match[str]) -> str | None:
+    number = int(match["year"])
+    counted = match["counted"] and not match["when"]
+    return None if counted or not 1010 <= number <= 2099 else _year_in_place(match, number)
 
 
-def year_in_place(found: re.Match[str], number: int) -> str:
+def _year_in_place(match: re.Match[str], number: int) -> str:
     """The match with its group ``year`` in words."""
-    start = found.start()
-    before, after = found.start("year") - start, found.end("year") - start
-    return found[0][:before] + year(number) + found[0][after:]
+    start = match.start()
+    before, after = match.start("year") - start, match.end("year") - start
+    return match[0][:before] + year(number) + match[0][after:]
 
 
 _START = r"(?<![\w.,/])"
@@ -177,10 +177,10 @@ _VERSIONED = (
 )
 
 PLURALS: list[Rule] = [
-    rule(r"(?<![\w.])'?((?:1[0-9]|20)\d0|[2-9]0)'?s\b", lambda found: decade(int(found[1]))),
-    rule(r"(?<![\w.,])(\d{3,4})s\b", lambda found: plural(code(found[1]))),
+    rule(r"(?<![\w.])'?((?:1[0-9]|20)\d0|[2-9]0)'?s\b", lambda match: decade(int(match[1]))),
+    rule(r"(?<![\w.,])(\d{3,4})s\b", lambda match: plural(number_in_name(match[1]))),
 ]
-"""Before units: ``s`` after such a number is no second."""
+"""Applied before unit rules, so that the ``s`` in ``1990s`` is not read as seconds."""
 
 RULES: list[Rule] = [
     rule(r"(?<!\d)24/7(?!\d)", "twenty four seven"),
@@ -192,20 +192,20 @@ RULES: list[Rule] = [
     rule(r"(?<![\w.-])\d{1,6}(?:-\d{1,6}){2,6}(?![\w-])", _phone),
     rule(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)", _address),
     rule(rf"\b({_VERSIONED}) v?(\d{{1,6}}(?:\.\d{{1,6}})+)(?!\w)",
-         lambda found: f"{found[1]} {dotted(found[2])}"),
+         lambda match: f"{match[1]} {version_number(match[2])}"),
     rule(r"\b[vV]\.? ?(\d{1,6}(?:\.\d{1,6}){0,5})(?!\w)",
-         lambda found: f"version {dotted(found[1])}"),
-    rule(rf"{_START}\d{{1,6}}(?:\.\d{{1,6}}){{2,5}}{_END}", lambda found: dotted(found[0])),
+         lambda match: f"version {version_number(match[1])}"),
+    rule(rf"{_START}\d{{1,6}}(?:\.\d{{1,6}}){{2,5}}{_END}", lambda match: version_number(match[0])),
     rule(rf"{_START}({NUMBER})/(10|100){_END}(?! of )",
-         lambda found: f"{cardinal(found[1])} out of {cardinal(found[2])}"),
+         lambda match: f"{cardinal(match[1])} out of {cardinal(match[2])}"),
     rule(rf"{_START}(?:(?P<whole>\d{{1,6}})[ -])?(?P<above>\d{{1,4}})/(?P<below>\d{{1,4}}){_END}",
          _fraction),
     rule(r"(?<![\w.])(\d{1,3}(?:,\d{3})+|\d{1,12})(?:st|nd|rd|th|ST|ND|RD|TH)\b",
-         lambda found: ordinal(int(found[1].replace(",", "")))),
+         lambda match: ordinal(int(match[1].replace(",", "")))),
     rule(rf"(?:\b(?P<when>{_WHEN}) )?(?<![\w.,/$£€¥#-])(?P<year>\d{{4}}){_END}"
          rf"(?P<counted>{_COUNTED})?", _plain_year),
-    rule(r"(?<![\w'])'(\d\d)\b(?!')", lambda found: two_digits(int(found[1]))),
+    rule(r"(?<![\w'])'(\d\d)\b(?!')", lambda match: two_digits(int(match[1]))),
     rule(rf"(?<![\w.,)])[-−](?={NUMBER})", " minus "),
-    rule(r"(?<![\w.])\.(\d{1,30})(?!\w)", lambda found: f"point {digits(found[1])}"),
-    rule(rf"(?<![\w.])({NUMBER})(?!\w)", lambda found: f"{cardinal(found[1])}"),
+    rule(r"(?<![\w.])\.(\d{1,30})(?!\w)", lambda match: f"point {digits(match[1])}"),
+    rule(rf"(?<![\w.])({NUMBER})(?!\w)", lambda match: f"{cardinal(match[1])}"),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Amounts of money and quantities with a unit to words."""
+"""Reads amounts of money and quantities with a unit."""
 
 import re
 
@@ -74,10 +74,10 @@ _UNITS |= {
     for unit, stem in _WITH_PREFIX.items()
 } | {"kΩ": "kilohm", "MΩ": "megohm"}
 _ATTACHED_ONLY = {"in", "in.", "s", "h", "mo", "ha"}
-"""Units that a space before them would make a word."""
+"""Units that after a space would be words."""
 _UNIT = "|".join(
     re.escape(unit) for unit in sorted(_UNITS.keys() - {"K"}, key=len, reverse=True)
-)  # 4K is no temperature
+)  # 4K is a resolution, not a temperature
 _SPACED = "|".join(
     re.escape(unit) for unit in sorted(_UNITS.keys() - _ATTACHED_ONLY, key=len, reverse=True)
 )
@@ -104,9 +104,9 @@ def money(amount: str, currency: str, scale: str = "", *, one: bool = False) -> 
 
     Args:
         amount: digits, with or without separators and decimals.
-        currency: a sign or code.
-        scale: 'million' and the like.
-        one: whether the currency is named in the singular, as in 'a five dollar bill'.
+        currency: a currency symbol or code.
+        scale: a word such as 'million'.
+        one: whether to name the currency in the singular, as in 'a five dollar bill'.
     """
     single, plural, small, smalls = _CURRENCIES[currency]
     if scale:
@@ -124,7 +124,7 @@ def money(amount: str, currency: str, scale: str = "", *, one: bool = False) -> 
 
 
 def quantity(amount: str, unit: str, *, one: bool = False) -> str:
-    """``5`` of ``kg`` as 'five kilograms'; in the singular for 1, or where asked for."""
+    """``5`` and ``kg`` as 'five kilograms'; the unit is singular for 1, or if ``one`` is set."""
     number, space, scale = amount.partition(" ")
     return f"{cardinal(number)}{space}{scale} {_name(unit, one=one or amount == '1')}"
 
@@ -141,53 +141,53 @@ def _name(unit: str, *, one: bool) -> str:
     return f"{kind}{space}{_PLURALS.get(noun, noun + 's')}{per}{rest}"
 
 
-def _money(found: re.Match[str]) -> str:
-    groups = found.groupdict("")
+def _money(match: re.Match[str]) -> str:
+    groups = match.groupdict("")
     article = groups.get("article", "")
-    one = bool(article) and bool(_NOUN.match(found.string, found.end()))
-    words = money(found["amount"], found["currency"], _scale(found), one=one)
+    one = bool(article) and bool(_NOUN.match(match.string, match.end()))
+    words = money(match["amount"], match["currency"], _scale(match), one=one)
     per = f" per {_PER[groups['per']]}" if groups.get("per") else ""
     return article + ("minus " if groups.get("minus") else "") + words + per
 
 
-def _money_range(found: re.Match[str]) -> str:
-    return f"{cardinal(found['amount'])} to {money(found['end'], found['currency'], _scale(found))}"
+def _money_range(match: re.Match[str]) -> str:
+    return f"{cardinal(match['amount'])} to {money(match['end'], match['currency'], _scale(match))}"
 
 
-def _scale(found: re.Match[str]) -> str:
-    written = (found["scale"] or "").strip()
+def _scale(match: re.Match[str]) -> str:
+    written = (match["scale"] or "").strip()
     return SCALES.get(written, written)
 
 
-def _quantity(found: re.Match[str]) -> str:
-    unit = found["unit"] or found["spaced"]
-    article = found["article"] or ""
-    one = bool(article) and bool(_NOUN.match(found.string, found.end()))
-    minus = "minus " if found["minus"] else ""
-    per = f" per {_PER[found['per']]}" if found["per"] else ""
-    return article + minus + quantity(found["amount"], unit, one=one) + per + final_stop(found)
+def _quantity(match: re.Match[str]) -> str:
+    unit = match["unit"] or match["spaced"]
+    article = match["article"] or ""
+    one = bool(article) and bool(_NOUN.match(match.string, match.end()))
+    minus = "minus " if match["minus"] else ""
+    per = f" per {_PER[match['per']]}" if match["per"] else ""
+    return article + minus + quantity(match["amount"], unit, one=one) + per + final_stop(match)
 
 
-def _adjective(found: re.Match[str]) -> str:
-    return quantity(found["amount"], found["unit"], one=True)
+def _adjective(match: re.Match[str]) -> str:
+    return quantity(match["amount"], match["unit"], one=True)
 
 
-def _height(found: re.Match[str]) -> str:
-    feet = "foot" if found["inches"] or found["feet"] == "1" else "feet"
-    inches = f" {cardinal(found['inches'])}" if found["inches"] else ""
-    return f"{cardinal(found['feet'])} {feet}{inches}"
+def _height(match: re.Match[str]) -> str:
+    feet = "foot" if match["inches"] or match["feet"] == "1" else "feet"
+    inches = f" {cardinal(match['inches'])}" if match["inches"] else ""
+    return f"{cardinal(match['feet'])} {feet}{inches}"
 
 
-def _inches(found: re.Match[str]) -> str | None:
-    if found.string.count('"', 0, found.start()) % 2:
-        return None  # it closes a quotation
-    return f"{cardinal(found[1])} {'inch' if found[1] == '1' else 'inches'}"
+def _inches(match: re.Match[str]) -> str | None:
+    if match.string.count('"', 0, match.start()) % 2:
+        return None  # a closing quotation mark
+    return f"{cardinal(match[1])} {'inch' if match[1] == '1' else 'inches'}"
 
 
-def _position(found: re.Match[str]) -> str:
+def _position(match: re.Match[str]) -> str:
     names = ("degrees", "minutes", "seconds")
-    parts = [counted_noun(found[name], name[:-1]) for name in names if found[name]]
-    return f"{' '.join(parts)} {_COMPASS[found['toward']]}"
+    parts = [counted_noun(match[name], name[:-1]) for name in names if match[name]]
+    return f"{' '.join(parts)} {_COMPASS[match['toward']]}"
 
 
 _NOUN = re.compile(r"[- ][a-z]")
@@ -202,9 +202,9 @@ MONEY_RULES: list[Rule] = [
          rf"(?P<amount>{NUMBER}){_SCALED}(?:/(?P<per>{_PER_UNIT})(?!\w))?", _money),
     rule(rf"\b(?P<currency>{_CODE}) ?(?P<amount>{NUMBER}){_SCALED}", _money),
     rule(rf"{_START}(?P<amount>{NUMBER}){_SCALED} ?(?P<currency>{_CODE}|[€£₽₹])(?!\w)", _money),
-    rule(rf"{_START}({NUMBER}) ?¢", lambda found: counted_noun(found[1], "cent")),
+    rule(rf"{_START}({NUMBER}) ?¢", lambda match: counted_noun(match[1], "cent")),
 ]  # fmt: skip
-"""Before units: ``m`` after an amount of money is a million."""
+"""Applied before unit rules, so that the ``m`` in ``£5m`` is read as a million."""
 
 UNIT_RULES: list[Rule] = [
     rule(r"""(?<![\w.])(?P<degrees>\d{1,3}(?:\.\d{1,8})?) ?° ?(?:(?P<minutes>\d{1,2}) ?' ?)?"""
@@ -212,7 +212,7 @@ UNIT_RULES: list[Rule] = [
     rule(r"""(?<![\w.])(?P<feet>\d{1,2})'(?: ?(?P<inches>\d{1,2})(?:"|''))""", _height),
     rule(r"""(?<![\w.'])(?P<feet>\d{1,4})'(?P<inches>)(?=[\s,.;)]|$)""", _height),
     rule(rf'{_START}({NUMBER})"', _inches),
-    rule(rf"{_START}({NUMBER}) ?%", lambda found: f"{cardinal(found[1])} percent"),
+    rule(rf"{_START}({NUMBER}) ?%", lambda match: f"{cardinal(match[1])} percent"),
     rule(rf"{_START}(?P<amount>{NUMBER})-(?P<unit>{_SPACED})(?![\w'])", _adjective),
     rule(rf"(?P<article>\b[Aa]n? )?{_START}(?P<minus>(?<![\w)])-)?(?P<amount>{NUMBER}{_SCALE})"
          rf"(?:(?P<unit>{_UNIT})| (?P<spaced>{_SPACED}))(?:/(?P<per>{_PER_UNIT}))?(?![\w'])"

@@ -1,4 +1,4 @@
-"""A pass over a text: where a pattern matches, words replace what is written."""
+"""Rewrite rules: a pattern, and the words that replace each match."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -6,32 +6,32 @@ from typing import NamedTuple
 
 
 class Rule(NamedTuple):
-    """A pattern, and the words for what it matches; None leaves the match as it is."""
+    """A pattern, and a function from a match to its words; None leaves the match unchanged."""
 
     pattern: re.Pattern[str]
     words: Callable[[re.Match[str]], str | None]
 
 
 def rule(pattern: str, words: str | Callable[[re.Match[str]], str | None]) -> Rule:
-    """A rule from a pattern and its words, in which ``\\1`` is the first group."""
+    """Make a rule from a pattern and its words, in which ``\\1`` is the first group."""
     if callable(words):
         return Rule(re.compile(pattern), words)
     template = words
-    return Rule(re.compile(pattern), lambda found: found.expand(template))
+    return Rule(re.compile(pattern), lambda match: match.expand(template))
 
 
 def apply(rules: Iterable[Rule], text: str) -> str:
-    """The text after each rule in turn."""
+    """The text after applying each rule in turn."""
     for pattern, words in rules:
-        text = pattern.sub(lambda found, words=words: _or_same(words(found), found), text)  # type: ignore[misc]
+        text = pattern.sub(lambda match, words=words: _or_same(words(match), match), text)  # type: ignore[misc]
     return text
 
 
-def _or_same(words: str | None, found: re.Match[str]) -> str:
-    return found[0] if words is None else words
+def _or_same(words: str | None, match: re.Match[str]) -> str:
+    return match[0] if words is None else words
 
 
-def final_stop(found: re.Match[str]) -> str:
-    """A stop where the one of an abbreviation ends the text as well."""
-    ends = found[0].endswith(".") and not found.string[found.end() :].strip("\"') ")
+def final_stop(match: re.Match[str]) -> str:
+    """A full stop if the abbreviation's own also ends the text, otherwise nothing."""
+    ends = match[0].endswith(".") and not match.string[match.end() :].strip("\"') ")
     return "." if ends else ""

@@ -1,23 +1,23 @@
-"""Signs that are read as words, and those that are passed over."""
+"""Symbols that are read as words, and symbols that are skipped."""
 
 import re
 
 from vocoder.text.normalisation.rules import Rule, rule
 
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": " ", "#39": "'"}
-_LENGTH = re.compile(r"\d ?(?:[cmk]?m|ft)$")  # its square is a unit
+_LENGTH = re.compile(r"\d ?(?:[cmk]?m|ft)$")  # a squared or cubed length is a unit
 _POWERS = {"2": " squared", "3": " cubed"}
 
 
-def _power(found: re.Match[str]) -> str | None:
-    if _LENGTH.search(found.string, max(0, found.start() - 6), found.start()):
+def _power(match: re.Match[str]) -> str | None:
+    if _LENGTH.search(match.string, max(0, match.start() - 6), match.start()):
         return None
-    minus = "minus " if found[1] else ""
-    return _POWERS.get(found[2] if not minus else "", f" to the power of {minus}{found[2]}")
+    minus = "minus " if match[1] else ""
+    return _POWERS.get(match[2] if not minus else "", f" to the power of {minus}{match[2]}")
 
 
 BEFORE_NUMBERS: list[Rule] = [
-    rule(r"&(amp|lt|gt|quot|apos|nbsp|#39);", lambda found: _ENTITIES[found[1]]),
+    rule(r"&(amp|lt|gt|quot|apos|nbsp|#39);", lambda match: _ENTITIES[match[1]]),
     rule(r"</?[A-Za-z][^<>]{0,200}>", " "),
     rule(r"(?<!\w)(?:[:;=]['o-]?[)(\]\[DPp|*\\/]+|<3+)(?!\w)", " "),
     rule(r"(?:-{1,2}|={1,2})>|[→⇒➔➜⟶]", " to "),
@@ -59,7 +59,7 @@ AFTER_NUMBERS: list[Rule] = [
     rule(r">=", " greater than or equal to "),
     rule(r"!=", " is not equal to "),
     rule(r"={2,}", " equals "),
-    rule(rf"([{re.escape(''.join(_READ))}])\1*", lambda found: f" {_READ[found[1]]} "),
+    rule(rf"([{re.escape(''.join(_READ))}])\1*", lambda match: f" {_READ[match[1]]} "),
     rule(r"[_/~^*'\"]{2,}", " "),
     rule(r"[_/~^*]", " "),
 ]

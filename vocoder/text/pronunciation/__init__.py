@@ -1,1 +1,1 @@
-"""Words as phonemes: lexicon, part-of-speech tagging, letter-to-sound rules."""
+"""Words to phonemes: lexicon, part-of-speech tagging, grapheme-to-phoneme model."""

@@ -1,4 +1,4 @@
-"""Words that the lexicon lacks or has wrong, in the IPA."""
+"""Words that are missing from the lexicon or wrong in it, in IPA."""
 
 ADDITIONS = {
     "airbnb": "ˈɛɹbiˌɛnbˌi",
@@ -21,7 +21,7 @@ ADDITIONS = {
     "recounting": "ɹɪkˈaʊntɪŋ",
     "vale": "vˈeɪl",
 }
-"""Spelling, folded to small letters, and pronunciation."""
+"""Pronunciations by lower-case spelling."""
 
 READINGS = {
     "bow": {"NN": "bˈoʊ", "VB": "bˈaʊ"},
@@ -31,9 +31,9 @@ READINGS = {
     "tear": {"NN": "tˈɪɹ", "VB": "tˈɛɹ"},
     "tears": {"NN": "tˈɪɹz", "VB": "tˈɛɹz"},
 }
-"""Words whose readings by part of speech (Penn Treebank) the lexicon lacks or has wrong."""
+"""Pronunciations by part of speech (Penn Treebank) that the lexicon lacks or gets wrong."""
 
 SINGLE_READING = frozenset(
     {"de", "do", "does", "maas", "marked", "nemo", "nice", "re", "real", "thou", "were", "won"}
 )
-"""Words of which only the first reading is common; the tagger would find the other too often."""
+"""Words read only in their first, common way; the tagger would pick the other one too often."""

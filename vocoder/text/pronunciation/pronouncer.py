@@ -1,7 +1,7 @@
-"""Words to phonemes: a lexicon of 124,000 American words, part of speech, and rules for the rest.
+"""Words to phonemes, from a lexicon of 124,000 American words, parts of speech and a model.
 
-Lexicon, tagger and letter-to-sound model are gruut's (MIT): CMUdict's pronunciations in the IPA,
-and two small conditional random fields. All of it works offline.
+The lexicon (CMUdict in IPA), the tagger and the grapheme-to-phoneme model (two small conditional
+random fields) are gruut's (MIT). All of it works offline.
 """
 
 import functools
@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 import gruut_lang_en
 
 from vocoder.errors import TextError
-from vocoder.text.characters import fold, words
+from vocoder.text.characters import fold, word_set
+from vocoder.text.pronunciation.crf_models import GraphemeToPhoneme, Tagger
 from vocoder.text.pronunciation.lexicon_additions import ADDITIONS, READINGS, SINGLE_READING
-from vocoder.text.pronunciation.tagging import LettersToSounds, Tagger
 from vocoder.text.utterance import PHONEMES, STRESS_MARKS, VOWELS, Phoneme
 
 Pronunciation = tuple[Phoneme, ...]
@@ -23,102 +23,103 @@ _ALIASES = {
     "tʃ": "t͡ʃ", "dʒ": "d͡ʒ", "r": "ɹ", "g": "ɡ", "ɝ": "ɚ", "ɜ": "ɚ", "ɐ": "ə", "ɒ": "ɑ", "ɾ": "t",
     "ɫ": "l", "a": "ɑ", "e": "eɪ", "o": "oʊ", "əʊ": "oʊ", "ᵻ": "ɪ", "ɨ": "ɪ", "ɹ̩": "ɚ",
 }  # fmt: skip
-"""Common ways to write a phoneme, and the one used here."""
+"""Common alternative symbols, and the symbol used here."""
 
-_WRITTEN = sorted([*PHONEMES, *_ALIASES], key=len, reverse=True)
-_SIGN = re.compile("|".join(map(re.escape, _WRITTEN)))
+_SYMBOL = re.compile(
+    "|".join(map(re.escape, sorted([*PHONEMES, *_ALIASES], key=len, reverse=True)))
+)
 _IGNORED = re.compile(r"[\s.ː‿/]+")  # syllables, length, liaison: not distinguished here
 _LETTER = "letter"
-_LONGEST_GUESS = 40
+_G2P_LETTERS = 40
 _OTHER_TAGS = {"VBN": "VBD", "RB": "JJ"}
-"""Where the lexicon has no reading for a tag: the tag whose reading sounds the same."""
+"""For tags the lexicon may lack: the tag with the same pronunciation."""
 
 
 def parse_ipa(text: str) -> Pronunciation:
     """Phonemes of an IPA transcription such as ``həlˈoʊ``; spaces and length marks are optional.
 
-    A stress mark stands before its syllable or before its vowel.
+    A stress mark comes before its syllable or before its vowel.
 
     Raises:
-        TextError: a sign that is no phoneme of General American, or no phoneme at all.
+        TextError: if a symbol is not a phoneme of General American, or there is no phoneme.
     """
     phonemes: list[Phoneme] = []
-    stress, place = 0, 0
-    while place < len(text):
-        if ignored := _IGNORED.match(text, place):
-            place = ignored.end()
-        elif text[place] in STRESS_MARKS:
-            stress, place = STRESS_MARKS.index(text[place]), place + 1
-        elif sign := _SIGN.match(text, place):
-            symbol = _ALIASES.get(sign[0], sign[0])
+    stress, position = 0, 0
+    while position < len(text):
+        if ignored := _IGNORED.match(text, position):
+            position = ignored.end()
+        elif text[position] in STRESS_MARKS:
+            stress, position = STRESS_MARKS.index(text[position]), position + 1
+        elif match := _SYMBOL.match(text, position):
+            symbol = _ALIASES.get(match[0], match[0])
             vowel = symbol in VOWELS
             phonemes.append(Phoneme(symbol, stress if vowel else 0))
-            stress, place = 0 if vowel else stress, sign.end()
+            stress, position = 0 if vowel else stress, match.end()
         else:
             raise TextError(
-                f"phonemes {text[:64]!r}: {text[place]!r} is unknown; known are the IPA signs "
-                f"{' '.join(PHONEMES)} and the stress marks ˈ ˌ"
+                f"unknown symbol {text[position]!r} in the phonemes {text[:64]!r}: use the IPA "
+                f"symbols {' '.join(PHONEMES)} and the stress marks ˈ ˌ"
             )
     if not phonemes:
-        raise TextError(f"phonemes {text[:64]!r}: expected at least one phoneme")
+        raise TextError(f"no phoneme in {text[:64]!r}: write IPA such as həlˈoʊ")
     return tuple(phonemes)
 
 
-def known(word: str) -> bool:
-    """Whether the lexicon has the word, or the word it is a possessive of."""
+def in_lexicon(word: str) -> bool:
+    """Whether the lexicon has the word, or the word whose possessive it is."""
     spelling = fold(word)
     return _models().has(spelling) or _models().has(spelling.removesuffix("'s"))
 
 
 def plural(last: str) -> Pronunciation:
-    """The sounds of ``'s`` after a phoneme."""
+    """The phonemes of ``'s`` after the phoneme ``last``."""
     if last in ("s", "z", "ʃ", "ʒ", "t͡ʃ", "d͡ʒ"):
         return (Phoneme("ɪ"), Phoneme("z"))
     return (Phoneme("s" if last in ("p", "t", "k", "f", "θ") else "z"),)
 
 
 class Pronouncer:
-    """Pronounces words. Safe to use from several threads."""
+    """Pronounces words. Thread-safe."""
 
     def __init__(self, lexicon: Mapping[str, str] | None = None) -> None:
-        """Pronounce as American English.
+        """Create a pronouncer for American English.
 
         Args:
-            lexicon: words and their IPA, which come before all others; case is ignored.
+            lexicon: words and their IPA, which override the built-in lexicon; case is ignored.
 
         Raises:
-            TextError: one of them is no IPA.
+            TextError: if a pronunciation is not valid IPA.
         """
-        self._own = {fold(word): parse_ipa(ipa) for word, ipa in (lexicon or {}).items()}
+        self._overrides = {fold(word): parse_ipa(ipa) for word, ipa in (lexicon or {}).items()}
 
     def pronounce(self, sentence: Sequence[str]) -> list[Pronunciation]:
-        """Phonemes of each word of a sentence, which decides between readings of one spelling.
+        """Phonemes of each word of a sentence; the context decides between homographs.
 
-        A single capital letter is spelled; the article is written small.
+        A single capital letter is read as the letter's name; the article is in lower case.
 
         Raises:
-            TextError: a word without a Latin letter.
+            TextError: if a word has no Latin letter.
         """
         models = _models()
         spellings = [fold(word) for word in sentence]
         ambiguous = len(sentence) > 1 and not models.readings.keys().isdisjoint(spellings)
         tags = models.tagger(sentence) if ambiguous else [""] * len(sentence)
-        found: list[Pronunciation] = []
-        for place in reversed(range(len(sentence))):
-            following = found[-1] if found else ()
-            found.append(
-                self._own.get(spellings[place])
-                or _in_context(spellings, place, following)
-                or models.look_up(sentence[place], spellings[place], tags[place])
+        backwards: list[Pronunciation] = []  # "the" depends on the word after it
+        for index in reversed(range(len(sentence))):
+            following = backwards[-1] if backwards else ()
+            backwards.append(
+                self._overrides.get(spellings[index])
+                or _in_context(spellings, index, following)
+                or models.look_up(sentence[index], spellings[index], tags[index])
             )
-        return found[::-1]
+        return backwards[::-1]
 
 
-def _in_context(spellings: Sequence[str], place: int, following: Pronunciation) -> Pronunciation:
-    """Pronunciation of a word that its neighbours decide; empty for all others."""
-    word = spellings[place]
-    before = spellings[place - 1] if place else ""
-    after = spellings[place + 1] if place + 1 < len(spellings) else ""
+def _in_context(spellings: Sequence[str], index: int, following: Pronunciation) -> Pronunciation:
+    """Pronunciation of the words that depend on their neighbours; empty for all others."""
+    word = spellings[index]
+    before = spellings[index - 1] if index else ""
+    after = spellings[index + 1] if index + 1 < len(spellings) else ""
     if word == "the":
         return _parsed("ð i" if following and following[0].symbol in VOWELS else "ð ə")
     if word == "used":
@@ -131,30 +132,31 @@ def _in_context(spellings: Sequence[str], place: int, following: Pronunciation) 
 
 
 _INSTRUMENTAL = {"is", "are", "was", "were", "be", "been", "being", "it's", "that's"}
-_OF_METAL = words("pipe pipes paint poisoning pencil pencils acid bullet bullets shot ore")
+_OF_METAL = word_set("pipe pipes paint poisoning pencil pencils acid bullet bullets shot ore")
 
 
 class _Models:
-    """gruut's lexicon, tagger and letter-to-sound model, loaded once.
+    """gruut's lexicon, tagger and grapheme-to-phoneme model, loaded once.
 
     Attributes:
-        readings: by word, then by part of speech: of words with several readings.
-        tagger: parts of speech of a sentence.
+        readings: pronunciations of homographs, by word and then by part of speech.
+        tagger: finds the parts of speech of a sentence.
+        guess: predicts the phonemes of a spelling that is not in the lexicon.
     """
 
     def __init__(self) -> None:
         folder = gruut_lang_en.get_lang_dir()
-        self._sounds: dict[str, str] = {}
+        self._lexicon: dict[str, str] = {}
         self.readings: dict[str, dict[str, str]] = {}
         database = sqlite3.connect(f"file:{folder / 'lexicon.db'}?mode=ro", uri=True)
         query = "SELECT word, role, phonemes FROM word_phonemes ORDER BY word, pron_order"
-        for word, role, sounds in database.execute(query):
-            self._sounds.setdefault(word, sounds)
+        for word, role, phonemes in database.execute(query):
+            self._lexicon.setdefault(word, phonemes)
             if role:
                 tag = role.removeprefix("gruut:")
-                self.readings.setdefault(word, {}).setdefault(tag, sounds)
+                self.readings.setdefault(word, {}).setdefault(tag, phonemes)
         database.close()
-        self._sounds |= ADDITIONS
+        self._lexicon |= ADDITIONS
         self.readings |= READINGS
         self._letter_a = self.readings.pop("a")[_LETTER]
         self.readings = {
@@ -162,68 +164,72 @@ class _Models:
             for word, readings in self.readings.items()
             if word not in SINGLE_READING
             and word not in ADDITIONS
-            and {*readings.values(), self._sounds[word]} != {self._sounds[word]}
+            and {*readings.values(), self._lexicon[word]} != {self._lexicon[word]}
         }
         self.tagger = Tagger(folder / "pos" / "model.crf")
-        self._guessed = LettersToSounds(folder / "g2p" / "model.crf")
+        self._g2p = GraphemeToPhoneme(folder / "g2p" / "model.crf")
         self.guess = functools.lru_cache(maxsize=10_000)(self._guess)
 
     def has(self, spelling: str) -> bool:
-        return spelling in self._sounds
+        return spelling in self._lexicon
 
     def look_up(self, word: str, spelling: str, tag: str) -> Pronunciation:
         if not spelling.strip("'"):
-            raise TextError(f"{word[:64]!r} cannot be pronounced: write it in Latin letters")
+            raise TextError(f"cannot pronounce {word[:64]!r}: write it in Latin letters")
         if spelling == "a" and word.isupper():
             return _parsed(self._letter_a)
         if spelling in self.readings:
-            return _parsed(self._read(spelling, tag))
-        if spelling in self._sounds:
-            return _parsed(self._sounds[spelling])
+            return _parsed(self._reading(spelling, tag))
+        if spelling in self._lexicon:
+            return _parsed(self._lexicon[spelling])
         return self.guess(spelling)
 
-    def _read(self, spelling: str, tag: str) -> str:
-        """The reading for a tag, else for the kind of tag: VBZ is a kind of VB."""
+    def _reading(self, spelling: str, tag: str) -> str:
+        """The reading for a tag, or else for its general form: VB for VBZ."""
         readings = self.readings[spelling]
         for wanted in (tag, _OTHER_TAGS.get(tag, tag), tag[:2], _OTHER_TAGS.get(tag[:2], tag)):
             if wanted in readings:
                 return readings[wanted]
-        return self._sounds[spelling]
+        return self._lexicon[spelling]
 
     def _guess(self, spelling: str) -> Pronunciation:
         if derived := self._derived(spelling):
             return derived
         parts = (
-            self._guessed(spelling[start : start + _LONGEST_GUESS])
-            for start in range(0, len(spelling), _LONGEST_GUESS)
+            self._g2p(spelling[start : start + _G2P_LETTERS])
+            for start in range(0, len(spelling), _G2P_LETTERS)
         )
-        sounds = [sound for part in parts for sound in part]
-        vowels = any(sound.strip("ˈˌ") in VOWELS for sound in sounds)
-        return _stressed(_parsed(" ".join(sounds))) if vowels else self._spelled(spelling)
+        phonemes = [phoneme for part in parts for phoneme in part]
+        if not any(phoneme.strip("ˈˌ") in VOWELS for phoneme in phonemes):
+            return self._spelled_out(spelling)
+        return _stressed(_parsed(" ".join(phonemes)))
 
     def _derived(self, spelling: str) -> Pronunciation:
-        """A possessive, a plural, a past or a compound of words in the lexicon."""
+        """A possessive, inflection or compound of words in the lexicon; empty if it is neither."""
         stem = spelling.strip("'")
-        if stem != spelling and stem in self._sounds:
-            return _parsed(self._sounds[stem])
+        if stem != spelling and stem in self._lexicon:
+            return _parsed(self._lexicon[stem])
         stem, apostrophe, ending = spelling.rpartition("'")
         if apostrophe and ending == "s" and stem.strip("'"):
             base = self.look_up(stem, stem, "")
             return (*base, *plural(base[-1].symbol))
         for ending, replacement in _ENDINGS:
             stem = spelling.removesuffix(ending) + replacement
-            if spelling.endswith(ending) and len(stem) > 2 and stem in self._sounds:
-                base = _parsed(self._sounds[stem])
+            if spelling.endswith(ending) and len(stem) > 2 and stem in self._lexicon:
+                base = _parsed(self._lexicon[stem])
                 return (*base, *_ending(ending, base[-1].symbol))
         for cut in range(len(spelling) - 3, 2, -1):
             first, second = spelling[:cut], spelling[cut:]
-            if len(spelling) > 7 and first in self._sounds and second in self._sounds:
-                return (*_parsed(self._sounds[first]), *_second(_parsed(self._sounds[second])))
+            if len(spelling) > 7 and first in self._lexicon and second in self._lexicon:
+                return (
+                    *_parsed(self._lexicon[first]),
+                    *_second_half(_parsed(self._lexicon[second])),
+                )
         return ()
 
-    def _spelled(self, letters: str) -> Pronunciation:
+    def _spelled_out(self, letters: str) -> Pronunciation:
         names = (
-            self._letter_a if letter == "a" else self._sounds[letter]
+            self._letter_a if letter == "a" else self._lexicon[letter]
             for letter in letters
             if letter != "'"
         )
@@ -234,7 +240,7 @@ _ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ing", ""), ("ing", "e"), ("ed
 
 
 def _ending(ending: str, last: str) -> Pronunciation:
-    """The sounds of an inflection after a phoneme."""
+    """The phonemes of the ending ``s``, ``ed`` or ``ing`` after the phoneme ``last``."""
     if ending == "ing":
         return _parsed("ɪ ŋ")
     if ending != "ed":
@@ -245,21 +251,21 @@ def _ending(ending: str, last: str) -> Pronunciation:
 
 
 def _stressed(phonemes: Pronunciation) -> Pronunciation:
-    """The same with its first vowel stressed, where none is."""
+    """The phonemes, with primary stress on the first vowel if there is none."""
     if any(phoneme.stress == 1 for phoneme in phonemes):
         return phonemes
-    first = next(place for place, phoneme in enumerate(phonemes) if phoneme.symbol in VOWELS)
+    first = next(index for index, phoneme in enumerate(phonemes) if phoneme.symbol in VOWELS)
     return (*phonemes[:first], Phoneme(phonemes[first].symbol, 1), *phonemes[first + 1 :])
 
 
-def _second(phonemes: Pronunciation) -> Pronunciation:
-    """The second half of a compound, which has secondary stress."""
+def _second_half(phonemes: Pronunciation) -> Pronunciation:
+    """The second half of a compound, with its stress reduced to secondary."""
     return tuple(phoneme._replace(stress=2 if phoneme.stress else 0) for phoneme in phonemes)
 
 
 @functools.lru_cache(maxsize=20_000)
-def _parsed(sounds: str) -> Pronunciation:
-    return parse_ipa(sounds)
+def _parsed(ipa: str) -> Pronunciation:
+    return parse_ipa(ipa)
 
 
 @functools.cache

@@ -1,1 +1,1 @@
-"""Training batches: segments of recordings, sentences, shards, prefetching."""
+"""Training batches: segments of recordings, sentences, shard order and prefetching."""

@@ -1,4 +1,4 @@
-"""Aligned utterances as rows of a batch for the acoustic model."""
+"""Batches of aligned utterances for the acoustic model."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vocoder.acoustic.model import PhoneBatch, Prosody, energy_of
 from vocoder.corpus.alignment import AlignedUtterance
-from vocoder.corpus.utterances import Readable, Utterance
+from vocoder.corpus.utterances import ReadableCorpus, Utterance
 
 
 class Row(NamedTuple):
@@ -35,15 +35,15 @@ class Row(NamedTuple):
 
 
 class AcousticBatch(NamedTuple):
-    """Aligned utterances of B rows, padded.
+    """A padded batch of B aligned utterances.
 
     Attributes:
         symbols, context, speaker, phone_mask: as in :class:`PhoneBatch`.
         durations: (B, N), int64; 0 in the padding.
         log_f0, voiced, mel: as in :class:`Row`, (B, F) and (B, n_mels, F).
         mask: 1 for frames, 0 for padding (B, F).
-        noise: for the refiner, standard normal (B, n_mels, F).
-        time: for the refiner, 0 to 1 (B,).
+        noise: standard normal noise for the refiner (B, n_mels, F).
+        time: flow time for the refiner, 0 to 1 (B,).
     """
 
     symbols: Tensor
@@ -60,17 +60,17 @@ class AcousticBatch(NamedTuple):
 
     @property
     def phones(self) -> PhoneBatch:
-        """What is spoken and by whom."""
+        """The phones and the speaker."""
         return PhoneBatch(self.symbols, self.context, self.speaker, self.phone_mask)
 
     @property
     def prosody(self) -> Prosody:
-        """How it is spoken in the recordings."""
+        """The prosody of the recordings."""
         return Prosody(self.log_f0, self.voiced, energy_of(self.mel))
 
 
 def collate(rows: list[Row], generators: list[np.random.Generator]) -> AcousticBatch:
-    """Rows as a batch, each with noise from its own generator."""
+    """Collate rows into a batch; each row draws its noise from its own generator."""
 
     def padded(parts: list[Tensor]) -> Tensor:
         return pad_sequence(parts, batch_first=True)
@@ -98,14 +98,17 @@ def collate(rows: list[Row], generators: list[np.random.Generator]) -> AcousticB
 
 
 def read_row(
-    corpus: Readable, utterance: Utterance, aligned: AlignedUtterance, speakers: tuple[str, ...]
+    corpus: ReadableCorpus,
+    utterance: Utterance,
+    aligned: AlignedUtterance,
+    speakers: tuple[str, ...],
 ) -> Row:
-    """One aligned utterance of a corpus.
+    """Read one aligned utterance of a corpus.
 
     Raises:
         CorpusError: the corpus was prepared without F0.
     """
-    log_f0, voiced = corpus.read_melody(utterance)
+    log_f0, voiced = corpus.read_log_f0(utterance)
     phones = aligned.phones
     return Row(
         phones.symbols,
@@ -119,6 +122,6 @@ def read_row(
 
 
 def counts_of(batch: AcousticBatch) -> Tensor:
-    """Phones, frames and voiced frames (3,)."""
+    """Number of phones, frames and voiced frames (3,)."""
     voiced = (batch.mask * batch.voiced).sum()
     return torch.stack([batch.phone_mask.sum(), batch.mask.sum(), voiced])

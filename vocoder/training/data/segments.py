@@ -1,6 +1,6 @@
-"""Training segments: stretches of one file, never across two, chosen by (seed, step) alone.
+"""Training segments: each lies within one utterance and depends only on seed, step and row.
 
-Because a batch is a function of its step, resuming needs no state of the data.
+So resuming a run needs no data state.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from vocoder.config import ModelConfig
 from vocoder.corpus.alignment import AlignedUtterance, read_linguistic
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.sharding import PackedUtterance
-from vocoder.corpus.shards import ShardedCorpus, alignment_of
+from vocoder.corpus.shards import ShardedCorpus, read_alignments
 from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import TrainingError
 from vocoder.training.data.shard_order import StreamOrder
@@ -22,15 +22,15 @@ from vocoder.wavenet.conditioning import global_conditioning
 
 
 class Batch(NamedTuple):
-    """Segments of B rows.
+    """A batch of B segments.
 
     Attributes:
         audio: (B, T), float32.
-        features: with their margin (B, C, F + 2 margin), T = F * hop.
+        features: features with their margin (B, C, F + 2 margin), T = F * hop.
         speaker: one-hot (B, S).
-        mask: 1 where the loss counts (B, T): not in the warm-up, not beyond the file's end.
-        past: what came before, which only context stacks see (B, P), float32.
-        known: of each row the last so many samples of it are there (B,), int64.
+        mask: 1 for samples that count in the loss (B, T): not the warm-up, nor padding.
+        past: audio before the segment, seen only by context stacks (B, P), float32.
+        known: number of samples at the end of ``past`` that are from the file (B,), int64.
     """
 
     audio: Tensor
@@ -44,7 +44,7 @@ class Batch(NamedTuple):
 class Segments:
     """Random access to the training segments of a corpus.
 
-    Where linguistic features condition the model, only aligned utterances count.
+    A model conditioned on linguistic features uses only aligned utterances.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Segments:
         seed: int,
         order: StreamOrder | None = None,
     ) -> None:
-        """Take a split; with ``order``, the shards that it names, of which none is read yet."""
+        """Use a split of the corpus; with ``order``, read utterances from shards on demand."""
         self.corpus, self.model, self.seed, self._order = corpus, model, seed, order
         self.utterances: tuple[Utterance, ...] = () if order else corpus.split(split)
         self._aligned: dict[tuple[str, str], AlignedUtterance] = {}
         if model.conditioning.kind == "linguistic":
-            self._aligned = {} if order else alignment_of(corpus, self.utterances)
+            self._aligned = {} if order else read_alignments(corpus, self.utterances)
             self.utterances = tuple(
                 u for u in self.utterances if (u.speaker, u.id) in self._aligned
             )
@@ -69,7 +69,7 @@ class Segments:
             raise TrainingError(f"{corpus.folder}: no utterance in the {split} split")
         self.segment_frames = segment_frames
         hop = model.features.hop_length
-        # Context that fills the receptive field, so that no counted sample sees a cold start.
+        # The warm-up fills the receptive field before the first sample that counts.
         self.warm_up_frames = -(-model.receptive_field // hop)
         self.past_frames = max(0, -(-model.context_field // hop) - self.warm_up_frames)
         frames = np.array([u.frames for u in self.utterances], dtype=np.float64)
@@ -77,24 +77,24 @@ class Segments:
 
     @property
     def total_frames(self) -> int:
-        """Frames of a row, warm-up included."""
+        """Frames of a segment including the warm-up."""
         return self.warm_up_frames + self.segment_frames
 
     def batch(self, step: int, rows: range) -> Batch:
-        """Some rows of a step's batch; each is a function of the step and its own number."""
+        """Some rows of a step's batch; each depends only on the seed, the step and its row."""
         drawn = [self._draw(step, row) for row in rows]
         return Batch(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
 
     def _draw(self, step: int, row: int) -> Batch:
         generator = np.random.default_rng((self.seed, step, row))
         utterance = self._pick(step, row, generator.random())
-        # Starts before the file count as its start, so that beginnings are learned as well.
+        # Clamp starts before the file to its start, so that beginnings are learned too.
         latest = max(0, utterance.frames - self.total_frames)
         first = max(0, int(generator.integers(-self.warm_up_frames, latest + 1)))
         return self.segment(utterance, first)
 
     def _pick(self, step: int, row: int, uniform: float) -> Utterance:
-        """An utterance; long ones as much more often as they are longer."""
+        """An utterance, with probability proportional to its length."""
         if self._order:
             return self._order.pick(step, row, uniform)
         index = int(np.searchsorted(self._cumulative, uniform, side="right"))
@@ -112,13 +112,13 @@ class Segments:
         return pcm, read_linguistic(self.corpus, utterance, found)
 
     def global_conditioning(self, utterance: Utterance) -> Tensor:
-        """The speaker's one-hot and the tags of an utterance (S,)."""
+        """The one-hot encoded speaker and tags of an utterance (S,)."""
         speaker = self.model.speakers.index(utterance.speaker)
         tags = [tag for tag in utterance.tags if tag in self.model.tags]
         return global_conditioning(self.model, speaker, tags)
 
     def segment(self, utterance: Utterance, first: int) -> Batch:
-        """One row: frames [first, first + total_frames) of an utterance, padded with silence."""
+        """Frames [first, first + total_frames) of an utterance, padded with silence."""
         hop, margin = self.model.features.hop_length, self.model.conditioning.margin
         pcm, features = self.read(utterance)
         count = min(self.total_frames, utterance.frames - first)
@@ -126,7 +126,7 @@ class Segments:
         audio[: count * hop] = pcm[first * hop : (first + count) * hop].float() / PCM_16_LEVELS
         frames = torch.arange(first - margin, first + self.total_frames + margin)
         mask = torch.zeros(self.total_frames * hop)
-        # A row that begins where its file does starts as generation starts: nothing to leave out.
+        # A segment at the start of its file starts like generation, so it needs no warm-up.
         mask[(self.warm_up_frames * hop if first else 0) : count * hop] = 1.0
         past, known = torch.zeros(self.past_frames * hop), min(first, self.past_frames) * hop
         before = pcm[first * hop - known : first * hop].float() / PCM_16_LEVELS

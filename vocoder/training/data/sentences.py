@@ -1,4 +1,4 @@
-"""Whole aligned utterances in batches of like lengths, from a folder or from shards."""
+"""Batches of whole aligned utterances of similar length, from a folder or from shards."""
 
 import functools
 from typing import Protocol
@@ -7,7 +7,7 @@ import numpy as np
 
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.sharding import PackedUtterance
-from vocoder.corpus.shards import ShardedCorpus, aligned_of
+from vocoder.corpus.shards import ShardedCorpus, aligned_utterances
 from vocoder.corpus.statistics import SpeechCounts, SpeechStatistics
 from vocoder.errors import CorpusError, TrainingError
 from vocoder.training.config import AcousticTraining
@@ -15,34 +15,34 @@ from vocoder.training.data.acoustic_batch import Row, read_row
 from vocoder.training.data.shard_order import training_order
 
 BUCKET = 4
-"""A batch is drawn from so many times its rows, so that its utterances are of like length."""
+"""A bucket holds the rows of this many batches, sorted by length."""
 
 
 class Sentences(Protocol):
-    """The train split's utterances."""
+    """The utterances of the train split."""
 
     @property
     def statistics(self) -> SpeechStatistics:
-        """What they have in common."""
+        """Statistics over all of them."""
         ...
 
     def rows(self, step: int, rows: range) -> list[Row]:
-        """Some rows of a step's batch; a function of these alone."""
+        """Some rows of a step's batch; they depend only on the seed and the arguments."""
         ...
 
 
 class FolderSentences:
-    """Those of a prepared folder, all in memory."""
+    """The utterances of a prepared folder, all in memory."""
 
     def __init__(self, corpus: Corpus, config: AcousticTraining, speakers: tuple[str, ...]) -> None:
-        """Read them.
+        """Read all utterances.
 
         Raises:
-            TrainingError: there is none.
-            CorpusError: the corpus is not aligned, or has no F0.
+            TrainingError: there are none.
+            CorpusError: the corpus is not aligned, or was prepared without F0.
         """
         self.corpus, self.config = corpus, config
-        read = [read_row(corpus, *pair, speakers) for pair in aligned_of(corpus, "train")]
+        read = [read_row(corpus, *pair, speakers) for pair in aligned_utterances(corpus, "train")]
         if not read:
             raise TrainingError(f"{corpus.folder}: no aligned utterance in the train split")
         self.all = sorted(read, key=lambda row: row.mel.shape[1])
@@ -52,7 +52,7 @@ class FolderSentences:
         self.statistics = counts.statistics()
 
     def rows(self, step: int, rows: range) -> list[Row]:
-        """Some neighbours in the order of length."""
+        """Random utterances from a bucket of neighbours in the order of length."""
         size = self.config.batch_size
         generator = np.random.default_rng((self.config.seed, step))
         bucket = min(len(self.all), BUCKET * size)
@@ -60,14 +60,14 @@ class FolderSentences:
         chosen = generator.choice(bucket, min(size, bucket), replace=False)[rows.start : rows.stop]
         if not len(chosen):
             raise TrainingError(
-                f"{self.corpus.folder}: {bucket} aligned utterances to train on do not fill "
-                f"batch_size {size} of several processes or pieces: make it at most {bucket}"
+                f"{self.corpus.folder}: batch_size {size} over several processes or micro-batches "
+                f"needs more than the {bucket} aligned utterances: make it at most {bucket}"
             )
         return [self.all[first + int(index)] for index in chosen]
 
 
 class ShardedSentences:
-    """Those of shards, read when they are due: in groups for some steps, sorted by length."""
+    """The utterances of shards, read on demand in groups of ``BUCKET`` batches sorted by length."""
 
     def __init__(
         self, corpus: ShardedCorpus, config: AcousticTraining, speakers: tuple[str, ...]
@@ -75,7 +75,7 @@ class ShardedSentences:
         """Read the index.
 
         Raises:
-            TrainingError: there is nothing to train on, or nothing held out.
+            TrainingError: the train or validation split is empty.
             CorpusError: the shards were written without F0, or by an earlier version.
         """
         self.corpus, self.config, self.speakers = corpus, config, speakers
@@ -90,18 +90,18 @@ class ShardedSentences:
         )
         if corpus.index.speech is None:
             raise CorpusError(
-                f"{corpus.folder}: its index says nothing of F0; prepare the corpus with --f0, "
+                f"{corpus.folder}: the index has no F0 statistics; prepare the corpus with --f0, "
                 "align it, and write the shards again"
             )
         self.statistics: SpeechStatistics = corpus.index.speech
         self._group = functools.lru_cache(2)(self._make_group)
 
     def rows(self, step: int, rows: range) -> list[Row]:
-        """Some of a group's utterances that follow each other in length."""
+        """Utterances of a group that are adjacent in length."""
         size = self.config.batch_size
-        group, place = divmod(step, BUCKET)
-        turn = np.random.default_rng((self.config.seed, group)).permutation(BUCKET)[place]
-        batch = self._group(group)[turn * size : (turn + 1) * size]
+        group, position = divmod(step, BUCKET)
+        index = np.random.default_rng((self.config.seed, group)).permutation(BUCKET)[position]
+        batch = self._group(group)[index * size : (index + 1) * size]
         return [self._read(utterance) for utterance in batch[rows.start : rows.stop]]
 
     def _make_group(self, group: int) -> list[PackedUtterance]:

@@ -1,8 +1,8 @@
-"""The order in which a corpus in shards is read: a function of seed, step and row alone.
+"""The order in which a sharded corpus is read; it depends only on seed, step and row.
 
-Each epoch takes the shards in an order of its own; each window of some shards is shuffled as a
-whole. The place of any row follows from the index, so a run resumes without reading what came
-before, in however many processes.
+Each epoch shuffles the shards, then the rows within each window of several shards. The position of
+any row follows from the index, so a run resumes without reading earlier shards, with any number of
+processes.
 """
 
 import functools
@@ -27,12 +27,12 @@ def training_order(
     """The order of a corpus's train split; see :class:`StreamOrder`.
 
     Raises:
-        TrainingError: there is nothing to train on, or nothing held out: what is read once and
-            forgotten cannot be validated on.
+        TrainingError: the train split is empty, or there is no validation split: streamed training
+            data cannot serve for validation.
     """
     if not corpus.hours("validation"):
         raise TrainingError(
-            f"{corpus.folder}: has no validation split; prepare it with a validation_fraction"
+            f"{corpus.folder}: has no validation split; prepare it with validation_fraction above 0"
         )
     return StreamOrder(
         corpus,
@@ -45,17 +45,17 @@ def training_order(
 
 
 class _Epoch(NamedTuple):
-    """One pass: the shards in order (S,), and the rows before each window (W + 1,)."""
+    """One epoch: the shards in order (S,), and the rows before each window (W + 1,)."""
 
     shards: Integers
     before: Integers
 
 
 class StreamOrder:
-    """Which utterance each row of each step is cut from.
+    """Maps each row of each step to the utterance it is cut from.
 
-    A shard gives a row for every ``segment_frames`` of its frames in an epoch, spread evenly over
-    them, so that long utterances come as much more often as they are longer.
+    In an epoch a shard contributes one row per ``segment_frames`` of its frames, spread evenly over
+    them, so that utterances are drawn in proportion to their length.
     """
 
     def __init__(
@@ -68,18 +68,18 @@ class StreamOrder:
         seed: int,
         aligned: bool,
     ) -> None:
-        """Order the rows of a run.
+        """Set up the order of a run.
 
         Args:
-            corpus: in shards.
-            split: part of it.
-            segment_frames: frames of a row that the loss counts.
-            batch_size: rows a step, of all processes together.
-            seed: of the order.
-            aligned: whether only aligned utterances count.
+            corpus: a sharded corpus.
+            split: part of the corpus.
+            segment_frames: frames per row that count in the loss.
+            batch_size: rows per step, over all processes.
+            seed: seed of the order.
+            aligned: whether to use only aligned utterances.
 
         Raises:
-            TrainingError: nothing in the split.
+            TrainingError: the split is empty.
         """
         self._corpus, self._aligned = corpus, aligned
         self._batch_size, self._seed = batch_size, seed
@@ -100,29 +100,29 @@ class StreamOrder:
 
     @property
     def rows(self) -> int:
-        """Rows of an epoch."""
+        """Rows per epoch."""
         return int(self._rows.sum())
 
     def pick(self, step: int, row: int, uniform: float) -> PackedUtterance:
-        """The utterance of a row; ``uniform`` in [0, 1) places it within its share of the shard.
+        """The utterance of a row; ``uniform`` in [0, 1) chooses within the row's part of the shard.
 
         Raises:
-            CorpusError: its shard is damaged or missing, and such are not to be skipped.
+            CorpusError: the shard is damaged or missing, and damaged shards are not skipped.
         """
-        epoch, place = divmod(step * self._batch_size + row, self.rows)
+        epoch, position = divmod(step * self._batch_size + row, self.rows)
         before = self._epoch(epoch).before
-        window = int(np.searchsorted(before, place, side="right")) - 1
-        shard, share = self._window(epoch, window)[place - before[window]]
+        window = int(np.searchsorted(before, position, side="right")) - 1
+        shard, share = self._window(epoch, window)[position - before[window]]
         opened = self._opened(int(shard))
         fraction = (share + uniform) / self._rows[shard]
         if opened.shard is not self._shards[shard]:
-            fraction = uniform  # a damaged shard's rows are cut from another, anywhere in it
+            fraction = uniform  # the rows of a damaged shard come from anywhere in another one
         ends = self._ends(opened)
         at = int(np.searchsorted(ends, fraction * ends[-1], side="right"))
         return opened[min(at, len(opened) - 1)]
 
     def _opened(self, index: int) -> OpenShard:
-        """A shard, or the next one that is whole where damaged ones are to be skipped."""
+        """Open a shard; if damaged shards are skipped, the next undamaged one."""
         for other in range(index, index + len(self._shards)):
             shard = self._shards[other % len(self._shards)]
             try:
@@ -132,7 +132,9 @@ class StreamOrder:
                     raise
                 if shard.name not in self._corpus.skipped:
                     self._corpus.skipped.add(shard.name)
-                    logger.warning("%d skipped: %s", len(self._corpus.skipped), error)
+                    logger.warning(
+                        "%d damaged shards skipped: %s", len(self._corpus.skipped), error
+                    )
         raise CorpusError(f"{self._corpus.folder}: all {len(self._shards)} shards are damaged")
 
     def _make_epoch(self, epoch: int) -> _Epoch:
@@ -146,12 +148,12 @@ class StreamOrder:
         return self._epoch(epoch).shards[window * size : (window + 1) * size]
 
     def _make_window(self, epoch: int, window: int) -> Integers:
-        """Shard and share in it of each row of a window (N, 2); its shards begin to be fetched."""
+        """Shard and part of the shard for each row of a window (N, 2); prefetches its shards."""
         members = self._members(epoch, window)
         ends = len(self._epoch(epoch).before) - 1
-        coming = epoch + (window + 1) // ends, (window + 1) % ends
-        for shard in (*members, *self._members(*coming)):
-            self._corpus.coming(self._shards[shard].name)
+        following = epoch + (window + 1) // ends, (window + 1) % ends
+        for shard in (*members, *self._members(*following)):
+            self._corpus.prefetch(self._shards[shard].name)
         rows = np.concatenate(
             [
                 np.stack((np.full(n, s), np.arange(n)), 1)
@@ -162,7 +164,7 @@ class StreamOrder:
         return generator.permutation(rows)
 
     def _make_ends(self, opened: OpenShard) -> Integers:
-        """Frames that count up to and including each utterance of a shard (N,)."""
+        """Cumulative usable frames of the utterances of a shard (N,)."""
         frames = opened.frames
         if self._aligned:
             frames = frames * [opened[i].aligned is not None for i in range(len(opened))]

@@ -1,1 +1,1 @@
-"""What can be trained: the vocoder, the acoustic model, the recogniser."""
+"""Training tasks: the vocoder, the acoustic model and the recogniser."""

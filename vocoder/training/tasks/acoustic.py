@@ -1,4 +1,4 @@
-"""Training an acoustic model on an aligned corpus."""
+"""The training task of the acoustic model, on an aligned corpus."""
 
 import logging
 from pathlib import Path
@@ -13,7 +13,7 @@ from vocoder.acoustic.model import AcousticModel
 from vocoder.acoustic.rendering import render
 from vocoder.audio import io as audio
 from vocoder.corpus.manifest import Corpus
-from vocoder.corpus.shards import ShardedCorpus, aligned_of
+from vocoder.corpus.shards import ShardedCorpus, aligned_utterances
 from vocoder.errors import FeatureError, TrainingError
 from vocoder.features.feature_file import check_fingerprint
 from vocoder.synthesis.synthesizer import Synthesizer
@@ -32,17 +32,17 @@ VOICING_WEIGHT, PROSODY_WEIGHT, DURATION_WEIGHT, FLOW_WEIGHT = 0.2, 0.5, 0.5, 0.
 
 
 class Objective(nn.Module):
-    """Mean absolute errors of durations, prosody and log-mel, the voicing's cross-entropy, and the
-    refiner's squared error."""
+    """Mean absolute errors of durations, prosody and log-mel, cross-entropy of the voicing, and
+    squared error of the refiner."""
 
     def __init__(self, model: AcousticModel, *, bf16: bool) -> None:
         super().__init__()
         self.model, self.bf16 = model, bf16
 
     def forward(self, batch: AcousticBatch, counts: Tensor | None = None) -> Loss:
-        """The loss; of a part of a batch, given its ``counts``.
+        """The loss; for a micro-batch, its share given the ``counts``.
 
-        The decoder is given the recording's durations and prosody.
+        The decoder sees the recording's durations and prosody (teacher forcing).
         """
         with torch.autocast(batch.mel.device.type, torch.bfloat16, enabled=self.bf16):
             return self._loss(batch, counts_of(batch) if counts is None else counts)
@@ -99,8 +99,8 @@ class AcousticTask:
         """Prepare a run.
 
         Raises:
-            TrainingError: the corpus has other settings or speakers than the voice, or no F0.
-            CorpusError: it is not aligned.
+            TrainingError: the corpus's feature settings or speakers do not fit the voice.
+            CorpusError: the corpus is not aligned, or was prepared without F0.
             VoiceError: the voice is damaged.
         """
         self.config, self.corpus, self.device = config, corpus, device
@@ -110,9 +110,9 @@ class AcousticTask:
             check_fingerprint(corpus.features.fingerprint(), self.voice.config.features)
         except FeatureError as error:
             raise TrainingError(f"{corpus.folder}: {error}") from None
-        if strangers := sorted(set(corpus.speakers) - set(self.speakers)):
+        if unknown := sorted(set(corpus.speakers) - set(self.speakers)):
             raise TrainingError(
-                f"{corpus.folder}: speaker {strangers[0]} is not the voice's, which has "
+                f"{corpus.folder}: the voice has no speaker {unknown[0]}, only "
                 f"{', '.join(self.speakers)}"
             )
         self.sentences: Sentences = (
@@ -120,16 +120,20 @@ class AcousticTask:
             if isinstance(corpus, ShardedCorpus)
             else FolderSentences(corpus, config, self.speakers)
         )
-        self.held_out = aligned_of(corpus, "validation") or aligned_of(corpus, "train")
+        self.held_out = aligned_utterances(corpus, "validation") or aligned_utterances(
+            corpus, "train"
+        )
         chosen = self.held_out[: config.validation_clips]
         self.validation = [read_row(corpus, *pair, self.speakers) for pair in chosen]
-        self.model = self.fresh().to(device)
+        self.model = self.new_model().to(device)
         if missing := self.model.learn_symbols(self.sentences.statistics.symbol_numbers):
-            logger.warning("the corpus has no %s: they will sound wrong", " ".join(missing))
+            logger.warning(
+                "the corpus has no examples of %s: these will sound wrong", " ".join(missing)
+            )
         self.objective: nn.Module = Objective(self.model, bf16=config.precision == "bf16")
 
     def batch(self, step: int, rows: range) -> AcousticBatch:
-        """Utterances of like lengths."""
+        """Utterances of similar length."""
         generators = [np.random.default_rng((self.config.seed, step, row)) for row in rows]
         return collate(self.sentences.rows(step, rows), generators)
 
@@ -138,31 +142,31 @@ class AcousticTask:
         return counts_of(batch)
 
     def seconds(self, batch: AcousticBatch) -> float:
-        """Audio in a batch."""
+        """Seconds of audio in a batch."""
         return float(batch.mask.sum()) / self.corpus.features.frame_rate_hz
 
-    def fresh(self) -> AcousticModel:
-        """Another model of the same shape and F0 ranges."""
+    def new_model(self) -> AcousticModel:
+        """A new model of the same shape and F0 ranges."""
         model = AcousticModel(self.config.model, self.corpus.features, len(self.speakers))
         statistics = self.sentences.statistics
-        ranges = [statistics.range_of(speaker) for speaker in self.speakers]
+        ranges = [statistics.f0_range(speaker) for speaker in self.speakers]
         model.f0_mean.copy_(torch.tensor([f0.mean for f0 in ranges]))
         model.f0_spread.copy_(torch.tensor([f0.spread for f0 in ranges]))
         model.learn_symbols(statistics.symbol_numbers)
         return model
 
     def validate(self, model: nn.Module, process: Process) -> dict[str, float]:
-        """Errors on held-out utterances, and the duration's in ms a phone."""
+        """Losses on held-out utterances, and the duration error in ms per phone."""
         assert isinstance(model, AcousticModel)
         objective = Objective(model, bf16=False)
         rows = self.validation
         batch = collate(rows, [np.random.default_rng((0, row)) for row in range(len(rows))])
         batch = AcousticBatch(*(part.to(self.device) for part in batch))
-        figures = {name: float(part) for name, part in objective(batch).parts.items()}
+        metrics = {name: float(part) for name, part in objective(batch).parts.items()}
         predicted = model.log_durations(model.encode(batch.phones), batch.phones).exp()
         count = counts_of(batch)[0].clamp_min(1.0)
         error = _mean((predicted - batch.durations).abs(), batch.phone_mask, count)
-        return figures | {"duration_ms": 1000 * float(error) / self.corpus.features.frame_rate_hz}
+        return metrics | {"duration_ms": 1000 * float(error) / self.corpus.features.frame_rate_hz}
 
     def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:
         """Write the voice with this acoustic model."""
@@ -179,7 +183,7 @@ class AcousticTask:
         voice.save(folder, self.voice.model, manifest, model)
 
     def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
-        """Speak held-out sentences from their phones."""
+        """Synthesise held-out sentences from their phones."""
         assert isinstance(model, AcousticModel)
         chosen = self.held_out[:: max(1, len(self.held_out) // self.config.sample_clips)]
         rate = self.corpus.features.sample_rate_hz

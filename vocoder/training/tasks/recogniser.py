@@ -1,4 +1,4 @@
-"""Training a recogniser on an aligned corpus: the label of each frame, and the next sample."""
+"""The training task of the recogniser: predict the label of each frame and the next sample."""
 
 import math
 from pathlib import Path
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vocoder.corpus.alignment import AlignedUtterance
 from vocoder.corpus.frame_labels import FRAME_LABELS, read_labelled
 from vocoder.corpus.manifest import Corpus
-from vocoder.corpus.shards import ShardedCorpus, aligned_of
+from vocoder.corpus.shards import ShardedCorpus, aligned_utterances
 from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import TrainingError
 from vocoder.recognition import recogniser
@@ -27,25 +27,25 @@ from vocoder.wavenet.distributions import bits
 
 
 class RecogniserBatch(NamedTuple):
-    """Segments of B rows.
+    """A batch of B segments.
 
     Attributes:
         audio: (B, T), float32, T = F * pool.
         labels: index into ``FRAME_LABELS`` (B, F), int64.
-        there: 1 for frames of the recording, 0 beyond its end (B, F).
-        counted: 1 where the label counts (B, F): what it depends on lies within the row.
-        predicted: 1 for the samples of the recording among those that are predicted (B, S).
+        valid: 1 for frames of the recording, 0 beyond its end (B, F).
+        counted: 1 for labels that count (B, F): the frames they depend on lie within the segment.
+        predicted: 1 for predicted samples that are within the recording (B, S).
     """
 
     audio: Tensor
     labels: Tensor
-    there: Tensor
+    valid: Tensor
     counted: Tensor
     predicted: Tensor
 
 
 class LabelledSegments:
-    """Random access to the segments of a corpus's aligned utterances."""
+    """Random access to segments of the aligned utterances of a corpus."""
 
     def __init__(
         self,
@@ -54,9 +54,9 @@ class LabelledSegments:
         config: RecogniserTraining,
         order: StreamOrder | None = None,
     ) -> None:
-        """Take a split; with ``order``, the shards that it names, of which none is read yet."""
+        """Use a split of the corpus; with ``order``, read utterances from shards on demand."""
         self.corpus, self.config, self._order = corpus, config, order
-        self.aligned = [] if order else aligned_of(corpus, split)
+        self.aligned = [] if order else aligned_utterances(corpus, split)
         if not self.aligned and not order:
             raise TrainingError(f"{corpus.folder}: no aligned utterance in the {split} split")
         self.before = config.model.warm_up + config.model.margin
@@ -66,27 +66,27 @@ class LabelledSegments:
 
     @property
     def predicted(self) -> slice:
-        """The samples of a row whose likelihood is learned: the first of those that may count."""
+        """The samples of a segment whose likelihood is learned: the first after the warm-up."""
         pool = self.config.model.pool
         count = self.config.predicted_frames or self.config.segment_frames
         return slice(self.before * pool, (self.before + count) * pool)
 
     def batch(self, step: int, rows: range) -> RecogniserBatch:
-        """Some rows of a step's batch; each is a function of the step and its own number."""
+        """Some rows of a step's batch; each depends only on the seed, the step and its row."""
         drawn = [self._draw(step, row) for row in rows]
         return RecogniserBatch(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
 
     def _draw(self, step: int, row: int) -> RecogniserBatch:
         generator = np.random.default_rng((self.config.seed, step, row))
         utterance, aligned = self._pick(step, row, generator.random())
-        # Starts before the file count as its start, so that beginnings are learned as well; ends
-        # may lie beyond the file's.
+        # Clamp starts before the file to its start, so that beginnings are learned too; a segment
+        # may extend beyond the end of the file.
         latest = max(0, utterance.samples // self.config.model.pool - self.frames + self.before)
         first = max(0, int(generator.integers(-self.before, latest + 1)))
         return self.segment(utterance, aligned, first)
 
     def _pick(self, step: int, row: int, uniform: float) -> tuple[Utterance, AlignedUtterance]:
-        """An utterance; long ones as much more often as they are longer."""
+        """An utterance, with probability proportional to its length."""
         if self._order:
             packed = self._order.pick(step, row, uniform)
             assert packed.aligned is not None
@@ -97,24 +97,24 @@ class LabelledSegments:
     def segment(
         self, utterance: Utterance, aligned: AlignedUtterance, first: int
     ) -> RecogniserBatch:
-        """One row: frames from ``first`` on, padded with silence beyond the recording's end."""
+        """Frames from ``first`` on, padded with silence beyond the end of the recording."""
         pool, margin = self.config.model.pool, self.config.model.margin
         audio, labels = read_labelled(self.corpus, utterance, aligned, pool)
         count = min(self.frames, len(labels) - first)
         row, row_labels = torch.zeros(self.frames * pool), torch.zeros(self.frames).long()
         row[: count * pool] = audio[first * pool : (first + count) * pool]
         row_labels[:count] = labels[first : first + count]
-        there, counted = torch.zeros(self.frames), torch.zeros(self.frames)
-        there[:count] = 1.0
-        # Where the recording begins or ends, so does what can be heard: nothing to leave out.
+        valid, counted = torch.zeros(self.frames), torch.zeros(self.frames)
+        valid[:count] = 1.0
+        # At the start and end of the recording there is no context to be missing.
         ends = first + count == len(labels)
         counted[self.before if first else 0 : count if ends else self.frames - margin] = 1.0
-        heard = there.repeat_interleave(pool)[self.predicted]
-        return RecogniserBatch(row, row_labels, there, counted, heard)
+        predicted = valid.repeat_interleave(pool)[self.predicted]
+        return RecogniserBatch(row, row_labels, valid, counted, predicted)
 
 
 class Objective(nn.Module):
-    """Cross-entropy of the labels, and the likelihood of the next sample by its weight."""
+    """Cross-entropy of the labels plus the weighted negative log-likelihood of the next sample."""
 
     def __init__(
         self, model: PhonemeRecogniser, predicted: slice, weight: float, *, bf16: bool
@@ -123,23 +123,23 @@ class Objective(nn.Module):
         self.model, self.predicted, self.weight, self.bf16 = model, predicted, weight, bf16
 
     def forward(self, batch: RecogniserBatch, counts: Tensor | None = None) -> Loss:
-        """The loss; of a part of a batch, given its ``counts``."""
+        """The loss; for a micro-batch, its share given the ``counts``."""
         frames, samples = (counts_of(batch) if counts is None else counts).clamp_min(1.0)
-        heard = self.model(batch.audio, batch.there, predicted=self.predicted, bf16=self.bf16)
-        nats = F.cross_entropy(heard.logits.transpose(1, 2), batch.labels, reduction="none")
-        right = (heard.logits.argmax(2) == batch.labels).float()
+        output = self.model(batch.audio, batch.valid, predicted=self.predicted, bf16=self.bf16)
+        nats = F.cross_entropy(output.logits.transpose(1, 2), batch.labels, reduction="none")
+        correct = (output.logits.argmax(2) == batch.labels).float()
         label = (nats * batch.counted).sum() / frames
-        sample = (heard.nll * batch.predicted).sum() / samples
-        figures = {
-            "accuracy": (right * batch.counted).sum() / frames,
+        sample = (output.nll * batch.predicted).sum() / samples
+        metrics = {
+            "accuracy": (correct * batch.counted).sum() / frames,
             "nats": label,
             "bits": sample / math.log(2),
         }
-        return Loss(label + self.weight * sample, figures)
+        return Loss(label + self.weight * sample, metrics)
 
 
 def counts_of(batch: RecogniserBatch) -> Tensor:
-    """Frames and samples that count (2,)."""
+    """Number of frames and of samples that count (2,)."""
     return torch.stack([batch.counted.sum(), batch.predicted.sum()])
 
 
@@ -152,13 +152,13 @@ class RecogniserTask:
         """Prepare a run.
 
         Raises:
-            TrainingError: the corpus has another sample rate, or nothing aligned to train on.
-            CorpusError: it is not aligned.
+            TrainingError: the corpus has a different sample rate, or no aligned utterances.
+            CorpusError: the corpus is not aligned.
         """
         if corpus.features.sample_rate_hz != config.model.sample_rate_hz:
             raise TrainingError(
-                f"{corpus.folder}: is at {corpus.features.sample_rate_hz} Hz, "
-                f"the recogniser at {config.model.sample_rate_hz} Hz"
+                f"{corpus.folder}: has {corpus.features.sample_rate_hz} Hz, the recogniser needs "
+                f"{config.model.sample_rate_hz} Hz"
             )
         model_config = config.model.model_copy(update={"labels": FRAME_LABELS})
         self.config = config.model_copy(update={"model": model_config})
@@ -196,35 +196,35 @@ class RecogniserTask:
         return counts_of(batch)
 
     def seconds(self, batch: RecogniserBatch) -> float:
-        """Audio in a batch, warm-up and margins included."""
+        """Seconds of audio in a batch, including warm-up and margins."""
         return batch.audio.numel() / self.config.model.sample_rate_hz
 
-    def fresh(self) -> PhonemeRecogniser:
-        """Another recogniser of the same shape."""
+    def new_model(self) -> PhonemeRecogniser:
+        """A new recogniser of the same shape."""
         return PhonemeRecogniser(self.config.model)
 
     def validate(self, model: nn.Module, process: Process) -> dict[str, float]:
-        """Frame accuracy, nats a frame and bits a sample of whole held-out recordings.
+        """Frame accuracy, nats per frame and bits per sample on whole held-out recordings.
 
-        The processes share them.
+        The recordings are divided among the processes.
         """
         assert isinstance(model, PhonemeRecogniser)
         sums = torch.zeros(5, dtype=torch.float64, device=self.device)
         aligned = self.held_out.aligned
         stride = max(1, len(aligned) // self.config.validation_clips)
         chosen = aligned[::stride][: self.config.validation_clips]
-        for pair in chosen[process.rank :: process.processes]:
+        for pair in chosen[process.rank :: process.world_size]:
             labelled = read_labelled(self.corpus, *pair, self.config.model.pool)
             audio, labels = (part.to(self.device) for part in labelled)
-            heard = model(audio[None])
-            right = (heard.logits[0].argmax(1) == labels).sum()
-            nats = F.cross_entropy(heard.logits[0], labels, reduction="sum")
-            sums += torch.tensor([right, nats, len(labels), heard.nll.sum(), len(audio)])
-        right, nats, frames, nll, samples = process.sum(sums).tolist()
-        return {"accuracy": right / frames, "nats": nats / frames, "bits": bits(nll / samples)}
+            output = model(audio[None])
+            correct = (output.logits[0].argmax(1) == labels).sum()
+            nats = F.cross_entropy(output.logits[0], labels, reduction="sum")
+            sums += torch.tensor([correct, nats, len(labels), output.nll.sum(), len(audio)])
+        correct, nats, frames, nll, samples = process.sum(sums).tolist()
+        return {"accuracy": correct / frames, "nats": nats / frames, "bits": bits(nll / samples)}
 
     def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:
-        """Write the recogniser so far."""
+        """Write the recogniser."""
         assert isinstance(model, PhonemeRecogniser)
         manifest = recogniser.RecogniserManifest(
             id=self.config.name,
@@ -234,4 +234,4 @@ class RecogniserTask:
         recogniser.save(folder.parent / recogniser.FOLDER, model, manifest)
 
     def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
-        """A recogniser speaks only in passing: no audio."""
+        """Do nothing: a recogniser generates no audio."""

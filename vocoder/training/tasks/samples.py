@@ -1,4 +1,4 @@
-"""What a run makes besides weights: the voice so far, and audio that it speaks free-running."""
+"""Outputs of a run: the exported voice, its provenance, and free-running audio samples."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -44,7 +44,7 @@ def provenance(
     log: RunLog,
     described: Iterable[voice.Source] = (),
 ) -> voice.Provenance:
-    """What a run's weights say of their data, the run's settings and its latest figures."""
+    """The provenance of a run: its data, settings and latest metrics."""
     return voice.Provenance(
         sources=sources_of(corpus, described),
         steps=step,
@@ -57,7 +57,7 @@ def provenance(
 def sources_of(
     corpus: Corpus | ShardedCorpus, described: Iterable[voice.Source]
 ) -> tuple[voice.Source, ...]:
-    """What was trained on: each speaker with the hours of the train split, as ``described``."""
+    """The training data per speaker, with hours of the train split; details from ``described``."""
     known = {source.speaker: source for source in described}
     sources = []
     for speaker, hours in corpus.hours("train").items():
@@ -67,10 +67,10 @@ def sources_of(
 
 
 def generate(log: RunLog, step: int, model: WaveNet, held_out: Segments, count: int) -> None:
-    """Speak held-out clips free-running, from their features: WAV files, TensorBoard, spectrograms.
+    """Generate held-out clips free-running from their features: WAV, TensorBoard, spectrograms.
 
-    The clips run in one batch, each for at most ``LONGEST_S``; no correction follows, so that one
-    hears the network itself.
+    The clips run in one batch, each for at most ``LONGEST_S``, without spectral correction, so that
+    they show what the network itself does.
     """
     config, utterances = model.config.features, held_out.utterances
     rate, hop = config.sample_rate_hz, config.hop_length
@@ -78,12 +78,12 @@ def generate(log: RunLog, step: int, model: WaveNet, held_out: Segments, count: 
     frames = min(min(u.frames for u in chosen), round(LONGEST_S * rate / hop))
     read = [held_out.read(utterance) for utterance in chosen]
     features = torch.stack([own[:, :frames] for _, own in read]).to(model.device)
-    identity = torch.stack([held_out.global_conditioning(utterance) for utterance in chosen])
+    speakers = torch.stack([held_out.global_conditioning(utterance) for utterance in chosen])
     engine = dispatch.create(model)
     noise = Noise(torch.arange(len(chosen), device=model.device), frames * hop)
-    conditioning = model.condition(features, identity.to(model.device))
-    spoken = engine.generate(engine.start(len(chosen)), conditioning, noise).cpu()
-    for utterance, (pcm, _), samples in zip(chosen, read, spoken, strict=True):
+    conditioning = model.condition(features, speakers.to(model.device))
+    generated = engine.generate(engine.start(len(chosen)), conditioning, noise).cpu()
+    for utterance, (pcm, _), samples in zip(chosen, read, generated, strict=True):
         name = f"{utterance.speaker}-{utterance.id}"
         recording = (pcm[: frames * hop].float() / audio.PCM_16_LEVELS).numpy()
         folder = log.folder / "samples" / f"step-{step:07d}"

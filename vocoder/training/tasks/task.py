@@ -1,4 +1,4 @@
-"""What a training run is about: a model, its data, its loss and what it makes of the weights."""
+"""The interface of a training task: a model, its data, its loss and its outputs."""
 
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -13,10 +13,10 @@ class Loss(NamedTuple):
     """The loss of a batch.
 
     Attributes:
-        total: what is minimised, a scalar. Of a part of a batch: its share, so that the shares of
-            all parts add up to the loss of the whole.
-        parts: figures to show, each a scalar and of the same share; the first is the one that a
-            line of the log begins with.
+        total: the loss to minimise, a scalar. For a micro-batch it is its share: the shares of all
+            micro-batches add up to the loss of the batch.
+        parts: metrics to log, scalars that add up in the same way; the first one starts the log
+            line.
     """
 
     total: Tensor
@@ -24,48 +24,48 @@ class Loss(NamedTuple):
 
 
 class Task(Protocol):
-    """One kind of model to be trained."""
+    """A kind of model to train."""
 
     @property
     def model(self) -> nn.Module:
-        """What is optimised."""
+        """The model to optimise."""
         ...
 
     @property
     def objective(self) -> nn.Module:
-        """A module that holds the model and maps a batch to its :class:`Loss`.
+        """A module that contains the model and maps a batch to its :class:`Loss`.
 
-        Its second argument are the :meth:`counts` of the whole batch, where the first is a part.
+        For a micro-batch its second argument is the :meth:`counts` of the whole batch.
         """
         ...
 
     def batch(self, step: int, rows: range) -> Any:
-        """Some rows of a step's batch (a named tuple of tensors); a function of these alone."""
+        """Some rows of a step's batch, a named tuple of tensors; depends only on the arguments."""
         ...
 
     def counts(self, batch: Any) -> Tensor:
-        """What the means of the loss are over: samples, frames or phones that count (K,)."""
+        """The denominators of the loss: number of samples, frames or phones that count (K,)."""
         ...
 
     def seconds(self, batch: Any) -> float:
-        """Audio in a batch, in seconds."""
+        """Seconds of audio in a batch."""
         ...
 
-    def fresh(self) -> nn.Module:
-        """Another model of the same shape, for averaged weights."""
+    def new_model(self) -> nn.Module:
+        """A new model of the same shape, to hold the averaged weights."""
         ...
 
     def validate(self, model: nn.Module, process: Process) -> dict[str, float]:
-        """Figures on held-out speech; the first is the one that the log shows first.
+        """Metrics on held-out speech; the log shows the first one first.
 
-        Every process calls it with the same weights; they may share the work.
+        Every process calls it with the same weights, so they may divide the work.
         """
         ...
 
     def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:
-        """Write what the run makes of the averaged weights."""
+        """Export the model with averaged weights."""
         ...
 
     def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
-        """Make free-running audio of held-out sentences, for TensorBoard and the ear."""
+        """Generate free-running audio of held-out sentences, as files and for TensorBoard."""
         ...

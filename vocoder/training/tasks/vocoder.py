@@ -1,4 +1,4 @@
-"""Training a WaveNet: segments of recordings, and their likelihood."""
+"""The training task of the WaveNet: maximise the likelihood of segments of recordings."""
 
 import logging
 import math
@@ -30,9 +30,10 @@ logger = logging.getLogger(__name__)
 
 
 class Objective(nn.Module):
-    """The mean negative log-likelihood of a batch in nats a sample, over the samples that count.
+    """Mean negative log-likelihood of a batch in nats per sample, over the samples that count.
 
-    Where the spectrum is predicted, its error is added; the likelihood does not train it.
+    If the model predicts the spectrum, the spectrum's error is added; the likelihood does not train
+    that prediction.
     """
 
     def __init__(self, model: WaveNet, *, bf16: bool) -> None:
@@ -40,7 +41,7 @@ class Objective(nn.Module):
         self.model, self.bf16 = model, bf16
 
     def forward(self, batch: Batch, counts: Tensor | None = None) -> Loss:
-        """The loss, and the same in bits a sample; of a part of a batch, given its ``counts``."""
+        """The loss, and bits per sample; for a micro-batch, its share given the ``counts``."""
         conditioning = self.model.condition_margined(batch.features, batch.speaker)
         past = Past(batch.past, batch.known)
         nats = self.model.nll(batch.audio, conditioning, past, bf16=self.bf16)
@@ -57,7 +58,7 @@ class Objective(nn.Module):
 
 
 def counts_of(batch: Batch) -> Tensor:
-    """Samples that count (1,)."""
+    """Number of samples that count (1,)."""
     return batch.mask.sum()[None]
 
 
@@ -67,11 +68,11 @@ class VocoderTask:
     def __init__(
         self, config: VocoderTraining, corpus: Corpus | ShardedCorpus, device: torch.device
     ) -> None:
-        """Prepare a run; the model's speakers are the corpus's.
+        """Prepare a run; the model takes its speakers from the corpus.
 
         Raises:
-            TrainingError: the corpus was prepared with other feature settings, or the initial voice
-                does not fit.
+            TrainingError: the corpus was prepared with different feature settings, or the initial
+                voice does not fit.
             VoiceError: the initial voice is damaged.
         """
         model_config = _with_speakers(config.model, corpus)
@@ -101,7 +102,7 @@ class VocoderTask:
         self.objective: nn.Module = Objective(self.model, bf16=config.precision == "bf16")
 
     def _start_from(self, folder: Path) -> voice.StartingPoint:
-        """Take a voice's weights: fine-tuning."""
+        """Load the weights of a voice to fine-tune."""
         start = voice.load(folder)
         own, given = self.model.state_dict(), start.model.state_dict()
         for name, tensor in own.items():
@@ -128,21 +129,21 @@ class VocoderTask:
         return counts_of(batch)
 
     def seconds(self, batch: Batch) -> float:
-        """Audio in a batch, warm-up included."""
+        """Seconds of audio in a batch, including the warm-up."""
         return batch.mask.numel() / self.config.model.features.sample_rate_hz
 
-    def fresh(self) -> WaveNet:
-        """Another WaveNet of the same shape."""
+    def new_model(self) -> WaveNet:
+        """A new WaveNet of the same shape."""
         return WaveNet(self.config.model)
 
     def validate(self, model: nn.Module, process: Process) -> dict[str, float]:
-        """Bits a sample of whole held-out clips, which the processes share."""
+        """Bits per sample on whole held-out clips, divided among the processes."""
         assert isinstance(model, WaveNet)
         nats, count = 0.0, 0.0
         utterances = self.held_out.utterances
         stride = max(1, len(utterances) // self.config.validation_clips)
         chosen = utterances[::stride][: self.config.validation_clips]
-        for utterance in chosen[process.rank :: process.processes]:
+        for utterance in chosen[process.rank :: process.world_size]:
             pcm, features = self.held_out.read(utterance)
             given = features[None], self.held_out.global_conditioning(utterance)[None]
             conditioning = model.condition(*(part.to(self.device) for part in given))
@@ -154,7 +155,7 @@ class VocoderTask:
         return {"bits": bits(nats / count)}
 
     def export(self, folder: Path, model: nn.Module, step: int, log: RunLog) -> None:
-        """Write the voice so far."""
+        """Write the voice."""
         assert isinstance(model, WaveNet)
         described = self.config.voice.sources
         provenance = samples.provenance(self.config, self.corpus, step, log, described)
@@ -162,7 +163,7 @@ class VocoderTask:
         samples.export(folder, model, self.config, provenance)
 
     def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
-        """Speak held-out clips from their mels."""
+        """Generate held-out clips from their mels."""
         assert isinstance(model, WaveNet)
         samples.generate(log, step, model, self.held_out, self.config.sample_clips)
 

@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from vocoder.generation.cuda.draws import uniforms, words
+from vocoder.generation.cuda.sampling import uniforms, words
 
 
 @triton.jit

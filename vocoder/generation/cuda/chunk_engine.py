@@ -1,4 +1,4 @@
-"""How the engines on a GPU are entered: a chunk is refused before any row moves, or begun."""
+"""What the GPU engines share: a chunk is checked before any row advances."""
 
 from abc import ABC, abstractmethod
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vocoder.config import ModelConfig
-from vocoder.generation.cuda.errors import explained
+from vocoder.generation.cuda.errors import device_errors
 from vocoder.generation.noise import Noise, steps_of
 from vocoder.generation.projection import check_covered
 from vocoder.generation.state import GenerationState, Trace
@@ -16,10 +16,10 @@ from vocoder.wavenet.model import Signal, WaveNet
 
 
 class ChunkEngine(ABC):
-    """An engine that takes rows through a chunk, whether along a known signal or not.
+    """An engine that advances rows by one chunk, either freely or along a known signal.
 
     Attributes:
-        model: on the GPU; on the CPU for tests.
+        model: on the GPU; on the CPU in tests.
         config: the model's.
     """
 
@@ -30,9 +30,9 @@ class ChunkEngine(ABC):
         """State of ``rows`` streams that have generated nothing yet.
 
         Raises:
-            EngineError: the device has too little memory for so many.
+            EngineError: the device has too little memory for this many.
         """
-        with explained(self.model.device, f"the queues of {rows} streams"):
+        with device_errors(self.model.device, f"the queues of {rows} streams"):
             return GenerationState.start(
                 self.config,
                 self.model.input_channels,
@@ -55,11 +55,11 @@ class ChunkEngine(ABC):
 
         Raises:
             ValueError: the conditioning does not cover the samples.
-            EngineError: the device failed; see :func:`explained`. Where its memory was too small
-                for the first launch, no row has moved, and fewer can be tried. Where it failed
-                later, the rows have to begin anew: what they generated is lost.
+            EngineError: the device failed; see :func:`device_errors`. If memory ran out before the
+                first launch, no row has advanced, and the caller can retry with fewer rows. After
+                any later failure the rows must restart: their state is lost.
         """
-        return self._enter(state, conditioning, noise, rows, None, covered).audio
+        return self._checked(state, conditioning, noise, rows, None, covered).audio
 
     @torch.inference_mode()
     def trace(
@@ -71,9 +71,9 @@ class ChunkEngine(ABC):
         rows: Tensor | None = None,
     ) -> Trace:
         """Advance rows along a known signal; see :meth:`ReferenceEngine.trace`."""
-        return self._enter(state, conditioning, noise, rows, signal, False)
+        return self._checked(state, conditioning, noise, rows, signal, False)
 
-    def _enter(
+    def _checked(
         self,
         state: GenerationState,
         conditioning: Conditioning,
@@ -85,7 +85,7 @@ class ChunkEngine(ABC):
         rows, steps = state.members(rows), steps_of(noise)
         if not covered:
             check_covered(conditioning, state.position[rows], self.config.hold, steps)
-        with explained(self.model.device, f"{steps} samples of {len(rows)} streams"):
+        with device_errors(self.model.device, f"{steps} samples of {len(rows)} streams"):
             return self._advance(state, conditioning, noise, rows, signal)
 
     @abstractmethod
@@ -97,4 +97,4 @@ class ChunkEngine(ABC):
         rows: Tensor,
         signal: Signal | None,
     ) -> Trace:
-        """Advance rows whose conditioning is known to cover the samples."""
+        """Advance rows whose conditioning covers the samples."""

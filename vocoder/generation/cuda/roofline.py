@@ -1,4 +1,4 @@
-"""The floor of the sample loop: its programs read all weights once a sample, and do no more."""
+"""A lower bound for the sample loop's time: every program reads all weights once per sample."""
 
 import time
 
@@ -14,23 +14,23 @@ BLOCK = 4096
 
 @triton.jit
 def read(weights, sink, elements, steps, BLOCK: tl.constexpr):
-    """Read ``elements`` weights ``steps`` times over, each program all of them."""
+    """Read ``elements`` weights ``steps`` times; every program reads all of them."""
     place = tl.arange(0, BLOCK)
     total = tl.zeros((BLOCK,), tl.float32)
     for _ in range(steps):
         for start in range(0, elements, BLOCK):
-            # Volatile, or the compiler reads once what is the same in every step.
+            # Volatile: otherwise the compiler would hoist the loads out of the loop over steps.
             there = start + place < elements
             total += tl.load(weights + start + place, mask=there, other=0.0, volatile=True)
     tl.store(sink + tl.program_id(0), tl.sum(total))
 
 
-def seconds_a_step(weights: Tensor, streams: int, steps: int) -> float:
-    """Time a sample that reading takes, with a program for each tile of streams.
+def seconds_per_step(weights: Tensor, streams: int, steps: int) -> float:
+    """Time per sample of reading the weights, with one program for each tile of streams.
 
     Args:
-        weights: as the engine keeps them.
-        streams: rows that are advanced together.
+        weights: the engine's packed weights.
+        streams: rows that advance together.
         steps: samples to measure over.
     """
     programs = -(-streams // TILE_ROWS)

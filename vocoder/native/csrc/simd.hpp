@@ -22,10 +22,10 @@ typedef float Floats __attribute__((vector_size(kLanes * 4)));
 typedef std::int32_t Ints __attribute__((vector_size(kLanes * 4)));
 typedef std::uint32_t Words __attribute__((vector_size(kLanes * 4)));
 
-constexpr int kDoubles = kLanes / 2;
-typedef double Doubles __attribute__((vector_size(kDoubles * 8)));
-typedef std::int64_t Longs __attribute__((vector_size(kDoubles * 8)));
-typedef std::uint64_t LongWords __attribute__((vector_size(kDoubles * 8)));
+constexpr int kDoubleLanes = kLanes / 2;
+typedef double Doubles __attribute__((vector_size(kDoubleLanes * 8)));
+typedef std::int64_t Longs __attribute__((vector_size(kDoubleLanes * 8)));
+typedef std::uint64_t LongWords __attribute__((vector_size(kDoubleLanes * 8)));
 
 #define VOCODER_INLINE static inline __attribute__((always_inline))
 

@@ -1,4 +1,4 @@
-"""The speaker classifier, and what it hears of a voice."""
+"""The speaker classifier, and the speaker accuracy of a voice."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from conftest import Toy, random_model
 from vocoder.audio.io import Samples
 from vocoder.config import ConditioningConfig, FeatureConfig, ModelConfig, StackConfig
 from vocoder.errors import UserError
-from vocoder.evaluation.identity import SpeakerClassifier, evaluate_identity, summary
+from vocoder.evaluation.speaker_accuracy import SpeakerClassifier, evaluate_speakers, summary
 from vocoder.text.linguistic import CHANNELS
 from vocoder.voices import voice
 
@@ -21,7 +21,7 @@ SMALL = StackConfig(
 
 
 def vowel(f0_hz: float, formant_hz: float, seed: int) -> Samples:
-    """Harmonics under a resonance: who speaks is the resonance, what is sung is the pitch."""
+    """Harmonics under a resonance: the resonance is the speaker, the pitch is the note."""
     generator = np.random.default_rng(seed)
     time = np.arange(RATE // 2) / RATE
     harmonics = np.arange(1, int(7000 / f0_hz)) * f0_hz
@@ -31,15 +31,15 @@ def vowel(f0_hz: float, formant_hz: float, seed: int) -> Samples:
     return np.asarray(0.05 * wave + noise, dtype=np.float32)
 
 
-def test_it_hears_the_speaker_whatever_the_pitch_and_the_level() -> None:
+def test_speakers_are_identified_at_any_pitch_and_level() -> None:
     classifier = SpeakerClassifier(("low", "high"), FeatureConfig())
     known = [(vowel(90 + 7 * n, formant, n), i) for n in range(12) for i, formant in SPEAKERS]
     classifier.fit(*zip(*known, strict=True))
     for n in range(8):
         for i, formant in SPEAKERS:
             unheard = vowel(220 - 11 * n, formant, 100 + n)
-            assert classifier.name(unheard) == i
-            assert classifier.name(unheard * np.float32(0.2)) == i
+            assert classifier.identify(unheard) == i
+            assert classifier.identify(unheard * np.float32(0.2)) == i
 
 
 SPEAKERS = ((0, 600.0), (1, 2200.0))
@@ -59,7 +59,7 @@ def linguistic_voice(toy: Toy, folder: Path) -> voice.Voice:
 
 
 def test_every_sentence_is_spoken_as_every_speaker(toy: Toy, tmp_path: Path) -> None:
-    result = evaluate_identity(linguistic_voice(toy, tmp_path / "v"), toy.corpus, per_speaker=2)
+    result = evaluate_speakers(linguistic_voice(toy, tmp_path / "v"), toy.corpus, per_speaker=2)
     count = len(toy.corpus.speakers)
     assert all(sum(row) == result.sentences for row in result.named)
     assert len(result.named) == count
@@ -69,7 +69,7 @@ def test_every_sentence_is_spoken_as_every_speaker(toy: Toy, tmp_path: Path) -> 
     assert f"{result.sentences} held-out sentences" in summary(result)
 
 
-def test_one_speaker_alone_is_refused(toy: Toy, tmp_path: Path) -> None:
+def test_a_corpus_with_one_speaker_is_refused(toy: Toy, tmp_path: Path) -> None:
     alone = replace(toy.corpus, speakers=toy.corpus.speakers[:1])
-    with pytest.raises(UserError, match="one speaker alone"):
-        evaluate_identity(linguistic_voice(toy, tmp_path / "v"), alone)
+    with pytest.raises(UserError, match="has one speaker"):
+        evaluate_speakers(linguistic_voice(toy, tmp_path / "v"), alone)

@@ -30,7 +30,7 @@ def test_panels_share_time_and_decibels() -> None:
     assert bar.get_ylabel() == "dB"
 
 
-def test_a_tone_lies_at_its_frequency() -> None:
+def test_a_tone_appears_at_its_frequency() -> None:
     (panel, _) = plots.spectrograms({"tone": tone(3000)}, RATE).axes
     levels = panel.images[0].get_array()
     bottom, top = panel.images[0].get_extent()[2:]
@@ -38,7 +38,7 @@ def test_a_tone_lies_at_its_frequency() -> None:
     assert bottom + (row + 0.5) / levels.shape[0] * (top - bottom) == pytest.approx(3.0, abs=0.02)
 
 
-def test_a_training_sample_is_saved_whole(tmp_path: Path) -> None:
+def test_a_figure_is_saved_as_png(tmp_path: Path) -> None:
     figure = plots.training_sample(tone(500), tone(700), RATE, "step 1000")
     plots.save(tmp_path / "sample.png", figure)
     picture = matplotlib.image.imread(tmp_path / "sample.png")

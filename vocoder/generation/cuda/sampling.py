@@ -1,4 +1,4 @@
-"""How the kernel draws a sample for each row of a tile: counter-based noise, and what it picks."""
+"""Sampling in the kernel: counter-based noise, and draws from the distributions, row by row."""
 
 import triton
 import triton.language as tl
@@ -16,7 +16,7 @@ def words(seed, position):
 
 @triton.jit
 def uniforms(seed, position):
-    """The two uniforms of :func:`noise.uniforms`, to the bit: all of it is exact in float32."""
+    """The uniforms of :func:`noise.uniforms`, bit for bit: all operations are exact in float32."""
     first, second = words(seed, position)
     return (
         ((first >> 9).to(tl.float32) + 0.5) * (1.0 / 8388608.0),
@@ -25,8 +25,8 @@ def uniforms(seed, position):
 
 
 @triton.jit
-def drawn_or_given(noise, member, position, moment, active, SEEDED: tl.constexpr):
-    """Two uniforms of each row's sample: drawn from seeds (n,), or given (n, steps, 2)."""
+def seeded_or_given(noise, member, position, moment, active, SEEDED: tl.constexpr):
+    """Two uniforms for each row's sample: drawn from seeds (n,), or given (n, steps, 2)."""
     if SEEDED:
         seed = tl.load(noise + member, mask=active, other=0)
         first, second = uniforms(seed, position)
@@ -58,7 +58,7 @@ def draw_logistic(
     VALUES: tl.constexpr,
     VALUES_: tl.constexpr,
 ):
-    """A draw (ROWS,) from a mixture of logistics, in units of the excitation's scale.
+    """Draw (ROWS,) from a mixture of logistics, in units of the excitation's scale.
 
     Parameters: weights, locations and log-scales, each (ROWS, VALUES_).
     """
@@ -76,12 +76,12 @@ def draw_logistic(
 def draw_gaussian(
     parameters, uniform_0, uniform_1, log_scale_min, temperature, VALUES_: tl.constexpr
 ):
-    """A draw (ROWS,) from a Gaussian, in units of the excitation's scale.
+    """Draw (ROWS,) from a Gaussian, in units of the excitation's scale.
 
-    Parameters: location and log-scale, each the first column of (ROWS, VALUES_). A standard normal
-    draw is Box and Muller's (1958), as in :func:`distributions.gaussian_sample`. Triton takes the
-    logarithm and the cosine from CUDA's library, accurate to the last bits: no draw lies so near to
-    an end of (0, 1) that the root were of less than zero.
+    Parameters: location and log-scale, each the first column of (ROWS, VALUES_). The standard
+    normal comes from the Box-Muller transform (1958), as in :func:`distributions.gaussian_sample`.
+    Triton uses CUDA's logarithm and cosine, accurate to the last bits. No uniform is close enough
+    to 1 for the argument of the square root to become negative.
     """
     locations, log_scales = parameters
     first = tl.arange(0, VALUES_)[None, :] == 0
@@ -103,7 +103,7 @@ def draw(
     VALUES: tl.constexpr,
     VALUES_: tl.constexpr,
 ):
-    """A draw (ROWS,) from a Gaussian, which has two parameters, or from a mixture of logistics."""
+    """Draw (ROWS,) from a Gaussian, which has two parameters, or from a mixture of logistics."""
     if len(parameters) == 2:
         drawn = draw_gaussian(parameters, uniform_0, uniform_1, log_scale_min, temperature, VALUES_)
     else:
@@ -115,8 +115,8 @@ def draw(
 
 @triton.jit
 def to_16_bit(x):
-    """Rounded to the 16-bit grid (ties to even) and clipped to what it holds. NaN stays."""
+    """Round to the 16-bit grid (ties to even) and clip to its range. NaN stays NaN."""
     steps = x * 32768.0
     steps = tl.where(steps > 32767.0, 32767.0, tl.where(steps < -32768.0, -32768.0, steps))
-    # Adding 1.5 * 2^23 leaves no room for a fraction: the sum is rounded to nearest even.
+    # Adding 1.5 * 2^23 leaves no fraction bits, so the sum is rounded to nearest even.
     return ((steps + 12582912.0) - 12582912.0) / 32768.0

@@ -1,14 +1,14 @@
-"""Text with marks: characters that stand for what plain text cannot say, listed beside it."""
+"""Text with placeholder characters for given phonemes, breaks and prosody, listed beside it."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from vocoder.text.characters import PARAGRAPH, SIGN_MARK, WORD_MARK, clean
+from vocoder.text.characters import PARAGRAPH, SILENT_MARK, WORD_MARK, clean
 from vocoder.text.pronunciation.pronouncer import Pronunciation, parse_ipa, plural
 
 INLINE = re.compile(r"\[\[([^\[\]]{0,500})\]\]")
-"""A word in the IPA."""
+"""A word written in IPA, such as ``[[həˈloʊ]]``."""
 
 _WORD = re.compile(r"\w+")
 _POSSESSIVE = re.compile(r"['’]s\b")
@@ -16,7 +16,7 @@ _LONGEST_KEY = 100
 
 
 @dataclass(frozen=True)
-class Pronounced:
+class PronouncedWord:
     """A word with given phonemes."""
 
     text: str
@@ -31,24 +31,27 @@ class Break:
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How all that follows is said: factor of the speed, shift of the F0 in semitones."""
+class Prosody:
+    """Prosody from here on: a speed factor, and an F0 shift in semitones."""
 
     rate: float = 1.0
     pitch: float = 0.0
 
 
-Mark = Pronounced | Break | Manner
+Mark = PronouncedWord | Break | Prosody
 
 
 class Lexicon:
-    """The user's words, found in a text before it is normalised."""
+    """The user's own words, looked up in a text before it is normalised."""
 
     def __init__(self, words: Mapping[str, str]) -> None:
-        """Words and their IPA; case is ignored.
+        """Index words by their first part.
+
+        Args:
+            words: each word and its IPA; case is ignored.
 
         Raises:
-            TextError: one of them is no IPA.
+            TextError: if a pronunciation is not valid IPA.
         """
         self._by_start: dict[str, list[tuple[str, Pronunciation]]] = {}
         for word, ipa in words.items():
@@ -59,20 +62,20 @@ class Lexicon:
         for entries in self._by_start.values():
             entries.sort(key=lambda entry: -len(entry[0]))
 
-    def find(self, text: str, start: re.Match[str]) -> tuple[int, Pronounced] | None:
-        """The longest entry at the word ``start`` of a text, and where it ends in the text."""
+    def find(self, text: str, start: re.Match[str]) -> tuple[int, PronouncedWord] | None:
+        """The longest entry that begins with the word at ``start``, and where it ends."""
         for key, phonemes in self._by_start.get(start[0].casefold(), ()):
             end = start.start() + len(key)
             if text[start.start() : end].casefold() == key and not text[end : end + 1].isalnum():
                 if ending := _POSSESSIVE.match(text, end):
                     end, phonemes = ending.end(), (*phonemes, *plural(phonemes[-1].symbol))
-                return end, Pronounced(text[start.start() : end], phonemes)
+                return end, PronouncedWord(text[start.start() : end], phonemes)
         return None
 
 
 @dataclass
 class MarkedText:
-    """Clean text under construction, and what its marks stand for, in their order."""
+    """Builds clean text, and the list of what its placeholders stand for, in order."""
 
     lexicon: Lexicon
     marks: list[Mark] = field(default_factory=list)
@@ -80,31 +83,31 @@ class MarkedText:
 
     @property
     def text(self) -> str:
-        """The text with its marks."""
+        """The text, with placeholders."""
         return "".join(self.parts)
 
     def add(self, text: str) -> None:
-        """Append text as a user wrote it; ``[[...]]`` in it is a word in the IPA.
+        """Append text as the user wrote it; ``[[...]]`` holds the IPA of a word.
 
         Raises:
-            TextError: one of them is no IPA.
+            TextError: if the IPA is not valid.
         """
         end = 0
         for inline in INLINE.finditer(text):
             self._add_plain(text[end : inline.start()])
-            self.add_word(Pronounced("".join(inline[1].split()), parse_ipa(inline[1])))
+            self.add_word(PronouncedWord("".join(inline[1].split()), parse_ipa(inline[1])))
             end = inline.end()
         self._add_plain(text[end:])
 
-    def add_word(self, word: Pronounced) -> None:
+    def add_word(self, word: PronouncedWord) -> None:
         """Append a word with given phonemes."""
         self.marks.append(word)
         self.parts.append(f" {WORD_MARK} ")
 
-    def add_sign(self, sign: Break | Manner) -> None:
-        """Append something silent."""
-        self.marks.append(sign)
-        self.parts.append(SIGN_MARK)
+    def add_silent(self, mark: Break | Prosody) -> None:
+        """Append something that has no words of its own."""
+        self.marks.append(mark)
+        self.parts.append(SILENT_MARK)
 
     def end_sentence(self) -> None:
         """End the sentence here."""

@@ -18,12 +18,12 @@ POSITIONS = torch.tensor([0, 5, 2**31 - 2, 2**32 - 2, 2**61, 2**63 - 4, 160_000,
 
 def drawn(seeds: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Words (n, 2), int64, and uniforms (n, 2) of the kernel's functions."""
-    import draw_kernel
+    import sampling_kernel
 
     found = torch.full((len(seeds), 2), -1, dtype=torch.int64, device=DEVICE)
     uniforms = torch.full((len(seeds), 2), float("nan"), device=DEVICE)
     given = seeds.to(DEVICE), positions.to(DEVICE)
-    draw_kernel.draw[(1,)](*given, found, uniforms, ROWS=len(seeds))
+    sampling_kernel.draw[(1,)](*given, found, uniforms, ROWS=len(seeds))
     return found.cpu(), uniforms.cpu()
 
 

@@ -1,10 +1,12 @@
+"""Pronunciation: IPA, homographs, single words, the user's own words, threads."""
+
 import threading
 
 import pytest
 
 from vocoder.errors import TextError
-from vocoder.text.pronunciation.pronouncer import Pronouncer, known, parse_ipa
-from vocoder.text.pronunciation.tagging import Tagger
+from vocoder.text.pronunciation.crf_models import Tagger
+from vocoder.text.pronunciation.pronouncer import Pronouncer, in_lexicon, parse_ipa
 
 
 def ipa(sentence: str, **lexicon: str) -> list[str]:
@@ -22,18 +24,18 @@ def ipa(sentence: str, **lexicon: str) -> list[str]:
         ("ɡ o", "ɡoʊ"),
     ],
 )
-def test_ipa_is_read_however_it_is_written(written: str, meant: str) -> None:
+def test_common_ways_of_writing_ipa_are_understood(written: str, meant: str) -> None:
     assert "".join(map(str, parse_ipa(written))) == meant
 
 
 @pytest.mark.parametrize("written", ["", "ˈ", "həlø", "123", "hello q"])
-def test_what_is_no_ipa_is_refused(written: str) -> None:
+def test_invalid_ipa_is_rejected(written: str) -> None:
     with pytest.raises(TextError, match="phoneme"):
         parse_ipa(written)
 
 
 @pytest.mark.parametrize(
-    ("sentence", "place", "expected"),
+    ("sentence", "index", "expected"),
     [
         ("I have read it", 2, "ɹˈɛd"),
         ("They read it yesterday", 1, "ɹˈɛd"),
@@ -60,8 +62,8 @@ def test_what_is_no_ipa_is_refused(written: str) -> None:
         ("Vitamin A", 1, "ˈeɪ"),
     ],
 )
-def test_neighbours_decide_between_readings(sentence: str, place: int, expected: str) -> None:
-    assert ipa(sentence)[place] == expected
+def test_context_decides_between_homographs(sentence: str, index: int, expected: str) -> None:
+    assert ipa(sentence)[index] == expected
 
 
 @pytest.mark.parametrize(
@@ -86,27 +88,27 @@ def test_single_words(word: str, expected: str) -> None:
     assert ipa(word) == [expected]
 
 
-def test_a_guessed_word_has_one_primary_stress_or_more() -> None:
+def test_a_predicted_word_has_primary_stress() -> None:
     for word in ("kubectl", "zxqvvorp", "blick", "a" * 200):
         assert "ˈ" in ipa(word)[0]
 
 
-def test_the_users_words_come_first_and_case_is_ignored() -> None:
+def test_user_lexicon_overrides_the_built_in_one_and_ignores_case() -> None:
     assert ipa("my GIF and gif's", gif="dʒɪf") == ["mˈaɪ", "d͡ʒɪf", "ˈænd", "ɡˈɪfs"]
 
 
-def test_a_word_without_latin_letters_is_refused() -> None:
+def test_a_word_without_latin_letters_is_rejected() -> None:
     with pytest.raises(TextError, match="Latin"):
         ipa("слово")
 
 
-def test_known_words() -> None:
-    assert known("Hello")
-    assert known("Smith's")
-    assert not known("hrbrt")
+def test_lexicon_contains_words_and_their_possessives() -> None:
+    assert in_lexicon("Hello")
+    assert in_lexicon("Smith's")
+    assert not in_lexicon("hrbrt")
 
 
-def test_threads_share_the_models() -> None:
+def test_models_are_thread_safe() -> None:
     sentence = ["They", "read", "the", "live", "record", "close", "to", "the", "wind"]
     expected = Pronouncer().pronounce(sentence)
     outcomes: list[bool] = []
@@ -122,7 +124,7 @@ def test_threads_share_the_models() -> None:
     assert outcomes == [True] * 200
 
 
-def test_the_tagger_rests_where_no_word_has_two_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tagger_runs_only_if_a_word_is_a_homograph(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     tag = Tagger.__call__
 
