@@ -1,4 +1,4 @@
-"""For the page's tests: Chromium, a visit that notes what goes wrong, what is heard and drawn."""
+"""Helpers of the page's tests: Chromium, and a visit that records errors, sound and pictures."""
 
 import base64
 import contextlib
@@ -74,7 +74,7 @@ DROP = """([name, type, data]) => {
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Any]:
-    """Playwright's handle of a headless Chromium with a profile of its own."""
+    """Playwright's handle of a headless Chromium with its own profile."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
@@ -104,50 +104,50 @@ class Visit:
     elsewhere: list[str] = field(default_factory=list)
 
     def until(self, what: str, patience_s: float = PATIENCE_S) -> None:
-        """Wait until a JavaScript expression is true; playwright's way needs eval, which is off."""
+        """Wait until a JavaScript expression is true, without eval, which is blocked."""
         end = time.monotonic() + patience_s
         while not self.page.evaluate(f"() => Boolean({what})"):
             assert time.monotonic() < end, f"{what}; the page shows {self.page.inner_text('body')}"
             self.page.wait_for_timeout(20)
 
     def until_position(self, seconds: float) -> None:
-        """Wait until so much of the track has been heard."""
+        """Wait until this much of the track has been played."""
         self.until(f"window.vocoderPage.player.position > {seconds}")
 
     def until_quiet(self) -> None:
-        """Wait until nothing plays, nor sounds any more."""
+        """Wait until nothing is playing or audible any more."""
         self.until("!window.vocoderPage.player.track")
         self.page.wait_for_timeout(150)
 
     def until_heard(self) -> None:
-        """Wait until something sounds, by what the page's AnalyserNode sees."""
+        """Wait until something is audible, according to the page's AnalyserNode."""
         self.page.evaluate("() => { window.loudest = 0; }")
         self.until(f"window.loudest > {LEAST_LOUDNESS}")
 
     def loudest(self, seconds: float) -> float:
-        """The greatest loudness (root mean square) within a time."""
+        """The maximum loudness (root mean square) within a time."""
         self.page.evaluate("() => { window.loudest = 0; }")
         self.page.wait_for_timeout(1000 * seconds)
         return float(self.page.evaluate("() => window.loudest"))
 
     def colours(self, canvas: str, top: float, bottom: float) -> int:
-        """How many colours there are between two heights of a canvas, in parts of it."""
+        """The number of colours between two heights of a canvas, as fractions of it."""
         element = self.page.query_selector(canvas)
         return int(self.page.evaluate(COLOURS, [element, top, bottom]))
 
     def drop(self, name: str, kind: str, data: bytes) -> None:
-        """Drop a file onto the page."""
+        """Drop a file on the page."""
         self.page.evaluate(DROP, [name, kind, base64.b64encode(data).decode()])
 
     def speak(self, text: str, seed: int | None = 3, speaker: str = "slt") -> None:
-        """Fill in what to say, and have it said."""
+        """Fill in the form and submit it."""
         self.page.fill("#text", text)
         self.page.select_option("#speaker", speaker)
         self.page.fill("#seed", "" if seed is None else str(seed))
         self.page.click("#speak")
 
     def downloaded(self) -> bytes:
-        """The file that the page offers."""
+        """The file that the page offers for download."""
         self.until("!document.querySelector('#download').disabled")
         with self.page.expect_download() as download:
             self.page.click("#download")
@@ -161,14 +161,14 @@ class Visit:
         return answer.content
 
     def text(self, selector: str) -> str:
-        """What an element says."""
+        """An element's text."""
         return str(self.page.inner_text(selector))
 
 
 @contextlib.contextmanager
 def shipped_voice(**settings: Any) -> Iterator[int]:
-    """A server of the voice in `checkpoints`; gives its port."""
-    # The number of streams is given, or it would begin by measuring it.
+    """A server with the voice in `checkpoints`; yields its port."""
+    # The number of streams is set, or it would be measured first.
     wanted = ServerSettings(voices_dir=CHECKPOINTS, max_streams=8, **settings)
     synthesizer, registry = Synthesizer(), VoiceRegistry(CHECKPOINTS)
     synthesizer.warm_up(registry.get())
@@ -178,7 +178,7 @@ def shipped_voice(**settings: Any) -> Iterator[int]:
 
 @contextlib.contextmanager
 def visit(browser: Any, port: int, script: str = "", **context: Any) -> Iterator[Visit]:
-    """The server's page in a context of its own, when it has listed the voices or said why not.
+    """The server's page in its own context, once it has listed the voices or shown an error.
 
     Args:
         browser: see :func:`chromium`.

@@ -1,4 +1,4 @@
-"""For tests of the WebSocket: bytes in, and everything that the server answered."""
+"""Helpers of WebSocket tests: raw bytes to the server, and everything that it answers."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ TEXT = "Hello there. It works."
 
 @dataclass
 class Exchange:
-    """What the server sent: messages, audio, how it closed."""
+    """Everything the server sent: messages, audio, close code."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     audio: bytes = b""
@@ -34,7 +34,7 @@ class Exchange:
 
 
 def read_all(raw: RawSocket, found: Exchange) -> None:
-    """Everything until the connection ends; what comes is what the protocol has."""
+    """Read until the connection ends, checking that the frames are valid."""
     try:
         while True:
             one = raw.read_frame()
@@ -47,7 +47,7 @@ def read_all(raw: RawSocket, found: Exchange) -> None:
                 found.pongs += 1
             elif one.opcode == Opcode.CLOSE:
                 found.close_code = one.close_code
-                # Answered, or the server waits for it; it may have hung up already.
+                # The server waits for the answer, unless it has disconnected already.
                 with contextlib.suppress(OSError):
                     raw.send(frame(Opcode.CLOSE, one.payload[:2]))
     except EOFError:
@@ -55,14 +55,14 @@ def read_all(raw: RawSocket, found: Exchange) -> None:
 
 
 def exchange(port: int, sent: bytes, *, close: bool = True, query: str = "?seed=1") -> Exchange:
-    """Send bytes after the handshake, a Close after them, and read until the server ends it."""
+    """Send bytes and a Close after the handshake, and read until the server disconnects."""
     found = Exchange()
     with RawSocket(("127.0.0.1", port), PATIENCE_S) as raw:
         assert raw.upgrade(f"{PATH}{query}") == 101
-        # Read meanwhile, or a server that answers everything could not send and would not read.
+        # Read at the same time, or a server that answers everything would block.
         reader = threading.Thread(target=read_all, args=(raw, found))
         reader.start()
-        with contextlib.suppress(ConnectionError):  # It closed; why is in what was read.
+        with contextlib.suppress(ConnectionError):  # The server closed; the reader has the reason.
             raw.send(sent + (text({"type": "Close"}) if close else b""))
         reader.join(PATIENCE_S)
         assert not reader.is_alive(), "the server neither answered nor closed"
@@ -70,7 +70,7 @@ def exchange(port: int, sent: bytes, *, close: bool = True, query: str = "?seed=
 
 
 def text(message: object) -> bytes:
-    """A text frame: of JSON, or of a string as it is."""
+    """A text frame with JSON, or with a string as it is."""
     data = message if isinstance(message, str) else json.dumps(message)
     return frame(Opcode.TEXT, data.encode())
 
@@ -93,7 +93,7 @@ def right(port: int) -> bytes:
 
 
 def check_errors(found: Exchange) -> None:
-    """Errors say what was wrong, in the shape of all others."""
+    """Check that errors have the common format, and say what was wrong."""
     for error in found.errors:
         assert list(error) == ["message", "type", "param", "code"]
         assert 10 < len(error["message"]) < 1000

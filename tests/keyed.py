@@ -1,4 +1,4 @@
-"""For tests of keys: a file of them, a clock that stands, and an application behind them."""
+"""Helpers of API key tests: a key file, a stopped clock, and a guarded application."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from vocoder.server.middleware.request_context import RequestContext
 
 
 class KeyFile:
-    """A file of keys, whose entries and secrets can be asked for by name."""
+    """A key file that entries can be added to."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,7 +34,7 @@ class KeyFile:
 
 
 def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A clock for limits and for looks at the file: its one number is the time."""
+    """A clock for limits and file checks; its single element is the time."""
     now = [1000.0]
     for module in (limits, keys):
         monkeypatch.setattr(module, "monotonic", lambda: now[0])
@@ -42,7 +42,7 @@ def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def application(keyring: Keyring | None, *, metrics_open: bool = False) -> FastAPI:
-    """An application that says who asks, and charges for what is spoken."""
+    """An application that returns the key's name, and charges for characters."""
     metrics = Metrics()
     app = FastAPI(
         middleware=[
@@ -85,5 +85,5 @@ def application(keyring: Keyring | None, *, metrics_open: bool = False) -> FastA
 
 
 def bearer(secret: str) -> dict[str, str]:
-    """The header that a key goes into."""
+    """The header with a key."""
     return {"authorization": f"Bearer {secret}"}

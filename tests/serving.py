@@ -1,4 +1,4 @@
-"""For the server's tests: a tiny untrained voice, its features, a server on a real socket."""
+"""Helpers of the server's tests: a tiny untrained voice, its features, a running server."""
 
 import contextlib
 import json
@@ -69,19 +69,19 @@ def save_voice(folder: Path, voice_id: str, seed: int = 0, *, reads_text: bool =
 
 
 def features_of(frames: int, config: FeatureConfig = FEATURES) -> Features:
-    """Plausible features, the same each time."""
+    """Plausible, deterministic features."""
     noise = torch.Generator().manual_seed(frames)
     mel = torch.randn(config.n_mels, frames, generator=noise) - 6.0
     return Features(mel=mel, config=config)
 
 
 def say(client: TestClient, text: str, **options: Any) -> Response:
-    """Ask for speech, of seed 1."""
+    """Request speech with seed 1."""
     return client.post(SPEECH_URL, json={"input": text, "seed": 1, **options})
 
 
 def error_of(answer: Response, status: int) -> dict[str, Any]:
-    """An error, whose shape and status are right."""
+    """A response's error, after checking its status and format."""
     assert answer.status_code == status, answer.text
     assert list(answer.json()) == ["error"]
     error: dict[str, Any] = answer.json()["error"]
@@ -91,7 +91,7 @@ def error_of(answer: Response, status: int) -> dict[str, Any]:
 
 
 def events_of(answer: Response) -> list[dict[str, Any]]:
-    """The server-sent events of an answer."""
+    """The server-sent events of a response."""
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("text/event-stream")
     *blocks, last = answer.text.split("\n\n")
@@ -101,7 +101,7 @@ def events_of(answer: Response) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def live(app: FastAPI) -> Iterator[int]:
-    """Serve an application on a free port of this machine; gives the port."""
+    """Serve an application on a free port of this machine; yields the port."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()

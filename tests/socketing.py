@@ -1,4 +1,4 @@
-"""For tests of the WebSocket: what a client sends and hears, with the websockets library."""
+"""Helpers of WebSocket tests: a client that uses the websockets library."""
 
 import contextlib
 import json
@@ -33,7 +33,7 @@ def send(connection: ClientConnection, kind: str, **fields: object) -> None:
 
 @dataclass
 class Heard:
-    """What came until the server closed: messages, and the audio of each context."""
+    """Everything received until the server closed: messages, and the audio of each context."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     audio: dict[str | None, bytes] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Heard:
 
 
 def hear(connection: ClientConnection, *, close: bool = True) -> Heard:
-    """Everything until the server closes, after a Close."""
+    """Receive everything until the server closes, after sending Close."""
     found, context = Heard(), None
     if close:
         send(connection, "Close")

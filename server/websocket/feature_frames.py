@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vocoder.config import ModelConfig
 from vocoder.errors import FeatureError
-from vocoder.features import feature_file
+from vocoder.synthesis.conditioning_input import checked_frames
 
 from ..errors import Refusal
 
@@ -55,7 +55,7 @@ def frames_of_bytes(data: bytes, config: ModelConfig) -> Tensor:
             param=config.conditioning.kind,
         )
     values = np.frombuffer(data, dtype="<f4").reshape(-1, channels).astype(np.float32)
-    return _validated(torch.from_numpy(values).T, config)
+    return checked_frames(torch.from_numpy(values).T, config)
 
 
 def frames_of_lists(frames: Sequence[Sequence[float]], config: ModelConfig) -> Tensor:
@@ -74,7 +74,7 @@ def frames_of_lists(frames: Sequence[Sequence[float]], config: ModelConfig) -> T
                 param=kind,
             )
     values_of_frames = torch.tensor(frames, dtype=torch.float32).reshape(len(frames), channels)
-    return _validated(values_of_frames.T, config)
+    return checked_frames(values_of_frames.T, config)
 
 
 def _channels(config: ModelConfig) -> int:
@@ -86,9 +86,3 @@ def _channels(config: ModelConfig) -> int:
             code="invalid_features",
         )
     return config.feature_channels
-
-
-def _validated(frames: Tensor, config: ModelConfig) -> Tensor:
-    if config.conditioning.kind == "mel":
-        return feature_file.validate_mel(frames, config.features)
-    return feature_file.validate_linguistic(frames, config.feature_channels)

@@ -1,4 +1,4 @@
-"""An application that speaks with tiny untrained voices, and a client of it."""
+"""An application with tiny untrained voices, and its clients."""
 
 import logging
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from vocoder.voices.registry import VoiceRegistry
 
 @pytest.fixture(scope="session", autouse=True)
 def _collector_as_it_is() -> Iterator[None]:
-    """To look through all objects of these processes takes half a second for each application."""
+    """Scanning all objects of a test process takes half a second per application."""
     with mock.patch("vocoder.server.service.readiness.freeze_gc"):
         yield
 
@@ -46,7 +46,7 @@ def synthesizer() -> Synthesizer:
 
 @pytest.fixture
 def settings(voices_dir: Path) -> ServerSettings:
-    # Not measured, which would take a while for each application.
+    # Set, because measuring would take a while for each application.
     return ServerSettings(
         voices_dir=voices_dir, max_body_bytes=100_000, max_audio_s=2.0, max_streams=32
     )
@@ -67,7 +67,7 @@ def feature_file() -> bytes:
 
 @pytest.fixture(scope="module")
 def port(voices_dir: Path, synthesizer: Synthesizer, registry: VoiceRegistry) -> Iterator[int]:
-    """A server on a real socket, for clients that misbehave."""
+    """A server on a real socket, for misbehaving clients."""
     settings = ServerSettings(voices_dir=voices_dir, max_text_chars=20_000, max_streams=64)
     with live(create_app(settings, synthesizer, registry)) as port:
         yield port
@@ -75,30 +75,30 @@ def port(voices_dir: Path, synthesizer: Synthesizer, registry: VoiceRegistry) ->
 
 @pytest.fixture(scope="module")
 def page_port() -> Iterator[int]:
-    """A server that speaks with the voice in `checkpoints`, for the page."""
+    """A server with the voice in `checkpoints`, for the page."""
     with shipped_voice() as port:
         yield port
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium; without it the test is skipped."""
+    """Chromium; the test is skipped without it."""
     with chromium() as browser:
         yield browser
 
 
 @pytest.fixture(scope="module")
 def sound(port: int) -> bytes:
-    """What a client of it hears that does everything right."""
+    """The audio that a well-behaved client gets."""
     return right(port)
 
 
 @pytest.fixture
 def lives_on(port: int, sound: bytes, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """After the test the server sounds as before, and nothing unexpected is in its log."""
+    """After the test the server works as before, and its log has no unexpected errors."""
     yield
     assert right(port) == sound
-    # Uvicorn logs what broke its protocol as an error of its own, with a traceback.
+    # Uvicorn logs protocol violations as errors of its own, with a traceback.
     ours = [
         record.getMessage()
         for record in [*caplog.get_records("call"), *caplog.records]

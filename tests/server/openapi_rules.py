@@ -1,4 +1,4 @@
-"""What schemathesis cannot read from the OpenAPI document: it loads this as its hooks.
+"""Hooks of schemathesis, for what it cannot infer from the OpenAPI document.
 
     SCHEMATHESIS_HOOKS=openapi_rules PYTHONPATH=tests/server \
         schemathesis run http://127.0.0.1:8000/openapi.json
@@ -23,7 +23,7 @@ NO_SCHEMA_SAYS = {
     "options_in_query": "parameters are for feature files: OpenAPI ties none to a body's type",
     "timings_without_events": "timings go with stream_format sse only, but with every plan",
 }
-"""Codes of refusals that a request can meet which fits its schema, and why."""
+"""Error codes that a request can get although it fits its schema, and why."""
 
 KNOWN = {"model": "arctic", "voice": "arctic", "speaker": "slt", "engine": "cpu"}
 RECORDING = Path(__file__).parents[1] / "assets" / "speech" / "slt_arctic_a0090.flac"
@@ -32,7 +32,7 @@ FILES: dict[str, tuple[Path, str, dict[str, str]]] = {
     "/v1/audio/vocode": (FEATURE_FILE, "application/octet-stream", {}),
     "/v1/audio/analyze": (RECORDING, "audio/flac", {}),
 }
-"""Bodies that no schema could make, their types, and parameters beside them."""
+"""Bodies that no schema can generate, their types, and their parameters."""
 
 schemathesis.serializer.alias(
     ["application/x-safetensors", *(f"audio/{kind}" for kind in ("wav", "flac", "mpeg", "ogg"))],
@@ -47,7 +47,7 @@ def filter_failure(
     case: schemathesis.Case,
     response: schemathesis.Response,
 ) -> bool:
-    """Whether a failure counts: a request that fits its schema may still ask for what cannot be."""
+    """Whether a failure counts: a request can fit its schema and still be impossible."""
     if not isinstance(failure, RejectedPositiveData):
         return True
     return bool(json.loads(response.content)["error"]["code"] not in NO_SCHEMA_SAYS)
@@ -55,13 +55,13 @@ def filter_failure(
 
 @schemathesis.hook
 def map_body(context: schemathesis.HookContext, body: Any) -> Any:
-    """Names that mean something, in most cases: else all that is tested is how they are refused."""
+    """Use existing names in most cases, or only refusals would be tested."""
     return _with_known_names(body) if isinstance(body, dict) else body
 
 
 @schemathesis.hook
 def map_query(context: schemathesis.HookContext, query: Any) -> Any:
-    """As in bodies."""
+    """The same for bodies."""
     return _with_known_names(query) if isinstance(query, dict) else query
 
 
@@ -78,7 +78,7 @@ def _with_known_names(options: dict[str, Any]) -> dict[str, Any]:
 def before_add_examples(
     context: schemathesis.HookContext, examples: list[schemathesis.Case]
 ) -> None:
-    """Files where an operation takes files, and events, which are rarely drawn."""
+    """Send files to operations that take them, and request events, which are rarely generated."""
     operation = context.operation
     if operation is not None and operation.path in FILES:
         path, media_type, query = FILES[operation.path]

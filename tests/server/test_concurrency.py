@@ -1,4 +1,4 @@
-"""Generation beside all else: the queue, clients that vanish, an event loop that answers."""
+"""Concurrency: the queue, disconnected clients, and a responsive event loop."""
 
 import asyncio
 import json
@@ -6,20 +6,25 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from serving import SPEECH_URL as URL
 from serving import VOCODE_URL, features_of, live
 
 from vocoder.features.feature_file import serialize
+from vocoder.generation import dispatch
+from vocoder.generation.dispatch import Engine
 from vocoder.scheduling.segment import Segment
 from vocoder.server.app import create_app
 from vocoder.server.settings import ServerSettings
 from vocoder.synthesis.request import SynthesisRequest, Vocoding
 from vocoder.synthesis.segments import feature_segments
+from vocoder.synthesis.streaming import StreamingSynthesizer
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.voice import Voice
 
@@ -27,7 +32,7 @@ PATIENCE_S = 10.0
 
 
 class Stepwise(Synthesizer):
-    """Prepares a piece whenever the test allows one, so that a test decides how long it takes."""
+    """Prepares a segment whenever the test allows one, so that the test controls the timing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +42,7 @@ class Stepwise(Synthesizer):
         self.ended: list[int] = []
 
     def warm_up(self, voice: Voice) -> None:
-        """Nothing: its pieces are counted."""
+        """Does nothing, because segments are counted."""
 
     def segments(self, request: SynthesisRequest) -> Iterator[Segment | None]:
         seed = request.content.seed
@@ -70,7 +75,7 @@ def body_of(seed: int, *, stream: bool = False) -> dict[str, Any]:
     return {"input": "Hi.", "seed": seed, "response_format": "wav", "stream": stream}
 
 
-def test_files_wait_in_order_and_a_full_queue_is_refused(
+def test_files_wait_in_order_and_a_full_queue_refuses(
     settings: ServerSettings, stepwise: Stepwise
 ) -> None:
     app = app_of(settings, stepwise, max_streams=1, waiting_requests=2)
@@ -88,7 +93,7 @@ def test_files_wait_in_order_and_a_full_queue_is_refused(
             assert 1 <= int(refused.headers["retry-after"]) <= 60
             error = refused.json()["error"]
             assert (error["type"], error["code"]) == ("overloaded_error", "overloaded")
-            # Nor is there a place for somebody who would listen at once.
+            # There is no slot for a live stream either.
             live_one = await client.post(URL, json=body_of(3, stream=True))
             assert live_one.status_code == 429
             await until(lambda: stepwise.started == [0])
@@ -104,7 +109,7 @@ def test_files_wait_in_order_and_a_full_queue_is_refused(
 
 
 def vanishing_client(app: FastAPI, seed: int) -> tuple[Awaitable[None], asyncio.Event, list[Any]]:
-    """A request by hand: the application's run, the event that hangs up, and what it sent."""
+    """A request without a server: the run, an event that disconnects, and the response."""
     hang_up, sent = asyncio.Event(), []
     body = json.dumps(body_of(seed)).encode()
     messages = [{"type": "http.request", "body": body, "more_body": False}]
@@ -134,7 +139,7 @@ def vanishing_client(app: FastAPI, seed: int) -> tuple[Awaitable[None], asyncio.
     return app(scope, receive, send), hang_up, sent
 
 
-def test_clients_that_vanish_free_their_places(
+def test_disconnected_clients_release_their_slots(
     settings: ServerSettings, stepwise: Stepwise, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -148,7 +153,7 @@ def test_clients_that_vanish_free_their_places(
             tasks.append(asyncio.ensure_future(run))
             await until(lambda: admission.streams + admission.waiting == len(tasks))
         await until(lambda: stepwise.started == [0])
-        # One that waits leaves the queue; one that runs makes room for the next.
+        # A waiting request leaves the queue; a running one makes room for the next.
         requests[1][1].set()
         await tasks[1]
         assert (admission.streams, admission.waiting) == (1, 1)
@@ -220,5 +225,41 @@ def test_the_event_loop_answers_while_audio_is_generated(
             thread.join()
     assert [answer.status_code for answer in answers] == [200, 200]
     assert asked >= 3
-    # A blocked loop would have answered at the end; this machine may be slow, so no fixed bound.
+    # A blocked loop would only have answered at the end. No fixed bound: the machine may be slow.
     assert slowest_s < busy_s / 2
+
+
+def test_no_engine_is_created_on_the_event_loop(
+    settings: ServerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created: list[bool] = []
+    real = dispatch.create
+
+    def create(*args: Any, **kwargs: Any) -> Engine:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            created.append(False)
+        else:
+            created.append(True)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(dispatch, "create", create)
+    monkeypatch.setattr(StreamingSynthesizer, "capacity", lambda *_: 8.0)
+    # The capacity of each voice is looked up, and each request for a seed in the cache.
+    changes = {"max_streams": None, "cache_dir": tmp_path / "cache"}
+    app = create_app(settings.model_copy(update=changes), Synthesizer())
+    with TestClient(app) as client:
+        for voice in ("arctic", "other"):
+            for engine in ({}, {"engine": "reference"}):
+                body = {"input": "Hi.", "seed": 1, "voice": voice, **engine}
+                assert client.post(URL, json=body).status_code == 200
+        query = {"voice": "other", "seed": 1}
+        body = serialize(features_of(3))
+        assert client.post(VOCODE_URL, params=query, content=body).status_code == 200
+        with client.websocket_connect("/v1/audio/stream?voice=other") as socket:
+            socket.send_json({"type": "Speak", "text": "Hi."})
+            socket.send_json({"type": "Close"})
+            assert socket.receive_json()["type"] == "Metadata"
+    assert created
+    assert not any(created)

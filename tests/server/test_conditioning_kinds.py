@@ -1,4 +1,4 @@
-"""Voices on linguistic features, with tags, and on nothing at all, through every door."""
+"""Voices conditioned on linguistic features, with tags, and on nothing, over every route."""
 
 import json
 from collections.abc import Iterator
@@ -75,7 +75,7 @@ def client(app: object) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="module")
 def read(synthesizer: Synthesizer, reader: Voice) -> Features:
-    """What the linguistic voice makes of a text."""
+    """The linguistic voice's features of a text."""
     return synthesizer.features(Speech("Ready."), voice=reader)
 
 
@@ -162,7 +162,7 @@ def test_tags_change_what_is_heard_and_unknown_ones_are_refused(
         registry.get("sea").check_tags(["soft"])
 
 
-def test_a_voice_without_conditioning_sounds_for_as_long_as_asked(
+def test_a_voice_without_conditioning_generates_the_requested_length(
     client: TestClient, synthesizer: Synthesizer
 ) -> None:
     ask = {"voice": "sea", "seconds": 0.5, "seed": 4, "response_format": "pcm"}
@@ -179,10 +179,10 @@ def test_a_voice_without_conditioning_sounds_for_as_long_as_asked(
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"voice": "sea"}, "give mel, linguistic or both, or seconds alone"),
-        ({"voice": "sea", "seconds": 1, "mel": [[0.0]]}, "seconds alone"),
+        ({"voice": "sea"}, "give mel, linguistic or both, or only seconds"),
+        ({"voice": "sea", "seconds": 1, "mel": [[0.0]]}, "only seconds"),
         ({"voice": "sea", "mel": [[-9.0]] * 80}, "conditioned on nothing: give seconds"),
-        ({"voice": "sea", "seconds": 1e9}, "at most"),
+        ({"voice": "sea", "seconds": 1e9}, "the limit is 60 s"),
         ({"voice": "reader", "mel": [[-9.0]] * 80}, "give those, or text"),
         (
             {"voice": "reader", "linguistic": [[1.0]] * 3},
@@ -195,7 +195,7 @@ def test_a_voice_without_conditioning_sounds_for_as_long_as_asked(
         ),
     ],
 )
-def test_what_does_not_fit_the_voice_is_refused(
+def test_features_of_the_wrong_kind_are_refused(
     client: TestClient, asked: dict[str, object], message: str
 ) -> None:
     answer = client.post(VOCODE_URL, json=asked)
@@ -203,7 +203,7 @@ def test_what_does_not_fit_the_voice_is_refused(
     assert message in json.loads(answer.text)["error"]["message"]
 
 
-def test_features_of_another_table_of_symbols_are_refused(
+def test_features_with_another_symbol_table_are_refused(
     synthesizer: Synthesizer, reader: Voice, read: Features
 ) -> None:
     other = replace(read, layout="0" * 16)

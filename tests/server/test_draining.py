@@ -1,4 +1,4 @@
-"""A stop that lets what runs end: readiness at once, new work refused, streams to their end."""
+"""Graceful shutdown: not ready at once, new work refused, running streams completed."""
 
 import asyncio
 import contextlib
@@ -26,11 +26,11 @@ from vocoder.server.middleware.draining_gate import DrainingGate
 
 PATIENCE_S = 10.0
 TICKS_S = 0.3
-"""Long enough for a server that does not wait to stop."""
+"""Long enough for a server to stop if it does not wait."""
 
 
 class Stage:
-    """An application whose streams give a part whenever the test allows one, being served."""
+    """A running application whose streams send a part whenever the test allows one."""
 
     def __init__(self, grace_s: float) -> None:
         self.draining = Draining()
@@ -63,7 +63,7 @@ class Stage:
         return PlainTextResponse("ok")
 
     async def _socket(self, socket: WebSocket) -> None:
-        """Speaks three parts when told to, and goes when it drains and nothing is spoken."""
+        """Sends three parts on request, and closes when it is idle and the server drains."""
         await socket.accept()
         gone = asyncio.create_task(self.draining.wait())
         while not gone.done():
@@ -100,7 +100,7 @@ class Stage:
             assert self.stopped
 
     def stop(self) -> None:
-        """What the signal does."""
+        """Do what the signal does."""
         self.server.handle_exit(signal.SIGTERM, None)
         self.until(self.draining.is_set)
 
@@ -123,7 +123,7 @@ def stage() -> Iterator[Stage]:
         yield stage
 
 
-def test_streams_are_heard_to_their_end_and_new_ones_refused(stage: Stage) -> None:
+def test_running_streams_finish_and_new_ones_are_refused(stage: Stage) -> None:
     running = stage.ask("/stream")
     stage.parts.release()
     answer = running.getresponse()
@@ -147,7 +147,7 @@ def test_streams_are_heard_to_their_end_and_new_ones_refused(stage: Stage) -> No
     stage.until(lambda: stage.stopped)
 
 
-def test_a_socket_that_speaks_ends_its_speech_and_an_idle_one_goes(stage: Stage) -> None:
+def test_a_speaking_socket_finishes_and_an_idle_one_closes(stage: Stage) -> None:
     url = f"ws://127.0.0.1:{stage.port}/socket"
     with connect(url) as idle, connect(url) as speaking:
         speaking.send("speak")
@@ -167,7 +167,7 @@ def test_a_socket_that_speaks_ends_its_speech_and_an_idle_one_goes(stage: Stage)
         stage.until(lambda: stage.stopped)
 
 
-def test_nothing_to_wait_for(stage: Stage) -> None:
+def test_an_idle_server_stops_at_once(stage: Stage) -> None:
     client = stage.ask("/healthz")  # Its connection stays open, and is nobody's work.
     client.getresponse().read()
     start = time.monotonic()
@@ -176,7 +176,7 @@ def test_nothing_to_wait_for(stage: Stage) -> None:
     assert time.monotonic() - start < 2.0
 
 
-def test_the_grace_has_an_end() -> None:
+def test_the_grace_period_ends() -> None:
     with Stage(grace_s=0.3).served() as stage:
         stage.ask("/stream")
         stage.until(lambda: stage.draining.running == 1)
@@ -200,7 +200,7 @@ def test_a_second_signal_stops_at_once(
     assert time.monotonic() - start < 2.0
 
 
-def test_the_event_comes_with_the_signal_and_not_with_the_next_tick(stage: Stage) -> None:
+def test_draining_begins_with_the_signal_and_not_the_next_tick(stage: Stage) -> None:
     stage.ask("/stream")
     stage.until(lambda: stage.draining.running == 1)
     start = time.monotonic()

@@ -1,4 +1,4 @@
-"""The tools of ``tools/load``, small: the same bytes under load, nothing left, nothing late."""
+"""The load tools, at a small scale: the same bytes under load, no leaks, nothing late."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from vocoder.synthesis.synthesizer import Synthesizer
 SEATS = 6
 TEXT = "Hello there. It works, 1 2 3."
 BUFFER_S = 1.0
-"""Of the players: client, server and pytest share a process here, which a busy machine stops."""
+"""Buffer of the players, because client, server and pytest share a process here."""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_a_chunk_is_late_when_the_audio_before_it_has_been_played() -> None:
     assert (clock.chunks, clock.audio_s) == (4, 2.0)
 
 
-def test_a_player_that_waits_forgives_as_much() -> None:
+def test_a_players_buffer_allows_as_much_delay() -> None:
     clock = PlayClock(bytes_per_s=100, buffer_s=0.3)
     clock.hear(50, now=0.0)
     clock.hear(50, now=0.75)
@@ -81,7 +81,7 @@ def test_a_quantile_is_one_of_the_values(share: float, expected: float) -> None:
     assert quantile([], share) is None
 
 
-def test_every_way_gives_the_same_sound_alone_and_under_load(
+def test_every_way_gives_the_same_audio_alone_and_under_load(
     server: Server, recording: Path
 ) -> None:
     outcomes = asyncio.run(identity.tried(server, None, recording, SEATS - 1, TEXT))
@@ -109,7 +109,7 @@ def test_listeners_are_on_time_and_those_beyond_are_refused(server: Server) -> N
     assert run.first_audio.count >= SEATS
 
 
-def test_features_are_heard_while_they_are_sent(server: Server, recording: Path) -> None:
+def test_features_are_spoken_while_they_arrive(server: Server, recording: Path) -> None:
     source = Recording.load(recording)
     load = Load(server, lambda seed: source.again(seed=seed), 3.0, 0.2, BUFFER_S, 0.0)
     run = asyncio.run(load.run(2))
@@ -118,20 +118,20 @@ def test_features_are_heard_while_they_are_sent(server: Server, recording: Path)
     assert run.audio_s > 2 * 3.0
 
 
-def test_clients_that_vanish_leave_nothing(
+def test_disconnected_clients_leave_nothing_behind(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     left = asyncio.run(vanish.come_and_vanish(server, 48, os.getpid()))
     assert (left.streams, left.rows, left.more_files) == (0, 0, 0)
     assert left.nothing
-    # A client may come before the server has seen another leave.
+    # A client may arrive before the server has noticed that another left.
     assert left.answers.keys() <= {"vanished", "refused with 429"}
     assert left.answers["vanished"] >= 40
     assert sum(left.releases.values()) > 0
     assert "unexpected error" not in caplog.text
 
 
-def test_a_client_that_reads_nothing_costs_others_nothing(server: Server) -> None:
+def test_a_client_that_reads_nothing_does_not_affect_others(server: Server) -> None:
     alone, beside = asyncio.run(unread.compare(server, 1.0, 3, BUFFER_S))
     for run in (alone, beside):
         assert (run.late, run.errors, run.admitted) == (0, [], 3)

@@ -25,7 +25,7 @@ NAMES = {
 
 
 def values(text: str) -> dict[str, float]:
-    """Each sample's value, by its name and labels as they are written."""
+    """Each sample's value, by its name and labels."""
     found = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

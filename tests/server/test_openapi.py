@@ -1,4 +1,4 @@
-"""The server keeps what its OpenAPI document promises: schemathesis asks, by rule and at random."""
+"""The server conforms to its OpenAPI document, checked by schemathesis."""
 
 import json
 import os
@@ -22,7 +22,7 @@ TIMEOUT_S = 300
 
 
 def schemathesis(app: FastAPI, folder: Path) -> tuple[str, dict[str, Any]]:
-    """What a run of it on the whole document printed, and its report; the same each time."""
+    """Runs it on the whole document, reproducibly; returns its output and report."""
     features, report = folder / "mel.safetensors", folder / "report.json"
     features.write_bytes(serialize(features_of(3)))
     environment = os.environ | {
@@ -49,7 +49,7 @@ def schemathesis(app: FastAPI, folder: Path) -> tuple[str, dict[str, Any]]:
     return run.stdout, json.loads(report.read_text())
 
 
-def test_every_operation_keeps_its_promises(
+def test_every_operation_conforms_to_the_document(
     voices_dir: Path,
     synthesizer: Synthesizer,
     tmp_path: Path,
@@ -65,13 +65,13 @@ def test_every_operation_keeps_its_promises(
     operations = sum(len(methods) for methods in paths.values())
     assert report["operations"]["tested"] == report["operations"]["total"] == operations
     assert "unexpected error" not in caplog.text
-    # Not everything was refused, or little would have been shown.
+    # Not everything was refused, or little would have been tested.
     lines = [record.fields for record in caplog.records if record.message == "request"]  # type: ignore[attr-defined]
     accepted = {line["path"] for line in lines if line["status"] == 200}
     assert accepted >= {path.format(model="arctic") for path in paths}
 
 
-def test_a_broken_promise_is_found(tmp_path: Path) -> None:
+def test_a_planted_violation_is_found(tmp_path: Path) -> None:
     app = FastAPI()
 
     @app.get("/", response_model=int)

@@ -1,4 +1,4 @@
-"""The health check of a container: a status, and the reason on standard error."""
+"""A container's health check: an exit status, and the reason on standard error."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ from vocoder.server.settings import ServerSettings
 
 
 def settled(settings: ServerSettings, waiting: str) -> str | None:
-    """What the server says when it no longer says that it is waiting."""
+    """The probe's result once the server has settled."""
     end = time.monotonic() + 60
     while waiting in str(said := probe(settings)) and time.monotonic() < end:
         time.sleep(0.05)
@@ -32,7 +32,7 @@ def test_ready(port: int) -> None:
     assert done.returncode == 0
 
 
-def test_nobody_listens() -> None:
+def test_nothing_listens() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -65,7 +65,7 @@ def test_another_server(tmp_path: Path) -> None:
         assert "answers 404" in str(probe(ServerSettings(port=port)))
 
 
-def test_a_wrong_setting_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_setting_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
     environment = {**os.environ, "VOCODER_PORT": "many"}
     done = subprocess.run(
         [sys.executable, "-m", "vocoder.server.probe"], env=environment, timeout=30

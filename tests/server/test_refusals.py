@@ -1,4 +1,4 @@
-"""What is refused, by either door: a 4xx in the one shape, with a line that says what was wrong."""
+"""Refused requests: a 4xx in the common format, with a line that says what was wrong."""
 
 import json
 import math
@@ -57,7 +57,7 @@ def test_features_of_another_hop(client: TestClient, door: Door) -> None:
 
 @both_doors
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_values_that_are_not_finite(client: TestClient, door: Door, value: float) -> None:
+def test_non_finite_values(client: TestClient, door: Door, value: float) -> None:
     mel = sound_mel()
     mel[2, 1] = value
     error = error_of(door(client, mel, FEATURES), 422)
@@ -158,7 +158,7 @@ def test_a_voice_with_damaged_weights(
         assert (error["param"], error["code"]) == ("voice", "invalid_voice")
         assert str(tmp_path) not in error["message"]
         assert client.get("/readyz").status_code == 503
-        # The sound voice beside it still speaks.
+        # The intact voice still works.
         assert door(client, sound_mel(), FEATURES, voice="other").status_code == 200
         listed = client.get("/v1/audio/voices").json()["voices"]
         assert [voice["id"] for voice in listed] == ["other"]
@@ -180,7 +180,7 @@ def test_a_voice_with_damaged_weights(
         save({"mel": torch.zeros(8)}, metadata=FEATURES.fingerprint()),
     ],
 )
-def test_files_that_hold_no_features(client: TestClient, data: bytes) -> None:
+def test_files_without_features(client: TestClient, data: bytes) -> None:
     headers = {"content-type": "application/octet-stream"}
     error = error_of(client.post(URL, content=data, headers=headers), 422)
     assert error["code"] == "invalid_features"
@@ -213,12 +213,12 @@ def test_json_that_is_not_a_request(client: TestClient, text: str, status: int, 
     assert error_of(client.post(URL, content=text, headers=headers), status)["code"] == code
 
 
-def test_json_says_which_value_is_none(client: TestClient) -> None:
+def test_json_errors_name_the_invalid_value(client: TestClient) -> None:
     mel = [[-6.0, -6.0]] * 7 + [[-6.0, None]]
     assert "mel[7][1]" in error_of(client.post(URL, json={"mel": mel}), 422)["message"]
 
 
-def test_options_of_a_json_request_belong_into_it(client: TestClient) -> None:
+def test_options_of_a_json_request_belong_in_its_body(client: TestClient) -> None:
     body = {"mel": sound_mel().tolist()}
     error = error_of(client.post(URL, json=body, params={"voice": "arctic"}), 400)
     assert (error["param"], error["code"]) == ("voice", "options_in_query")
@@ -241,7 +241,7 @@ def test_compressed_bodies(client: TestClient, feature_file: bytes) -> None:
 @pytest.mark.parametrize(
     "data", [b'{"mel": [[1]]}', b"", serialize(features_of(3)).replace(b"\0", b"")]
 )
-def test_what_curl_makes_of_json_and_of_a_file_by_d(client: TestClient, data: bytes) -> None:
+def test_json_and_files_sent_by_curl_d(client: TestClient, data: bytes) -> None:
     headers = {"content-type": "application/x-www-form-urlencoded"}
     message = error_of(client.post(URL, content=data, headers=headers), 415)["message"]
     assert "--data-binary" in message

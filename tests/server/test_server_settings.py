@@ -1,4 +1,4 @@
-"""StrictModel from options, the environment and a file, what is refused, and how it is served."""
+"""Settings from options, the environment and a file; their errors; the serve command."""
 
 import inspect
 import json
@@ -43,7 +43,7 @@ def refused(*parts: str, **given: Any) -> None:
         assert part in message
 
 
-def test_an_option_precedes_the_environment_that_the_file_and_that_the_default(
+def test_options_override_the_environment_which_overrides_the_file(
     monkeypatch: pytest.MonkeyPatch, file: Path
 ) -> None:
     file.write_text("port = 9000\nworkers = 3\nmax_audio_s = 1\nvoice_aliases = {a = 'slt'}")
@@ -64,7 +64,9 @@ def test_an_option_precedes_the_environment_that_the_file_and_that_the_default(
     assert ServerSettings.load().workers == 3
 
 
-def test_a_bad_value_is_named_with_its_source(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+def test_an_error_names_the_value_and_its_source(
+    monkeypatch: pytest.MonkeyPatch, file: Path
+) -> None:
     file.write_text("port = 'eighty'\nweights = 'int4'")
     what = "port to listen on"
     refused("setting port = 'eighty'", f"(file {file})", "valid integer", what, settings_file=file)
@@ -75,7 +77,9 @@ def test_a_bad_value_is_named_with_its_source(monkeypatch: pytest.MonkeyPatch, f
     refused("setting weights = 'int4'", f"(file {file})", "'int8'", settings_file=file, port=1)
 
 
-def test_the_source_of_a_part_is_named(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+def test_an_error_names_the_source_of_a_nested_value(
+    monkeypatch: pytest.MonkeyPatch, file: Path
+) -> None:
     file.write_text("voice_aliases = {onyx = 3}")
     monkeypatch.setenv("VOCODER_VOICE_ALIASES", '{"coral": "slt"}')
     refused("voice_aliases['onyx'] = 3", f"(file {file})", settings_file=file)
@@ -84,17 +88,17 @@ def test_the_source_of_a_part_is_named(monkeypatch: pytest.MonkeyPatch, file: Pa
     refused("voice_aliases['coral'] = 4", "variable VOCODER_VOICE_ALIASES", settings_file=file)
 
 
-def test_an_unknown_setting_is_named_with_one_that_is_known(file: Path) -> None:
+def test_an_unknown_setting_gets_a_suggestion(file: Path) -> None:
     refused("unknown setting prot (option --prot): did you mean port?", prot=1)
     file.write_text("worker = 2")
     refused(f"unknown setting worker (file {file}): did you mean workers?", settings_file=file)
     file.write_text("[server]\nport = 1")
-    refused("unknown setting server", "known are", "voices_dir", settings_file=file)
+    refused("unknown setting server", "the settings are", "voices_dir", settings_file=file)
     file.write_text("settings_file = 'other.toml'")
     refused("settings_file cannot be set in the file itself", settings_file=file)
 
 
-def test_an_unknown_variable_like_a_known_one_is_warned_of(
+def test_a_misspelt_variable_causes_a_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("VOCODER_CPU_INSTRUCTIONS", "avx2")
@@ -103,10 +107,10 @@ def test_an_unknown_variable_like_a_known_one_is_warned_of(
     assert not caplog.records
     monkeypatch.setenv("VOCODER_MAX_STREAM", "8")
     ServerSettings.load()
-    assert "VOCODER_MAX_STREAM is unknown: VOCODER_MAX_STREAMS is known" in caplog.text
+    assert "VOCODER_MAX_STREAM: did you mean VOCODER_MAX_STREAMS?" in caplog.text
 
 
-def test_a_file_that_cannot_be_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_settings_files(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(f"settings file {file}: no such file", "--settings", settings_file=file)
     refused("no such file", settings_file=file.parent)
     monkeypatch.setenv("VOCODER_SETTINGS_FILE", str(file))
@@ -117,7 +121,7 @@ def test_a_file_that_cannot_be_read(file: Path, monkeypatch: pytest.MonkeyPatch)
     refused(f"settings file {file}: not TOML", "utf-8")
 
 
-def test_names_of_voices_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_voice_aliases_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOCODER_VOICE_ALIASES", '{"onyx": "arctic/bdl"}')
     assert ServerSettings.load().voice_aliases == {"onyx": "arctic/bdl"}
     for wrong in ("onyx=bdl", '{"onyx": 1}', "[]"):
@@ -141,24 +145,24 @@ def test_origins_are_a_list(monkeypatch: pytest.MonkeyPatch, given: str, file: P
 @pytest.mark.parametrize(
     "given", ["https://a.example/", "a.example", "https://A.example", "https://u@a.example", '["']
 )
-def test_what_is_no_origin(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+def test_invalid_origins(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("VOCODER_CORS_ORIGINS", given)
     refused("setting cors_origins", "VOCODER_CORS_ORIGINS")
 
 
-def test_a_long_value_is_cut() -> None:
+def test_a_long_value_is_truncated_in_the_error() -> None:
     with pytest.raises(ConfigError) as refusal:
         ServerSettings.load(port="9" * 100_000)
     assert len(str(refusal.value)) < 500
 
 
-def test_a_child_gets_exactly_the_parents_settings(
+def test_a_child_process_gets_exactly_the_parents_settings(
     monkeypatch: pytest.MonkeyPatch, file: Path
 ) -> None:
     file.write_text("voice_aliases = {'花' = 'slt'}\ncors_origins = ['*']\nmax_streams = 7")
     given = {"settings_file": file, "port": 0, "cache_dir": Path("über"), "max_audio_s": 0.1}
     settings = ServerSettings.load(**given)
-    # Whatever has changed meanwhile: the child is told what the parent was told.
+    # Even if the sources have changed, the child gets the parent's settings.
     file.unlink()
     monkeypatch.setenv("VOCODER_WORKERS", "no number")
     monkeypatch.setenv("VOCODER_VOICE_ALIASES", '{"other": "bdl"}')
@@ -171,7 +175,7 @@ def test_a_child_gets_exactly_the_parents_settings(
     assert ServerSettings.load(port=5).port == 5
 
 
-def test_every_setting_says_what_it_is() -> None:
+def test_every_setting_has_a_description_with_its_unit() -> None:
     for name, setting in ServerSettings.model_fields.items():
         assert setting.description, name
         assert "\n" not in setting.description
@@ -189,7 +193,7 @@ def test_options_of_the_command_are_settings() -> None:
 @pytest.mark.parametrize(
     ("workers", "runs"), [(1, "app.serve"), (3, "workers.supervisor.supervise")]
 )
-def test_the_command_gives_its_options_to_what_serves(
+def test_the_command_passes_its_options_on(
     monkeypatch: pytest.MonkeyPatch, file: Path, workers: int, runs: str
 ) -> None:
     served = []
@@ -200,7 +204,7 @@ def test_the_command_gives_its_options_to_what_serves(
     assert (settings.workers, settings.port, settings.cache_dir) == (workers, 2, Path("kept"))
 
 
-def test_a_mistake_on_the_command_line_is_one_line(
+def test_a_command_line_error_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["vocoder", "serve", "--port", "99999"])
@@ -211,12 +215,12 @@ def test_a_mistake_on_the_command_line_is_one_line(
     assert "setting port = 99999 (option --port)" in line
 
 
-def test_no_such_folder_of_voices(tmp_path: Path) -> None:
+def test_a_missing_voices_folder(tmp_path: Path) -> None:
     with pytest.raises(VoiceError, match="no such folder"):
         serve(ServerSettings(voices_dir=tmp_path / "none"))
 
 
-def test_a_taken_port(voices_dir: Path) -> None:
+def test_a_port_in_use(voices_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"127.0.0.1 port {port}"):
@@ -232,7 +236,7 @@ def _logging_put_back() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_logging_put_back")
-def test_served_until_interrupted(voices_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_serves_until_interrupted(voices_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     statuses = []

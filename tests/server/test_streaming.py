@@ -1,4 +1,4 @@
-"""Streamed audio is the whole audio, and comes before it is all there."""
+"""Streamed audio equals the whole file, and is sent while it is generated."""
 
 import io
 import struct
@@ -15,7 +15,7 @@ from vocoder.features.feature_file import serialize
 BODY = serialize(features_of(40))
 
 
-def test_streamed_bytes_are_the_whole_bytes(client: TestClient) -> None:
+def test_streamed_audio_equals_the_whole_file(client: TestClient) -> None:
     whole = client.post(URL, content=BODY, params={"seed": 3, "response_format": "pcm"})
     options = {"seed": 3, "stream": True}
     pcm = client.post(URL, content=BODY, params={**options, "response_format": "pcm"})
@@ -29,7 +29,7 @@ def test_streamed_bytes_are_the_whole_bytes(client: TestClient) -> None:
     assert client.post(URL, json=json).content == whole.content
 
 
-def test_a_streamed_wav_has_the_sizes_of_an_unknown_end(client: TestClient) -> None:
+def test_a_streamed_wav_has_the_sizes_of_an_unknown_length(client: TestClient) -> None:
     wav = client.post(URL, content=BODY, params={"stream": True}).content
     assert struct.unpack("<4sI4s", wav[:12]) == (b"RIFF", 0xFFFFFFFF, b"WAVE")
     assert struct.unpack("<HHIIHH", wav[20:36]) == (
@@ -39,14 +39,14 @@ def test_a_streamed_wav_has_the_sizes_of_an_unknown_end(client: TestClient) -> N
 
 
 @pytest.mark.parametrize("name", ["mp3", "flac", "wav", "pcm"])
-def test_any_format_and_rate_is_streamed(client: TestClient, name: str) -> None:
+def test_every_format_and_rate_can_be_streamed(client: TestClient, name: str) -> None:
     options = {"seed": 3, "sample_rate": 48000, "response_format": name}
     whole = client.post(URL, content=BODY, params=options).content
     answer = client.post(URL, content=BODY, params={"stream": True, **options})
     assert answer.headers["x-sample-rate"] == "48000"
     assert answer.headers["content-type"] == audio.MEDIA_TYPES[name]  # type: ignore[index]
     if name == "mp3":
-        # All but the frame that says how to play without gaps.
+        # All but the frame with the information for gapless playback.
         assert 0 < len(whole) - len(answer.content) < 600
         assert whole.endswith(answer.content)
     elif name == "flac":
@@ -57,13 +57,13 @@ def test_any_format_and_rate_is_streamed(client: TestClient, name: str) -> None:
 
 
 def decoded(flac: bytes, length: int = 0) -> bytes:
-    """Samples of a FLAC, whose length is put into it where it is not known."""
+    """Samples of a FLAC file, after adding its length if it is missing."""
     if length:
         flac = flac[:22] + (length // 2).to_bytes(4, "big") + flac[26:]
     return bytes(soundfile.read(io.BytesIO(flac), dtype="int16")[0].tobytes())
 
 
-def test_a_mistake_is_answered_before_the_stream_begins(client: TestClient) -> None:
+def test_an_error_is_reported_before_the_stream_begins(client: TestClient) -> None:
     answer = client.post(URL, content=BODY, params={"stream": True, "speaker": "nobody"})
     assert answer.status_code == 404
     assert "speaker 'nobody'" in answer.json()["error"]["message"]

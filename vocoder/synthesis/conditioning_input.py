@@ -1,4 +1,4 @@
-"""The part of given features that conditions a voice, checked frame by frame as it arrives."""
+"""The part of the features that conditions a voice, from a file or as it arrives."""
 
 import math
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vocoder.config import ModelConfig
 from vocoder.errors import FeatureError
 from vocoder.features.feature_file import (
     Features,
@@ -53,10 +54,7 @@ def _frames(features: Features, voice: Voice) -> Frames:
         return Frames(mel, mel)
     if config.conditioning.kind == "none":
         if not features.length:
-            raise FeatureError(
-                f"voice {voice.id} is conditioned on nothing: give seconds, no features",
-                param="seconds",
-            )
+            raise _no_features_wanted(voice)
         silence = _silence(voice, features.length)
         return Frames(silence[:0], silence)
     if features.linguistic is None:
@@ -82,6 +80,12 @@ def _frames(features: Features, voice: Voice) -> Frames:
     return Frames(local, mel)
 
 
+def _no_features_wanted(voice: Voice) -> FeatureError:
+    return FeatureError(
+        f"voice {voice.id} is conditioned on nothing: give seconds, no features", param="seconds"
+    )
+
+
 def _silence(voice: Voice, frames: int) -> Tensor:
     """The mel (n_mels, F) for a voice that needs none.
 
@@ -96,14 +100,29 @@ def _silence(voice: Voice, frames: int) -> Tensor:
     return torch.full((config.n_mels, 1), math.log(config.log_floor)).expand(-1, frames)
 
 
+def checked_frames(frames: Tensor, config: ModelConfig) -> Tensor:
+    """Frames (C, F) that may be put into the input stream of a voice with this configuration.
+
+    Raises:
+        FeatureError: there are none, or not of C channels, or a value is unusable.
+    """
+    if config.conditioning.kind == "mel":
+        return validate_mel(frames, config.features)
+    return validate_linguistic(frames, config.feature_channels)
+
+
 def arriving_frames(input: InputStream[Tensor], voice: Voice) -> Iterator[Frames | None]:
     """Frames (C, F) as they arrive; None while there are none.
 
+    They are not checked again: the sender passes them through :func:`checked_frames`, and so learns
+    of a mistake at once.
+
     Raises:
-        FeatureError: at once, if the voice needs a mel besides; when they arrive, for unusable
-            values.
+        FeatureError: at once, if the voice needs a mel as well, or no features at all.
     """
-    kind, config = voice.config.conditioning.kind, voice.config.features
+    kind = voice.config.conditioning.kind
+    if kind == "none":
+        raise _no_features_wanted(voice)
     if kind == "linguistic":
         _silence(voice, 1)  # Refuses a voice that needs a mel.
 
@@ -116,9 +135,8 @@ def arriving_frames(input: InputStream[Tensor], voice: Voice) -> Iterator[Frames
             if item is None:
                 yield None
             elif kind == "mel":
-                yield _frames(Features(item, config), voice)
+                yield Frames(item, item)
             else:
-                no_mel = item.new_empty(config.n_mels, 0)
-                yield _frames(Features(no_mel, config, linguistic=item), voice)
+                yield Frames(item, _silence(voice, item.shape[1]))
 
     return frames()

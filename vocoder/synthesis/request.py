@@ -36,7 +36,9 @@ class SynthesisRequest:
         voice: that speaks.
         content: a text to speak, or features to vocode.
         input: delivers the text, or the frames (C, F) that condition the voice, while they are
-            still arriving. The text or features in ``content`` are then ignored.
+            still arriving; frames must have passed
+            :func:`~vocoder.synthesis.conditioning_input.checked_frames`. The text or features in
+            ``content`` are then ignored.
         engine: by name; the synthesizer's default where None.
         offline: whether nobody is listening; the stream then yields to those with a listener.
         ahead_s: seconds of audio the listener still has to play before this stream.

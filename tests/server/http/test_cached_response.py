@@ -1,4 +1,4 @@
-"""Answers that were given before: the same bytes, without a place among the streams."""
+"""Cached responses: the same bytes, without a slot."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def cached(settings: ServerSettings, synthesizer: Synthesizer, tmp_path: Path) -
         {"response_format": "pcm", "stream_format": "sse", "timings": True},
     ],
 )
-def test_the_second_time_it_is_the_same_answer(cached: TestClient, options: Any) -> None:
+def test_a_repeated_request_gets_the_same_response(cached: TestClient, options: Any) -> None:
     first, second = (say(cached, "Hello. There.", **options) for _ in range(2))
     assert (first.headers["x-cache"], second.headers["x-cache"]) == ("miss", "hit")
     assert first.content == second.content
@@ -39,7 +39,7 @@ def test_the_second_time_it_is_the_same_answer(cached: TestClient, options: Any)
     assert "server-timing" not in second.headers
 
 
-def test_every_option_makes_another_answer(cached: TestClient) -> None:
+def test_every_option_is_part_of_the_cache_key(cached: TestClient) -> None:
     base = {"response_format": "wav"}
     answers = [say(cached, "Hello.", **base), say(cached, "Hallo.", **base)]
     for change in (
@@ -60,13 +60,13 @@ def test_every_option_makes_another_answer(cached: TestClient) -> None:
     assert {answer.headers["x-cache"] for answer in answers} == {"miss"}
 
 
-def test_a_drawn_seed_is_a_new_reading_each_time(cached: TestClient) -> None:
+def test_requests_without_a_seed_are_not_cached(cached: TestClient) -> None:
     answers = [cached.post(SPEECH_URL, json={"input": "Hello."}) for _ in range(2)]
     assert all("x-cache" not in answer.headers for answer in answers)
     assert answers[0].content != answers[1].content
 
 
-def test_features_are_kept_by_their_values(cached: TestClient, feature_file: bytes) -> None:
+def test_features_are_cached_by_their_values(cached: TestClient, feature_file: bytes) -> None:
     def vocode(**options: Any) -> Response:
         return cached.post(VOCODE_URL, content=feature_file, params={"seed": 3, **options})
 
@@ -76,11 +76,11 @@ def test_features_are_kept_by_their_values(cached: TestClient, feature_file: byt
     assert vocode(stream=True).headers["x-cache"] == "miss"
 
 
-def test_without_a_cache_nothing_is_said_of_it(client: TestClient) -> None:
+def test_without_a_cache_there_is_no_cache_header(client: TestClient) -> None:
     assert "x-cache" not in say(client, "Hello.").headers
 
 
-def test_a_mistake_is_not_kept(cached: TestClient) -> None:
+def test_errors_are_not_cached(cached: TestClient) -> None:
     for _ in range(2):
         answer = say(cached, "...")
         assert answer.status_code == 422

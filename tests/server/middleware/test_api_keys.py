@@ -1,4 +1,4 @@
-"""The file of keys: whose a given one is, that the file may change meanwhile, and new keys."""
+"""The key file: looking up keys, reloading it, and creating keys."""
 
 import hashlib
 import hmac
@@ -46,7 +46,7 @@ def test_every_entry_is_compared_in_constant_time(
         assert len(compared) == 3
 
 
-def test_a_changed_file_is_read_again(
+def test_a_changed_file_is_reloaded(
     file: KeyFile, clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -70,7 +70,7 @@ def test_a_changed_file_is_read_again(
 
 
 @pytest.mark.parametrize("content", ["", "[[key]]", "[[key", "key = 3", None])
-def test_a_broken_new_file_leaves_the_old_keys(
+def test_a_broken_new_file_keeps_the_previous_keys(
     file: KeyFile, clock: list[float], caplog: pytest.LogCaptureFixture, content: str | None
 ) -> None:
     ann = file.add("ann")
@@ -90,7 +90,7 @@ def test_a_broken_new_file_leaves_the_old_keys(
     assert keyring.find(ben.encode()) is not None
 
 
-def test_limits_of_a_new_file_hold_for_what_was_used(file: KeyFile, clock: list[float]) -> None:
+def test_new_limits_apply_to_the_usage_so_far(file: KeyFile, clock: list[float]) -> None:
     secret = file.add("ann", characters_per_minute=10)
     keyring = Keyring(file.path)
     identity = keyring.find(secret.encode())
@@ -127,9 +127,7 @@ DIGEST = "0" * 64
         ),
     ],
 )
-def test_a_file_that_is_not_as_it_should_be(
-    tmp_path: Path, content: str | None, message: str
-) -> None:
+def test_invalid_key_files(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "keys.toml"
     if content is not None:
         path.write_text(content)
@@ -141,7 +139,7 @@ def test_a_file_that_is_not_as_it_should_be(
     assert "\n" not in str(refusal.value)
 
 
-def test_a_new_key_is_random_and_its_entry_does_not_hold_it(tmp_path: Path) -> None:
+def test_a_new_key_is_random_and_its_entry_does_not_reveal_it(tmp_path: Path) -> None:
     made = [keys.new("ann", concurrent=2, characters_per_minute=None) for _ in range(20)]
     assert len({secret for secret, _ in made}) == 20
     secret, entry = made[0]
@@ -158,7 +156,7 @@ def test_a_new_key_is_random_and_its_entry_does_not_hold_it(tmp_path: Path) -> N
         keys.new("ann", concurrent=0)
 
 
-def test_the_command_prints_the_key_apart_from_its_entry(
+def test_the_command_prints_the_key_and_its_entry_separately(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     commands.key("ann", concurrent=3)

@@ -1,4 +1,4 @@
-"""Who is let in, how a key may be given, and what is said to whoever has none."""
+"""Which requests need a key, how it can be sent, and how requests without one are refused."""
 
 import asyncio
 import hashlib
@@ -38,7 +38,7 @@ OPEN = ["/", "/web/app.js", "/healthz", "/readyz", "/docs", "/docs/assets/a.js",
 CLOSED = ["/v1/models", "/metrics", "/webs", "/docsx", "/none", "/broken", "/healthz/"]
 
 
-def test_without_a_file_everything_is_open() -> None:
+def test_without_a_key_file_everything_is_open() -> None:
     client = TestClient(application(None), raise_server_exceptions=False)
     for path in (*OPEN, "/v1/models", "/metrics"):
         assert client.get(path).status_code == 200
@@ -48,7 +48,7 @@ def test_without_a_file_everything_is_open() -> None:
         assert socket.accepted_subprotocol == "token"
 
 
-def test_what_is_open_and_what_needs_a_key(file: KeyFile) -> None:
+def test_which_paths_need_a_key(file: KeyFile) -> None:
     file.add("ann")
     client = TestClient(application(Keyring(file.path)))
     for path in OPEN:
@@ -68,7 +68,7 @@ def test_metrics_may_be_open(file: KeyFile) -> None:
     assert client.get("/v1/models").status_code == 401
 
 
-def test_a_path_below_a_root_is_the_same_path(file: KeyFile) -> None:
+def test_a_root_path_does_not_change_which_paths_need_a_key(file: KeyFile) -> None:
     file.add("ann")
     client = TestClient(application(Keyring(file.path)), root_path="/speech")
     for path, status in (("/healthz", 200), ("/v1/models", 401), ("healthz", 401)):
@@ -78,7 +78,7 @@ def test_a_path_below_a_root_is_the_same_path(file: KeyFile) -> None:
 
 
 @pytest.mark.parametrize("form", ["Bearer {}", "bearer {}", "Token {}", "TOKEN  {}", None], ids=str)
-def test_a_key_may_come_in_each_header(file: KeyFile, form: str | None) -> None:
+def test_a_key_can_be_sent_in_any_of_the_headers(file: KeyFile, form: str | None) -> None:
     secret = file.add("ann")
     file.add("ben")
     headers = {"x-api-key": secret} if form is None else {"authorization": form.format(secret)}
@@ -91,7 +91,7 @@ def test_a_key_may_come_in_each_header(file: KeyFile, form: str | None) -> None:
     assert client.get("/v1/models", headers=headers).json() == {"name": "ann"}
 
 
-def test_a_browser_gives_the_key_as_a_subprotocol(file: KeyFile) -> None:
+def test_a_browser_sends_the_key_as_a_subprotocol(file: KeyFile) -> None:
     secret = file.add("ann")
     client = TestClient(application(Keyring(file.path)))
     with client.websocket_connect("/socket", subprotocols=["token", secret]) as socket:
@@ -148,7 +148,7 @@ def test_a_wrong_key(file: KeyFile, given: str) -> None:
         assert error_of(denial.value, 401) == error
 
 
-def test_the_name_is_logged_and_the_key_nowhere(
+def test_the_log_has_the_keys_name_but_not_the_key(
     file: KeyFile, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -167,7 +167,7 @@ def test_the_name_is_logged_and_the_key_nowhere(
     assert secret.removeprefix(keys.PREFIX) not in told
 
 
-def test_the_document_says_what_needs_a_key() -> None:
+def test_openapi_says_which_operations_need_a_key() -> None:
     app = application(None)
     authentication.document(app, metrics_open=False)
     document = app.openapi()
@@ -186,7 +186,7 @@ def test_the_document_says_what_needs_a_key() -> None:
     assert "security" not in app.openapi()["paths"]["/metrics"]["get"]
 
 
-def test_an_upload_without_a_key_gets_its_answer_and_the_connection_stays(file: KeyFile) -> None:
+def test_an_upload_without_a_key_is_answered_and_the_connection_stays_open(file: KeyFile) -> None:
     secret = file.add("ann")
     with live(application(Keyring(file.path))) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)

@@ -18,7 +18,7 @@ MEBIBYTE = 2**20
 
 
 def ask(port: int, length: str) -> socket.socket:
-    """A connection that has sent the head of a request."""
+    """A connection that has sent a request's headers."""
     client = socket.create_connection(("127.0.0.1", port), timeout=10)
     head = f"POST {URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/octet-stream\r\n{length}"
     client.sendall(head.encode() + b"\r\n\r\n")
@@ -62,7 +62,7 @@ def send_blocks(client: socket.socket, seconds: float) -> None:
         client.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
 
 
-def test_an_upload_without_end_is_cut_off(
+def test_an_endless_upload_is_cut_off(
     settings: ServerSettings, synthesizer: Synthesizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(body_limit, "LINGER_S", 0.1)

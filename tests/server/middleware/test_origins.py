@@ -1,4 +1,4 @@
-"""Which origins' pages may call: over HTTP by CORS's headers, over WebSockets by refusal."""
+"""Allowed origins: by CORS headers over HTTP, by refusal over WebSockets."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def application(*origins: str) -> FastAPI:
     return app
 
 
-def test_without_origins_no_page_may_read() -> None:
+def test_by_default_no_other_origin_may_read() -> None:
     client = TestClient(application())
     answer = client.post("/v1/audio/speech", headers={"origin": ORIGIN})
     assert not [name for name in answer.headers if name.startswith("access-control")]
@@ -110,7 +110,7 @@ def test_pages_of_another_origin_may_not(origin: str) -> None:
         (None, (ORIGIN,)),
     ],
 )
-def test_sockets_that_may_be_opened(origin: str | None, origins: tuple[str, ...]) -> None:
+def test_allowed_origins_of_websockets(origin: str | None, origins: tuple[str, ...]) -> None:
     client = TestClient(application(*origins))
     headers = {"origin": origin} if origin else {}
     with client.websocket_connect("/socket", headers=headers):
@@ -118,7 +118,7 @@ def test_sockets_that_may_be_opened(origin: str | None, origins: tuple[str, ...]
 
 
 @pytest.mark.parametrize("origin", ["http://[", "", "testserver", "http://testserver:81", "\xe9"])
-def test_an_origin_that_is_none(origin: str) -> None:
+def test_malformed_origins_are_refused(origin: str) -> None:
     client = TestClient(application(ORIGIN))
     headers: Any = {"origin": origin.encode("latin-1")}
     with (

@@ -1,4 +1,4 @@
-"""What a key may ask for at a time and a minute; also when several processes count together."""
+"""A key's limits on concurrency and rates, also when several processes share them."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return stopped_clock(monkeypatch)
 
 
-def test_characters_of_a_minute(file: KeyFile, clock: list[float]) -> None:
+def test_characters_per_minute(file: KeyFile, clock: list[float]) -> None:
     headers = bearer(file.add("ann", characters_per_minute=600))
     other = bearer(file.add("ben", characters_per_minute=600))
     client = TestClient(application(Keyring(file.path)))
@@ -58,7 +58,7 @@ def test_characters_of_a_minute(file: KeyFile, clock: list[float]) -> None:
     assert speak(1).status_code == 429
 
 
-def test_a_text_that_no_minute_has_room_for(file: KeyFile) -> None:
+def test_a_text_longer_than_a_minutes_allowance(file: KeyFile) -> None:
     headers = bearer(file.add("ann", characters_per_minute=600))
     client = TestClient(application(Keyring(file.path)))
     answer = client.post("/v1/speak?characters=601", headers=headers)
@@ -66,7 +66,7 @@ def test_a_text_that_no_minute_has_room_for(file: KeyFile) -> None:
     assert client.post("/v1/speak?characters=600", headers=headers).status_code == 200
 
 
-def test_requests_of_a_minute(file: KeyFile, clock: list[float]) -> None:
+def test_requests_per_minute(file: KeyFile, clock: list[float]) -> None:
     headers = bearer(file.add("ann", requests_per_minute=3))
     client = TestClient(application(Keyring(file.path)))
     for _ in range(2):
@@ -88,7 +88,7 @@ def test_requests_of_a_minute(file: KeyFile, clock: list[float]) -> None:
     assert client.get("/v1/models", headers=headers).status_code == 200
 
 
-def test_so_many_at_a_time_and_each_is_given_back(file: KeyFile) -> None:
+def test_concurrent_requests_are_limited_and_released(file: KeyFile) -> None:
     secret = file.add("ann", concurrent=2)
     headers = bearer(secret)
     keyring = Keyring(file.path)
@@ -109,7 +109,7 @@ def test_so_many_at_a_time_and_each_is_given_back(file: KeyFile) -> None:
     assert identity.held == 0
 
 
-def test_a_refused_one_does_not_use_up_the_minute(file: KeyFile, clock: list[float]) -> None:
+def test_refused_requests_do_not_count(file: KeyFile, clock: list[float]) -> None:
     headers = bearer(file.add("ann", concurrent=1, requests_per_minute=2))
     client = TestClient(application(Keyring(file.path)))
     with client.websocket_connect("/socket", headers=headers):
@@ -162,7 +162,7 @@ def test_workers_share_an_allowance(ledger: Path) -> None:
     assert ledger.stat().st_mode & 0o077 == 0
 
 
-def test_workers_share_what_is_in_progress(ledger: Path) -> None:
+def test_workers_share_the_count_of_concurrent_requests(ledger: Path) -> None:
     first, second = workers(ledger)
     with first.hold(), second.hold():
         for worker in (first, second):
@@ -217,7 +217,7 @@ with ApiClient("ann", Limits(concurrent=2), Path(sys.argv[1])).hold():
 """
 
 
-def test_what_a_killed_worker_held_is_free_at_once(ledger: Path) -> None:
+def test_a_killed_workers_requests_are_released_at_once(ledger: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD, ledger], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
@@ -231,7 +231,7 @@ def test_what_a_killed_worker_held_is_free_at_once(ledger: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b'{"requests_full_at": 1', b"\xff", b"[]"])
-def test_a_file_half_written_counts_as_none(ledger: Path, content: bytes) -> None:
+def test_a_partially_written_file_is_ignored(ledger: Path, content: bytes) -> None:
     ledger.write_bytes(content)
     first, second = workers(ledger)
     first.charge(1000)
@@ -239,7 +239,7 @@ def test_a_file_half_written_counts_as_none(ledger: Path, content: bytes) -> Non
         second.charge(1000)
 
 
-def test_a_file_of_before_a_restart_of_the_machine_blocks_for_no_longer_than_a_minute(
+def test_a_file_from_before_a_reboot_blocks_for_at_most_a_minute(
     ledger: Path,
 ) -> None:
     ledger.write_text('{"characters_full_at": 1e12}')
@@ -249,7 +249,7 @@ def test_a_file_of_before_a_restart_of_the_machine_blocks_for_no_longer_than_a_m
     assert refusal.value.headers == {"retry-after": "60"}
 
 
-def test_without_the_folder_each_counts_alone(
+def test_without_the_folder_each_worker_counts_on_its_own(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = workers(tmp_path / "none" / "limits-ann")
@@ -263,7 +263,7 @@ def test_without_the_folder_each_counts_alone(
     assert "each worker now counts on its own" in caplog.text
 
 
-def test_the_folder_is_the_one_that_workers_share(
+def test_the_shared_folder_comes_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
@@ -272,7 +272,7 @@ def test_the_folder_is_the_one_that_workers_share(
     assert limits.shared_folder() == tmp_path
 
 
-def test_this_process_lives_and_others_do_not() -> None:
+def test_dead_processes_are_recognised() -> None:
     assert limits._lives(os.getpid())
     assert limits._lives(1)
     with subprocess.Popen(["true"]) as process:

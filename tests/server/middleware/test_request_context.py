@@ -23,7 +23,7 @@ from vocoder.synthesis.synthesizer import Synthesizer
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/none", "/v1/models/none"])
-def test_an_id_comes_back(client: TestClient, path: str) -> None:
+def test_a_clients_request_id_is_returned(client: TestClient, path: str) -> None:
     answer = client.get(path, headers={"x-request-id": "abc-123"})
     assert answer.headers["x-request-id"] == "abc-123"
 
@@ -40,7 +40,7 @@ def request_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
     return [record.fields for record in caplog.records if record.message == "request"]  # type: ignore[attr-defined]
 
 
-def test_one_line_a_request(
+def test_one_log_line_per_request(
     client: TestClient, feature_file: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -53,7 +53,7 @@ def test_one_line_a_request(
     assert {"duration_ms", "queue_ms", "generation_ms"} <= set(line)
 
 
-def test_an_unexpected_exception_shows_nothing_of_itself(
+def test_an_unexpected_exception_reveals_no_details(
     settings: ServerSettings,
     synthesizer: Synthesizer,
     feature_file: bytes,
@@ -79,7 +79,7 @@ def test_an_unexpected_exception_shows_nothing_of_itself(
 
 
 @pytest.mark.parametrize("formatter", [logs.JsonLines(), logs.TextLines()])
-def test_a_line_stays_a_line(formatter: logging.Formatter) -> None:
+def test_newlines_in_values_do_not_break_log_lines(formatter: logging.Formatter) -> None:
     record = logging.LogRecord("vocoder.server", logging.INFO, "", 0, "request", None, None)
     record.fields = {"path": "/a\nb", "status": 200}
     line = formatter.format(record)
@@ -123,7 +123,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def sockets(metrics: Metrics) -> TestClient:
-    """Connections that end in each way there is; the path says in which."""
+    """Connections that end in every way; the path says how."""
     router = APIRouter(prefix="/ends")
 
     @router.websocket("/{how}")
@@ -171,7 +171,7 @@ def test_a_connection_has_an_id_and_one_line(
     assert counted(metrics, "/ends/{how}", 101) == before + 1
 
 
-def test_a_connection_that_the_server_closes(
+def test_a_connection_closed_by_the_server(
     sockets: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "vocoder.server")
@@ -203,7 +203,7 @@ def test_a_denied_connection(
     assert "close_code" not in line
 
 
-def test_a_connection_closed_before_it_was_accepted(
+def test_a_connection_closed_before_the_accept(
     sockets: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "vocoder.server")

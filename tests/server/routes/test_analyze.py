@@ -1,4 +1,4 @@
-"""A recording in, its features out."""
+"""Analysis of recordings."""
 
 import io
 import tracemalloc
@@ -41,7 +41,7 @@ def post(
     return client.post(URL, content=data, headers=headers, params=query)  # type: ignore[arg-type]
 
 
-def test_the_answer_is_what_the_command_writes_without_f0(
+def test_the_response_equals_the_commands_file_without_f0(
     client: TestClient, settings: ServerSettings, tmp_path: Path
 ) -> None:
     wav = recording(np.stack((tone(), 0.5 * tone()), axis=1))
@@ -64,7 +64,7 @@ def test_the_answer_is_what_the_command_writes_without_f0(
     assert answer.headers["x-audio-seconds"] == "0.5"
 
 
-def test_the_voice_can_say_it_again(client: TestClient) -> None:
+def test_the_features_can_be_vocoded(client: TestClient) -> None:
     answer = post(client, recording(tone()))
     found = features.deserialize(answer.content, FEATURES)
     again = client.post(VOCODE_URL, content=answer.content, params={"response_format": "pcm"})
@@ -109,14 +109,13 @@ def test_a_few_samples_are_enough(client: TestClient, samples: int) -> None:
     assert features.deserialize(answer.content, FEATURES).frames == 1
 
 
-def test_what_is_not_a_recording_is_refused(client: TestClient) -> None:
+def test_invalid_recordings_are_refused(client: TestClient) -> None:
     assert error_of(post(client, b"{}", "text/plain"), 415)["code"] == "unsupported_media_type"
     assert "empty" in error_of(post(client, b""), 422)["message"]
     error = error_of(post(client, b"hello" + bytes(100)), 422)
     assert error["code"] == "invalid_audio"
     assert error["message"] == (
-        "the body is not readable as audio (format not recognised): "
-        "send a WAV, FLAC, MP3 or OGG file"
+        "cannot read the body as audio (format not recognised): send a WAV, FLAC, MP3 or OGG file"
     )
     aiff = recording(tone(), kind="AIFF")
     assert "AIFF" in error_of(post(client, aiff, "application/octet-stream"), 422)["message"]
@@ -130,14 +129,14 @@ def test_a_damaged_file_is_refused(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1e9])
-def test_samples_that_are_no_sound_are_refused(client: TestClient, value: float) -> None:
+def test_unusable_samples_are_refused(client: TestClient, value: float) -> None:
     samples = tone()
     samples[100] = value
     error = error_of(post(client, recording(samples, subtype="FLOAT")), 422)
     assert error["code"] == "invalid_audio"
 
 
-def test_too_long_is_refused_and_no_more_is_decoded_than_is_allowed(client: TestClient) -> None:
+def test_a_long_recording_is_refused_without_decoding_all_of_it(client: TestClient) -> None:
     long = recording(np.zeros(1800 * RATE, dtype="f4"), kind="FLAC")
     assert len(long) < 100_000
     tracemalloc.start()
@@ -154,7 +153,7 @@ def test_too_long_is_refused_and_no_more_is_decoded_than_is_allowed(client: Test
 
 @pytest.mark.parametrize("rate", [1, 11_027, 44_101, 655_350])
 def test_a_rate_that_would_need_a_huge_filter_is_refused(client: TestClient, rate: int) -> None:
-    assert "samples a second" in error_of(post(client, recording(tone(), rate)), 422)["message"]
+    assert "sample rate of" in error_of(post(client, recording(tone(), rate)), 422)["message"]
 
 
 @pytest.mark.parametrize("rate", [8000, 11_025, 22_050, 24_000, 44_100, 48_000, 96_000])
@@ -164,14 +163,14 @@ def test_usual_rates_are_resampled(client: TestClient, rate: int) -> None:
     assert float(answer.headers["x-audio-seconds"]) == pytest.approx(0.1, abs=0.001)
 
 
-def test_mistakes_of_the_query_are_answered(client: TestClient) -> None:
+def test_invalid_queries_are_refused(client: TestClient) -> None:
     wav = recording(tone())
     assert error_of(post(client, wav, voice="nobody"), 404)["code"] == "not_found"
     assert error_of(post(client, wav, pitch=1), 422)["param"] == "pitch"
     assert error_of(post(client, wav + bytes(100_000)), 413)["code"] == "body_too_large"
 
 
-def test_the_reference_tells_of_it(client: TestClient) -> None:
+def test_openapi_describes_it(client: TestClient) -> None:
     operation = client.get("/openapi.json").json()["paths"][URL]["post"]
     assert {"audio/wav", "audio/flac", "audio/mpeg"} <= operation["requestBody"]["content"].keys()
     assert "application/x-safetensors" in operation["responses"]["200"]["content"]

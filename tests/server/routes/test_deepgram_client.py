@@ -1,4 +1,4 @@
-"""The client that Deepgram publishes, unmodified, against a server on a real socket."""
+"""Deepgram's own client, unmodified, against a server on a real socket."""
 
 import asyncio
 import io
@@ -40,7 +40,7 @@ def environment(voices_dir: Path, synthesizer: Synthesizer) -> Iterator[Deepgram
 def client(environment: DeepgramClientEnvironment) -> Iterator[DeepgramClient]:
     client = DeepgramClient(environment=environment, api_key="none", max_retries=0)
     yield client
-    # It has no way to be closed.
+    # The client has no close method.
     client._client_wrapper.httpx_client.httpx_client.close()
 
 
@@ -50,12 +50,12 @@ def generated(client: DeepgramClient, **options: Any) -> bytes:
 
 
 def seconds(file: bytes) -> float:
-    # Read, as a stream's header does not tell its length.
+    # Counted, because a stream's header does not have its length.
     with soundfile.SoundFile(io.BytesIO(file)) as sound:
         return round(len(sound.read(10**6)) / sound.samplerate, 3)
 
 
-def test_every_encoding_is_as_long(client: DeepgramClient) -> None:
+def test_every_encoding_has_the_same_length(client: DeepgramClient) -> None:
     lengths = {
         seconds(generated(client, **options))
         for options in (
@@ -76,7 +76,7 @@ def test_every_encoding_is_as_long(client: DeepgramClient) -> None:
     assert len(bare) == round(2 * RATE_HZ * length)
 
 
-def test_the_answer_says_who_spoke_and_how_much(client: DeepgramClient) -> None:
+def test_headers_have_the_model_and_the_character_count(client: DeepgramClient) -> None:
     with client.speak.v1.audio.with_raw_response.generate(
         text=TEXT, model="aura-2-thalia-en", mip_opt_out=True, tag="test", bit_rate=48000
     ) as answer:
@@ -87,7 +87,7 @@ def test_the_answer_says_who_spoke_and_how_much(client: DeepgramClient) -> None:
         assert b"".join(answer.data)
 
 
-def test_a_name_of_deepgrams_is_always_the_same_speaker(client: DeepgramClient) -> None:
+def test_each_of_deepgrams_names_is_always_the_same_speaker(client: DeepgramClient) -> None:
     names = ("aura-asteria-en", "aura-orion-en", "aura-2-thalia-en", "aura-3-nobody-yet")
     speakers = [
         [generated(client, model=name, encoding="linear16") for _ in range(2)] for name in names
@@ -98,7 +98,7 @@ def test_a_name_of_deepgrams_is_always_the_same_speaker(client: DeepgramClient) 
     assert other not in {first for first, _ in speakers}
 
 
-def test_it_says_what_openais_route_says(
+def test_it_has_the_same_audio_as_openais_route(
     client: DeepgramClient, environment: DeepgramClientEnvironment
 ) -> None:
     assert generated(client, encoding="linear16", container="none") == pcm(environment)
@@ -121,7 +121,7 @@ def pcm(environment: DeepgramClientEnvironment, **options: Any) -> bytes:
         ({"callback": "http://127.0.0.1/"}, 422),
     ],
 )
-def test_mistakes_are_errors_of_the_client(
+def test_mistakes_raise_the_clients_errors(
     client: DeepgramClient, options: dict[str, Any], status: int
 ) -> None:
     with pytest.raises(ApiError) as caught:
@@ -136,7 +136,7 @@ PIECES = [TEXT[start : start + 3] for start in range(0, len(TEXT), 3)]
 
 @dataclass
 class Heard:
-    """What came over a WebSocket."""
+    """Everything received over a WebSocket."""
 
     messages: list[Any] = field(default_factory=list)
     audio: bytes = b""
@@ -164,7 +164,7 @@ def spoken(client: DeepgramClient, **options: Any) -> Heard:
     return heard
 
 
-def test_text_in_pieces_over_a_socket(
+def test_text_in_parts_over_a_socket(
     client: DeepgramClient, environment: DeepgramClientEnvironment
 ) -> None:
     heard = spoken(client, model="arctic")
@@ -187,7 +187,7 @@ def test_encodings_and_rates_over_a_socket(client: DeepgramClient) -> None:
     ):
         audio = spoken(client, encoding=encoding, sample_rate=rate_hz).audio
         assert len(audio) == pytest.approx(length * rate_hz * size, abs=size)
-    # A telephone's rate is meant where none is given.
+    # The default is a telephone's rate.
     assert len(spoken(client, encoding="mulaw").audio) == pytest.approx(length * 8000, abs=1)
 
 
@@ -207,7 +207,7 @@ def test_clear_and_mistakes_over_a_socket(client: DeepgramClient) -> None:
 
 
 def test_a_refused_handshake(client: DeepgramClient) -> None:
-    # The client leaves this exception of its WebSocket library as it is.
+    # The client does not wrap this exception of its WebSocket library.
     with pytest.raises(InvalidStatus) as caught, client.speak.v1.connect(model="nobody"):
         pass
     assert caught.value.response.status_code == 404

@@ -1,4 +1,4 @@
-"""Liveness and readiness tell the truth; metrics can be switched off."""
+"""Liveness, readiness, and metrics, which can be disabled."""
 
 import gc
 import time
@@ -81,7 +81,7 @@ def test_not_ready_when_generation_has_died(
 
 
 @pytest.mark.usefixtures("service")
-def test_streams_and_rows_are_shown_and_can_be_hidden(
+def test_metrics_show_streams_and_rows_and_can_be_disabled(
     client: TestClient, settings: ServerSettings, synthesizer: Synthesizer
 ) -> None:
     assert client.post(SPEECH_URL, json={"input": "Hello."}).status_code == 200
@@ -93,7 +93,7 @@ def test_streams_and_rows_are_shown_and_can_be_hidden(
         assert client.get("/metrics").status_code == 404
 
 
-def test_the_collector_leaves_alone_what_was_there_before_it_served() -> None:
+def test_objects_from_startup_are_not_garbage_collected() -> None:
     freeze_gc()
     try:
         assert gc.get_freeze_count() > 100_000

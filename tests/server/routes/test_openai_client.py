@@ -1,4 +1,4 @@
-"""The client that OpenAI publishes, unmodified, against a server on a real socket."""
+"""OpenAI's own client, unmodified, against a server on a real socket."""
 
 import base64
 import io
@@ -34,7 +34,7 @@ def create(client: openai.OpenAI, **options: Any) -> bytes:
     return client.audio.speech.create(**usual | options).content
 
 
-def test_every_format_is_read_whole_and_as_a_stream(openai_client: openai.OpenAI) -> None:
+def test_every_format_works_whole_and_streamed(openai_client: openai.OpenAI) -> None:
     for name in ("mp3", "wav", "flac", "pcm"):
         whole = create(openai_client, response_format=name)
         with openai_client.audio.speech.with_streaming_response.create(
@@ -49,7 +49,7 @@ def test_every_format_is_read_whole_and_as_a_stream(openai_client: openai.OpenAI
             assert b"".join(answer.iter_bytes()) == whole
 
 
-def test_files_of_every_format_are_as_long(openai_client: openai.OpenAI) -> None:
+def test_files_of_every_format_have_the_same_length(openai_client: openai.OpenAI) -> None:
     lengths = {round(len(create(openai_client, response_format="pcm")) / 2 / 24000, 3)}
     for name in ("mp3", "wav", "flac"):
         body = {"seed": 1, "stream": False}
@@ -113,7 +113,7 @@ def test_models(openai_client: openai.OpenAI) -> None:
         ({"extra_query": {"a": "b"}}, openai.BadRequestError, "a", "options_in_query"),
     ],
 )
-def test_errors_are_of_its_classes(
+def test_errors_raise_the_clients_classes(
     openai_client: openai.OpenAI,
     options: dict[str, Any],
     kind: type[openai.APIStatusError],
@@ -129,10 +129,10 @@ def test_errors_are_of_its_classes(
     assert raised.value.request_id
 
 
-def test_ten_thousand_words_begin_long_before_their_end(openai_client: openai.OpenAI) -> None:
+def test_ten_thousand_words_start_long_before_the_end(openai_client: openai.OpenAI) -> None:
     text = "The quick brown fox jumps over the lazy dog again. " * 1000
     with openai_client.audio.speech.with_streaming_response.create(
         model="tts-1", voice="alloy", input=text, response_format="pcm"
     ) as answer:
-        # Of about 2,000 s.
+        # The whole is about 2,000 s.
         assert next(answer.iter_bytes())

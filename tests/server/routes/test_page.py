@@ -18,12 +18,12 @@ from browsing import RECORDING, SHORT, TEXT, Visit, visit
 
 RATE = 16000
 WAVE, SPECTROGRAM = (0.1, 0.35), (0.45, 0.9)
-"""Where they lie on the canvas."""
+"""Their positions on the canvas."""
 
 
 @pytest.fixture
 def visited(browser: Any, page_port: int) -> Iterator[Visit]:
-    """The page; at the end nobody may have complained, nor anything come from elsewhere."""
+    """The page; at the end there must be no errors, and nothing loaded from elsewhere."""
     with visit(
         browser, page_port, color_scheme="dark", viewport={"width": 1000, "height": 800}
     ) as seen:
@@ -32,7 +32,7 @@ def visited(browser: Any, page_port: int) -> Iterator[Visit]:
         assert not seen.elsewhere
 
 
-def test_it_speaks_draws_and_gives_the_same_audio_as_a_file(visited: Visit) -> None:
+def test_it_speaks_draws_and_offers_the_same_audio_as_a_file(visited: Visit) -> None:
     assert visited.loudest(0.1) == 0
     visited.speak(TEXT)
     visited.until_position(0.3)
@@ -71,7 +71,7 @@ def test_speed_pitch_and_the_largest_seed_reach_the_server(visited: Visit) -> No
     assert visited.text("#seed-used") == str(2**63 - 1)
 
 
-def test_a_drawn_seed_is_shown_and_can_be_kept(visited: Visit) -> None:
+def test_a_random_seed_is_shown_and_can_be_kept(visited: Visit) -> None:
     visited.speak(SHORT, seed=None)
     visited.until("!document.querySelector('#keep-seed').hidden")
     seed = visited.text("#seed-used")
@@ -82,14 +82,14 @@ def test_a_drawn_seed_is_shown_and_can_be_kept(visited: Visit) -> None:
 
 
 def streams(visited: Visit) -> float:
-    """Streams that the server is busy with."""
+    """The server's running streams."""
     metrics = httpx2.get(f"{visited.origin}/metrics").text
     found = re.search(r"^vocoder_streams(?:\{.*\})? (\S+)$", metrics, re.MULTILINE)
     assert found is not None
     return float(found[1])
 
 
-def test_stop_is_heard_at_once_and_by_the_server(visited: Visit) -> None:
+def test_stop_takes_effect_at_once_and_reaches_the_server(visited: Visit) -> None:
     visited.speak("This is a long text. " * 50)
     visited.until_position(0.5)
     assert streams(visited) == 1
@@ -105,7 +105,7 @@ def test_stop_is_heard_at_once_and_by_the_server(visited: Visit) -> None:
     assert f"{len(samples) / rate:.2f} s" == length
 
 
-def test_what_is_asked_for_next_takes_the_place_of_what_was_asked_before(
+def test_a_new_request_replaces_the_one_before(
     visited: Visit,
 ) -> None:
     visited.speak("This is a long text. " * 50)
@@ -117,7 +117,7 @@ def test_what_is_asked_for_next_takes_the_place_of_what_was_asked_before(
     assert visited.downloaded() == visited.whole(SHORT, 3)
 
 
-def test_playing_pauses_goes_on_and_moves(visited: Visit) -> None:
+def test_playback_pauses_resumes_and_seeks(visited: Visit) -> None:
     page = visited.page
     visited.speak(TEXT)
     visited.until_position(0.4)
@@ -143,7 +143,7 @@ def test_playing_pauses_goes_on_and_moves(visited: Visit) -> None:
 
 
 @pytest.mark.parametrize("way", ["drop", "choose"])
-def test_a_recording_is_said_again_beside_the_original(visited: Visit, way: str) -> None:
+def test_a_recording_is_resynthesised_next_to_the_original(visited: Visit, way: str) -> None:
     page, data = visited.page, RECORDING.read_bytes()
     page.select_option("#speaker", "slt")
     page.fill("#seed", "5")
@@ -169,7 +169,7 @@ def test_a_recording_is_said_again_beside_the_original(visited: Visit, way: str)
     assert abs(len(copy.content) / 2 - len(samples)) < 200
 
 
-def test_what_the_server_refuses_is_said(visited: Visit) -> None:
+def test_the_servers_errors_are_shown(visited: Visit) -> None:
     visited.speak("!?")
     visited.until("!document.querySelector('#problem').hidden")
     assert "nothing to speak" in visited.text("#problem")
@@ -182,13 +182,13 @@ def test_what_the_server_refuses_is_said(visited: Visit) -> None:
     assert "WAV, FLAC, MP3 or OGG" in visited.text("#problem")
     assert not visited.page.is_visible("#result")
     assert visited.page.is_disabled("#download")
-    # The browser's own note of the refused request; the page adds none.
+    # The browser's own message about the refused request; the page adds none.
     assert all("422" in complaint for complaint in visited.complaints)
     visited.complaints.clear()
 
 
 def save_picture(visited: Visit, path: Path) -> None:
-    """The page down to the figures, with fewer colours: it is to stay small."""
+    """The page down to the figures, with fewer colours to keep it small."""
     from PIL import Image
 
     end = "() => scrollY + document.querySelector('#result').getBoundingClientRect().bottom"

@@ -1,4 +1,4 @@
-"""The page where less is possible: old browsers, networks in the way, keys, small screens."""
+"""The page under constraints: old browsers, blocked WebSockets, keys, small screens."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,9 @@ def test_without_websockets_it_speaks_over_http(browser: Any, page_port: int) ->
 @pytest.mark.parametrize(
     "missing", [WITHOUT_WORKLETS, WITH_ONE_RATE], ids=["no worklet", "one rate"]
 )
-def test_it_plays_where_the_browser_can_do_less(browser: Any, page_port: int, missing: str) -> None:
+def test_it_plays_in_browsers_with_fewer_features(
+    browser: Any, page_port: int, missing: str
+) -> None:
     with visit(browser, page_port, missing) as visited:
         visited.speak(SHORT)
         visited.until_position(0.3)
@@ -45,7 +47,7 @@ def test_it_plays_where_the_browser_can_do_less(browser: Any, page_port: int, mi
         assert not [said for said in visited.complaints if "ScriptProcessor" not in said]
 
 
-def test_it_asks_for_a_key_where_one_is_needed(browser: Any, tmp_path: Path) -> None:
+def test_it_asks_for_a_key_if_one_is_needed(browser: Any, tmp_path: Path) -> None:
     secret, entry = keys.new("page")
     file = tmp_path / "keys.toml"
     file.write_text(entry.to_toml())

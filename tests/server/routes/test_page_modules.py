@@ -1,4 +1,4 @@
-"""The page's modules, each by itself in Chromium, and how the server sends them."""
+"""The page's modules, each on its own in Chromium, and how the server sends them."""
 
 import io
 import math
@@ -25,7 +25,7 @@ Run = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def run(synthesizer: Synthesizer, voices_dir: Path) -> Iterator[Run]:
-    """Runs the body of a JavaScript function, whose argument is `given`, in the page."""
+    """Runs a JavaScript function body with the argument `given` in the page."""
     settings = ServerSettings(voices_dir=voices_dir)
     with (
         chromium() as browser,
@@ -53,7 +53,7 @@ def test_spectra(run: Run) -> None:
 
 
 @pytest.mark.parametrize("sizes", [[8000], [1, 159, 7000, 840], [160] * 50])
-def test_a_spectrogram_shows_a_tone_where_it_is_however_it_is_cut(
+def test_a_spectrogram_shows_a_tone_at_its_frequency_however_it_is_cut(
     run: Run, sizes: list[int]
 ) -> None:
     found = run(
@@ -95,7 +95,7 @@ def test_samples_come_from_bytes_cut_anywhere(run: Run) -> None:
     assert np.array_equal(np.array(found) * 32768, samples)
 
 
-def test_a_wav_file_has_its_true_length(run: Run) -> None:
+def test_a_wav_file_has_its_correct_length(run: Run) -> None:
     made = run(
         """const { wavFile } = await import("/web/pcm.js");
         const file = wavFile(Float32Array.from(given), 8000);
@@ -119,7 +119,7 @@ QUEUE = """const { SampleQueue } = await import("/web/sample-queue.js");
 """
 
 
-def test_the_queue_waits_for_a_start_and_counts_the_gaps(run: Run) -> None:
+def test_the_queue_buffers_first_and_counts_gaps(run: Run) -> None:
     steps = run(
         QUEUE
         + """const queue = new SampleQueue(1, 4);
@@ -164,7 +164,7 @@ def test_the_queue_plays_at_another_rate(run: Run, ratio: float) -> None:
     assert not any(played[count:])
 
 
-def test_a_long_text_goes_in_pieces_of_whole_characters(run: Run) -> None:
+def test_a_long_text_is_split_at_whole_characters(run: Run) -> None:
     sent = run(
         """const { speakOverSocket } = await import("/web/speech-socket.js");
         const sent = [];
@@ -187,7 +187,7 @@ def test_a_long_text_goes_in_pieces_of_whole_characters(run: Run) -> None:
     assert sent[0]["text"].endswith("😀")
 
 
-def test_the_page_allows_nothing_from_elsewhere(client: TestClient) -> None:
+def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
     for path in ("/", "/web/page.js"):
         answer = client.get(path)
         policy = answer.headers["content-security-policy"]
@@ -202,7 +202,7 @@ def test_the_page_allows_nothing_from_elsewhere(client: TestClient) -> None:
             assert not re.search(r"<script(?! type=\"module\" src=)|<style|\sstyle=|\son\w+=", text)
 
 
-def test_files_have_their_types_and_are_not_sent_twice(client: TestClient) -> None:
+def test_files_have_their_types_and_are_cached(client: TestClient) -> None:
     kinds = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
     for path in ("/", *(f"/web/{file.name}" for file in FOLDER.iterdir())):
         answer = client.get(path)
@@ -219,5 +219,5 @@ def test_files_have_their_types_and_are_not_sent_twice(client: TestClient) -> No
 @pytest.mark.parametrize(
     "path", ["/web/../app.py", "/web/%2e%2e/app.py", "/web/..%2fapp.py", "/web/", "/web/x.js"]
 )
-def test_nothing_but_the_pages_files_is_sent(client: TestClient, path: str) -> None:
+def test_only_the_pages_files_are_served(client: TestClient, path: str) -> None:
     assert error_of(client.get(path), 404)["code"] == "not_found"

@@ -1,4 +1,4 @@
-"""Text in, audio out: formats, whole and streamed, names, events, the plan."""
+"""Text to speech: formats, whole and streamed, names, events, the plan."""
 
 import base64
 import io
@@ -29,7 +29,7 @@ RATE = FEATURES.sample_rate_hz
 
 @pytest.fixture
 def expected(synthesizer: Synthesizer, registry: VoiceRegistry) -> audio.Samples:
-    """The samples of ``TEXT`` by the first voice and speaker."""
+    """Samples of ``TEXT`` spoken by the first voice and speaker."""
     voice = registry.get("arctic")
     chunks = synthesizer.speak(Speech(TEXT, speaker="slt", seed=1), voice=voice)
     return np.concatenate([chunk.samples for chunk in chunks])
@@ -100,7 +100,7 @@ def test_headers(client: TestClient, synthesizer: Synthesizer, registry: VoiceRe
     assert client.post(URL, json={"input": "Hi", "seed": int(drawn)}).content == answer.content
 
 
-def test_what_openai_clients_send_besides(client: TestClient) -> None:
+def test_instructions_of_openai_clients_are_accepted(client: TestClient) -> None:
     assert (
         say(client, TEXT, model="tts-1", voice="alloy", instructions="Cheerfully!").status_code
         == 200
@@ -111,7 +111,7 @@ def duration_s(client: TestClient, text: str = TEXT, **options: Any) -> float:
     return len(say(client, text, response_format="pcm", **options).content) / 2 / 24000
 
 
-def test_speed_ssml_and_lexicon_are_heard(client: TestClient) -> None:
+def test_speed_ssml_and_lexicon_have_an_effect(client: TestClient) -> None:
     assert duration_s(client, speed=0.25) > 1.5 * duration_s(client)
     pause = '<speak>Hello <break time="2s"/> there.</speak>'
     assert duration_s(client, pause, ssml=True) > 2
@@ -121,7 +121,7 @@ def test_speed_ssml_and_lexicon_are_heard(client: TestClient) -> None:
     assert plans[0]["phonemes"] != plans[1]["phonemes"] == "d͡ʒˈɪf."
 
 
-def test_all_of_it_reaches_the_synthesizer(
+def test_all_options_reach_the_synthesizer(
     client: TestClient, synthesizer: Synthesizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = []
@@ -179,7 +179,7 @@ def test_aliases_from_the_settings(settings: ServerSettings, synthesizer: Synthe
         assert say(client, "Hi.", voice="Jenny").headers["x-voice"] == "other"
 
 
-def test_events_hold_the_audio(client: TestClient, expected: audio.Samples) -> None:
+def test_events_contain_the_audio(client: TestClient, expected: audio.Samples) -> None:
     for name in ("mp3", "wav", "flac", "pcm"):
         *deltas, done = events_of(say(client, TEXT, stream_format="sse", response_format=name))
         assert {delta["type"] for delta in deltas} == {"speech.audio.delta"}
@@ -232,7 +232,7 @@ def test_the_plan_is_as_long_as_the_audio(client: TestClient, expected: audio.Sa
     assert times == sorted(times)
 
 
-def test_the_log_says_how_much_was_said_but_not_what(
+def test_the_log_has_the_length_of_the_text_but_not_the_text(
     client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")

@@ -1,4 +1,4 @@
-"""What is refused as speech: a 4xx in the one shape that says what was wrong; never a 500."""
+"""Refused speech requests: a 4xx in the common format that says what was wrong; never a 500."""
 
 import io
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from vocoder.voices.registry import VoiceRegistry
     [
         ({"model": "none"}, "model", "arctic, other, tts-1"),
         ({"model": "../arctic"}, "model", "arctic, other"),
-        ({"voice": "none"}, "voice", "slt, 花子; voices are arctic, other"),
+        ({"voice": "none"}, "voice", "slt, 花子; the voices are arctic, other"),
         ({"voice": "none/slt"}, "voice", "arctic, other"),
         ({"voice": "other/none"}, "speaker", "slt, 花子"),
         ({"speaker": "none"}, "speaker", "slt, 花子"),
@@ -33,7 +33,7 @@ def test_unknown_names(client: TestClient, names: dict[str, str], param: str, kn
     assert known in error["message"]
 
 
-def test_a_voice_that_reads_no_text(settings: ServerSettings, tmp_path: Path) -> None:
+def test_a_voice_that_cannot_read_text(settings: ServerSettings, tmp_path: Path) -> None:
     save_voice(tmp_path, "mute", reads_text=False)
     with TestClient(create_app(settings, registry=VoiceRegistry(tmp_path))) as client:
         for url in (URL, f"{URL}/plan"):
@@ -100,7 +100,7 @@ BROKEN_SSML = [
 
 @pytest.fixture
 def limited(settings: ServerSettings, synthesizer: Synthesizer) -> Iterator[TestClient]:
-    """A client of a server that takes short texts."""
+    """A client of a server that only accepts short texts."""
     limits = {"max_text_chars": 2000, "max_whole_text_chars": 1000}
     with TestClient(create_app(settings.model_copy(update=limits), synthesizer)) as client:
         yield client
@@ -159,7 +159,7 @@ def test_texts_over_a_limit(limited: TestClient) -> None:
         (b"x" * 100_001, "application/json", "", 413, "body_too_large"),
     ],
 )
-def test_bodies_that_are_no_request(
+def test_bodies_that_are_not_requests(
     client: TestClient, body: bytes, kind: str, query: str, status: int, code: str
 ) -> None:
     answer = client.post(URL + query, content=body, headers={"content-type": kind})

@@ -1,4 +1,4 @@
-"""Speech while it is made: its first bytes, its breaking off, clients that leave or do not read."""
+"""Streamed speech: its first bytes, failures midway, clients that leave or do not read."""
 
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from vocoder.voices.voice import Voice
 
 
 class Gated(Synthesizer):
-    """Prepares a second of audio whenever the test allows one; fails or ends when told to."""
+    """Prepares a second of audio whenever the test allows one; fails or ends on request."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Gated(Synthesizer):
         self.closed = threading.Event()
 
     def warm_up(self, voice: Voice) -> None:
-        """Nothing: what is prepared is counted."""
+        """Does nothing, because what is prepared is counted."""
 
     def segments(self, request: SynthesisRequest) -> Iterator[Segment | None]:
         second = features_of(round(FEATURES.frame_rate_hz))
@@ -42,7 +42,7 @@ class Gated(Synthesizer):
             self.closed.set()
 
     def ends_without_a_client(self) -> bool:
-        """Whether it is stopped, though it could go on."""
+        """Whether it has stopped although it could continue."""
         for _ in range(100):
             self.steps.release()
             if self.closed.wait(0.1):
@@ -56,7 +56,7 @@ def gated() -> Gated:
 
 
 @pytest.mark.parametrize("name", ["mp3", "wav", "flac", "pcm"])
-def test_audio_comes_before_the_rest_is_made_and_stops_with_its_client(
+def test_audio_is_sent_while_it_is_generated_and_stops_with_its_client(
     settings: ServerSettings, gated: Gated, name: str
 ) -> None:
     body = {"input": "Hi.", "response_format": name}
@@ -70,7 +70,7 @@ def test_audio_comes_before_the_rest_is_made_and_stops_with_its_client(
         assert gated.ends_without_a_client()
 
 
-def test_a_speech_that_breaks_off_breaks_the_connection(
+def test_a_speech_that_fails_midway_breaks_the_connection(
     settings: ServerSettings, gated: Gated
 ) -> None:
     gated.error = KeyError("an internal detail")
@@ -88,7 +88,7 @@ def test_a_speech_that_breaks_off_breaks_the_connection(
         (TextError("that cannot be said"), "invalid_text", "that cannot be said"),
     ],
 )
-def test_events_that_break_off_end_with_an_error(
+def test_events_that_fail_midway_end_with_an_error(
     settings: ServerSettings, gated: Gated, error: Exception, code: str, message: str
 ) -> None:
     gated.error = error
@@ -100,7 +100,7 @@ def test_events_that_break_off_end_with_an_error(
     assert (last["error"]["code"], last["error"]["message"]) == (code, message)
 
 
-def test_a_mistake_before_the_first_audio_is_answered_as_one(
+def test_an_error_before_the_first_audio_has_its_status(
     settings: ServerSettings, gated: Gated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(*args: object, **options: object) -> Iterator[Segment]:
@@ -113,10 +113,12 @@ def test_a_mistake_before_the_first_audio_is_answered_as_one(
             assert (error["message"], error["param"]) == ("that cannot be said", "input")
 
 
-def test_a_client_that_does_not_read_stops_the_work(settings: ServerSettings, gated: Gated) -> None:
+def test_a_client_that_does_not_read_pauses_the_work(
+    settings: ServerSettings, gated: Gated
+) -> None:
     body = {"input": "Hi.", "response_format": "pcm", "sample_rate": 48000}
     app = create_app(settings, gated)
-    # More than the sockets and the lead hold.
+    # More than the sockets and the lead can buffer.
     for _ in range(400):
         gated.steps.release()
     with live(app) as port:

@@ -1,4 +1,4 @@
-"""What is heard over the WebSocket is what HTTP gives, however text and features arrive."""
+"""Audio over the WebSocket equals that over HTTP, however text and features arrive."""
 
 import io
 import json
@@ -12,10 +12,14 @@ import pytest
 import soundfile
 from serving import FEATURES, live
 from socketing import BYTES, FRAME_BYTES, MEL, TEXT, hear, post, send, socket, speak, vocoded
+from torch import Tensor
 from websockets.sync.client import connect
 
+from vocoder.config import FeatureConfig
+from vocoder.features import feature_file
 from vocoder.server.app import create_app
 from vocoder.server.settings import ServerSettings
+from vocoder.synthesis import conditioning_input
 from vocoder.synthesis.synthesizer import Synthesizer
 
 
@@ -29,7 +33,7 @@ def url(voices_dir: Path, synthesizer: Synthesizer) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("size", [1, 7, 10**6])
-def test_text_in_pieces_sounds_as_the_whole_text_does(url: str, size: int) -> None:
+def test_text_in_parts_gives_the_audio_of_the_whole_text(url: str, size: int) -> None:
     with socket(url) as connection:
         speak(connection, TEXT, size)
         send(connection, "Flush")
@@ -53,7 +57,7 @@ def test_a_sentence_is_spoken_before_the_next_is_complete(url: str) -> None:
         assert isinstance(connection.recv(timeout=20), bytes)
 
 
-def test_each_turn_sounds_as_if_it_were_alone(url: str) -> None:
+def test_each_utterance_has_the_audio_it_has_alone(url: str) -> None:
     with socket(url) as connection:
         for _ in range(3):
             speak(connection, TEXT, 5)
@@ -63,7 +67,7 @@ def test_each_turn_sounds_as_if_it_were_alone(url: str) -> None:
     assert heard.audio[None] == 3 * post(url)
 
 
-def test_close_speaks_what_was_not_flushed(url: str) -> None:
+def test_close_speaks_unflushed_text(url: str) -> None:
     with socket(url) as connection:
         speak(connection, TEXT)
         assert hear(connection).audio[None] == post(url)
@@ -95,7 +99,7 @@ def test_contexts_speak_side_by_side(url: str) -> None:
     assert heard.audio == dict.fromkeys(names, post(url))
 
 
-def test_seeds_are_drawn_and_told(url: str) -> None:
+def test_random_seeds_are_reported(url: str) -> None:
     with connect(f"ws://{url}/v1/audio/stream", proxy=None) as connection:
         speak(connection, TEXT)
         speak(connection, TEXT, context_id="b")
@@ -118,7 +122,7 @@ def test_timings_come_before_the_audio_of_their_sentence(url: str) -> None:
 
 
 @pytest.mark.parametrize(("encoding", "subtype"), [("mulaw", "ULAW"), ("alaw", "ALAW")])
-def test_telephone_audio_is_the_same_speech(url: str, encoding: str, subtype: str) -> None:
+def test_mulaw_and_alaw_have_the_same_speech(url: str, encoding: str, subtype: str) -> None:
     with socket(url, encoding=encoding) as connection:
         speak(connection, TEXT, 9)
         heard = hear(connection)
@@ -129,14 +133,14 @@ def test_telephone_audio_is_the_same_speech(url: str, encoding: str, subtype: st
     assert np.max(np.abs(read - pcm)) < 0.04
 
 
-def test_resampled_audio_is_that_of_http(url: str) -> None:
+def test_resampled_audio_equals_that_of_http(url: str) -> None:
     with socket(url, sample_rate=24000) as connection:
         speak(connection, TEXT, 9)
         assert hear(connection).audio[None] == post(url, sample_rate=24000)
 
 
 @pytest.mark.parametrize("frames", [1, 7, 30])
-def test_features_in_pieces_sound_as_the_whole_does(url: str, frames: int) -> None:
+def test_features_in_parts_give_the_audio_of_the_whole(url: str, frames: int) -> None:
     with socket(url) as connection:
         send(connection, "Start", input="features", features={"n_mels": FEATURES.n_mels})
         for at in range(0, len(BYTES), frames * FRAME_BYTES):
@@ -148,7 +152,24 @@ def test_features_in_pieces_sound_as_the_whole_does(url: str, frames: int) -> No
     assert heard.audio[None] == 2 * vocoded(url)
 
 
-def test_features_are_heard_before_the_last_has_come(url: str) -> None:
+def test_features_are_checked_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[int] = []
+    real = feature_file.validate_mel
+
+    def validate(mel: Tensor, config: FeatureConfig) -> Tensor:
+        checked.append(mel.shape[1])
+        return real(mel, config)
+
+    monkeypatch.setattr(feature_file, "validate_mel", validate)
+    monkeypatch.setattr(conditioning_input, "validate_mel", validate)
+    with socket(url) as connection:
+        send(connection, "Start", input="features")
+        connection.send(BYTES)
+        assert hear(connection).audio
+    assert checked == [MEL.frames]
+
+
+def test_features_are_spoken_before_the_last_arrives(url: str) -> None:
     long = 4 * BYTES
     with socket(url) as connection:
         send(connection, "Start", input="features")

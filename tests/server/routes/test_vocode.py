@@ -1,4 +1,4 @@
-"""Features in, audio out, by either door."""
+"""Vocoding of features, from files and from JSON."""
 
 import io
 
@@ -35,7 +35,7 @@ def expected(synthesizer: Synthesizer, voice: Voice, speaker: str | None, seed: 
     return audio.encode(np.concatenate(list(chunks)), FEATURES.sample_rate_hz, "pcm")
 
 
-def test_both_doors_give_what_the_synthesizer_gives(
+def test_both_kinds_of_body_give_the_synthesizers_audio(
     client: TestClient, feature_file: bytes, synthesizer: Synthesizer, registry: VoiceRegistry
 ) -> None:
     options = {"voice": "other", "speaker": "花子", "seed": 7, "response_format": "pcm"}
@@ -47,7 +47,7 @@ def test_both_doors_give_what_the_synthesizer_gives(
     assert len(want) == 2 * FRAMES * FEATURES.hop_length
 
 
-def test_headers_say_what_was_made_and_by_whom(
+def test_headers_describe_the_audio(
     client: TestClient, feature_file: bytes, synthesizer: Synthesizer, registry: VoiceRegistry
 ) -> None:
     answer = post_file(
@@ -63,7 +63,7 @@ def test_headers_say_what_was_made_and_by_whom(
     assert answer.headers["x-request-id"]
 
 
-def test_a_drawn_seed_comes_back_and_gives_the_same_audio_again(
+def test_a_random_seed_is_returned_and_reproduces_the_audio(
     client: TestClient, feature_file: bytes
 ) -> None:
     first, second = (post_file(client, feature_file) for _ in range(2))
@@ -74,7 +74,9 @@ def test_a_drawn_seed_comes_back_and_gives_the_same_audio_again(
 
 
 @pytest.mark.parametrize("name", ["wav", "flac"])
-def test_formats_hold_the_same_samples(client: TestClient, feature_file: bytes, name: str) -> None:
+def test_all_formats_have_the_same_samples(
+    client: TestClient, feature_file: bytes, name: str
+) -> None:
     bare = post_file(client, feature_file, seed=3, response_format="pcm")
     coded = post_file(client, feature_file, seed=3, response_format=name)
     assert bare.headers["content-type"] == "audio/pcm"
@@ -84,7 +86,7 @@ def test_formats_hold_the_same_samples(client: TestClient, feature_file: bytes, 
     assert samples.astype("<i2").tobytes() == bare.content
 
 
-def test_wav_is_the_default_with_true_sizes(client: TestClient, feature_file: bytes) -> None:
+def test_wav_is_the_default_and_has_correct_sizes(client: TestClient, feature_file: bytes) -> None:
     content = post_file(client, feature_file).content
     assert int.from_bytes(content[4:8], "little") == len(content) - 8
 
@@ -95,7 +97,7 @@ def test_another_rate_is_resampled(client: TestClient, feature_file: bytes, name
     other = post_file(client, feature_file, seed=3, response_format=name, sample_rate=24000)
     assert other.headers["x-sample-rate"] == "24000"
     samples = np.frombuffer(own.content, "<i2").astype(np.float32) / 32768
-    # The server resamples before it rounds, this after; both clip at full scale.
+    # The server resamples before rounding, this after it; both clip at full scale.
     want = np.clip(audio.resample(samples, 8000, 24000), -1, 1)
     if name == "pcm":
         got = np.frombuffer(other.content, "<i2").astype(np.float32) / 32768
@@ -115,18 +117,18 @@ def test_another_rate_is_resampled(client: TestClient, feature_file: bytes, name
         "Application/Octet-Stream; a=b",
     ],
 )
-def test_a_feature_file_may_come_with_what_curl_says(
+def test_a_feature_file_may_have_curls_content_type(
     client: TestClient, feature_file: bytes, kind: str | None
 ) -> None:
     assert post_file(client, feature_file, kind, seed=1).status_code == 200
 
 
-def test_accept_is_not_held_against_a_client(client: TestClient, feature_file: bytes) -> None:
+def test_the_accept_header_is_ignored(client: TestClient, feature_file: bytes) -> None:
     headers = {"accept": "application/json", "content-type": "application/octet-stream"}
     assert client.post(URL, content=feature_file, headers=headers).status_code == 200
 
 
-def test_json_may_say_its_settings_and_whole_numbers_are_numbers(client: TestClient) -> None:
+def test_json_may_have_settings_and_integral_floats(client: TestClient) -> None:
     settings = FEATURES.model_dump() | {"f_max_hz": 4000}
     mel = [[-6, -7.5]] * FEATURES.n_mels
     assert client.post(URL, json={"mel": mel, "features": settings}).status_code == 200

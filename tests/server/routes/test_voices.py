@@ -1,4 +1,4 @@
-"""Lists of voices, health, the documentation, and errors of routes that do not exist."""
+"""Lists of voices, health, the documentation, and unknown routes."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from vocoder.server.settings import ServerSettings
 from vocoder.voices.registry import VoiceRegistry
 
 
-def test_voices_are_listed_with_what_their_features_need(
+def test_voices_are_listed_with_the_settings_of_their_features(
     client: TestClient, registry: VoiceRegistry
 ) -> None:
     answer = client.get("/v1/audio/voices").json()
@@ -32,7 +32,7 @@ def test_voices_are_listed_with_what_their_features_need(
     }
 
 
-def test_models_have_the_shape_of_openai(client: TestClient) -> None:
+def test_models_have_openais_format(client: TestClient) -> None:
     answer = client.get("/v1/models").json()
     assert [model["id"] for model in answer["data"]] == ["arctic", "other"]
     first = answer["data"][0]
@@ -98,7 +98,7 @@ def test_not_ready_without_voices(settings: ServerSettings, tmp_path: Path) -> N
         assert client.get("/v1/audio/voices").json()["voices"] == []
 
 
-def test_ready_after_a_damaged_voice_is_mended(settings: ServerSettings, tmp_path: Path) -> None:
+def test_ready_after_a_damaged_voice_is_repaired(settings: ServerSettings, tmp_path: Path) -> None:
     save_voice(tmp_path, "arctic")
     weights = tmp_path / "arctic" / "vocoder.safetensors"
     sound = weights.read_bytes()
@@ -158,7 +158,7 @@ def test_openapi_documents_bodies_headers_and_errors(client: TestClient) -> None
     assert references <= set(document["components"]["schemas"])
 
 
-def test_the_environment_builds_an_application(
+def test_an_application_is_built_from_the_environment(
     voices_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VOCODER_VOICES_DIR", str(voices_dir))

@@ -48,7 +48,7 @@ def cache(tmp_path: Path) -> ResponseCache:
 
 
 @pytest.mark.parametrize("length", [0, 1, 777, 20_000])
-def test_what_was_kept_comes_back(cache: ResponseCache, length: int) -> None:
+def test_a_cached_response_comes_back(cache: ResponseCache, length: int) -> None:
     data = os.urandom(length)
     key = keep(cache, "a", data)
     assert got(cache, key) == data
@@ -56,13 +56,13 @@ def test_what_was_kept_comes_back(cache: ResponseCache, length: int) -> None:
     assert got(cache, key_of({"name": "b"})) is None
 
 
-def test_the_folder_is_its_owners_alone(cache: ResponseCache) -> None:
+def test_only_the_owner_can_read_the_folder(cache: ResponseCache) -> None:
     keep(cache, "a", b"private")
     assert cache.folder.stat().st_mode & 0o777 == 0o700
     assert all(path.stat().st_mode & 0o077 == 0 for path in cache.folder.iterdir())
 
 
-def test_a_key_depends_on_every_part_and_on_nothing_else() -> None:
+def test_a_key_depends_on_every_part_and_nothing_else() -> None:
     parts: dict[str, Any] = {"text": "Hello.", "seed": 1, "lexicon": {"a": "b", "c": "d"}}
     key = key_of(parts)
     assert key == key_of({"lexicon": {"c": "d", "a": "b"}, "seed": 1, "text": "Hello."})
@@ -78,7 +78,7 @@ def test_another_version_of_the_software_has_other_keys(monkeypatch: pytest.Monk
     assert key_of({"seed": 1}) != key
 
 
-def test_nothing_half_written_is_served(cache: ResponseCache) -> None:
+def test_incomplete_responses_are_not_served(cache: ResponseCache) -> None:
     key = key_of({"name": "a"})
     writer = cache.begin(key, HEADERS)
     writer.write(b"half")
@@ -105,7 +105,7 @@ def test_two_writers_of_one_key(cache: ResponseCache) -> None:
     assert len(list(cache.folder.iterdir())) == 1
 
 
-def test_the_least_recently_asked_give_way(cache: ResponseCache) -> None:
+def test_the_least_recently_used_are_removed(cache: ResponseCache) -> None:
     keys = [keep(cache, name, bytes(9100)) for name in range(10)]
     for age, key in enumerate(keys):
         then = time.time() - 1000 + age
@@ -120,13 +120,13 @@ def test_the_least_recently_asked_give_way(cache: ResponseCache) -> None:
     assert 80_000 < size_of(cache.folder) <= 100_000
 
 
-def test_the_bound_holds(cache: ResponseCache) -> None:
+def test_the_size_limit_holds(cache: ResponseCache) -> None:
     for name in range(60):
         keep(cache, name, os.urandom(500 * (name % 40)))
         assert size_of(cache.folder) <= 100_000
 
 
-def test_what_other_processes_wrote_counts(
+def test_files_of_other_processes_count(
     cache: ResponseCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = ResponseCache(cache.folder, 100_000)
@@ -137,14 +137,14 @@ def test_what_other_processes_wrote_counts(
     assert size_of(cache.folder) <= 100_000
 
 
-def test_a_smaller_size_holds_from_the_start(cache: ResponseCache) -> None:
+def test_a_smaller_limit_applies_at_startup(cache: ResponseCache) -> None:
     for name in range(10):
         keep(cache, name, bytes(9000))
     ResponseCache(cache.folder, 50_000)
     assert size_of(cache.folder) <= 50_000
 
 
-def test_a_large_answer_is_not_kept(cache: ResponseCache) -> None:
+def test_a_large_response_is_not_cached(cache: ResponseCache) -> None:
     key = key_of({"name": "a"})
     with cache.begin(key, HEADERS) as writer:
         for _ in range(26):
@@ -155,7 +155,7 @@ def test_a_large_answer_is_not_kept(cache: ResponseCache) -> None:
     assert not list(cache.folder.iterdir())
 
 
-def test_an_answer_that_is_removed_while_it_is_read(cache: ResponseCache) -> None:
+def test_a_response_that_is_removed_while_it_is_read(cache: ResponseCache) -> None:
     data = os.urandom(20_000)
     answer = cache.get(keep(cache, "a", data))
     assert answer is not None
@@ -177,7 +177,7 @@ def test_an_unreadable_file_is_removed(
     assert "unreadable" in caplog.text
 
 
-def test_leftovers_are_removed_and_what_is_not_ours_is_left(cache: ResponseCache) -> None:
+def test_leftovers_are_removed_and_foreign_files_are_kept(cache: ResponseCache) -> None:
     old, young = cache.folder / "partial-old.tmp", cache.folder / "partial-young.tmp"
     theirs = cache.folder / "thesis.txt"
     for path in (old, young, theirs):
@@ -190,7 +190,7 @@ def test_leftovers_are_removed_and_what_is_not_ours_is_left(cache: ResponseCache
     assert theirs.exists()
 
 
-def test_a_full_disk_costs_only_the_place(
+def test_a_full_disk_only_costs_the_cached_response(
     cache: ResponseCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*given: Any, **named: Any) -> None:
@@ -205,7 +205,7 @@ def test_a_full_disk_costs_only_the_place(
     assert caplog.text.count("No space left on device") == 1
 
 
-def test_a_disk_that_fills_while_an_answer_is_written(cache: ResponseCache) -> None:
+def test_a_disk_that_fills_up_during_a_response(cache: ResponseCache) -> None:
     key = key_of({"name": "a"})
     with cache.begin(key, HEADERS) as writer:
         writer.write(b"a")
@@ -220,7 +220,7 @@ def test_a_disk_that_fills_while_an_answer_is_written(cache: ResponseCache) -> N
     assert not list(cache.folder.iterdir())
 
 
-def test_a_folder_that_vanishes_is_survived(
+def test_a_deleted_folder_is_survived(
     cache: ResponseCache, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -232,7 +232,7 @@ def test_a_folder_that_vanishes_is_survived(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
-def test_permissions_that_are_wrong_are_survived(cache: ResponseCache) -> None:
+def test_wrong_permissions_are_survived(cache: ResponseCache) -> None:
     key = keep(cache, "a", b"data")
     cache.folder.chmod(0o500)
     other = keep(cache, "b", b"data")
@@ -241,7 +241,7 @@ def test_permissions_that_are_wrong_are_survived(cache: ResponseCache) -> None:
     cache.folder.chmod(0o700)
 
 
-def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "folder"):
         with pytest.raises(ConfigError, match="cache_dir"):

@@ -1,4 +1,4 @@
-"""Voices that change under a running service: warmed up before they serve, told to the service."""
+"""Hot-loading of voices: warmed up before they serve, and reported to the service."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ PATIENCE_S = 10.0
 
 
 class Stage:
-    """What the reloading sees of a service, and notes what it does to it."""
+    """A service as the reload sees it, which records the calls."""
 
     def __init__(self, folder: Path) -> None:
         self.registry = VoiceRegistry(folder)
@@ -74,7 +74,7 @@ def counted(metrics: Metrics, result: str) -> float:
     return value
 
 
-def test_a_replaced_voice_is_warm_before_it_serves(stage: Stage) -> None:
+def test_a_replacement_is_warmed_up_before_it_serves(stage: Stage) -> None:
     old, before = stage.registry.get(), counted(stage.metrics, "replaced")
 
     async def scenario() -> None:
@@ -90,7 +90,7 @@ def test_a_replaced_voice_is_warm_before_it_serves(stage: Stage) -> None:
     assert counted(stage.metrics, "replaced") == before + 1
 
 
-def test_voices_come_and_go(stage: Stage) -> None:
+def test_voices_are_added_and_removed(stage: Stage) -> None:
     loaded, removed = counted(stage.metrics, "loaded"), counted(stage.metrics, "removed")
 
     async def scenario() -> None:
@@ -108,7 +108,7 @@ def test_voices_come_and_go(stage: Stage) -> None:
     )
 
 
-def test_an_engine_that_another_voice_has_is_kept(stage: Stage) -> None:
+def test_an_engine_shared_with_another_voice_is_kept(stage: Stage) -> None:
     save_voice(stage.registry.folder, "twin")
 
     async def scenario() -> None:
@@ -123,7 +123,7 @@ def test_an_engine_that_another_voice_has_is_kept(stage: Stage) -> None:
     assert [voice.id for voice in stage.left] == ["arctic"]
 
 
-def test_a_corrupt_voice_makes_one_line_and_the_old_one_stays(
+def test_a_corrupt_voice_is_logged_once_and_the_old_one_stays(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     old, before = stage.registry.get(), counted(stage.metrics, "refused")
@@ -144,7 +144,7 @@ def test_a_corrupt_voice_makes_one_line_and_the_old_one_stays(
     assert record.fields == {"voice": "arctic"}  # type: ignore[attr-defined]
 
 
-def test_a_voice_that_breaks_is_not_served_and_not_tried_again(
+def test_a_voice_that_fails_to_warm_up_is_not_served_or_retried(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     old = stage.registry.get()
@@ -165,7 +165,7 @@ def test_a_voice_that_breaks_is_not_served_and_not_tried_again(
     assert "cannot load a changed voice" in record.message
 
 
-def test_a_hang_up_takes_it_at_once(stage: Stage) -> None:
+def test_sighup_reloads_at_once(stage: Stage) -> None:
     before = signal.getsignal(signal.SIGHUP)
 
     async def scenario() -> None:
@@ -179,7 +179,7 @@ def test_a_hang_up_takes_it_at_once(stage: Stage) -> None:
     assert signal.getsignal(signal.SIGHUP) == before
 
 
-def test_streams_go_on_with_the_voice_that_they_began_with(tmp_path: Path) -> None:
+def test_running_streams_keep_their_voice(tmp_path: Path) -> None:
     save_voice(tmp_path, "arctic")
     settings = ServerSettings(voices_dir=tmp_path, reload_voices_s=0.05, max_streams=8)
     app = create_app(settings)

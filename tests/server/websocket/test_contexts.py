@@ -1,4 +1,4 @@
-"""Contexts, Clear and Cancel, and what is wrong: the connection goes on, or closes with a code."""
+"""Contexts, Clear and Cancel, and mistakes: the connection stays open, or closes with a code."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ def url(voices_dir: Path, synthesizer: Synthesizer) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
 
 
-def test_clear_drops_what_was_not_sent(url: str) -> None:
+def test_clear_drops_unsent_audio(url: str) -> None:
     with socket(url) as connection:
         speak(connection, "Never heard")
         send(connection, "Clear")
@@ -34,7 +34,7 @@ def test_clear_drops_what_was_not_sent(url: str) -> None:
     assert heard.audio[None] == post(url)
 
 
-def test_no_audio_comes_after_clear_is_answered(url: str) -> None:
+def test_no_audio_follows_cleared(url: str) -> None:
     with socket(url) as connection:
         speak(connection, TEXT * 15)
         send(connection, "Flush")
@@ -60,7 +60,7 @@ def test_cancel_ends_a_context_and_its_options(url: str) -> None:
     assert heard.audio["a"].endswith(post(url))
 
 
-def test_more_contexts_than_a_connection_has_replace_silent_ones(url: str) -> None:
+def test_contexts_beyond_the_limit_replace_idle_ones(url: str) -> None:
     with socket(url) as connection:
         for number in range(30):
             speak(connection, "Hi.", context_id=str(number))
@@ -74,7 +74,7 @@ def test_more_contexts_than_a_connection_has_replace_silent_ones(url: str) -> No
     assert (error["context_id"], error["error"]["code"]) == ("open 8", "too_many_contexts")
 
 
-def test_a_text_with_nothing_to_speak_is_said_to_have_nothing(url: str) -> None:
+def test_a_text_with_nothing_to_speak_causes_a_warning(url: str) -> None:
     with socket(url) as connection:
         for text in ("?! ...", " \n"):
             speak(connection, text)
@@ -85,7 +85,7 @@ def test_a_text_with_nothing_to_speak_is_said_to_have_nothing(url: str) -> None:
     assert [m["audio_s"] for m in heard.of("Flushed")] == [0.0, 0.0]
 
 
-def test_a_turn_that_breaks_off_is_dropped_until_its_flush(url: str) -> None:
+def test_a_failed_utterance_is_dropped_until_its_flush(url: str) -> None:
     with socket(url) as connection:
         speak(connection, "Привет, мир! Как дела? ", 3)
         speak(connection, "Это русский текст, его много. ", 3)
@@ -97,7 +97,7 @@ def test_a_turn_that_breaks_off_is_dropped_until_its_flush(url: str) -> None:
     assert heard.audio[None] == post(url)
 
 
-def test_too_much_text_is_not_taken(url: str) -> None:
+def test_too_much_text_is_refused(url: str) -> None:
     with socket(url) as connection:
         speak(connection, "a" * 2001)
         speak(connection, TEXT)
@@ -107,7 +107,7 @@ def test_too_much_text_is_not_taken(url: str) -> None:
     assert heard.audio[None] == post(url)
 
 
-def test_a_long_conversation_may_be_longer_than_that(url: str) -> None:
+def test_a_conversation_may_exceed_the_limit_in_total(url: str) -> None:
     with socket(url) as connection:
         for _ in range(12):
             speak(connection, TEXT * 3)
@@ -117,7 +117,7 @@ def test_a_long_conversation_may_be_longer_than_that(url: str) -> None:
         assert hear(connection).kinds == []
 
 
-def test_too_many_features_are_not_taken(url: str) -> None:
+def test_too_many_features_are_refused(url: str) -> None:
     with socket(url) as connection:
         send(connection, "Start", input="features")
         connection.send(BYTES * 20)
@@ -139,7 +139,7 @@ def test_too_many_features_are_not_taken(url: str) -> None:
         ('{"type":"Features","mel":[[1]]}', "features_not_started", None),
     ],
 )
-def test_mistakes_are_errors_and_the_connection_goes_on(
+def test_mistakes_are_errors_and_the_connection_stays_open(
     url: str, sent: str, code: str | None, param: str | None
 ) -> None:
     with socket(url) as connection:
@@ -152,7 +152,7 @@ def test_mistakes_are_errors_and_the_connection_goes_on(
     assert heard.audio[None] == post(url)
 
 
-def test_options_come_with_a_contexts_first_message(url: str) -> None:
+def test_options_belong_in_a_contexts_first_message(url: str) -> None:
     with socket(url) as connection:
         speak(connection, "One. ", context_id="a")
         speak(connection, "Two.", context_id="a", seed=3)
@@ -171,7 +171,7 @@ def test_a_binary_message_without_a_start_closes(url: str) -> None:
     assert heard.of("Error")[0]["error"]["code"] == "features_not_started"
 
 
-def test_mistakes_without_end_close(url: str) -> None:
+def test_too_many_mistakes_close_the_connection(url: str) -> None:
     with socket(url) as connection, contextlib.suppress(ConnectionClosed):
         for _ in range(101):
             connection.send("{")

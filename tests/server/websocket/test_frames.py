@@ -1,4 +1,4 @@
-"""Broken frames, floods and storms over a WebSocket: a clear close, and the server lives."""
+"""Broken frames and floods over a WebSocket: a clear close, and the server survives."""
 
 import json
 import random
@@ -52,7 +52,7 @@ WRONG_FRAMES = {
 
 
 @pytest.mark.parametrize("name", WRONG_FRAMES)
-def test_what_is_no_frame_closes_with_its_code(port: int, name: str) -> None:
+def test_an_invalid_frame_closes_with_its_code(port: int, name: str) -> None:
     sent, codes = WRONG_FRAMES[name]
     assert exchange(port, sent, close=False).close_code in codes
 
@@ -71,7 +71,7 @@ HALVES = {
 
 @pytest.mark.parametrize("name", HALVES)
 @pytest.mark.parametrize("reset", [False, True])
-def test_half_a_frame_and_no_more(port: int, name: str, reset: bool) -> None:
+def test_a_truncated_frame(port: int, name: str, reset: bool) -> None:
     with RawSocket(("127.0.0.1", port)) as raw:
         assert raw.upgrade(PATH) == 101
         raw.send(HALVES[name])
@@ -79,7 +79,7 @@ def test_half_a_frame_and_no_more(port: int, name: str, reset: bool) -> None:
             raw.reset()
 
 
-def test_a_message_in_a_thousand_pieces_is_one_message(port: int, sound: bytes) -> None:
+def test_a_message_in_a_thousand_fragments_is_one_message(port: int, sound: bytes) -> None:
     data = json.dumps({"type": "Speak", "text": TEXT}).encode()
     pieces = [frame(1, data[:1], final=False)]
     for at in range(1, len(data)):
@@ -102,7 +102,7 @@ def test_ten_thousand_tiny_messages(port: int) -> None:
 
 
 @pytest.mark.parametrize("message", ["Flush", "Clear", "Cancel", "Nonsense"])
-def test_storms_of_one_message(port: int, message: str) -> None:
+def test_floods_of_one_message(port: int, message: str) -> None:
     found = exchange(port, text({"type": message}) * 2000)
     check_errors(found)
     assert found.close_code in CLOSE_CODES
@@ -111,14 +111,14 @@ def test_storms_of_one_message(port: int, message: str) -> None:
         assert answers == sorted(set(answers))
 
 
-def test_speak_and_clear_in_turn(port: int) -> None:
+def test_alternating_speak_and_clear(port: int) -> None:
     found = exchange(port, (speak() + FLUSH + CLEAR) * 100)
     check_errors(found)
     assert found.close_code == 1000
     assert found.kinds.count("Cleared") == 100
 
 
-def test_contexts_by_the_hundred(port: int) -> None:
+def test_hundreds_of_contexts(port: int) -> None:
     names = [f"context {number}" for number in range(300)]
     sent = b"".join(
         speak("One.", context_id=name) + text({"type": "Flush", "context_id": name})

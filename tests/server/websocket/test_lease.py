@@ -1,4 +1,4 @@
-"""Who is let in over WebSockets, and what is left when they go: places, rows, tasks."""
+"""Slots of WebSockets, and what is left after they close: slots, rows, tasks."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ LONG = "This is a long text, and it takes a while to say all of it. " * 30
 
 
 class Server:
-    """An application on a socket, and what it holds."""
+    """A running application, and its resources."""
 
     def __init__(self, app: FastAPI, port: int) -> None:
         self.service: Service = app.state.service
@@ -45,7 +45,7 @@ class Server:
 
     @property
     def holds(self) -> tuple[int, int, int]:
-        """Places, streams of the batch, connections."""
+        """Slots, streams of the batch, connections."""
         service = self.service
         return service.admission.streams, service.streaming.load().streams, service.draining.running
 
@@ -81,7 +81,7 @@ def send(connection: ClientConnection, kind: str, **fields: object) -> None:
 
 
 def receive(connection: ClientConnection) -> dict[str, Any]:
-    """The next message; audio is passed over."""
+    """The next message, skipping audio."""
     found: dict[str, Any] = {"type": "Audio"}
     while found["type"] == "Audio":
         message = connection.recv(timeout=PATIENCE_S)
@@ -103,7 +103,7 @@ def test_a_full_server_refuses_the_handshake_at_once(server: Server) -> None:
     server.settles()
 
 
-def test_a_further_context_needs_a_place_of_its_own(server: Server) -> None:
+def test_each_context_needs_its_own_slot(server: Server) -> None:
     with server.socket() as first:
         for name in ("a", "b", "c"):
             send(first, "Speak", text=LONG, context_id=name)
@@ -118,9 +118,7 @@ def test_a_further_context_needs_a_place_of_its_own(server: Server) -> None:
     server.settles()
 
 
-def test_a_silent_connection_gives_its_place_back(
-    voices_dir: Path, synthesizer: Synthesizer
-) -> None:
+def test_an_idle_connection_releases_its_slot(voices_dir: Path, synthesizer: Synthesizer) -> None:
     with serving(voices_dir, synthesizer, idle_slot_s=0.2, max_streams=1) as server:
         with server.socket() as first:
             until(lambda: server.service.admission.streams == 0)  # It has said nothing at all.
@@ -142,7 +140,9 @@ def test_a_silent_connection_gives_its_place_back(
 
 @pytest.mark.parametrize("moment", ["at once", "in a text", "in features", "while it is sent"])
 @pytest.mark.parametrize("reset", [False, True])
-def test_a_client_that_vanishes_leaves_nothing(server: Server, moment: str, reset: bool) -> None:
+def test_a_disconnected_client_leaves_nothing_behind(
+    server: Server, moment: str, reset: bool
+) -> None:
     before = server.service.metrics.streams._value.get()
     with contextlib.suppress(ConnectionClosed, OSError), server.socket(max_queue=1) as connection:
         if moment == "in features":
@@ -159,7 +159,7 @@ def test_a_client_that_vanishes_leaves_nothing(server: Server, moment: str, rese
     assert server.service.metrics.streams._value.get() == before
 
 
-def test_a_hundred_clients_that_vanish_leave_nothing(server: Server) -> None:
+def test_a_hundred_disconnected_clients_leave_nothing_behind(server: Server) -> None:
     tasks = len(_tasks(server))
     for number in range(100):
         gone = contextlib.suppress(ConnectionClosed, OSError, InvalidStatus)
@@ -177,7 +177,7 @@ def _tasks(server: Server) -> set[asyncio.Task[Any]]:
 
 @contextlib.contextmanager
 def unread(server: Server) -> Iterator[ClientConnection]:
-    """A client that asks for much and takes nothing."""
+    """A client that requests much and reads nothing."""
     raw = sockets.socket()
     raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
     raw.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
@@ -190,7 +190,7 @@ def unread(server: Server) -> Iterator[ClientConnection]:
         connection.socket.close()
 
 
-def test_a_client_that_takes_nothing_rests_and_gives_its_place_back(
+def test_a_client_that_stops_reading_is_paused_and_loses_its_slot(
     voices_dir: Path, synthesizer: Synthesizer
 ) -> None:
     with serving(voices_dir, synthesizer, idle_slot_s=0.3, max_streams=1) as server:
@@ -206,7 +206,7 @@ def test_a_client_that_takes_nothing_rests_and_gives_its_place_back(
         server.settles()
 
 
-def test_one_that_takes_nothing_for_long_is_gone(
+def test_a_client_that_reads_nothing_for_long_is_disconnected(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outgoing, "STALLED_S", 0.3)
@@ -214,7 +214,7 @@ def test_one_that_takes_nothing_for_long_is_gone(
         server.settles()
 
 
-def test_what_nobody_expected_closes_and_is_logged(
+def test_an_unexpected_error_is_logged_and_closes(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -244,7 +244,7 @@ def test_a_message_that_is_too_big_closes(voices_dir: Path, synthesizer: Synthes
         server.settles()
 
 
-def test_when_the_server_stops_all_is_spoken_first(server: Server) -> None:
+def test_everything_is_spoken_before_the_server_stops(server: Server) -> None:
     text = "Hello there. This is the end"
     with server.socket() as speaking, server.socket() as silent:
         send(speaking, "Speak", text=text)

@@ -1,4 +1,4 @@
-"""Messages that no client should send over a WebSocket: a clear error, and the server lives."""
+"""Messages that no client should send: a clear error, and the server survives."""
 
 import copy
 import json
@@ -32,7 +32,7 @@ CLOSE = text({"type": "Close"})
 
 
 def bands(value: float) -> bytes:
-    """A frame of features that are all one value."""
+    """A frame of features with one value."""
     return frame(Opcode.BINARY, struct.pack("<f", value) * FEATURES.n_mels)
 
 
@@ -61,7 +61,7 @@ NO_MESSAGES = [
 
 
 @pytest.mark.parametrize("message", NO_MESSAGES, ids=lambda message: repr(message[:24]))
-def test_what_is_no_message_is_an_error_and_the_next_is_heard(
+def test_an_invalid_message_is_an_error_and_the_next_one_works(
     port: int, sound: bytes, message: str
 ) -> None:
     found = exchange(port, text(message) + speak() + FLUSH)
@@ -157,7 +157,7 @@ def test_a_strange_text_ends_in_audio_or_an_error(port: int, name: str) -> None:
     assert "Cleared" in found.kinds
 
 
-def test_a_long_text_without_stops_is_spoken(port: int) -> None:
+def test_a_long_text_without_punctuation_is_spoken(port: int) -> None:
     found = exchange(port, speak("word " * 60) + FLUSH)
     assert not found.errors
     assert found.audio
@@ -197,11 +197,11 @@ WRONG_ORDER: dict[str, tuple[list[bytes], list[str], int]] = {
     "close twice": ([speak(), CLOSE, CLOSE], [], 1000),
     "more after close": ([speak(), CLOSE, speak(), FLUSH], [], 1000),
 }
-"""What is sent before a last Close; codes of the errors that come, and how it closes."""
+"""Messages before a final Close, the expected error codes, and the close code."""
 
 
 @pytest.mark.parametrize("name", WRONG_ORDER)
-def test_messages_in_a_wrong_order(port: int, name: str) -> None:
+def test_messages_in_the_wrong_order(port: int, name: str) -> None:
     sent, codes, close_code = WRONG_ORDER[name]
     found = exchange(port, b"".join(sent))
     check_errors(found)
@@ -254,7 +254,7 @@ JUNK: list[Any] = [
 
 
 def mutated(draw: random.Random) -> bytes:
-    """A valid session in which a few things are wrong."""
+    """A valid session with a few mutations."""
     messages: list[Any] = copy.deepcopy(SESSION)
     for _ in range(draw.randint(1, 6)):
         at = draw.randrange(len(messages))

@@ -1,4 +1,4 @@
-"""Workers that share a socket take connections evenly, and leave them to those who stay."""
+"""Workers share connections evenly, and stopping workers leave them to the others."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ PATIENCE_S = 10.0
 
 
 class Worker:
-    """A worker in a thread, whose answers are its number."""
+    """A worker in a thread that answers with its index."""
 
     def __init__(self, loads: LoadTable, number: int, cores: int) -> None:
         self.number = number
@@ -53,7 +53,7 @@ class Worker:
 
 
 class Stage:
-    """Workers with so many cores each, at one socket."""
+    """Workers with the given numbers of cores, on one socket."""
 
     def __init__(self, folder: Path, *cores: int) -> None:
         loads = LoadTable(folder / "loads", len(cores))
@@ -93,7 +93,7 @@ class Stage:
             assert worker.started.wait(PATIENCE_S)
 
     def connect(self, count: int) -> Counter[int]:
-        """How many of so many further clients each worker serves; they stay connected."""
+        """How many of ``count`` more clients each worker serves; they stay connected."""
         port = self.listener.getsockname()[1]
         clients = [HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S) for _ in range(count)]
         self.clients += clients
@@ -104,7 +104,7 @@ class Stage:
         return Counter(int(client.getresponse().read()) for client in clients)
 
 
-def test_a_burst_is_dealt_out_evenly(tmp_path: Path) -> None:
+def test_a_burst_is_distributed_evenly(tmp_path: Path) -> None:
     with Stage(tmp_path, 1, 1).served() as stage:
         stage.start()
         served = stage.connect(40)
@@ -118,7 +118,7 @@ def test_a_worker_with_more_cores_takes_more(tmp_path: Path) -> None:
         assert served[1] > served[0] + 8, served
 
 
-def test_connections_wait_for_the_first_worker_that_is_ready(tmp_path: Path) -> None:
+def test_connections_wait_for_the_first_ready_worker(tmp_path: Path) -> None:
     with Stage(tmp_path, 1, 1).served() as stage:
         waiting = threading.Timer(0.1, lambda: stage.start(stage.workers[1]))
         waiting.start()
@@ -128,7 +128,7 @@ def test_connections_wait_for_the_first_worker_that_is_ready(tmp_path: Path) -> 
         waiting.join()
 
 
-def test_one_that_is_about_to_stop_leaves_them_to_others(tmp_path: Path) -> None:
+def test_a_stopping_worker_leaves_connections_to_others(tmp_path: Path) -> None:
     with Stage(tmp_path, 1, 1).served() as stage:
         stage.start()
         first, second = stage.workers
@@ -152,7 +152,7 @@ def test_a_worker_that_hangs_does_not_stop_the_others(tmp_path: Path) -> None:
         assert stage.connect(2) == {0: 2}
 
 
-def test_an_unhealthy_worker_makes_room(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unhealthy_worker_stops(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Stage(tmp_path, 1, 1).served() as stage:
         stage.start()
         stage.workers[0].trouble = "generation has stopped"

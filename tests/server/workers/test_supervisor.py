@@ -1,4 +1,4 @@
-"""Several processes at one address: one that dies comes back, listeners hear the end at a stop."""
+"""Several workers on one address: dead ones are restarted, streams finish at shutdown."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ LONG = "The quick brown fox jumps over the lazy old dog. " * 10
 
 
 class Server:
-    """A server of two workers in processes of their own, and what it logs."""
+    """A server with two worker processes, and its log."""
 
     def __init__(self, voices: Path, **settings: object) -> None:
         given = {"port": 0, "workers": 2, "voices_dir": voices, "max_streams": 8, **settings}
@@ -61,7 +61,7 @@ class Server:
             print(*self.lines, *self.bare, sep="\n")  # Shown where a test fails.
 
     def wait(self) -> int:
-        """The exit status, when the workers have ended too."""
+        """The exit status, once the workers have exited too."""
         status = self.process.wait(PATIENCE_S)
         self._reader.join(PATIENCE_S)  # Each worker holds the other end of the pipe.
         assert not self._reader.is_alive()
@@ -73,13 +73,13 @@ class Server:
         return [line for line in self.lines if message in line["message"]]
 
     def spoken(self) -> list[dict[str, Any]]:
-        """The log's lines of streams that are over."""
+        """The log lines of finished streams."""
         return [line for line in self.said("request") if line["path"] == SPEECH_URL]
 
     def until_serving(self, times: int) -> list[dict[str, Any]]:
-        """What the log says of the workers, once they have begun to serve so often in all."""
-        until(lambda: len(self.said("worker serves")) >= times)
-        return self.said("worker serves")
+        """The log lines of workers that serve, once there are this many."""
+        until(lambda: len(self.said("worker is serving")) >= times)
+        return self.said("worker is serving")
 
     @property
     def port(self) -> int:
@@ -96,7 +96,7 @@ class Server:
             return answer.status, answer.read()
 
     def speech(self, seed: int) -> HTTPResponse:
-        """A stream that has begun, and waits for its listener to take more."""
+        """A stream that has started, and waits for its client to read."""
         client = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         client.sock = socket.socket()
         client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -118,7 +118,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def rest_of(answer: HTTPResponse) -> bytes | None:
-    """What is left of a stream; None where it breaks off."""
+    """The rest of a stream; None if it breaks off."""
     try:
         return answer.read()
     except (IncompleteRead, ConnectionError):
@@ -131,7 +131,7 @@ def voices(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_killed_worker_takes_its_streams_only_and_comes_back(voices: Path) -> None:
+def test_a_killed_worker_only_loses_its_own_streams_and_is_restarted(voices: Path) -> None:
     with Server(voices).running() as server:
         first, second = server.until_serving(2)
         streams = [server.speech(seed=1) for _ in range(4)]
@@ -149,20 +149,20 @@ def test_a_killed_worker_takes_its_streams_only_and_comes_back(voices: Path) -> 
         assert again["pid"] not in (first["pid"], second["pid"])
         assert (again["worker"], again["cores"]) == (first["worker"], first["cores"])
         assert os.sched_getaffinity(again["pid"]) == set(first["cores"])
-        (death,) = server.said("started again")
+        (death,) = server.said("will be restarted")
         assert (death["worker"], death["pause_s"]) == (first["worker"], 0.0)
         assert "SIGKILL" in death["message"]
-        # What the dead one has counted is in the sums, its listeners are not.
+        # The dead worker's counts are in the sums, its streams are not.
         text = server.get("/metrics")[1].decode()
         assert re.search(r"^vocoder_streams 0\.0$", text, re.MULTILINE)
         assert re.search(r"^vocoder_audio_seconds_total [1-9]", text, re.MULTILINE)
 
-        # Those whose supervisor is killed do not stay behind.
+        # Workers exit when their supervisor is killed.
         server.process.kill()
         server.wait()
 
 
-def test_a_hang_up_reaches_all_and_listeners_hear_the_end_at_a_stop(voices: Path) -> None:
+def test_sighup_reaches_all_workers_and_streams_finish_at_shutdown(voices: Path) -> None:
     with Server(voices, reload_voices_s=0).running() as server:
         server.until_serving(2)
         save_voice(voices, "british", seed=1)
@@ -185,14 +185,14 @@ def test_a_hang_up_reaches_all_and_listeners_hear_the_end_at_a_stop(voices: Path
         assert not server.bare
 
 
-def test_workers_that_cannot_start_end_the_whole_with_one_line(voices: Path) -> None:
+def test_if_no_worker_can_start_the_supervisor_exits_with_one_line(voices: Path) -> None:
     (voices / "arctic" / "voice.json").write_text("{")
     server = Server(voices)
     with server.running():
         assert server.wait() == 2
         (line,) = server.bare
         assert re.fullmatch(r"vocoder: .*arctic/voice\.json: not JSON: .*\n", line)
-        assert not server.said("started again")
+        assert not server.said("will be restarted")
 
 
 def test_shares_of_the_cores() -> None:
@@ -202,7 +202,7 @@ def test_shares_of_the_cores() -> None:
     assert shares([7], 1) == [[7]]
 
 
-def test_a_worker_that_dies_again_and_again_is_waited_for() -> None:
+def test_a_worker_that_keeps_dying_is_restarted_with_growing_pauses() -> None:
     assert pause_s(1) == 0.0
     assert pause_s(2) == FIRST_PAUSE_S
     assert pause_s(3) == 2 * FIRST_PAUSE_S
