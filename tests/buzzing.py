@@ -8,7 +8,8 @@ from conftest import CONFIGS
 
 from vocoder.audio import io as audio
 from vocoder.corpus.manifest import Corpus
-from vocoder.corpus.prepare import PreparationConfig, prepare
+from vocoder.corpus.prepare import prepare
+from vocoder.corpus.settings import PreparationConfig
 from vocoder.corpus.sharding import shard
 from vocoder.training.config import VocoderTraining
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from vocoder.audio import io as audio
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import prepare
-from vocoder.corpus.processing import PreparationConfig
+from vocoder.corpus.settings import PreparationConfig
 
 RATE = 16000
 WORDS = {

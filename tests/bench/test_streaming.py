@@ -7,7 +7,8 @@ import pytest
 
 from vocoder.bench.streaming import BATCH_SIZE, DRAIN, stage, streamed, write_recordings
 from vocoder.corpus.manifest import Corpus
-from vocoder.corpus.prepare import PreparationConfig, prepare
+from vocoder.corpus.prepare import prepare
+from vocoder.corpus.settings import PreparationConfig
 from vocoder.corpus.sharding import shard
 
 FEW, MANY = 50, 1000

@@ -10,7 +10,7 @@ import soundfile
 
 from vocoder.audio.io import Samples
 from vocoder.config import FeatureConfig
-from vocoder.corpus.processing import PreparationConfig
+from vocoder.corpus.settings import PreparationConfig
 
 SMALL = FeatureConfig(
     sample_rate_hz=8000, n_fft=256, win_length=200, hop_length=60, n_mels=20, f_max_hz=4000.0

@@ -8,7 +8,7 @@ import pytest
 
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import prepare
-from vocoder.corpus.processing import PreparationConfig
+from vocoder.corpus.settings import PreparationConfig
 from vocoder.errors import UserError
 
 from .conftest import SMALL, write_ljspeech

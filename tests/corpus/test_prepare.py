@@ -10,8 +10,9 @@ import torch
 
 from vocoder.corpus import parallel, report
 from vocoder.corpus.manifest import Corpus
-from vocoder.corpus.prepare import load_settings, prepare
-from vocoder.corpus.processing import Outcome, PreparationConfig, Task
+from vocoder.corpus.prepare import prepare
+from vocoder.corpus.processing import Outcome, Task
+from vocoder.corpus.settings import PreparationConfig, load_settings
 from vocoder.errors import ConfigError, CorpusError
 
 from .conftest import Speech

@@ -7,7 +7,8 @@ import torch
 
 from vocoder.audio.io import Samples
 from vocoder.corpus.manifest import Reason
-from vocoder.corpus.processing import PreparationConfig, Task, clean, frame_levels, process
+from vocoder.corpus.processing import Task, clean, frame_levels, process
+from vocoder.corpus.settings import PreparationConfig
 from vocoder.corpus.utterances import read_utterance_file
 from vocoder.errors import CorpusError
 from vocoder.features.mel import log_mel

@@ -7,7 +7,7 @@ import soundfile
 
 from vocoder.corpus import report
 from vocoder.corpus.prepare import prepare
-from vocoder.corpus.processing import PreparationConfig
+from vocoder.corpus.settings import PreparationConfig
 
 from .conftest import Speech
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from vocoder.corpus.processing import PreparationConfig
 from vocoder.corpus.readers import Recording
+from vocoder.corpus.settings import PreparationConfig
 from vocoder.corpus.splits import prompts_of, split_prompts
 
 

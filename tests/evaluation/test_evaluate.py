@@ -12,7 +12,7 @@ from vocoder.audio.io import Samples
 from vocoder.config import ConditioningConfig, ModelConfig
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import prepare
-from vocoder.corpus.processing import PreparationConfig
+from vocoder.corpus.settings import PreparationConfig
 from vocoder.corpus.shards import aligned_utterances
 from vocoder.errors import CorpusError, EngineError, FeatureError, NotFoundError, UserError
 from vocoder.evaluation.evaluate import SYSTEMS, Evaluation, evaluate

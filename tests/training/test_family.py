@@ -11,7 +11,7 @@ from conftest import ASSETS, CONFIGS
 
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import prepare
-from vocoder.corpus.processing import PreparationConfig
+from vocoder.corpus.settings import PreparationConfig
 from vocoder.features.feature_file import Features
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.training import loop

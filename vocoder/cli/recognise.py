@@ -60,7 +60,8 @@ def levelled(samples: "Samples", rate_hz: int) -> "Samples":
     import numpy as np
 
     from vocoder.audio.io import LARGEST_PCM_16
-    from vocoder.corpus.processing import PreparationConfig, frame_levels, mean_level, speech_frames
+    from vocoder.corpus.processing import frame_levels, mean_level, speech_frames
+    from vocoder.corpus.settings import PreparationConfig
 
     settings = PreparationConfig()
     levels = frame_levels(samples, rate_hz)

@@ -19,8 +19,8 @@ def prepare(
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
     """Make a training corpus: resample, trim, normalise, analyse, split, report."""
-    from vocoder.corpus.prepare import load_settings
     from vocoder.corpus.prepare import prepare as run
+    from vocoder.corpus.settings import load_settings
 
     chosen = load_settings(settings)
     if f0:

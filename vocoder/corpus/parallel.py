@@ -7,7 +7,8 @@ from concurrent.futures.process import BrokenProcessPool
 
 import torch
 
-from vocoder.corpus.processing import Outcome, PreparationConfig, Refusal, Task, process
+from vocoder.corpus.processing import Outcome, Refusal, Task, process
+from vocoder.corpus.settings import PreparationConfig
 
 
 def outcomes(

@@ -6,7 +6,6 @@ processed again, and utterances whose recordings are gone are removed.
 
 import json
 import os
-import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,15 +26,14 @@ from vocoder.corpus.manifest import (
     read_lines,
     write_lines,
 )
-from vocoder.corpus.processing import Measurements, Outcome, PreparationConfig, Refusal, Task
+from vocoder.corpus.processing import Measurements, Outcome, Refusal, Task
 from vocoder.corpus.readers import Recording
+from vocoder.corpus.settings import PreparationConfig
 from vocoder.corpus.splits import prompts_of, split_prompts
 from vocoder.corpus.utterances import SPLITS, UTTERANCES_FOLDER, Split, Utterance, utterance_file
 from vocoder.errors import ConfigError, CorpusError
 from vocoder.features.mel import mel_filterbank
 from vocoder.progress import track
-
-__all__ = ["PreparationConfig", "Summary", "load_settings", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -73,21 +71,6 @@ class Summary:
             reasons = ", ".join(f"{count} {reason}" for reason, count in self.rejected.items())
             lines.append(f"{sum(self.rejected.values())} rejected: {reasons}")
         return "\n".join([*lines, f"report: {self.report}"])
-
-
-def load_settings(path: Path | None) -> PreparationConfig:
-    """Read preparation settings from a TOML file; the defaults if ``path`` is None.
-
-    Raises:
-        ConfigError: the file is missing or not TOML, a key is unknown or a value is invalid.
-    """
-    if path is None:
-        return PreparationConfig()
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as TOML ({error})") from None
-    return PreparationConfig.parse(data, str(path))
 
 
 def prepare(

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from vocoder import files, tables
 from vocoder.corpus.manifest import Rejection, Source
-from vocoder.corpus.processing import Measurements, PreparationConfig
+from vocoder.corpus.processing import Measurements
+from vocoder.corpus.settings import PreparationConfig
 from vocoder.corpus.utterances import SPLITS, Utterance
 
 Row = tuple[Utterance, Measurements]

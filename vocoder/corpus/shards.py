@@ -1,8 +1,7 @@
 """Read a corpus from shards in a local folder or at a URL, in bounded memory and disk space.
 
-A shard is fetched once, as a whole, and then read in any order: its index has the offset of every
-utterance. Random access lets a run resume anywhere. The webdataset library can read the same files,
-but only sequentially.
+A shard is fetched once, as a whole, and then read in any order by the offsets in its index, so that
+a run can resume anywhere. The webdataset library can read the same files, but only sequentially.
 """
 
 import hashlib
@@ -72,8 +71,7 @@ class OpenShard:
 
     def read(self, utterance: PackedUtterance) -> dict[str, Tensor]:
         """The tensors of one of its utterances."""
-        content = os.pread(self._file, utterance.size, utterance.offset)
-        return load(content)
+        return load(os.pread(self._file, utterance.size, utterance.offset))
 
 
 class ShardedCorpus(ReadableCorpus):
@@ -239,7 +237,7 @@ class ShardedCorpus(ReadableCorpus):
         return content
 
 
-def open_corpus(location: str, settings: ShardSettings) -> "Corpus | ShardedCorpus":
+def open_corpus(location: str, settings: ShardSettings) -> Corpus | ShardedCorpus:
     """Open a prepared folder, or shards in a folder or at a URL.
 
     Raises:

@@ -4,8 +4,8 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from vocoder.corpus.processing import PreparationConfig
 from vocoder.corpus.readers import Recording
+from vocoder.corpus.settings import PreparationConfig
 from vocoder.corpus.utterances import Split
 
 # Ids of CMU ARCTIC and corpora with its prompts: arctic_a0001, or arctic_a0001_2 for take 2.
