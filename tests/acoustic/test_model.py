@@ -40,7 +40,7 @@ def everything(
 
 
 @torch.inference_mode()
-def test_padding_is_not_heard() -> None:
+def test_padding_has_no_effect() -> None:
     model = random_acoustic_model()
     phones, durations = batch(1, 7)
     real = int(durations.sum())
@@ -49,13 +49,13 @@ def test_padding_is_not_heard() -> None:
     padded = everything(model, padded_phones, padded_durations, real + 9, real)
     for one, other in zip(alone, padded, strict=True):
         size = one.shape[-1]
-        # The last phone's features name its neighbour, which in padding is a symbol.
+        # The last phone's features include its neighbour, which in the padding is a symbol.
         cut = size - 8 if size > 8 else size - 2
         assert torch.allclose(one[..., :cut], other[..., :cut], atol=1e-5), one.shape
 
 
 @torch.inference_mode()
-def test_the_speaker_is_heard_in_everything() -> None:
+def test_the_speaker_changes_every_output() -> None:
     model = random_acoustic_model()
     phones, durations = batch(1, 6)
     frames = int(durations.sum())
@@ -65,7 +65,7 @@ def test_the_speaker_is_heard_in_everything() -> None:
         assert not torch.equal(first, second)
 
 
-def test_harmonics_lie_where_a_pulse_train_has_them() -> None:
+def test_harmonics_match_those_of_a_pulse_train() -> None:
     config = TINY.features
     table = HarmonicMel(config)
     for f0 in (90.0, 140.0, 230.0):
@@ -85,7 +85,7 @@ def test_energy_follows_loudness() -> None:
     assert torch.allclose(energy_of(mel + 4.0) - energy_of(mel), torch.ones(1, 5), atol=1e-5)
 
 
-def test_noise_is_normal_and_its_beginning_does_not_depend_on_the_length() -> None:
+def test_noise_is_normal_and_its_start_does_not_depend_on_the_length() -> None:
     noise = normals(7, 80, 400)
     assert noise.shape == (1, 80, 400)
     assert torch.equal(noise[..., :100], normals(7, 80, 100))
@@ -113,7 +113,7 @@ def test_the_refiner_follows_its_field() -> None:
 
 
 @torch.inference_mode()
-def test_no_steps_leave_the_mel_smooth() -> None:
+def test_without_steps_the_mel_stays_the_mean() -> None:
     model = random_acoustic_model()
     model.config = model.config.model_copy(update={"refiner_steps": 0})
     mel = torch.randn(1, 80, 6)

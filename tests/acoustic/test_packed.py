@@ -1,4 +1,4 @@
-"""The packed acoustic model against the PyTorch layers that it stands for."""
+"""The packed acoustic model against the PyTorch layers it replaces."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ SHAPES = ((5, 7, 3, 2, 5), (40, 32, 16, 2, 3), (20, 96, 33, 1, 1))
 @pytest.mark.parametrize("format", ["fp32", "bf16"])
 @pytest.mark.parametrize("shape", SHAPES)
 @torch.inference_mode()
-def test_a_stack_gives_what_pytorch_gives(
+def test_a_packed_stack_equals_pytorch(
     shape: tuple[int, ...], format: str, instructions: str
 ) -> None:
     source = random_stack(*shape)
@@ -90,7 +90,7 @@ def test_a_frame_far_from_the_ends_does_not_depend_on_the_length(
 
 
 @torch.inference_mode()
-def test_the_refiner_takes_the_same_steps(instructions: str) -> None:
+def test_the_packed_refiner_equals_pytorch(instructions: str) -> None:
     config = AcousticConfig(decoder_channels=24, refiner_channels=16, refiner_layers=2)
     source = Refiner(config, 20)
     source.field = random_stack(2 * 20 + 24 + 3, 16, 20, 2, 3)
@@ -106,7 +106,7 @@ def test_the_refiner_takes_the_same_steps(instructions: str) -> None:
     assert torch.equal(resting.draw(noise[:1], condition, mask[:1]), noise[:1])
 
 
-def test_a_sentence_is_rendered_as_pytorch_renders_it(
+def test_a_packed_model_renders_a_sentence_as_pytorch_does(
     instructions: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = random_acoustic_model()
@@ -128,14 +128,14 @@ def same(one: Rendering, other: Rendering) -> bool:
     return torch.equal(one.mel, other.mel) and torch.equal(one.durations, other.durations)
 
 
-def test_threads_do_not_show() -> None:
+def test_the_number_of_threads_changes_nothing() -> None:
     model = random_acoustic_model()
     first = render(model, SENTENCE, 0)
     torch.set_num_threads(2)
     assert same(render(model, SENTENCE, 0), first)
 
 
-def test_changed_weights_are_packed_anew_and_others_are_not() -> None:
+def test_only_changed_weights_are_packed_again() -> None:
     model = random_acoustic_model()
     first, made = render(model, SENTENCE, 0), packed(model)
     assert packed(model) is made
@@ -148,13 +148,13 @@ def test_changed_weights_are_packed_anew_and_others_are_not() -> None:
     assert torch.allclose(render(model, SENTENCE, 0).mel, first.mel, atol=1e-4)
 
 
-def test_an_encoder_without_layers_is_packed_too() -> None:
+def test_an_encoder_without_layers_is_packed() -> None:
     config = TINY_ACOUSTIC.model_copy(update={"encoder_layers": 0, "refiner_steps": 0})
     model = AcousticModel(config, TINY.features, 3).eval()
     assert render(model, SENTENCE, 0).mel.isfinite().all()
 
 
-def test_without_the_native_library_pytorch_renders(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_native_library_pytorch_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_acoustic_model()
     monkeypatch.setattr(native, "find", lambda: None)
     assert packed(model) is model

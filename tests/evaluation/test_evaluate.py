@@ -182,6 +182,14 @@ def test_a_corpus_that_does_not_fit_is_refused_and_nothing_is_written(
     assert not report.exists()
 
 
+def test_a_damaged_voice_in_the_next_folder_does_not_matter(corpus: Corpus, tmp_path: Path) -> None:
+    healthy = save_voice(tmp_path / "odd", CONFIG)
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / voice.MANIFEST).write_text("{", encoding="utf-8")
+    assert len(evaluate(healthy, corpus, per_speaker=1).clips) == 2
+
+
 def test_a_linguistic_voice_is_measured_on_aligned_clips(toy: Toy, tmp_path: Path) -> None:
     linguistic = ConditioningConfig(
         kind="linguistic", linguistic_channels=CHANNELS, encoder_channels=6, channels=6

@@ -270,15 +270,15 @@ def test_a_cancelled_stream_frees_its_row_and_closes_its_source(tiny: WaveNet) -
 def test_a_stream_whose_client_stops_reading_is_paused(tiny: WaveNet) -> None:
     engine = CpuEngine(tiny)
     scheduler, unread, recorder = scheduler_of(engine, tiny.config), Recorder(), Recorder()
-    frames = round(3 * UNCONSUMED_S * tiny.config.features.frame_rate_hz)
+    frames = round(3 * MAX_UNCONSUMED_S * tiny.config.features.frame_rate_hz)
     stream = scheduler.add(segments(tiny, frames, 1), unread)
     scheduler.add(segments(tiny, 8, 2), recorder)
     recorder.wait()
     rate = tiny.config.features.sample_rate_hz
-    until(lambda: sum(len(c.samples) for c in unread.chunks) > UNCONSUMED_S * rate)
+    until(lambda: sum(len(c.samples) for c in unread.chunks) > MAX_UNCONSUMED_S * rate)
     time.sleep(0.1)
     held = sum(len(chunk.samples) for chunk in unread.chunks)
-    assert held < (UNCONSUMED_S + 0.5) * rate
+    assert held < (MAX_UNCONSUMED_S + 0.5) * rate
     scheduler.consumed(stream, held)
     until(lambda: sum(len(c.samples) for c in unread.chunks) > held)
     scheduler.consumed(stream, frames * tiny.config.features.hop_length)

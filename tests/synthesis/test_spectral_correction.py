@@ -16,7 +16,7 @@ CONFIGS = (
     FeatureConfig(
         sample_rate_hz=8000, n_fft=256, win_length=200, hop_length=60, n_mels=20, f_max_hz=4000.0
     ),
-    # No power of two: not for the native code.
+    # Not a power of two: beyond the native code.
     FeatureConfig(
         sample_rate_hz=8000, n_fft=200, win_length=200, hop_length=50, n_mels=12, f_max_hz=4000.0
     ),
@@ -40,7 +40,7 @@ def run(
     frames: int = 10**9,
     kind: Any = CorrectionChain,
 ) -> np.ndarray:
-    """The corrected stream, pushed by ``chunk`` samples, with ``frames`` frames more for each."""
+    """The corrected stream: each push has ``chunk`` samples, after ``frames`` frames of mel."""
     chain, parts = kind(config, passes, limit_db=12.0), []
     for i in range(max(-(-len(samples) // chunk), -(-mel.shape[1] // frames))):
         chain.extend(mel[:, i * frames : (i + 1) * frames])
@@ -50,7 +50,7 @@ def run(
 
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("passes", [0, 1, 3])
-def test_audio_that_has_its_mel_already_passes_unchanged(
+def test_audio_that_already_has_its_target_mel_is_unchanged(
     config: FeatureConfig, passes: int
 ) -> None:
     audio = noise(40 * config.hop_length)
@@ -61,7 +61,7 @@ def test_audio_that_has_its_mel_already_passes_unchanged(
 
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("passes", [1, 2])
-def test_chunks_change_nothing(config: FeatureConfig, passes: int) -> None:
+def test_chunking_changes_nothing(config: FeatureConfig, passes: int) -> None:
     audio, mel = noise(23 * config.hop_length), mel_of(noise(23 * config.hop_length, 1), config)
     whole = run(audio, mel, config, passes)
     for chunk in (1, 7, config.hop_length, 5 * config.hop_length + 1):
@@ -69,14 +69,14 @@ def test_chunks_change_nothing(config: FeatureConfig, passes: int) -> None:
     for frames in (1, 4, 22):
         assert np.array_equal(run(audio, mel, config, passes, 300, frames), whole)
     before = run(audio[: 3 * config.hop_length], mel, config, passes, 10, kind=ReferenceChain)
-    assert len(before) == len(whole), "samples that never came count as silence"
+    assert len(before) == len(whole), "missing input samples count as silence"
 
 
-def test_each_pass_brings_the_mel_closer() -> None:
+def test_each_pass_brings_the_mel_closer_to_its_target() -> None:
     config = CONFIGS[0]
-    asked = mel_of(noise(16000, 1), config)
+    target = mel_of(noise(16000, 1), config)
     errors = [
-        np.abs(mel_of(run(noise(16000), asked, config, passes), config) - asked).mean()
+        np.abs(mel_of(run(noise(16000), target, config, passes), config) - target).mean()
         for passes in range(4)
     ]
     assert errors[1] < 0.7 * errors[0]
@@ -92,7 +92,7 @@ def test_one_frame_and_silence_stay_finite() -> None:
 
 
 @pytest.mark.parametrize("passes", [0, 1, 3])
-def test_the_first_audio_comes_after_as_many_samples_as_it_says(passes: int) -> None:
+def test_samples_before_audio_is_exact(passes: int) -> None:
     for config in CONFIGS:
         samples = CorrectionChain.samples_before_audio(config, passes)
         mel = np.full((config.n_mels, 40), -9.0, dtype=np.float32)
@@ -107,7 +107,7 @@ INSTRUCTION_SETS = native.load().instruction_sets()
 
 @pytest.mark.parametrize("config", CONFIGS[:2])
 @pytest.mark.parametrize("instructions", INSTRUCTION_SETS)
-def test_native_code_gives_what_is_defined(
+def test_native_code_equals_the_reference(
     config: FeatureConfig, instructions: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(native.INSTRUCTIONS_VARIABLE, instructions)
@@ -120,7 +120,7 @@ def test_native_code_gives_what_is_defined(
         assert_close(torch.from_numpy(found), torch.from_numpy(expected), CORRECTION)
 
 
-def test_the_comparison_catches_a_frame_that_is_off_by_one() -> None:
+def test_the_comparison_catches_a_mel_shifted_by_one_frame() -> None:
     config = CONFIGS[0]
     audio, mel = noise(4000), mel_of(noise(4000, 1), config)
     found = run(audio, np.roll(mel, 1, axis=1), config, 1)
@@ -129,24 +129,24 @@ def test_the_comparison_catches_a_frame_that_is_off_by_one() -> None:
         assert_close(torch.from_numpy(found), torch.from_numpy(expected), CORRECTION)
 
 
-def test_other_threads_run_and_may_tell_of_frames_meanwhile() -> None:
+def test_frames_may_be_appended_by_another_thread() -> None:
     config = CONFIGS[0]
     audio, mel = noise(400 * 200), mel_of(noise(400 * 200, 1), config)
     expected = run(audio, mel, config, 3)
     chain = CorrectionChain(config, 3, 12.0)
 
-    def tell() -> None:
+    def append() -> None:
         for frame in range(400):
             chain.extend(mel[:, frame : frame + 1])
 
-    thread = threading.Thread(target=tell)
+    thread = threading.Thread(target=append)
     thread.start()
     parts = [chain.push(audio[i : i + 800]) for i in range(0, len(audio), 800)]
     thread.join()
     assert np.array_equal(np.concatenate((*parts, chain.flush())), expected)
 
 
-def test_without_the_native_library_numpy_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_native_library_numpy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     config = CONFIGS[0]
     audio, mel = noise(4000), mel_of(noise(4000, 1), config)
     expected = run(audio, mel, config, 2, kind=ReferenceChain)
@@ -155,6 +155,6 @@ def test_without_the_native_library_numpy_does_it(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("given", [np.zeros((79, 2)), np.zeros(80)])
-def test_frames_of_another_shape_are_refused(given: np.ndarray) -> None:
+def test_frames_of_the_wrong_shape_are_refused(given: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"mel must be float32|too few dimensions"):
         CorrectionChain(CONFIGS[0], 1, 12.0).extend(given)

@@ -1,7 +1,7 @@
-"""The acoustic model: phones and speaker to durations, F0, energy and log-mel, all at once.
+"""The acoustic model: phones and speaker to durations, F0, energy and log-mel, in parallel.
 
-Non-autoregressive, with the variances predicted and given to the decoder as in FastSpeech 2 (Ren et
-al. 2021, arXiv 2006.04558). In training the decoder is given the recording's own.
+It is non-autoregressive. Durations, F0 and energy are predicted and fed to the decoder, as in
+FastSpeech 2 (Ren et al. 2021, arXiv 2006.04558); in training the decoder gets the recording's own.
 """
 
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from vocoder.wavenet.spectrum import MEL_CENTRE, MEL_SPREAD
 
 
 class PhoneBatch(NamedTuple):
-    """Phones of B sentences of at most N phones, and who speaks them.
+    """Phones of B sentences with at most N phones, and their speakers.
 
     Attributes:
         symbols: (B, N), int64; padding is 0.
@@ -41,7 +41,7 @@ class PhoneBatch(NamedTuple):
 
 
 class Prosody(NamedTuple):
-    """What is heard besides phones, at the frame rate.
+    """F0, voicing and energy at the frame rate.
 
     Attributes:
         log_f0: natural logarithm of F0 in Hz (B, F), interpolated where unvoiced.
@@ -55,8 +55,9 @@ class Prosody(NamedTuple):
 
 
 def energy_of(mel: Tensor) -> Tensor:
-    """Loudness of each frame: log of the mel power summed over bands, (..., n_mels, F) -> (..., F),
-    near unit range.
+    """Loudness of each frame, scaled to about unit range: (..., n_mels, F) -> (..., F).
+
+    The log of the mel power summed over bands.
     """
     return (mel.logsumexp(-2) + 8.0) / 4.0
 
@@ -96,13 +97,13 @@ class AcousticModel(nn.Module):
         self.register_buffer("alias", torch.arange(len(SYMBOLS)))
 
     def known(self, symbols: Tensor) -> Tensor:
-        """Symbols (...) with those that no recording had replaced by what comes nearest."""
+        """Symbols (...), with those absent from the recordings replaced by the nearest ones."""
         return self.alias[symbols]
 
     def learn_symbols(self, symbols: Tensor) -> list[str]:
-        """Take the symbols (N,) that the recordings have; returns the phonemes they lack.
+        """Learn which symbols (N,) the recordings contain; returns the phonemes they lack.
 
-        Many corpora end every sentence with a full stop: other stops are then read like it.
+        Many corpora end every sentence with a full stop: other marks are then read like it.
         """
         heard = torch.bincount(symbols, minlength=len(SYMBOLS)) > 0
         stop = SYMBOLS.index(".")
@@ -112,7 +113,7 @@ class AcousticModel(nn.Module):
         return [SYMBOLS[i] for i in range(SILENCES, len(SYMBOLS)) if not heard[i]]
 
     def encode(self, phones: PhoneBatch) -> Tensor:
-        """Phones in their sentence (B, encoder_channels, N)."""
+        """Encode the phones in the context of their sentence (B, encoder_channels, N)."""
         x = self.symbol(phones.symbols) + self.context(phones.context)
         x = (x + self.speaker(phones.speaker)[:, None]).transpose(1, 2)
         for layer in self.encoder:
@@ -120,7 +121,7 @@ class AcousticModel(nn.Module):
         return x
 
     def log_durations(self, encoded: Tensor, phones: PhoneBatch) -> Tensor:
-        """Natural logarithm of each phone's length in frames (B, N)."""
+        """Natural logarithm of each phone's duration in frames (B, N)."""
         return self.duration(encoded, phones.mask[:, None])[:, 0].float()
 
     def predict_prosody(
@@ -129,8 +130,8 @@ class AcousticModel(nn.Module):
         """F0, voicing and energy of every frame.
 
         Args:
-            encoded: of :meth:`encode`.
-            phones: the same.
+            encoded: from :meth:`encode`.
+            phones: that were encoded.
             durations: frames of each phone (B, N), int64.
             mask: 1 for frames, 0 for padding (B, F).
 
@@ -157,7 +158,7 @@ class AcousticModel(nn.Module):
         """The mean log-mel of phones with the given durations and prosody.
 
         Returns:
-            Log-mel (B, n_mels, F), and what the refiner is conditioned on (B, n_mels + C, F).
+            Log-mel (B, n_mels, F), and the refiner's condition (B, n_mels + C, F).
         """
         index = frame_index(durations, mask.shape[1])
         linguistic = frame_features(
@@ -171,10 +172,10 @@ class AcousticModel(nn.Module):
         return mel.float() * MEL_SPREAD + MEL_CENTRE, condition
 
     def refine(self, mel: Tensor, condition: Tensor, mask: Tensor, seed: int) -> Tensor:
-        """One of the ways to say what ``mel`` is the middle of, for one sentence.
+        """Draw one of the possible readings of a sentence, of which ``mel`` is the mean.
 
         Args:
-            mel, condition: of :meth:`decode`, B = 1.
+            mel, condition: from :meth:`decode`, B = 1.
             mask: (1, F).
             seed: of the noise.
         """
@@ -185,5 +186,5 @@ class AcousticModel(nn.Module):
 
 
 def _at(encoded: Tensor, index: Tensor) -> Tensor:
-    """Phones (B, C, N) at each frame's index (B, F) -> (B, C, F)."""
+    """Select the phone of each frame: (B, C, N), index (B, F) -> (B, C, F)."""
     return encoded.gather(2, index[:, None].expand(-1, encoded.shape[1], -1))

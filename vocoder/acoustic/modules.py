@@ -1,11 +1,11 @@
-"""Layers that the aligner and the acoustic model share. Sequences are [B, C, T]."""
+"""Layers shared by the aligner and the acoustic model. Sequences are [B, C, T]."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class ResidualConv(nn.Module):
-    """``x + W gelu(conv(norm(x)))``: a convolution, wide inside, over a masked sequence."""
+    """``x + W gelu(conv(norm(x)))``: a convolution with a wide hidden layer, masked."""
 
     def __init__(self, channels: int, kernel_size: int, dropout: float) -> None:
         super().__init__()
@@ -15,7 +15,7 @@ class ResidualConv(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Sequence (B, C, T) and its mask (B, 1, T) -> (B, C, T); padding is not heard."""
+        """Sequence (B, C, T) and its mask (B, 1, T) -> (B, C, T); padding has no effect."""
         inner = self.norm(x.transpose(1, 2)).transpose(1, 2) * mask
         return x + self.dropout(self.mix(F.gelu(self.conv(inner))))
 
@@ -45,7 +45,7 @@ class ConvStack(nn.Module):
         return self.output(self.hidden(x, mask))
 
     def hidden(self, x: Tensor, mask: Tensor) -> Tensor:
-        """What the output projection sees (B, channels, T); arguments as in forward."""
+        """The output projection's input (B, channels, T); arguments as in :meth:`forward`."""
         x = self.input(x * mask)
         for layer in self.layers:
             x = layer(x, mask)

@@ -1,8 +1,8 @@
-"""The acoustic model as it is run: its layers in native code, with their weights packed.
+"""The acoustic model for inference: its layers in native code, with packed weights.
 
-Native code is several times as fast as PyTorch, leaves other threads the interpreter, and gives the
-same numbers however many threads there are. What decides and what is counted (durations, F0,
-voicing) is kept in float32; the decoder and the refiner, which make the mel, have bf16 weights.
+Native code is several times as fast as PyTorch, releases the interpreter, and its results do not
+depend on the number of threads. Durations, F0 and voicing decide or count something and are computed
+in float32; the decoder and the refiner, which produce the mel, use bf16 weights.
 """
 
 from collections.abc import Iterable
@@ -21,9 +21,9 @@ EXACT, FAST = "fp32", "bf16"
 
 
 def packed(model: AcousticModel) -> AcousticModel:
-    """The model with its layers in native code; itself where there is none for it.
+    """The model with its layers in native code, or the model itself if that is not available.
 
-    Made once, and again when the weights have changed.
+    Packed once, and again after its weights have changed.
     """
     if model.symbol.weight.device.type != "cpu":
         return model
@@ -66,7 +66,7 @@ _packed: PackedModules[AcousticModel, AcousticModel] = PackedModules(_pack)
 
 
 class PackedLayers(nn.Module):
-    """A native stack over masked sequences, as :class:`ConvStack` takes them."""
+    """A native stack that takes masked sequences as :class:`ConvStack` does."""
 
     def __init__(self, stack: Any, outputs: int) -> None:
         super().__init__()
@@ -110,9 +110,9 @@ class PackedStack(nn.Module):
 
 
 class PackedRefiner(nn.Module):
-    """A :class:`Refiner` whose steps are all taken in native code.
+    """A :class:`Refiner` that takes all its steps in native code.
 
-    The part of its first convolution that sees the condition, the same in every step, is made once.
+    The condition is the same in every step, so its part of the first convolution is computed once.
     """
 
     def __init__(self, source: Refiner, stack: Any) -> None:
@@ -120,17 +120,19 @@ class PackedRefiner(nn.Module):
         field, bands = source.field, source.field.output.out_channels
         weight, bias = weights_of(field.input)
         channels, conditions = len(weight), weight.shape[1] - bands - TIME_CHANNELS
-        of_residual, of_condition, of_time = weight.split((bands, conditions, TIME_CHANNELS), 1)
+        residual_weight, condition_weight, time_weight = weight.split(
+            (bands, conditions, TIME_CHANNELS), 1
+        )
         self.steps = source.steps
         self._condition = stack(conditions, FAST)
-        self._condition.convolve(kernel=(of_condition.contiguous(), bias))
+        self._condition.convolve(kernel=(condition_weight.contiguous(), bias))
         self._field = stack(bands, FAST)
-        self._field.convolve(kernel=(of_residual.contiguous(), torch.zeros(channels)))
+        self._field.convolve(kernel=(residual_weight.contiguous(), torch.zeros(channels)))
         _add(self._field, field.layers)
         self._field.normalise(weights_of(field.norm))
         self._field.convolve(kernel=weights_of(field.output))
         times = torch.arange(self.steps) / max(1, self.steps)
-        self._times = time_waves(times) @ of_time[..., 0].T
+        self._times = time_waves(times) @ time_weight[..., 0].T
         self._channels = channels
 
     def draw(self, noise: Tensor, condition: Tensor, mask: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""The refiner: what a mean spectrogram lacks, drawn by flow matching.
+"""The refiner: adds the detail that a mean spectrogram lacks, by flow matching.
 
-A decoder trained on absolute errors gives the median of all the ways to say a phone: too smooth.
-The refiner learns a field that carries noise to what was left over in recordings (conditional flow
-matching along straight lines, Lipman et al. 2023, arXiv 2210.02747; for speech: Mehta et al. 2024,
-Matcha-TTS, arXiv 2309.03199), and a few Euler steps along it draw one of those ways.
+A decoder trained on absolute errors predicts the median of all ways to say a phone, which is too
+smooth. The refiner learns a vector field from noise to the residuals of recordings (conditional
+flow matching along straight lines, Lipman et al. 2023, arXiv 2210.02747; for speech: Mehta et al.
+2024, Matcha-TTS, arXiv 2309.03199). A few Euler steps along it draw one possible residual.
 """
 
 import math
@@ -19,7 +19,7 @@ TIME_CHANNELS = 3
 
 
 class Refiner(nn.Module):
-    """The field that moves a residual of the mel, given the mean mel and what led to it."""
+    """The vector field over residuals of the mel, given the mean mel and the decoder's state."""
 
     def __init__(self, config: AcousticConfig, n_mels: int) -> None:
         super().__init__()
@@ -34,11 +34,11 @@ class Refiner(nn.Module):
         )
 
     def forward(self, residual: Tensor, time: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
-        """The field's direction.
+        """The field at a point.
 
         Args:
-            residual: on its way from noise (B, n_mels, F).
-            time: from 0 at the noise to 1 (B,).
+            residual: a point between noise and residual (B, n_mels, F).
+            time: 0 at the noise, 1 at the residual (B,).
             condition: the mean mel and the decoder's last layer (B, n_mels + C, F).
             mask: 1 for frames, 0 for padding (B, F).
 
@@ -52,10 +52,10 @@ class Refiner(nn.Module):
     def loss(
         self, residual: Tensor, noise: Tensor, time: Tensor, condition: Tensor, mask: Tensor
     ) -> Tensor:
-        """Squared error of the direction at a point of the line from ``noise`` to ``residual``.
+        """Squared error of the field at a point on the line from ``noise`` to ``residual``.
 
         Returns:
-            The mean over bands (B, F).
+            Mean over the bands (B, F).
         """
         part = time[:, None, None]
         direction = self(torch.lerp(noise, residual, part), time, condition, mask)
@@ -71,7 +71,7 @@ class Refiner(nn.Module):
 
 
 def time_waves(time: Tensor) -> Tensor:
-    """How the field is told the time (B,): (B, TIME_CHANNELS)."""
+    """Encode the time (B,) as input channels: (B, TIME_CHANNELS)."""
     return torch.stack((time, (math.pi * time).cos(), (2 * math.pi * time).cos()), 1)
 
 

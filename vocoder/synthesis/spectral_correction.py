@@ -1,16 +1,16 @@
-"""Spectral correction: hold what was generated to the mel it was asked for.
+"""Spectral correction: pull the generated audio back to its target mel.
 
-Free-running sampling drifts from the band energies of its conditioning. Because the mel of any
-audio is known exactly, that drift can be measured and undone: the gain that each band lacks,
-``sqrt(mel_asked / mel_found)``, filters the short-time spectrum of the generated audio, phases
-untouched, and overlapping frames are added up (the magnitude projection of Griffin and Lim 1984,
-begun from the WaveNet's phases instead of random ones). Passes may follow each other.
+Free-running sampling drifts away from the band energies of its conditioning. The mel of any audio
+can be computed exactly, so the drift can be measured and undone: a gain for each band,
+``sqrt(mel_target / mel_generated)``, filters the short-time spectrum of the generated audio with
+its phases unchanged, and overlapping frames are added up (the magnitude projection of Griffin and
+Lim 1984, started from the WaveNet's phases instead of random ones). Passes can be chained.
 
-It runs on the stream as it is generated. Each frame is worked on alone, so the audio does not
-depend on how it was cut into chunks. A pass delays by half a window and one hop.
+It runs on the stream while it is generated. Each frame is processed independently, so the audio
+does not depend on how it was cut into chunks. Each pass adds a delay of half a window and one hop.
 
-What is written here in NumPy is the definition. Where the FFT's length is a power of two, native
-code does the same, and other threads run meanwhile.
+The NumPy code here is the definition. If the FFT length is a power of two, native code does the
+same and releases the interpreter meanwhile.
 """
 
 import functools
@@ -31,15 +31,15 @@ Frames = npt.NDArray[np.float32]
 class SpectralCorrection:
     """One pass over one stream.
 
-    The stream is held in a buffer whose first sample is the start of the next frame's window.
+    The input buffer starts with the first sample of the next frame's window.
     """
 
     def __init__(self, config: FeatureConfig, limit_db: float) -> None:
-        """Correct a stream whose frames are not known yet.
+        """A pass over a stream whose target mel is yet to be given.
 
         Args:
-            config: what its mel is made with.
-            limit_db: largest gain or loss of a band.
+            config: settings of the mel.
+            limit_db: maximum gain or attenuation of a band.
         """
         self._mel: list[Frames] = []
         self._config = config
@@ -57,13 +57,13 @@ class SpectralCorrection:
         self._skip = before
 
     def extend(self, mel: Frames) -> None:
-        """Let further frames of what is asked for be known (n_mels, F), log-mel."""
+        """Append frames (n_mels, F) to the target log-mel."""
         self._mel.extend(np.ascontiguousarray(mel.T))
 
     def push(self, samples: Samples) -> Samples:
-        """Take the next samples of the stream (T,); returns those that are finished (T',).
+        """Correct the next samples (T,); returns those that are finished (T',).
 
-        What lies in frames that are not known yet waits.
+        Samples of frames whose target is not known yet are held back.
         """
         self._input = np.concatenate((self._input, samples))
         return self._run()
@@ -71,7 +71,7 @@ class SpectralCorrection:
     def flush(self) -> Samples:
         """End the stream: returns the rest of the F * hop samples of the F known frames.
 
-        Samples that never came count as silence.
+        Missing input samples count as silence.
         """
         total = len(self._mel) * self._config.hop_length
         done = self._frame * self._config.hop_length - self._before + self._skip
@@ -89,18 +89,18 @@ class SpectralCorrection:
             self._frame += 1
         return np.concatenate(finished) if finished else np.zeros(0, dtype=np.float32)
 
-    def _correct(self, frame: npt.NDArray[np.float64], asked: Frames) -> None:
+    def _correct(self, frame: npt.NDArray[np.float64], target: Frames) -> None:
         """Add the corrected frame to the sum."""
         spectrum = np.fft.rfft(frame * self._window)
         power = np.square(np.abs(spectrum)) / self._energy
-        found = np.log(np.maximum(power @ self._bank, self._config.log_floor))
-        gain = np.clip((asked - found) / 2, -self._limit, self._limit)
+        measured = np.log(np.maximum(power @ self._bank, self._config.log_floor))
+        gain = np.clip((target - measured) / 2, -self._limit, self._limit)
         corrected = np.fft.irfft(spectrum * np.exp(gain @ self._spread), self._config.n_fft)
         self._sum += corrected * self._window
         self._weight += np.square(self._window)
 
     def _finish(self, count: int) -> Samples:
-        """Take the first ``count`` samples of the sum, which no later frame reaches."""
+        """Remove the first ``count`` samples of the sum, which no later frame overlaps."""
         done = self._sum[:count] / np.maximum(self._weight[:count], 1e-3)
         self._sum = np.concatenate((self._sum[count:], np.zeros(count)))
         self._weight = np.concatenate((self._weight[count:], np.zeros(count)))
@@ -109,7 +109,7 @@ class SpectralCorrection:
 
 
 class ReferenceChain:
-    """What :class:`CorrectionChain` does, in NumPy, for any FFT."""
+    """:class:`CorrectionChain` in NumPy, for any FFT length."""
 
     def __init__(self, config: FeatureConfig, passes: int, limit_db: float) -> None:
         """See :class:`SpectralCorrection`."""
@@ -135,9 +135,9 @@ class ReferenceChain:
 
 
 class CorrectionChain:
-    """Several passes, one after the other; none of them where ``passes`` is 0.
+    """Several passes in a row, or none if ``passes`` is 0.
 
-    Frames may be made known while samples are pushed, from another thread too.
+    Frames may be appended from another thread while samples are being pushed.
     """
 
     def __init__(self, config: FeatureConfig, passes: int, limit_db: float) -> None:
@@ -152,12 +152,12 @@ class CorrectionChain:
 
     @staticmethod
     def samples_before_audio(config: FeatureConfig, passes: int) -> int:
-        """Samples that must have been pushed for the first one to be finished."""
+        """Number of samples to push before the first one is finished."""
         hop, before = config.hop_length, (config.n_fft - config.hop_length) // 2
         frames_of_window = before // hop
         samples = 1
         for _ in range(passes):
-            # A pass finishes a hop a frame, the first of them in part.
+            # A pass finishes one hop per frame, the first of them only in part.
             frame = frames_of_window + max(
                 0, -(-(samples - ((frames_of_window + 1) * hop - before)) // hop)
             )
@@ -165,13 +165,13 @@ class CorrectionChain:
         return samples
 
     def extend(self, mel: Frames) -> None:
-        """Let further frames of what is asked for be known (n_mels, F), log-mel."""
+        """Append frames (n_mels, F) to the target log-mel."""
         self._chain.extend(np.ascontiguousarray(mel, dtype=np.float32))
 
     def push(self, samples: Samples) -> Samples:
-        """Take the next samples (T,); returns those that are finished (T',).
+        """Correct the next samples (T,); returns those that are finished (T',).
 
-        What lies in frames that are not known yet waits.
+        Samples of frames whose target is not known yet are held back.
         """
         finished: Samples = self._chain.push(np.ascontiguousarray(samples, dtype=np.float32))
         return finished
@@ -183,12 +183,12 @@ class CorrectionChain:
 
 
 def _limit(limit_db: float) -> float:
-    """Decibels as a natural logarithm of magnitude."""
+    """Decibels to the natural logarithm of a magnitude."""
     return float(limit_db / 20 * np.log(10.0))
 
 
 def _window(config: FeatureConfig) -> npt.NDArray[np.float64]:
-    """The analysis window in the middle of the FFT's length (n_fft,)."""
+    """The analysis window, centred in the FFT's length (n_fft,)."""
     window = np.hanning(config.win_length + 1)[:-1]
     side = (config.n_fft - config.win_length) // 2
     return np.pad(window, (side, config.n_fft - config.win_length - side))
