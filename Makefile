@@ -21,7 +21,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE)
 serve: setup
 	$(BIN)/vocoder serve
 
-# Two processes: OpenMP's idle threads must not take the processor from the other one. A process that
+# Two processes: idle threads of OpenMP must not take the processor from the other. A process that
 # keeps crashing is not restarted forever.
 PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 2
 
