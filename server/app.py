@@ -21,7 +21,7 @@ from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import Voice
 
-from . import errors, logs, openapi
+from . import errors, logs, memory, openapi
 from .draining import Draining, DrainingServer
 from .metrics import Metrics
 from .middleware import authentication
@@ -142,6 +142,7 @@ def tune_process() -> None:
     torch.set_num_threads(1)
     # The generating thread needs the interpreter many times per step and must get it quickly.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    memory.limit_arenas()
 
 
 def serve(settings: ServerSettings) -> None:

@@ -8,6 +8,8 @@ from vocoder.errors import UserError
 from vocoder.synthesis.streaming import StreamingSynthesizer
 from vocoder.voices.registry import VoiceRegistry
 
+from ..memory import return_free_memory
+
 logger = logging.getLogger(__name__)
 
 
@@ -61,6 +63,7 @@ class Readiness:
             self.reason = "the voice is loaded; the machine's capacity is being measured"
             self._streaming.capacity(voice)
         freeze_gc()
+        return_free_memory()  # Loading and measuring take more than serving.
 
 
 def freeze_gc() -> None:
