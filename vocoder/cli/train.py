@@ -10,9 +10,7 @@ from vocoder.errors import UserError
 
 
 def prepare(
-    corpora: Annotated[
-        list[Path], typer.Argument(metavar="CORPUS", help="Folders of recordings.")
-    ],
+    corpora: Annotated[list[Path], typer.Argument(metavar="CORPUS", help="Folders of recordings.")],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the prepared corpus.")
     ],
