@@ -35,17 +35,21 @@ def test_every_command_and_option_has_help() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "message", "hint"),
     [
-        (("sing",), "no such command 'sing' (see vocoder --help)"),
-        (("speak",), "missing argument 'TEXT|FILE|-' (see vocoder speak --help)"),
-        (("bench", "--song"), "no such option: --song (see vocoder bench --help)"),
-        (("bench", "--streams", "0"), "'--streams'"),
-        (("align", "corpus", "--steps", "x"), "'--steps'"),
+        (("sing",), "no such command 'sing'", "vocoder --help"),
+        (("speak",), "missing argument 'TEXT|FILE|-'", "vocoder speak --help"),
+        (("bench", "--song"), "no such option: --song", "vocoder bench --help"),
+        (("bench", "--streams", "0"), "invalid value for '--streams'", "vocoder bench --help"),
+        (("align", "c", "--steps", "x"), "invalid value for '--steps'", "vocoder align --help"),
     ],
 )
-def test_usage_errors_are_one_line(vocoder: Run, arguments: tuple[str, ...], message: str) -> None:
-    assert_rejected(vocoder(*arguments), message)
+def test_usage_errors_are_one_line(
+    vocoder: Run, arguments: tuple[str, ...], message: str, hint: str
+) -> None:
+    result = vocoder(*arguments)
+    assert_rejected(result, f"vocoder: {message}")
+    assert result.err.endswith(f" (see {hint})\n")
 
 
 def test_the_process_exits_2_with_one_line(voices: Path, tmp_path: Path) -> None:

@@ -113,7 +113,8 @@ def evaluate(
 
 def bench(
     preset: Annotated[
-        str | None, typer.Option(help="tiny, small, standard or large; small by default.")
+        str | None,
+        typer.Option(help="tiny, small, standard, standard-context or large; small by default."),
     ] = None,
     voice: Annotated[
         str | None, typer.Option("--voice", help="Voice id, to measure a voice's own model.")
