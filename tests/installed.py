@@ -61,7 +61,7 @@ def main() -> None:
     found["speak"] = run(
         *(vocoder, "speak", TEXT, "-o", "command.wav", "--speaker", "slt", "--seed", "1")
     )
-    server = subprocess.Popen([vocoder, "serve", "--port", port], stderr=subprocess.DEVNULL)
+    server = subprocess.Popen([vocoder, "serve", "--port", port])
     try:
         ready(url, server)
         Path("server.wav").write_bytes(request(url))
