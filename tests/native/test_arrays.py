@@ -31,7 +31,7 @@ HEAD = "head.weight"
     ("change", "message"),
     [
         (lambda w: w.pop(HEAD), "weight head.weight is missing"),
-        (lambda w: w.update(tail=w[HEAD]), "weight tail has no place"),
+        (lambda w: w.update(tail=w[HEAD]), "weight tail does not belong to the network"),
         (lambda w: w.update({HEAD: w[HEAD][:-1]}), r"\(15, 16\), expected \(16, 16\)"),
         (
             lambda w: w.update({HEAD: torch.zeros(17, 16)}),
