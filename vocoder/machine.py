@@ -62,6 +62,16 @@ def _best() -> torch.device:
     return torch.device("cuda")
 
 
+def fast_bf16(device: torch.device) -> bool:
+    """Whether training in bf16 is faster than in float32 on a device.
+
+    A CPU without AVX-512 (or AMX) emulates bf16 and takes several times as long as with float32.
+    """
+    if device.type != "cpu":
+        return True
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def processors() -> int:
     """Number of CPUs that this process may use, respecting its affinity and container limits."""
     return int(cpu_count())

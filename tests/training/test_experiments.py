@@ -104,7 +104,7 @@ def test_a_dry_run_reports_faults_memory_and_speed_and_writes_nothing(
     lines = list(dry_run.check(run_config(corpus, output, steps=1000)))
     text = "\n".join(lines)
     assert "16 utterances, 2 speakers" in text
-    assert "speaker ann has 0." in text
+    assert "speaker ann has only 0." in text
     assert "missing" not in text
     assert "parameters; weights" in text
     assert "s of audio per second" in text

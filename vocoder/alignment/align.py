@@ -24,6 +24,7 @@ from vocoder.corpus.alignment import (
 from vocoder.corpus.manifest import Corpus, write_lines
 from vocoder.corpus.utterances import Utterance
 from vocoder.errors import CorpusError, TextError
+from vocoder.machine import fast_bf16
 from vocoder.progress import track
 from vocoder.text.frontend import TextFrontEnd
 from vocoder.text.linguistic import phones
@@ -113,22 +114,22 @@ def _train(
         LabelledRecording(corpus.read(utterance)[1], labels_of(phones(sentence).symbols))
         for utterance, sentence in track(sentences, "reading features", len(sentences))
     ]
-    config = AlignerTraining(
-        name="aligner",
-        corpus=str(corpus.folder),
-        output=str(corpus.folder / RUN_FOLDER),
-        steps=steps,
-        ctc_steps=steps // 2,
-        batch_size=min(BATCH_SIZE, len(data)),
-        learning_rate=2e-3,
-        warm_up_steps=min(50, steps // 4),
-        decay_steps=steps // 3,
-        ema_decay=0.99,
-        precision="bf16",
-        checkpoint_every=max(1, steps // 4),
-        validate_every=max(1, steps // 4),
-    )
     with process_group() as process:
+        config = AlignerTraining(
+            name="aligner",
+            corpus=str(corpus.folder),
+            output=str(corpus.folder / RUN_FOLDER),
+            steps=steps,
+            ctc_steps=steps // 2,
+            batch_size=min(BATCH_SIZE, len(data)),
+            learning_rate=2e-3,
+            warm_up_steps=min(50, steps // 4),
+            decay_steps=steps // 3,
+            ema_decay=0.99,
+            precision="bf16" if fast_bf16(process.device) else "fp32",
+            checkpoint_every=max(1, steps // 4),
+            validate_every=max(1, steps // 4),
+        )
         torch.manual_seed(config.seed)
         run = Run(config, AlignerTask(config, corpus.features, data), process)
         run.run(resume=resume)
