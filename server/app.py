@@ -142,7 +142,7 @@ def tune_process() -> None:
     torch.set_num_threads(1)
     # The generating thread needs the interpreter many times per step and must get it quickly.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    memory.limit_arenas()
+    memory.tune_allocator()
 
 
 def serve(settings: ServerSettings) -> None:

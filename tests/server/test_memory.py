@@ -41,7 +41,7 @@ PROGRAM = textwrap.dedent(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the GNU C library's allocator")
 def test_freed_memory_is_returned() -> None:
-    program = PROGRAM.replace("LIMIT", "memory.limit_arenas()")
+    program = PROGRAM.replace("LIMIT", "memory.tune_allocator()")
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
     )
