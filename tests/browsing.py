@@ -156,7 +156,9 @@ class Visit:
     def whole(self, text: str, seed: int, **options: Any) -> bytes:
         """The WAV file of the same speech by `POST /v1/audio/speech`."""
         body = {"input": text, "seed": seed, "speaker": "slt", "response_format": "wav", **options}
-        answer = httpx2.post(f"{self.origin}{SPEECH_URL}", json={**body, "stream": False})
+        answer = httpx2.post(
+            f"{self.origin}{SPEECH_URL}", json={**body, "stream": False}, timeout=PATIENCE_S
+        )
         assert answer.status_code == 200, answer.text
         return answer.content
 

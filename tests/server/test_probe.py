@@ -62,7 +62,7 @@ def test_another_server(tmp_path: Path) -> None:
             await send({"type": "http.response.body", "body": b"not here"})
 
     with live(app) as port:  # type: ignore[arg-type]
-        assert "answers 404" in str(probe(ServerSettings(port=port)))
+        assert "answered 404" in str(probe(ServerSettings(port=port)))
 
 
 def test_an_invalid_setting_is_reported(capfd: pytest.CaptureFixture[str]) -> None:

@@ -127,10 +127,10 @@ def test_playback_pauses_resumes_and_seeks(visited: Visit) -> None:
     assert visited.loudest(0.2) == 0
     paused = float(page.get_attribute("#picture", "aria-valuenow"))
     assert 0.3 < paused < 6
+    visited.until("document.querySelector('#status').textContent.startsWith('Done')")
     page.focus("#picture")
     page.keyboard.press("ArrowRight")
     assert float(page.get_attribute("#picture", "aria-valuenow")) == pytest.approx(paused + 0.5)
-    visited.until("document.querySelector('#status').textContent.startsWith('Done')")
     page.keyboard.press("End")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")

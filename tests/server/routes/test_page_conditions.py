@@ -53,7 +53,7 @@ def test_it_asks_for_a_key_if_one_is_needed(browser: Any, tmp_path: Path) -> Non
     file.write_text(entry.to_toml())
     with shipped_voice(api_keys_file=file) as port, visit(browser, port) as visited:
         assert visited.page.is_visible("#key")
-        assert "key is needed" in visited.text("#problem")
+        assert "an API key is required" in visited.text("#problem")
         visited.page.fill("#key", "wrong")
         visited.page.press("#key", "Enter")
         visited.until("document.querySelector('#problem').textContent.includes('unknown')")
