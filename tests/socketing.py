@@ -68,7 +68,7 @@ def hear(connection: ClientConnection, *, close: bool = True) -> Heard:
 
 def post(url: str, text: str = TEXT, **options: object) -> bytes:
     body = {"input": text, "seed": 1, "response_format": "pcm", "sample_rate": 8000, **options}
-    return httpx2.post(f"http://{url}/v1/audio/speech", json=body).content
+    return httpx2.post(f"http://{url}/v1/audio/speech", json=body, timeout=60).content
 
 
 def speak(connection: ClientConnection, text: str, size: int = 10**6, **fields: object) -> None:
@@ -82,6 +82,7 @@ def vocoded(url: str) -> bytes:
         params={"seed": 1, "response_format": "pcm"},
         content=serialize(MEL),
         headers={"content-type": "application/octet-stream"},
+        timeout=60,
     )
     assert answer.status_code == 200
     return answer.content

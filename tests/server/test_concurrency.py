@@ -186,13 +186,13 @@ def test_a_broken_connection_frees_its_row(settings: ServerSettings, stepwise: S
             stepwise.steps.release()
             asyncio.run(until(lambda: service.streaming.load().rows == 1))
             address = f"http://127.0.0.1:{port}"
-            answer = httpx2.post(f"{address}{URL}", json=body_of(2, stream=True))
+            answer = httpx2.post(f"{address}{URL}", json=body_of(2, stream=True), timeout=60)
             assert answer.status_code == 429
         asyncio.run(until(lambda: service.admission.streams == 0))
         asyncio.run(until(lambda: service.streaming.load().rows == 0))
         stepwise.steps.release(9)
         asyncio.run(until(lambda: stepwise.ended == [1]))
-        assert httpx2.post(f"{address}{URL}", json=body_of(2)).status_code == 200
+        assert httpx2.post(f"{address}{URL}", json=body_of(2), timeout=60).status_code == 200
 
 
 def test_the_event_loop_answers_while_audio_is_generated(

@@ -106,7 +106,7 @@ def test_it_has_the_same_audio_as_openais_route(
 
 def pcm(environment: DeepgramClientEnvironment, **options: Any) -> bytes:
     body = {"input": TEXT, "seed": 1, "response_format": "pcm", **options}
-    return httpx2.post(f"{environment.base}/v1/audio/speech", json=body).content
+    return httpx2.post(f"{environment.base}/v1/audio/speech", json=body, timeout=60).content
 
 
 @pytest.mark.parametrize(

@@ -299,7 +299,9 @@ def test_many_listeners_at_once_hear_what_one_hears(
 
     with serving(voices_dir, synthesizer, max_streams=16) as server:
         body = {"input": LONG[:300], "seed": 1, "response_format": "pcm", "sample_rate": 8000}
-        expected = httpx2.post(f"http://{server.url}/v1/audio/speech", json=body).content
+        expected = httpx2.post(
+            f"http://{server.url}/v1/audio/speech", json=body, timeout=60
+        ).content
         threads = [threading.Thread(target=listen, args=(number,)) for number in range(12)]
         for thread in threads:
             thread.start()
