@@ -94,10 +94,15 @@ async def vocode(
         rate_hz=options.sample_rate,
         whole=not options.stream,
     )
-    content = Vocoding(features, speaker.name, response.seed, tuple(options.tags))
+    content = Vocoding(features, speaker.name, response.seed, tuple(options.tags), options.clarity)
     features_digest = await asyncio.to_thread(digest, features)
     return await response.send(
-        content, cached_by={"features": features_digest, "tags": options.tags}
+        content,
+        cached_by={
+            "features": features_digest,
+            "tags": options.tags,
+            "clarity": options.clarity,
+        },
     )
 
 

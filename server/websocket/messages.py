@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from vocoder.synthesis.request import CLARITIES
 from vocoder.synthesis.speech import PITCHES, SPEEDS
 
 from ..errors import Refusal
@@ -38,6 +39,7 @@ class Options(BaseModel):
     seed: Seed | None = None
     speed: float = Field(1.0, ge=SPEEDS[0], le=SPEEDS[1])
     pitch: float = Field(0.0, ge=PITCHES[0], le=PITCHES[1])
+    clarity: float = Field(0.0, ge=CLARITIES[0], le=CLARITIES[1])
     encoding: Encoding = "linear16"
     sample_rate: Rate | None = None
     timings: bool = False

@@ -27,6 +27,7 @@ class VoiceSettings:
         seed: of each utterance's first sentence.
         speed: factor.
         pitch: shift in semitones.
+        clarity: of features; see :class:`~vocoder.synthesis.request.Vocoding`.
         lexicon: words and their pronunciations in the IPA.
         engine: that generates, by name.
         encoding: of the audio.
@@ -39,6 +40,7 @@ class VoiceSettings:
     seed: int
     speed: float
     pitch: float
+    clarity: float
     lexicon: Mapping[str, str]
     engine: str
     encoding: Encoding
@@ -58,7 +60,7 @@ class VoiceSettings:
 
     def vocoding(self) -> Vocoding:
         """How to vocode features that will arrive as an input stream."""
-        return Vocoding(None, speaker=self.speaker, seed=self.seed)
+        return Vocoding(None, speaker=self.speaker, seed=self.seed, clarity=self.clarity)
 
     def encoder(self) -> ChunkEncoder:
         """An encoder of the voice's samples."""
@@ -98,6 +100,7 @@ async def resolve(
         seed=secrets.randbelow(LARGEST_DRAWN_SEED) if options.seed is None else options.seed,
         speed=options.speed,
         pitch=options.pitch,
+        clarity=options.clarity,
         lexicon=lexicon or {},
         engine=engine.name,
         encoding=options.encoding,

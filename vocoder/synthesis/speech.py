@@ -175,6 +175,7 @@ class _Renderer:
                 raise TextError(f"{name} {value:g} is not in {low:g} to {high:g}", param=name)
         self._model, self._speech, self._seed = voice.acoustic, speech, speech.seed
         self._speaker = voice.speaker_index(speech.speaker)
+        self._contrast = voice.contrast(self._speaker)
 
     def render(self, sentence: Sentence, *, followed: bool) -> Rendering:
         """Render the next sentence; ``followed``: whether another one comes after it."""
@@ -187,6 +188,7 @@ class _Renderer:
             speed=self._speech.speed,
             pitch=self._speech.pitch,
             tail_s=SENTENCE_GAP_S / self._speech.speed if followed else 0.0,
+            contrast=self._contrast,
         )
 
 
