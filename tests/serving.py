@@ -19,6 +19,7 @@ from vocoder.config import (
     AcousticConfig,
     ConditioningConfig,
     FeatureConfig,
+    GenerationConfig,
     ModelConfig,
     StackConfig,
 )
@@ -57,11 +58,18 @@ ACOUSTIC = AcousticConfig(
 )
 
 
-def save_voice(folder: Path, voice_id: str, seed: int = 0, *, reads_text: bool = True) -> None:
+def save_voice(
+    folder: Path, voice_id: str, seed: int = 0, *, reads_text: bool = True, passes: int = 0
+) -> None:
     """Write an untrained voice below ``folder``."""
     torch.manual_seed(seed)
     manifest = VoiceManifest(
-        id=voice_id, name=voice_id.title(), licence="MIT", model=CONFIG, weights={}
+        id=voice_id,
+        name=voice_id.title(),
+        licence="MIT",
+        model=CONFIG,
+        generation=GenerationConfig(correction_passes=passes),
+        weights={},
     )
     model = WaveNet(CONFIG)
     acoustic = AcousticModel(ACOUSTIC, FEATURES, len(CONFIG.speakers)) if reads_text else None

@@ -30,7 +30,7 @@ def _collector_as_it_is() -> Iterator[None]:
 def voices_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("voices")
     save_voice(folder, "arctic")
-    save_voice(folder, "other", seed=1)
+    save_voice(folder, "other", seed=1, passes=1)
     return folder
 
 
