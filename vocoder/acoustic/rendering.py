@@ -99,6 +99,7 @@ def render(
     speed: float = 1.0,
     pitch: float = 0.0,
     durations: Tensor | None = None,
+    prosody: Prosody | None = None,
     tail_s: float = 0.0,
     contrast: ContrastConfig | None = None,
 ) -> Rendering:
@@ -112,6 +113,7 @@ def render(
         speed: factor; pauses with a length given in the text are not scaled.
         pitch: shift in semitones.
         durations: frames of each phone (N,), int64, at least 1; predicted if None.
+        prosody: of each of the F frames that ``durations`` add up to, (1, F); predicted if None.
         tail_s: silence after the sentence, in seconds.
         contrast: added to the spectrum; None adds none.
 
@@ -147,7 +149,14 @@ def render(
     frames = int(model_durations.sum())
     batch_durations = _padded(model_durations[None].to(device))
     mask = _padded(torch.ones(1, frames, device=device))
-    prosody, _ = model.predict_prosody(encoded, batch, batch_durations, mask)
+    if prosody is None:
+        prosody, _ = model.predict_prosody(encoded, batch, batch_durations, mask)
+    elif prosody.log_f0.shape[1] != frames:
+        raise TextError(
+            f"prosody has {prosody.log_f0.shape[1]} frames, expected {frames}", param="prosody"
+        )
+    else:
+        prosody = Prosody(*(_padded(part.to(device)) for part in prosody))
     owner = torch.repeat_interleave(model_durations)
     shift = _padded((pitch + spoken.pitch)[owner][None].to(device)) * (math.log(2) / OCTAVE)
     voiced = (prosody.voiced > 0.5) & _padded(~silent[owner][None].to(device))
