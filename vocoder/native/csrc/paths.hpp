@@ -9,10 +9,12 @@ template <class Format>
 Advance path(const Network& net) {
   using Narrow = PresetShape<16, 16, 16>;     // tiny
   using Small = PresetShape<64, 64, 64>;      // small
+  using Banded = PresetShape<64, 64, 64, 128>;  // small, with a wider head
   using Standard = PresetShape<64, 64, 128>;  // standard
   using Large = PresetShape<128, 128, 256>;   // large
   if (Narrow::fits(net)) return Loop<Format, Narrow>::advance;
   if (Small::fits(net)) return Loop<Format, Small>::advance;
+  if (Banded::fits(net)) return Loop<Format, Banded>::advance;
   if (Standard::fits(net)) return Loop<Format, Standard>::advance;
   if (Large::fits(net)) return Loop<Format, Large>::advance;
   return Loop<Format, AnyShape>::advance;
