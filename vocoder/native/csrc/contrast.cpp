@@ -30,6 +30,10 @@ ContrastFilter::ContrastFilter(const ContrastSettings& settings)
   for (int k = settings_.first; k <= settings_.last; ++k)
     for (int b = 0; b < bands; ++b)
       basis_.push_back(scale * std::cos(std::numbers::pi * k * (2 * b + 1) / (2.0 * bands)));
+  coefficients_.resize(settings_.last - settings_.first + 1);
+  for (int b = 0; b < bands; ++b)
+    for (std::size_t k = 0; k < coefficients_.size(); ++k)
+      by_band_.push_back(basis_[k * bands + b]);
   frame_.resize(bands);
   sum_.resize(bands);
   window_.resize(std::size_t(2 * side_ + 1) * bands);
@@ -38,12 +42,16 @@ ContrastFilter::ContrastFilter(const ContrastSettings& settings)
 
 void ContrastFilter::sharpen(double* frame) {
   const int bands = settings_.bands;
+  const int count = int(coefficients_.size());
+  // The inner loops run over neighbours without a carried sum, so that they are vectorised.
+  std::fill(coefficients_.begin(), coefficients_.end(), 0.0);
+  for (int b = 0; b < bands; ++b)
+    for (int k = 0; k < count; ++k)
+      coefficients_[k] += frame[b] * by_band_[std::size_t(b) * count + k];
   std::fill(sum_.begin(), sum_.end(), 0.0);
-  for (std::size_t row = 0; row < basis_.size(); row += bands) {
-    double coefficient = 0.0;
-    for (int b = 0; b < bands; ++b) coefficient += basis_[row + b] * frame[b];
-    for (int b = 0; b < bands; ++b) sum_[b] += coefficient * basis_[row + b];
-  }
+  for (int k = 0; k < count; ++k)
+    for (int b = 0; b < bands; ++b)
+      sum_[b] += coefficients_[k] * basis_[std::size_t(k) * bands + b];
   for (int b = 0; b < bands; ++b) frame[b] += (settings_.frequency - 1.0) * sum_[b];
 }
 
