@@ -127,10 +127,11 @@ def install(app: FastAPI) -> None:
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         # FastAPI puts "query", "path" or "body" before the field's name.
-        errors = [{**found, "loc": found["loc"][1:]} for found in error.errors()]
-        place = str(error.errors()[0]["loc"][0])
+        first = error.errors()[0]
+        place = str(first["loc"][0])
         route = request.scope.get("route")
         known = [p["name"] for p in _parameters(request.app, route) if p["in"] == place]
+        errors = [{**first, "loc": first["loc"][1:]}]
         refusal = validation_refusal(errors, known, f"{place} parameter")
         return await refused(request, refusal)
 

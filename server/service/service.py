@@ -4,8 +4,9 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Annotated, TypeVar
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -20,6 +21,7 @@ from vocoder.voices.voice import Voice
 
 from ..draining import Draining
 from ..errors import Refusal
+from ..json_input import LARGE_BYTES
 from ..metrics import Kind, Metrics
 from ..settings import ServerSettings
 from .admission import Admission
@@ -28,7 +30,13 @@ from .listener import Listener
 from .readiness import Readiness
 from .response_cache import ResponseCache
 
+Result = TypeVar("Result")
+
 logger = logging.getLogger(__name__)
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="parsing")
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,14 @@ class Service:
     readiness: Readiness
     draining: Draining
     cache: ResponseCache | None
+    # One thread: parsing holds the interpreter, and the event loop must get it between two bodies.
+    parsing: ThreadPoolExecutor = field(default_factory=_one_thread)
+
+    async def parse(self, work: Callable[[], Result], size: int) -> Result:
+        """The result of ``work``, which parses ``size`` bytes: at once if they are few."""
+        if size < LARGE_BYTES:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self.parsing, work)
 
     def listen(
         self, request: SynthesisRequest, kind: Kind, on_end: Callable[[], None] = lambda: None
