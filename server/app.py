@@ -29,9 +29,14 @@ from .middleware.api_keys import Keyring
 from .middleware.authentication import Authentication
 from .middleware.body_limit import BodyLimit
 from .middleware.draining_gate import DrainingGate
+from .middleware.head import HeadAsGet
 from .middleware.origins import SocketOrigins, cross_origin
+from .middleware.proxies import Proxies
 from .middleware.rate_limits import shared_folder
 from .middleware.request_context import RequestContext
+from .protocols.http import HttpProtocol
+from .protocols.limits import ConnectionLimits
+from .protocols.websocket import SocketProtocol
 from .routes import analyze, deepgram, docs, health, page, speech, stream, vocode, voices
 from .routes import metrics as metrics_route
 from .service.admission import Admission
@@ -105,12 +110,19 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
         middleware=[
+            Middleware(Proxies, settings.root_path, settings.trusted_proxies),
             *cross_origin(settings.cors_origins),
             Middleware(RequestContext, metrics),
+            Middleware(HeadAsGet),
             Middleware(DrainingGate, service.draining, metrics, settings.retry_after_s),
             Middleware(SocketOrigins, settings.cors_origins),
             Middleware(Authentication, keyring, metrics, metrics_open=settings.metrics_open),
-            Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
+            Middleware(
+                BodyLimit,
+                settings.max_text_body_bytes,
+                dict.fromkeys((vocode.PATH, analyze.PATH), settings.max_body_bytes),
+                metrics,
+            ),
         ],
     )
     app.state.service = service
@@ -179,15 +191,26 @@ def run(settings: ServerSettings, listener: socket.socket, make_server: ServerFa
     tune_process()
     app = create_app(settings)
     logger.info("voices: %s", ", ".join(app.state.service.registry.ids()) or "none")
-    config = uvicorn.Config(
+    config = uvicorn_config(app)
+    make_server(config, app.state.service).run(sockets=[listener])
+
+
+def uvicorn_config(app: FastAPI) -> uvicorn.Config:
+    """How uvicorn serves an application: with the limits in its settings."""
+    service: Service = app.state.service
+    settings = service.settings
+    limits = ConnectionLimits.of(settings, service.metrics)
+    return uvicorn.Config(
         app,
+        http=functools.partial(HttpProtocol, limits),  # type: ignore[arg-type]
+        ws=functools.partial(SocketProtocol, limits),  # type: ignore[arg-type]
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # See middleware.proxies.
         ws_max_size=max(LARGEST_MESSAGE_BYTES, settings.max_text_chars * 4),
         ws_per_message_deflate=False,
     )
-    make_server(config, app.state.service).run(sockets=[listener])
 
 
 def _registry(settings: ServerSettings) -> VoiceRegistry:

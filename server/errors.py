@@ -109,10 +109,14 @@ def validation_refusal(errors: Sequence[Any], known: Sequence[str], where: str) 
 def install(app: FastAPI) -> None:
     """Make ``app`` answer every error in this format."""
 
+    def count_limit(request: Request, code: str) -> None:
+        request.app.state.service.metrics.limited(code)
+
     async def refused(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         headers = dict(error.headers) if error.headers else None
         if isinstance(error, Refusal):
+            count_limit(request, error.code)
             return error_response(
                 error.status_code, error.detail, code=error.code, param=error.param, headers=headers
             )
@@ -137,6 +141,7 @@ def install(app: FastAPI) -> None:
 
     async def mistaken(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, UserError)
+        count_limit(request, error.code)
         return error_response(status_of(error), str(error), code=error.code, param=error.param)
 
     app.add_exception_handler(HTTPException, refused)

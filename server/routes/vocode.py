@@ -61,11 +61,13 @@ REQUEST_BODY: dict[str, Any] = {
 }
 """The two kinds of body, for ``openapi_extra``."""
 
-router = APIRouter(prefix="/v1/audio", tags=["audio"])
+PATH = "/v1/audio/vocode"
+
+router = APIRouter(tags=["audio"])
 
 
 @router.post(
-    "/vocode",
+    PATH,
     summary="Turn features into speech",
     response_class=Response,
     responses=RESPONSES,
