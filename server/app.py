@@ -133,6 +133,7 @@ def create_app(
         app.include_router(routes.router)
     if settings.metrics:
         app.include_router(metrics_route.router)
+    app.include_router(stream.elsewhere)
     openapi.install(app)
     if keyring is not None:
         authentication.document(app, metrics_open=settings.metrics_open)
