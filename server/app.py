@@ -16,6 +16,8 @@ from starlette.middleware import Middleware
 
 import vocoder
 from vocoder import machine
+from vocoder.errors import ConfigError, VoiceError
+from vocoder.generation import dispatch
 from vocoder.synthesis.streaming import StreamingSynthesizer
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
@@ -46,7 +48,7 @@ from .service.response_cache import ResponseCache
 from .service.service import Service
 from .service.voice_reload import VoiceReload
 from .settings import ServerSettings
-from .sockets import listen, url_of
+from .sockets import listening, url_of
 
 LOAD_EVERY_S = 0.5
 """How often the load gauges are updated."""
@@ -126,7 +128,7 @@ def create_app(
         ],
     )
     app.state.service = service
-    errors.install(app)
+    errors.install(app, service.metrics.limited)
     docs.install(app)
     page.install(app)
     for routes in (speech, vocode, analyze, voices, health, stream, deepgram):
@@ -164,11 +166,11 @@ def serve(settings: ServerSettings) -> None:
     Raises:
         UserError: the voices are unusable, or the address is not available.
     """
-    with listen(settings.host, settings.port) as listener:
-        logging.config.dictConfig(logs.config(settings.log_format))
+    with listening(settings) as listener:
+        logging.config.dictConfig(logs.config(settings.log_format, settings.log_level))
 
         def announce() -> None:
-            url = url_of(settings.host, listener)
+            url = url_of(settings, listener)
             logger.info("serving on %s, documentation at %s/docs", url, url)
 
         def make_server(config: uvicorn.Config, service: Service) -> DrainingServer:
@@ -216,10 +218,25 @@ def uvicorn_config(app: FastAPI) -> uvicorn.Config:
 
 def _registry(settings: ServerSettings) -> VoiceRegistry:
     device = machine.resolve(settings.device)
-    return VoiceRegistry(settings.voices_dir, device, more=settings.more_voices_dir)
+
+    def refused(error: VoiceError) -> None:
+        logger.error("voice refused: %s", error)
+
+    return VoiceRegistry(
+        settings.voices_dir, device, more=settings.more_voices_dir, refused=refused
+    )
 
 
 def _synthesizer(settings: ServerSettings) -> Synthesizer:
+    for key, names in (
+        ("engine", (settings.engine,)),
+        ("client_engines", settings.client_engines),
+    ):
+        for name in names:
+            if name not in dispatch.names():
+                known = ", ".join(dispatch.names())
+                message = f"setting {key}: engine {name!r} is unknown: choose one of {known}"
+                raise ConfigError(message, param=key)
     # One thread per call: the running batch already uses every core.
     return Synthesizer(engine=settings.engine, weights=settings.weights, threads=1)
 

@@ -4,7 +4,7 @@ It is used for the server's own :class:`Refusal`, for the vocoder's :class:`User
 from one table, and for what FastAPI raises. Unexpected exceptions are handled by the middleware.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -106,17 +106,14 @@ def validation_refusal(errors: Sequence[Any], known: Sequence[str], where: str) 
     return Refusal(422, f"{where} {place}: {first['msg']}", code="invalid_request", param=param)
 
 
-def install(app: FastAPI) -> None:
-    """Make ``app`` answer every error in this format."""
-
-    def count_limit(request: Request, code: str) -> None:
-        request.app.state.service.metrics.limited(code)
+def install(app: FastAPI, reported: Callable[[str], None] = lambda code: None) -> None:
+    """Make ``app`` answer every error in this format; ``reported`` is called with its code."""
 
     async def refused(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         headers = dict(error.headers) if error.headers else None
         if isinstance(error, Refusal):
-            count_limit(request, error.code)
+            reported(error.code)
             return error_response(
                 error.status_code, error.detail, code=error.code, param=error.param, headers=headers
             )
@@ -141,7 +138,7 @@ def install(app: FastAPI) -> None:
 
     async def mistaken(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, UserError)
-        count_limit(request, error.code)
+        reported(error.code)
         return error_response(status_of(error), str(error), code=error.code, param=error.param)
 
     app.add_exception_handler(HTTPException, refused)

@@ -105,7 +105,7 @@ def live(app: FastAPI) -> Iterator[int]:
     """Serve an application on a free port of this machine; yields the port."""
     config = (
         uvicorn_config(app)
-        if hasattr(app.state, "service")
+        if hasattr(getattr(app, "state", None), "service")
         else uvicorn.Config(app, log_config=None, access_log=False)
     )
     config.port = 0

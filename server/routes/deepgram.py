@@ -162,7 +162,13 @@ async def speak(
         "dg-model-uuid": _uuid(digest),
         "dg-char-count": str(count),
     }
-    content = Speech(body.text, speaker=speaker.name, seed=response.seed, speed=query.speed)
+    content = Speech(
+        body.text,
+        speaker=speaker.name,
+        seed=response.seed,
+        speed=query.speed,
+        max_s=service.settings.max_speech_s,
+    )
     return await response.send(content, headers=headers)
 
 

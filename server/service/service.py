@@ -12,6 +12,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from vocoder.errors import VoiceError
+from vocoder.generation import dispatch
 from vocoder.generation.dispatch import Engine
 from vocoder.synthesis.request import SynthesisRequest
 from vocoder.synthesis.streaming import StreamingSynthesizer
@@ -122,11 +123,26 @@ class Service:
 
         Raises:
             EngineError: it is unknown, or cannot run this voice here.
+            Refusal: 422, requests may not name it here.
         """
+        if name is not None and name in dispatch.names() and not self._may_be_named(name):
+            usual = await self.engine(voice, None)
+            if name != usual.name:
+                raise Refusal(
+                    422,
+                    f"engine {name!r} cannot be requested from this server: leave it out, or "
+                    f"name {' or '.join((*self.settings.client_engines, usual.name))}",
+                    code="engine_not_allowed",
+                    param="engine",
+                )
+            return usual
         made = self.synthesizer.made_engine(voice, name)
         if made is not None:
             return made
         return await asyncio.to_thread(self.synthesizer.engine, voice, name)
+
+    def _may_be_named(self, engine: str) -> bool:
+        return engine in (self.settings.engine, *self.settings.client_engines)
 
 
 def _service(connection: HTTPConnection) -> Service:
