@@ -144,18 +144,17 @@ async def plan(request: Request, service: ServiceDependency) -> SpeechPlan:
     def job(stop: threading.Event) -> list[SentencePlan]:
         found = []
         with _at_input():
-            sentences = service.synthesizer.plan(content, voice=speaker.voice)
-        for sentence in sentences:
-            if stop.is_set():
-                raise Stopped
-            found.append(
-                SentencePlan(
-                    text=sentence.text,
-                    phonemes=sentence.phonemes,
-                    duration_s=round(sentence.duration_s, 6),
-                    words=[WordTiming.of(word) for word in sentence.words],
+            for sentence in service.synthesizer.plan(content, voice=speaker.voice):
+                if stop.is_set():
+                    raise Stopped
+                found.append(
+                    SentencePlan(
+                        text=sentence.text,
+                        phonemes=sentence.phonemes,
+                        duration_s=round(sentence.duration_s, 6),
+                        words=[WordTiming.of(word) for word in sentence.words],
+                    )
                 )
-            )
         return found
 
     sentences = await while_connected(request, asyncio.create_task(service.jobs.run(job)))
