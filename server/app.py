@@ -112,7 +112,7 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
         middleware=[
-            Middleware(Proxies, settings.root_path, settings.trusted_proxies),
+            Middleware(Proxies, settings.root_path or "", settings.trusted_proxies),
             *cross_origin(settings.cors_origins),
             Middleware(RequestContext, metrics),
             Middleware(HeadAsGet),

@@ -52,8 +52,8 @@ class ServerSettings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     uds: Path | None = Field(None, description="Unix socket to listen on, instead of an address")
-    root_path: str = Field(
-        "", description="path below which a proxy serves this server, such as /voice"
+    root_path: str | None = Field(
+        None, description="path below which a proxy serves this server, such as /voice"
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         ("127.0.0.1", "::1"),
@@ -176,8 +176,8 @@ class ServerSettings(BaseSettings):
 
     @field_validator("root_path")
     @classmethod
-    def _path(cls, given: str) -> str:
-        if given and not ROOT_PATH.fullmatch(given):
+    def _path(cls, given: str | None) -> str | None:
+        if given is not None and not ROOT_PATH.fullmatch(given):
             raise ValueError("write it with a leading slash and without a trailing one: /voice")
         return given
 

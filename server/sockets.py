@@ -84,4 +84,4 @@ def url_of(settings: ServerSettings, listener: socket.socket) -> str:
     if settings.uds is not None:
         return f"unix:{settings.uds}"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{listener.getsockname()[1]}{settings.root_path}"
+    return f"http://{host}:{listener.getsockname()[1]}{settings.root_path or ''}"

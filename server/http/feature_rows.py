@@ -24,6 +24,9 @@ MOST_ROWS = 2**13
 MOST_STRINGS = 500
 """Keys and strings in a body with features."""
 
+MOST_LEFT_BYTES = 2**20
+"""Size of a body without its rows."""
+
 PIECE_BYTES = 2**15
 """Length of the pieces of a row that are parsed at once."""
 
@@ -81,6 +84,9 @@ def parse(body: bytes) -> tuple[VocodeRequest, FeatureRows]:
     left, rows = _cut(body)
     if count(left, b",") > MOST_VALUES + len(rows):
         raise too_many_values("the body")
+    if len(left) > MOST_LEFT_BYTES:
+        message = f"the body has more than {MOST_LEFT_BYTES} bytes besides arrays of numbers"
+        raise Refusal(422, message, code="too_many_values")
     try:
         return VocodeRequest.model_validate_json(left), FeatureRows(rows)
     except ValidationError as error:
