@@ -218,13 +218,15 @@ def uvicorn_config(app: FastAPI) -> uvicorn.Config:
 
 def _registry(settings: ServerSettings) -> VoiceRegistry:
     device = machine.resolve(settings.device)
-
-    def refused(error: VoiceError) -> None:
-        logger.error("voice refused: %s", error)
-
-    return VoiceRegistry(
-        settings.voices_dir, device, more=settings.more_voices_dir, refused=refused
+    refused: list[VoiceError] = []
+    registry = VoiceRegistry(
+        settings.voices_dir, device, more=settings.more_voices_dir, refused=refused.append
     )
+    if refused and not registry.ids():
+        raise refused[0]
+    for error in refused:
+        logger.error("voice refused: %s", error)
+    return registry
 
 
 def _synthesizer(settings: ServerSettings) -> Synthesizer:

@@ -24,7 +24,7 @@ def listening(settings: ServerSettings) -> Iterator[socket.socket]:
     """
     # Bound here because uvicorn would exit with a status of its own.
     if settings.uds is None:
-        with _listen(settings.host, settings.port) as listener:
+        with listen(settings.host, settings.port) as listener:
             yield listener
         return
     with _listen_unix(settings.uds) as listener:
@@ -34,7 +34,12 @@ def listening(settings: ServerSettings) -> Iterator[socket.socket]:
             settings.uds.unlink(missing_ok=True)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on an address of this machine.
+
+    Raises:
+        ConfigError: the address is not available.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # "::" is every address, and not only every one of IPv6.
     both = host == "::" and socket.has_dualstack_ipv6()

@@ -187,6 +187,7 @@ def test_a_voice_with_damaged_weights(
         save({"mel": torch.zeros(8, 3)}),
         save({"mel": torch.zeros(8, 3, dtype=torch.int32)}, metadata=FEATURES.fingerprint()),
         save({"mel": torch.zeros(8)}, metadata=FEATURES.fingerprint()),
+        save({f"t{number}": torch.zeros(1) for number in range(1200)}),
     ],
 )
 def test_files_without_features(client: TestClient, data: bytes) -> None:
