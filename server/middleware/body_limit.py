@@ -1,4 +1,4 @@
-"""A limit on the size of request bodies. Plain ASGI: nothing is buffered."""
+"""Limits on the size of request bodies and queries. Plain ASGI: nothing is buffered."""
 
 import asyncio
 import contextlib
@@ -9,9 +9,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import Refusal, error_response
 from ..metrics import Metrics
+from .authentication import refuse
 from .proxies import path_of
 
 LINGER_S = 2.0
+MOST_PARAMETERS = 100
+"""Parameters of a query. Each unknown one is an error, and all errors are collected."""
 
 
 class BodyLimit:
@@ -36,8 +39,20 @@ class BodyLimit:
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve an HTTP request; anything else passes through."""
-        if scope["type"] != "http":
+        """Serve a request or a WebSocket; anything else passes through."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        if scope["query_string"].count(b"&") >= MOST_PARAMETERS:
+            refusal = Refusal(
+                400,
+                f"the query has more than {MOST_PARAMETERS} parameters",
+                code="too_many_values",
+            )
+            self.metrics.limited(refusal.code)
+            await refuse(refusal, scope, receive, send)
+            return
+        if scope["type"] == "websocket":
             await self.app(scope, receive, send)
             return
         received, over, more = 0, False, True

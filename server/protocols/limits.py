@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import math
 import resource
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -16,6 +17,9 @@ RESERVED_FILES = 96
 
 IPV6_SITE_BITS = 64
 """Addresses of one IPv6 site share these leading bits."""
+
+SAFE_S = 0.5
+"""How long a connection is left alone, because its first request may be on its way."""
 
 SLOWEST_BYTES_PER_S = 1000
 """Anything slower counts as no progress."""
@@ -55,8 +59,8 @@ class ConnectionLimits:
     retry_after_s: int
     _open: dict[Connection, str | None] = field(default_factory=dict)
     _by_address: Counter[str] = field(default_factory=Counter)
-    # In order of time: the first has been idle the longest.
-    _idle: dict[Connection, None] = field(default_factory=dict)
+    # Since when, in order of time: the first has been idle the longest.
+    _idle: dict[Connection, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: ServerSettings, metrics: Metrics) -> "ConnectionLimits":
@@ -78,7 +82,8 @@ class ConnectionLimits:
     def opened(self, connection: Connection) -> Limit | None:
         """Count a connection; returns the limit that it exceeds, if any.
 
-        If there are too many in all, the one that has been idle the longest is dropped for it.
+        If there are too many in all, the one that has been idle the longest is dropped for it,
+        unless that was not long either.
         """
         site = self._site(connection.client[0]) if connection.client else None
         self._open[connection] = site
@@ -88,8 +93,8 @@ class ConnectionLimits:
                 return "connections_per_address"
         if len(self._open) <= self.most:
             return None
-        longest = next(iter(self._idle), None)
-        if longest is None:
+        longest, since = next(iter(self._idle.items()), (None, 0.0))
+        if longest is None or time.monotonic() - since < SAFE_S:
             return "connections"
         self.metrics.limited("connections")
         longest.drop()
@@ -109,7 +114,7 @@ class ConnectionLimits:
     def idle(self, connection: Connection) -> None:
         """A connection has no request in progress."""
         if connection in self._open:
-            self._idle[connection] = None
+            self._idle[connection] = time.monotonic()
 
     def busy(self, connection: Connection) -> None:
         """A connection has a request in progress."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from serving import FEATURES, SPEECH_URL, VOCODE_URL, error_of, features_of
+from starlette.testclient import WebSocketDenialResponse
 
 from vocoder.server.app import create_app
 from vocoder.server.http import feature_rows
@@ -121,3 +122,11 @@ def test_rows_parsed_in_pieces_are_the_same(monkeypatch: pytest.MonkeyPatch) -> 
         assert request.features == {"log": '[1,2] \\"[3]\\\\'}
         assert (request.seed, request.tags) == (5, ("[7]",))
     assert mel.shape[0] == FEATURES.n_mels
+
+
+@pytest.mark.parametrize("url", [VOCODE_URL, "/v1/speak"])
+def test_queries_of_many_parameters_are_refused(wide: TestClient, url: str) -> None:
+    query = "&".join(f"k{number}" for number in range(5000))
+    assert error_of(wide.post(f"{url}?{query}"), 400)["code"] == "too_many_values"
+    with pytest.raises(WebSocketDenialResponse), wide.websocket_connect(f"/v1/speak?{query}"):
+        pass

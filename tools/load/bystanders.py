@@ -4,6 +4,8 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
+from websockets.exceptions import InvalidHandshake
+
 from .listening import Heard, listen, talking
 from .playing import quantile
 from .server import Server
@@ -63,9 +65,12 @@ class Bystanders:
     async def _listen(self, number: int, work: "asyncio.Task[None]") -> None:
         while not work.done():
             until = time.perf_counter() + ROUND_S
-            self.heard.append(
-                await listen(self.server, talking(number, None), until, self.buffer_s)
-            )
+            begun = time.perf_counter()
+            try:
+                found = await listen(self.server, talking(number, None), until, self.buffer_s)
+            except (InvalidHandshake, OSError):  # There are too many connections.
+                found = Heard(refused_s=time.perf_counter() - begun)
+            self.heard.append(found)
             if self.heard[-1].refused_s is not None:
                 await asyncio.sleep(1.0)
 
