@@ -66,7 +66,7 @@ async def parsed_json(request: Request, schema: type[Schema]) -> Schema:
     """
     service: Service = request.app.state.service
     body = await request.body()
-    work = functools.partial(json_input.parse, body, schema, service.settings.max_text_chars)
+    work = functools.partial(json_input.parse, body, schema)
     return await service.parse(work, len(body))
 
 

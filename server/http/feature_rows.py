@@ -5,7 +5,6 @@ each innermost array of numbers is cut out of the body and replaced by its index
 small and fits the schema as before. The rows are then parsed in pieces.
 """
 
-from collections.abc import Iterator
 from typing import Annotated
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 from vocoder.errors import FeatureError
 
 from ..errors import Refusal
-from ..json_input import MOST_VALUES, count, refusal_of, too_many_values
+from ..json_input import MOST_VALUES, count, outside_strings, refusal_of, too_many_values
 from ..schemas import VocodeRequest
 
 MOST_ROWS = 2**13
@@ -101,7 +100,7 @@ def _cut(body: bytes) -> tuple[bytes, list[bytes]]:
     parts: list[bytes] = []
     rows: list[bytes] = []
     kept = found = 0
-    for start, end in _outside_strings(body):
+    for start, end in outside_strings(body):
         at = start
         while (close := body.find(b"]", at, end)) >= 0:
             opening = body.rfind(b"[", at, close)
@@ -120,22 +119,6 @@ def _cut(body: bytes) -> tuple[bytes, list[bytes]]:
             kept = at
     parts.append(body[kept:])
     return b"".join(parts), rows
-
-
-def _outside_strings(body: bytes) -> Iterator[tuple[int, int]]:
-    """Start and end of each stretch of JSON without strings."""
-    start = at = 0
-    inside = False
-    while (quote := body.find(b'"', at)) >= 0:
-        if not inside:
-            yield start, quote
-            inside = True
-        else:
-            run = body[at:quote]
-            inside = (len(run) - len(run.rstrip(b"\\"))) % 2 == 1  # An escaped quote.
-        start = at = quote + 1
-    if not inside:
-        yield start, len(body)
 
 
 def _numbers(row: bytes, place: str, name: str) -> Tensor:

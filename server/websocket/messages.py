@@ -11,12 +11,11 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import to_json
 
 from vocoder.synthesis.speech import PITCHES, SPEEDS
 
 from ..errors import Refusal
-from ..json_input import MOST_VALUES, check_count, decoded
+from ..json_input import MOST_VALUES, check_commas, check_count, decoded
 from ..schemas import Ipa, Name, Rate, Seed, Word
 
 Encoding = Literal["linear16", "mulaw", "alaw"]
@@ -143,6 +142,7 @@ class Close(Message):
 
 
 FEATURE_KEYS = ("mel", "linguistic")
+MOST_QUOTES_OF_FEATURES = 100
 
 ClientMessage = Speak | Start | FeatureFrames | Flush | Clear | Cancel | Close
 _MODELS: dict[str, type[Message]] = {
@@ -166,15 +166,16 @@ def parse(text: str) -> ClientMessage:
         Refusal: 400 or 422, it is invalid; says what would be right.
     """
     try:
-        if text.count(",") <= MOST_VALUES:
+        if text.count(",") <= MOST_VALUES or text.count('"') > MOST_QUOTES_OF_FEATURES:
+            check_commas(text.encode("utf-8", "replace"), "the message")
             return _PARSER.validate_json(text)
         found = decoded(text, "the message")
-        is_features = isinstance(found, dict) and found.get("type") == "Features"
-        check_count(found, "the message", besides=FEATURE_KEYS if is_features else ())
+        if not isinstance(found, dict) or found.get("type") != "Features":
+            check_commas(text.encode("utf-8", "replace"), "the message")
+            return _PARSER.validate_json(text)
+        check_count(found, "the message", besides=FEATURE_KEYS)
         # Its lists are the only values that could be of another type in Python.
-        return (
-            _PARSER.validate_python(found) if is_features else _PARSER.validate_json(to_json(found))
-        )
+        return _PARSER.validate_python(found)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         raise _refusal(first["type"], first["loc"], first["msg"]) from None
