@@ -291,3 +291,11 @@ class Health(BaseModel):
     """The server's state."""
 
     status: Literal["ok", "ready"]
+
+
+class Ready(Health):
+    """The state of a server that is ready."""
+
+    refused_voices: list[str] = Field(
+        [], description="voice folders that are damaged, and not served; see the server's log"
+    )

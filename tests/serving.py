@@ -24,6 +24,7 @@ from vocoder.config import (
     StackConfig,
 )
 from vocoder.features.feature_file import Features
+from vocoder.server.app import uvicorn_config
 from vocoder.voices import voice
 from vocoder.voices.voice import VoiceManifest
 from vocoder.wavenet.model import WaveNet
@@ -110,7 +111,13 @@ def events_of(answer: Response) -> list[dict[str, Any]]:
 @contextlib.contextmanager
 def live(app: FastAPI) -> Iterator[int]:
     """Serve an application on a free port of this machine; yields the port."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    config = (
+        uvicorn_config(app)
+        if hasattr(getattr(app, "state", None), "service")
+        else uvicorn.Config(app, log_config=None, access_log=False)
+    )
+    config.port = 0
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -367,9 +367,7 @@ class ContrastConfig(StrictModel):
     )
     first: int = Field(2, ge=1, le=512, description="first coefficient that is multiplied")
     last: int = Field(24, ge=1, le=512, description="last coefficient that is multiplied")
-    keep_level: bool = Field(
-        True, description="whether each frame keeps its power when its coefficients change"
-    )
+    keep_level: bool = Field(True, description="whether each frame keeps its power")
     time: float = Field(
         0.3,
         ge=0.0,

@@ -33,6 +33,7 @@ class VoiceSettings:
         encoding: of the audio.
         rate_hz: of the audio.
         timings: whether word timings are sent.
+        max_s: longest audio of an utterance, in seconds.
     """
 
     voice: Voice
@@ -46,6 +47,7 @@ class VoiceSettings:
     encoding: Encoding
     rate_hz: int
     timings: bool
+    max_s: float
 
     def speech(self) -> Speech:
         """How to speak a text that will arrive as an input stream."""
@@ -56,6 +58,7 @@ class VoiceSettings:
             speed=self.speed,
             pitch=self.pitch,
             lexicon=self.lexicon,
+            max_s=self.max_s,
         )
 
     def vocoding(self) -> Vocoding:
@@ -106,4 +109,5 @@ async def resolve(
         encoding=options.encoding,
         rate_hz=int(options.sample_rate or voice.config.features.sample_rate_hz),
         timings=options.timings,
+        max_s=service.settings.max_speech_s,
     )

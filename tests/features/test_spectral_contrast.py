@@ -83,7 +83,7 @@ def test_over_frequency_the_named_coefficients_grow_and_the_level_stays() -> Non
 
 
 def test_over_time_steps_grow_and_what_stands_still_stays() -> None:
-    config = ContrastConfig(frequency=1.0, time=0.3, frames=9)
+    config = ContrastConfig(frequency=1.0, time=0.3, frames=9, keep_level=False)
     steady = np.repeat(mel_of(1), 30, axis=1)
     assert np.allclose(run(steady, config), steady, atol=1e-5)
     step = steady.copy()
@@ -93,6 +93,9 @@ def test_over_time_steps_grow_and_what_stands_still_stays() -> None:
     assert np.allclose(moved[:, 14], -0.3 * 4 / 9, atol=1e-5)
     assert np.allclose(moved[:, 15], 1.0 + 0.3 * 4 / 9, atol=1e-5)
     assert np.allclose(moved[:, 10], 0.0, atol=1e-5)
+    kept = run(step, config.model_copy(update={"keep_level": True}))
+    power = np.logaddexp.reduce
+    assert np.allclose(power(kept, axis=0), power(step, axis=0), atol=1e-4)
 
 
 def test_no_value_falls_below_the_floor() -> None:

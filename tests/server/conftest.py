@@ -48,7 +48,11 @@ def synthesizer() -> Synthesizer:
 def settings(voices_dir: Path) -> ServerSettings:
     # Set, because measuring would take a while for each application.
     return ServerSettings(
-        voices_dir=voices_dir, max_body_bytes=100_000, max_audio_s=2.0, max_streams=32
+        voices_dir=voices_dir,
+        max_body_bytes=100_000,
+        max_audio_s=2.0,
+        max_streams=32,
+        client_engines=("reference",),
     )
 
 

@@ -7,11 +7,12 @@ frame. Two linear filters undo part of it, in the manner of the postfilters of s
 Yoshimura et al. 2005, mel-cepstral postfilter):
 
 - over frequency, coefficients ``first`` to ``last`` of each frame's cepstrum, the orthonormal
-  DCT-II over its bands, are multiplied by ``frequency``, and the frame's power is restored;
+  DCT-II over its bands, are multiplied by ``frequency``;
 - over time, ``time`` of each frame's difference from the mean of the ``frames`` around it is added.
 
-The second filter looks ahead by ``frames // 2`` frames. Before its start and after its end a stream
-repeats its first and last frame. No value depends on how the frames were cut into chunks.
+With ``keep_level``, each frame then gets back the power that it had. The second filter looks ahead
+by ``frames // 2`` frames. Before its start and after its end a stream repeats its first and last
+frame. No value depends on how the frames were cut into chunks.
 
 The NumPy code here is the definition; native code does the same if it is available.
 """
@@ -39,40 +40,46 @@ class ReferenceContrast:
         self._floor = np.log(features.log_floor)
         self._side = config.frames // 2 if config.time else 0
         self._window = np.zeros((features.n_mels, 0))
+        self._levels = np.zeros(0)
         self._started = False
 
     def push(self, mel: Frames) -> Frames:
         """See :meth:`SpectralContrast.push`."""
         if not mel.shape[1]:
             return mel
-        sharp = self._over_frequency(mel.astype(np.float64))
+        frames = mel.astype(np.float64)
         if not self._started:
             self._started = True
-            sharp = np.concatenate((np.repeat(sharp[:, :1], self._side, 1), sharp), 1)
-        return self._over_time(sharp)
+            frames = np.concatenate((np.repeat(frames[:, :1], self._side, 1), frames), 1)
+        return self._over_time(self._over_frequency(frames), np.logaddexp.reduce(frames, axis=0))
 
     def flush(self) -> Frames:
         """See :meth:`SpectralContrast.flush`."""
-        return self._over_time(np.repeat(self._window[:, -1:], self._side, 1))
+        last, level = self._window[:, -1:], self._levels[-1:]
+        return self._over_time(np.repeat(last, self._side, 1), np.repeat(level, self._side))
 
     def _over_frequency(self, mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         config = self._config
         cepstrum = scipy.fft.dct(mel, axis=0, norm="ortho")
         cepstrum[config.first : config.last + 1] *= config.frequency
         sharp: npt.NDArray[np.float64] = scipy.fft.idct(cepstrum, axis=0, norm="ortho")
-        if config.keep_level:
-            sharp += np.logaddexp.reduce(mel, axis=0) - np.logaddexp.reduce(sharp, axis=0)
         return sharp
 
-    def _over_time(self, frames: npt.NDArray[np.float64]) -> Frames:
+    def _over_time(
+        self, frames: npt.NDArray[np.float64], levels: npt.NDArray[np.float64]
+    ) -> Frames:
         """Filter the frames that ``frames`` complete; keep those that later ones need."""
         window = np.concatenate((self._window, frames), 1)
+        levels = np.concatenate((self._levels, levels))
         length = 2 * self._side + 1
         count = max(0, window.shape[1] - length + 1)
-        self._window = window[:, count:]
+        self._window, self._levels = window[:, count:], levels[count:]
         centre = window[:, self._side : self._side + count]
         mean = sum(window[:, i : i + count] for i in range(length)) / length
         moved = centre + self._config.time * (centre - mean)
+        if self._config.keep_level:
+            kept = levels[self._side : self._side + count]
+            moved += kept - np.logaddexp.reduce(moved, axis=0)
         return np.maximum(moved, self._floor).astype(np.float32)
 
 

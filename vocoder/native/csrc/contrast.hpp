@@ -30,13 +30,15 @@ class ContrastFilter {
 
  private:
   void sharpen(double* frame);
-  void append(const std::vector<double>& frame, std::vector<float>& out);
+  void append(const std::vector<double>& frame, double level, std::vector<float>& out);
 
   ContrastSettings settings_;
-  int side_;                   // frames on each side that a frame depends on
-  std::vector<double> basis_;  // (last - first + 1, bands)
-  std::vector<double> frame_, sum_;
+  int side_;                             // frames on each side that a frame depends on
+  std::vector<double> basis_, by_band_;  // (last - first + 1, bands), and transposed
+  std::vector<double> coefficients_, frame_, sum_;
+  double level_ = 0.0;          // log power of the latest frame as it came
   std::vector<double> window_;  // (frames, bands), a ring
+  std::vector<double> levels_;  // of the frames in the window
   std::int64_t received_ = 0;   // frames in the window so far, repeated ones included
 };
 
