@@ -74,7 +74,7 @@ def test_a_band_of_an_autoregressive_process_is_whitened_to_unit_excitation(band
         assert 0.7 < (own / level)[:, inner].std() < 1.4
     # The lowest band has the peaks, so its prediction gains most.
     shift = predict(split[..., 0].contiguous(), prediction.coefficients[:, :, 0], hold)
-    assert (split[..., 0] - shift).std() < 0.8 * split[..., 0].std()
+    assert (split[..., 0] - shift).std() < 0.85 * split[..., 0].std()
 
 
 @pytest.fixture(params=BANDED)
