@@ -49,11 +49,9 @@ class CpuEngine:
             threads: threads that share the rows; one for each available CPU if None.
 
         Raises:
-            EngineError: the native library is missing, the requested instruction set or number
-                format is not available, or the model has bands or a wider head.
+            EngineError: the native library is missing, or the requested instruction set or number
+                format is not available.
         """
-        if obstacle := _obstacle(model.config):
-            raise EngineError(f"the cpu engine cannot run this model: {obstacle}")
         library = native.load()
         self.weights = DEFAULT_WEIGHTS if weights is None else weights
         if self.weights not in get_args(Weights):
@@ -81,8 +79,6 @@ class CpuEngine:
             instructions = native.instruction_set(native.load())
         except EngineError as error:
             return False, str(error)
-        if obstacle := _obstacle(config):
-            return False, obstacle
         return True, f"native code for {instructions}"
 
     @property
@@ -170,15 +166,6 @@ class CpuEngine:
         )
 
 
-def _obstacle(config: ModelConfig) -> str | None:
-    """Why the native code cannot run a model; None if it can."""
-    if config.bands > 1:
-        return f"a step of {config.bands} bands runs on the engine reference only"
-    if config.head_width != config.stack.skip_channels:
-        return f"its head has skip_channels; head_channels is {config.head_channels}"
-    return None
-
-
 def _shape(model: WaveNet, temperature: float) -> dict[str, Any]:
     config, stack = model.config, model.config.stack
     distribution, prediction = config.distribution, config.linear_prediction
@@ -200,6 +187,8 @@ def _shape(model: WaveNet, temperature: float) -> dict[str, Any]:
         "pre_emphasis": config.pre_emphasis,
         "order": prediction.order if prediction else 0,
         "hold": config.hold,
+        "bands": config.bands,
+        "head_channels": config.head_width,
     }
 
 

@@ -130,8 +130,8 @@ BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations,
                     net.skip, net.skip_inputs, same, tap_of(config.gated, net.gated_inputs));
     net.skips_bias = pack.vector(take.take("stack.skip.bias", config.skip, 1), net.skip);
     const int skip_inputs = padded(net.skip, group);
-    net.to_head = pack.matrix(take.take("head.weight", config.head, config.skip), weights,
-                              net.head, skip_inputs);
+    net.to_head = pack.matrix(take.take("head.weight", config.head, config.skip), weights, net.head,
+                              skip_inputs);
     net.head_bias = pack.vector(take.take("head.bias", config.head, 1), net.head);
     net.output = pack.matrix(take.take("output.weight", parameters, config.head), weights,
                              net.parameters, padded(net.head, group));

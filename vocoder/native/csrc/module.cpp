@@ -67,8 +67,7 @@ class NativeNetwork {
     if (order < 0 || order > 4096) throw std::invalid_argument("order must be from 0 to 4096");
     Config config{};
     config.distribution = checked_distribution(distribution, parameters);
-    if (config.coded() && bands != 1)
-      throw std::invalid_argument("a mu-law network has one band");
+    if (config.coded() && bands != 1) throw std::invalid_argument("a mu-law network has one band");
     if (input_channels != (config.coded() ? 256 : bands * (order ? 3 : 1)))
       throw std::invalid_argument("input_channels " + std::to_string(input_channels) +
                                   " do not match the distribution " + distribution);

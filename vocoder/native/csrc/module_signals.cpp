@@ -208,8 +208,7 @@ void bind_signals(nb::module_& m) {
       .def("push", &push, nb::arg("samples"),
            "Append samples (T,); returns the finished ones (T',).")
       .def("flush", &flush, "End the stream; returns the rest.");
-  nb::class_<BandSynthesis>(m, "BandSynthesis",
-                            "See `vocoder.wavenet.filter_bank.BandSynthesis`.")
+  nb::class_<BandSynthesis>(m, "BandSynthesis", "See `vocoder.wavenet.filter_bank.BandSynthesis`.")
       .def(nb::new_(&band_synthesis_of), nb::kw_only(), nb::arg("taps"), nb::arg("before"))
       .def("push", &join, nb::arg("samples"),
            "Append band samples (T,); returns the finished samples (T',).");

@@ -108,8 +108,8 @@ struct Layer {
   const float* residual_bias;
 };
 
-// A context stack: advances every `pool` samples, which are whole steps, and conditions the network until its next step.
-// Its weights are in fp32 or bf16, the ContextFormat of the network's format.
+// A context stack: advances every `pool` samples, which are whole steps, and conditions the network
+// until its next step. Its weights are in fp32 or bf16, the ContextFormat of the network's format.
 struct ContextLayer {
   Matrix dilated;  // (2 gated, kernel_size * residual), oldest tap first
   const float* bias;
@@ -151,9 +151,9 @@ struct Network {
 
 // One row of a state with its inputs and outputs: pointers into the caller's arrays.
 struct Row {
-  float* const* rings;  // of each layer: (ring length, residual channels)
-  float* inputs;        // (kernel_size - 1, input channels)
-  float* history;       // (bands, order)
+  float* const* rings;     // of each layer: (ring length, residual channels)
+  float* inputs;           // (kernel_size - 1, input channels)
+  float* history;          // (bands, order)
   std::int64_t* position;  // in samples, a multiple of the bands
   std::int64_t* code;
   float *sample, *excitation, *output;  // (bands)
@@ -163,13 +163,13 @@ struct Row {
   float* const* contexts;
   float* const* context_rings;
 
-  const float* local;       // (blocks, local channels), from the first sample's block on
-  const float* gate;        // (layers * 2 gated): contribution of speaker and biases to the gates
-  const float* prediction;  // (blocks, bands, order), or null
+  const float* local;         // (blocks, local channels), from the first sample's block on
+  const float* gate;          // (layers * 2 gated): contribution of speaker and biases to the gates
+  const float* prediction;    // (blocks, bands, order), or null
   const float *gain, *level;  // (blocks, bands)
   const float* noise;         // (steps, bands, 2)
 
-  const float* forced;  // samples (steps, bands) that replace the drawn ones, or null
+  const float* forced;              // samples (steps, bands) that replace the drawn ones, or null
   const std::int64_t* forced_code;  // likewise, codes
   float* audio;                     // (steps, bands): drawn, after de-emphasis
   float* trace;                     // (steps, bands, parameters), or null

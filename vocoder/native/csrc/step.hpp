@@ -282,7 +282,8 @@ class Loop {
   std::size_t bytes_;
   int z_stride_, wide_;
   float *x_, *change_, *hidden_, *past_, *sums_;
-  float *plain_past_, *plain_present_, *plain_skips_, *plain_head_, *taps_scale_, *scale_, *z_scale_;
+  float *plain_past_, *plain_present_, *plain_skips_, *plain_head_, *taps_scale_, *scale_,
+      *z_scale_;
   Ahead* ahead_of_;
   Element *present_, *taps_, *gated_, *z_, *rectified_;
   Ring* rings_;
