@@ -69,7 +69,7 @@ READINGS = [
     ("It was 25.12.2020.", "It was December twenty fifth, twenty twenty."),
     (
         "Backup at 2021-01-03T10:30:00Z.",
-        "Backup at January third, twenty twenty one at ten thirty.",
+        "Backup at January third, twenty twenty one at ten thirty U T C.",
     ),
     ("May 2019 was warm.", "May twenty nineteen was warm."),
     ("Come at 3:30pm.", "Come at three thirty P M."),
