@@ -16,6 +16,8 @@ from starlette.middleware import Middleware
 
 import vocoder
 from vocoder import machine
+from vocoder.errors import ConfigError, VoiceError
+from vocoder.generation import dispatch
 from vocoder.synthesis.streaming import StreamingSynthesizer
 from vocoder.synthesis.synthesizer import Synthesizer
 from vocoder.voices.registry import VoiceRegistry
@@ -29,9 +31,14 @@ from .middleware.api_keys import Keyring
 from .middleware.authentication import Authentication
 from .middleware.body_limit import BodyLimit
 from .middleware.draining_gate import DrainingGate
+from .middleware.head import HeadAsGet
 from .middleware.origins import SocketOrigins, cross_origin
+from .middleware.proxies import Proxies
 from .middleware.rate_limits import shared_folder
 from .middleware.request_context import RequestContext
+from .protocols.http import HttpProtocol
+from .protocols.limits import ConnectionLimits
+from .protocols.websocket import SocketProtocol
 from .routes import analyze, deepgram, docs, health, page, speech, stream, vocode, voices
 from .routes import metrics as metrics_route
 from .service.admission import Admission
@@ -41,7 +48,7 @@ from .service.response_cache import ResponseCache
 from .service.service import Service
 from .service.voice_reload import VoiceReload
 from .settings import ServerSettings
-from .sockets import listen, url_of
+from .sockets import listening, url_of
 
 LOAD_EVERY_S = 0.5
 """How often the load gauges are updated."""
@@ -105,22 +112,30 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
         middleware=[
+            Middleware(Proxies, settings.root_path or "", settings.trusted_proxies),
             *cross_origin(settings.cors_origins),
             Middleware(RequestContext, metrics),
+            Middleware(HeadAsGet),
             Middleware(DrainingGate, service.draining, metrics, settings.retry_after_s),
             Middleware(SocketOrigins, settings.cors_origins),
             Middleware(Authentication, keyring, metrics, metrics_open=settings.metrics_open),
-            Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
+            Middleware(
+                BodyLimit,
+                settings.max_text_body_bytes,
+                dict.fromkeys((vocode.PATH, analyze.PATH), settings.max_body_bytes),
+                metrics,
+            ),
         ],
     )
     app.state.service = service
-    errors.install(app)
+    errors.install(app, service.metrics.limited)
     docs.install(app)
     page.install(app)
     for routes in (speech, vocode, analyze, voices, health, stream, deepgram):
         app.include_router(routes.router)
     if settings.metrics:
         app.include_router(metrics_route.router)
+    app.include_router(stream.elsewhere)
     openapi.install(app)
     if keyring is not None:
         authentication.document(app, metrics_open=settings.metrics_open)
@@ -151,11 +166,11 @@ def serve(settings: ServerSettings) -> None:
     Raises:
         UserError: the voices are unusable, or the address is not available.
     """
-    with listen(settings.host, settings.port) as listener:
-        logging.config.dictConfig(logs.config(settings.log_format))
+    with listening(settings) as listener:
+        logging.config.dictConfig(logs.config(settings.log_format, settings.log_level))
 
         def announce() -> None:
-            url = url_of(settings.host, listener)
+            url = url_of(settings, listener)
             logger.info("serving on %s, documentation at %s/docs", url, url)
 
         def make_server(config: uvicorn.Config, service: Service) -> DrainingServer:
@@ -179,23 +194,51 @@ def run(settings: ServerSettings, listener: socket.socket, make_server: ServerFa
     tune_process()
     app = create_app(settings)
     logger.info("voices: %s", ", ".join(app.state.service.registry.ids()) or "none")
-    config = uvicorn.Config(
+    config = uvicorn_config(app)
+    make_server(config, app.state.service).run(sockets=[listener])
+
+
+def uvicorn_config(app: FastAPI) -> uvicorn.Config:
+    """How uvicorn serves an application: with the limits in its settings."""
+    service: Service = app.state.service
+    settings = service.settings
+    limits = ConnectionLimits.of(settings, service.metrics)
+    return uvicorn.Config(
         app,
+        http=functools.partial(HttpProtocol, limits),  # type: ignore[arg-type]
+        ws=functools.partial(SocketProtocol, limits),  # type: ignore[arg-type]
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # See middleware.proxies.
         ws_max_size=max(LARGEST_MESSAGE_BYTES, settings.max_text_chars * 4),
         ws_per_message_deflate=False,
     )
-    make_server(config, app.state.service).run(sockets=[listener])
 
 
 def _registry(settings: ServerSettings) -> VoiceRegistry:
     device = machine.resolve(settings.device)
-    return VoiceRegistry(settings.voices_dir, device, more=settings.more_voices_dir)
+    refused: list[VoiceError] = []
+    registry = VoiceRegistry(
+        settings.voices_dir, device, more=settings.more_voices_dir, refused=refused.append
+    )
+    if refused and not registry.ids():
+        raise refused[0]
+    for error in refused:
+        logger.error("voice refused: %s", error)
+    return registry
 
 
 def _synthesizer(settings: ServerSettings) -> Synthesizer:
+    for key, names in (
+        ("engine", (settings.engine,)),
+        ("client_engines", settings.client_engines),
+    ):
+        for name in names:
+            if name not in dispatch.names():
+                known = ", ".join(dispatch.names())
+                message = f"setting {key}: engine {name!r} is unknown: choose one of {known}"
+                raise ConfigError(message, param=key)
     # One thread per call: the running batch already uses every core.
     return Synthesizer(engine=settings.engine, weights=settings.weights, threads=1)
 

@@ -13,6 +13,8 @@ def serve(
     settings: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
     host: Annotated[str | None, typer.Option(help="Address; default 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; default 8000.")] = None,
+    uds: Annotated[Path | None, typer.Option(help="Unix socket instead of an address.")] = None,
+    root_path: Annotated[str | None, typer.Option(help="Path below which a proxy serves.")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes; default 1.")] = None,
     voices_dir: Annotated[Path | None, typer.Option(help="Folder of voices.")] = None,
     engine: Annotated[str | None, typer.Option(help="Name of an engine, or auto.")] = None,
@@ -21,9 +23,12 @@ def serve(
     api_keys_file: Annotated[Path | None, typer.Option(help="TOML file of API keys.")] = None,
     cache_dir: Annotated[Path | None, typer.Option(help="Folder of the response cache.")] = None,
     log_format: Annotated[str | None, typer.Option(help="json or text.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning, error.")] = None,
 ) -> None:
     """Start the HTTP server. Each setting can be an environment variable too: VOCODER_PORT=8000."""
     given = dict(locals())
+    # It means "look for changed voices", also before there is anything that could.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if os.getpid() == 1:
         # As a container's first process it ignores signals that it does not handle, and no handler
         # is installed until it serves.

@@ -5,17 +5,22 @@ any more, or the grace period is over.
 """
 
 import asyncio
+import errno
 import logging
 import math
 import socket
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 REPEAT_S = 1.0
 """A second signal within this time is taken as the same one, sent to a whole process group."""
+
+OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+LOGGED_EVERY_S = 30.0
 
 LAST_BYTES_S = 1
 """Minimum time to flush connection buffers after all requests have ended."""
@@ -34,6 +39,21 @@ class Draining(asyncio.Event):
     def __init__(self) -> None:
         super().__init__()
         self.running = 0
+
+
+class _AcceptErrors:
+    """Logs in a line, and not too often, that there are no files for further connections."""
+
+    def __init__(self) -> None:
+        self._logged = -math.inf
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in OUT_OF_FILES:
+            loop.default_exception_handler(context)
+        elif loop.time() - self._logged > LOGGED_EVERY_S:
+            self._logged = loop.time()
+            logger.error("cannot accept connections: %s", error.strerror)
 
 
 class DrainingServer(uvicorn.Server):
@@ -65,6 +85,7 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See :class:`uvicorn.Server`."""
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(_AcceptErrors())
         await super().startup(sockets)
         self._on_started()
 

@@ -4,7 +4,7 @@ It is used for the server's own :class:`Refusal`, for the vocoder's :class:`User
 from one table, and for what FastAPI raises. Unexpected exceptions are handled by the middleware.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -106,13 +106,14 @@ def validation_refusal(errors: Sequence[Any], known: Sequence[str], where: str) 
     return Refusal(422, f"{where} {place}: {first['msg']}", code="invalid_request", param=param)
 
 
-def install(app: FastAPI) -> None:
-    """Make ``app`` answer every error in this format."""
+def install(app: FastAPI, reported: Callable[[str], None] = lambda code: None) -> None:
+    """Make ``app`` answer every error in this format; ``reported`` is called with its code."""
 
     async def refused(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         headers = dict(error.headers) if error.headers else None
         if isinstance(error, Refusal):
+            reported(error.code)
             return error_response(
                 error.status_code, error.detail, code=error.code, param=error.param, headers=headers
             )
@@ -127,15 +128,17 @@ def install(app: FastAPI) -> None:
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         # FastAPI puts "query", "path" or "body" before the field's name.
-        errors = [{**found, "loc": found["loc"][1:]} for found in error.errors()]
-        place = str(error.errors()[0]["loc"][0])
+        first = error.errors()[0]
+        place = str(first["loc"][0])
         route = request.scope.get("route")
         known = [p["name"] for p in _parameters(request.app, route) if p["in"] == place]
+        errors = [{**first, "loc": first["loc"][1:]}]
         refusal = validation_refusal(errors, known, f"{place} parameter")
         return await refused(request, refusal)
 
     async def mistaken(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, UserError)
+        reported(error.code)
         return error_response(status_of(error), str(error), code=error.code, param=error.param)
 
     app.add_exception_handler(HTTPException, refused)

@@ -49,13 +49,14 @@ def is_not_refused_handshake(record: logging.LogRecord) -> bool:
     return "without completing handshake" not in record.getMessage()
 
 
-def config(log_format: Literal["json", "text"]) -> dict[str, Any]:
+def config(log_format: Literal["json", "text"], level: str = "info") -> dict[str, Any]:
     """A ``logging.config`` dictionary for the server, the vocoder and uvicorn.
 
     Uvicorn's access log stays off, and so do its lines about WebSockets, which contain the query:
     the line from :mod:`vocoder.server.middleware.request_context` replaces both.
     """
-    logger = {"handlers": ["stderr"], "level": "INFO", "propagate": False}
+    logger = {"handlers": ["stderr"], "level": level.upper(), "propagate": False}
+    least = "ERROR" if level == "error" else "WARNING"
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -68,7 +69,7 @@ def config(log_format: Literal["json", "text"]) -> dict[str, Any]:
                 "filters": ["handshakes"],
             }
         },
-        "loggers": {"vocoder": logger, "uvicorn": logger | {"level": "WARNING"}},
+        "loggers": {"vocoder": logger, "uvicorn": logger | {"level": least}},
     }
 
 

@@ -28,6 +28,23 @@ Kind = Literal["text", "features", "websocket"]
 Rejection = Literal["capacity", "queue_full", "key_limit", "unauthorized", "draining", "not_ready"]
 """Why a well-formed request was turned away."""
 
+Limit = Literal[
+    "connections",
+    "connections_per_address",
+    "head_too_large",
+    "head_timeout",
+    "body_timeout",
+    "response_stalled",
+    "body_too_large",
+    "message_too_big",
+    "too_many_values",
+    "too_many_fragments",
+    "text_too_long",
+    "audio_too_long",
+    "engine_not_allowed",
+]
+"""Limits on what one client may do; for those that are answered, the error's code."""
+
 VoiceLoad = Literal["loaded", "replaced", "removed", "refused"]
 """What happened to a voice's folder: added, replaced by a newer one, deleted, or found damaged."""
 
@@ -79,6 +96,9 @@ class Metrics:
         self.rejections = self._counter(
             "vocoder_rejections_total", "Requests turned away.", "reason"
         )
+        self.limits = self._counter(
+            "vocoder_limits_total", "Connections and requests beyond a limit.", "limit"
+        )
         self.cancellations = self._counter(
             "vocoder_cancellations_total", "Streams that ended before all their audio was sent."
         )
@@ -104,6 +124,8 @@ class Metrics:
             self.first_audio.labels(kind)
         for reason in get_args(Rejection):
             self.rejections.labels(reason)
+        for limit in get_args(Limit):
+            self.limits.labels(limit)
         for result in get_args(VoiceLoad):
             self.voice_loads.labels(result)
         ProcessCollector(registry=self.registry)
@@ -111,6 +133,11 @@ class Metrics:
     def rejected(self, reason: Rejection) -> None:
         """Count a request that was turned away."""
         self.rejections.labels(reason).inc()
+
+    def limited(self, code: str) -> None:
+        """Count an error if its code is a limit's."""
+        if code in get_args(Limit):
+            self.limits.labels(code).inc()
 
     def text(self) -> bytes:
         """All metrics in Prometheus's text format, summed over all workers if there are several."""

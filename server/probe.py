@@ -6,6 +6,7 @@ if the server is ready, otherwise with 1 and prints the reason.
 
 import http.client
 import json
+import socket
 import sys
 
 from vocoder.errors import ConfigError
@@ -20,14 +21,13 @@ ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 def probe(settings: ServerSettings) -> str | None:
     """Why the server is not ready; None if it is."""
-    host = ANYWHERE.get(settings.host, settings.host)
-    connection = http.client.HTTPConnection(host, settings.port, timeout=TIMEOUT_S)
+    host, connection = _connection(settings)
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()
         body = answer.read()
     except (OSError, http.client.HTTPException) as error:
-        return f"no answer from {host} port {settings.port}: {error or type(error).__name__}"
+        return f"no answer from {host}: {error or type(error).__name__}"
     finally:
         connection.close()
     if answer.status == http.HTTPStatus.OK:
@@ -35,7 +35,30 @@ def probe(settings: ServerSettings) -> str | None:
     try:
         return str(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        return f"{host} port {settings.port} answered {answer.status}: is it this server?"
+        return f"{host} answered {answer.status}: is it this server?"
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """A connection to a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        """See :class:`http.client.HTTPConnection`."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(TIMEOUT_S)
+        self.sock.connect(self._path)
+
+
+def _connection(settings: ServerSettings) -> tuple[str, http.client.HTTPConnection]:
+    """Where the server is, for messages, and a connection to it."""
+    if settings.uds is not None:
+        return str(settings.uds), _UnixConnection(str(settings.uds))
+    host = ANYWHERE.get(settings.host, settings.host)
+    connection = http.client.HTTPConnection(host, settings.port, timeout=TIMEOUT_S)
+    return f"{host} port {settings.port}", connection
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from vocoder.audio.io import AudioFormat
 from vocoder.config import FeatureConfig
 from vocoder.generation.noise import MAX_SEED
+from vocoder.synthesis.request import CLARITIES
 from vocoder.synthesis.speech import PITCHES, SPEEDS
 from vocoder.text.timings import TimedWord
 
@@ -54,6 +55,13 @@ class VocodeOptions(BaseModel):
     seed: Seed | None = Field(
         None,
         description="same seed, voice, engine and features: same audio; random by default",
+    )
+    clarity: float = Field(
+        0.0,
+        ge=CLARITIES[0],
+        le=CLARITIES[1],
+        description="spectral contrast to add: 0 for the features of recordings, 1 for predicted "
+        "ones, as much as the voice adds to its own",
     )
     response_format: AudioFormat = Field(
         "wav", description="mono, 16-bit; `pcm` is little-endian without a header"
@@ -283,3 +291,11 @@ class Health(BaseModel):
     """The server's state."""
 
     status: Literal["ok", "ready"]
+
+
+class Ready(Health):
+    """The state of a server that is ready."""
+
+    refused_voices: list[str] = Field(
+        [], description="voice folders that are damaged, and not served; see the server's log"
+    )

@@ -5,6 +5,7 @@ which overrides the defaults. ``voice_aliases`` from several sources are merged.
 """
 
 import difflib
+import ipaddress
 import json
 import logging
 import os
@@ -35,6 +36,7 @@ HANDED_OVER = "VOCODER_HANDED_OVER_SETTINGS"
 
 LONGEST_SHOWN = 120
 ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s?#@A-Z]+")
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,14 @@ class ServerSettings(BaseSettings):
     settings_file: Path | None = Field(None, description="TOML file with the settings below")
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    uds: Path | None = Field(None, description="Unix socket to listen on, instead of an address")
+    root_path: str | None = Field(
+        None, description="path below which a proxy serves this server, such as /voice"
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "::1"),
+        description="addresses or networks of proxies whose X-Forwarded headers are used",
+    )
     workers: int = Field(1, ge=1, le=256, description="worker processes, each with its own engine")
     voices_dir: Path = Field(default_factory=shipped_voices, description="folder of voice folders")
     more_voices_dir: Path | None = Field(
@@ -65,13 +75,38 @@ class ServerSettings(BaseSettings):
     threads: int | None = Field(
         None, ge=1, description="threads that generate audio; one per core by default"
     )
-    max_body_bytes: int = Field(16 * 2**20, ge=1, description="largest request body, in bytes")
+    client_engines: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="engines that requests may name, besides the one that they get anyway"
+    )
+    max_connections: int = Field(
+        1024, ge=1, description="connections per worker; fewer if the limit of open files is lower"
+    )
+    max_connections_per_address: int = Field(
+        512, ge=1, description="connections of one client address, per worker"
+    )
+    max_head_bytes: int = Field(
+        2**15, ge=2**12, le=2**20, description="largest head of a request, in bytes"
+    )
+    head_timeout_s: float = Field(10.0, gt=0, description="seconds to send the head of a request")
+    stalled_s: float = Field(
+        30.0, gt=0, description="seconds without progress after which a body or response is dropped"
+    )
+    max_body_bytes: int = Field(
+        16 * 2**20, ge=1, description="largest body with features or a recording, in bytes"
+    )
+    max_text_body_bytes: int = Field(
+        1_250_000, ge=1, description="largest body of any other request, in bytes"
+    )
     max_audio_s: float = Field(60.0, gt=0, description="longest audio from features, in seconds")
     max_text_chars: int = Field(
         100_000, ge=1, description="longest text per request, in characters"
     )
     max_whole_text_chars: int = Field(
         5_000, ge=1, description="longest text for a response as a whole file, in characters"
+    )
+    max_speech_s: float = Field(10_800.0, gt=0, description="longest audio from a text, in seconds")
+    max_whole_speech_s: float = Field(
+        1200.0, gt=0, description="longest audio from a text as a whole file, in seconds"
     )
     voice_aliases: dict[str, str] = Field(
         {}, description="additional names: each means a speaker, a voice or voice/speaker"
@@ -114,11 +149,14 @@ class ServerSettings(BaseSettings):
     log_format: Literal["json", "text"] = Field(
         "json", description="one JSON object per line, or text"
     )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe lines that are logged"
+    )
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "client_engines", "trusted_proxies", mode="before")
     @classmethod
     def _listed(cls, given: object) -> object:
-        # An environment variable holds a JSON list, or origins separated by commas.
+        # An environment variable holds a JSON list, or items separated by commas.
         if not isinstance(given, str):
             return given
         if given.lstrip().startswith("["):
@@ -134,6 +172,23 @@ class ServerSettings(BaseSettings):
                     f"{origin!r} is not an origin: write https://example.com in lower case, "
                     "without a path or trailing slash, or *"
                 )
+        return given
+
+    @field_validator("root_path")
+    @classmethod
+    def _path(cls, given: str | None) -> str | None:
+        if given is not None and not ROOT_PATH.fullmatch(given):
+            raise ValueError("write it with a leading slash and without a trailing one: /voice")
+        return given
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in given:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError:
+                raise ValueError(f"{proxy!r} is no address or network such as 10.0.0.0/8") from None
         return given
 
     @classmethod

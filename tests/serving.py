@@ -19,10 +19,12 @@ from vocoder.config import (
     AcousticConfig,
     ConditioningConfig,
     FeatureConfig,
+    GenerationConfig,
     ModelConfig,
     StackConfig,
 )
 from vocoder.features.feature_file import Features
+from vocoder.server.app import uvicorn_config
 from vocoder.voices import voice
 from vocoder.voices.voice import VoiceManifest
 from vocoder.wavenet.model import WaveNet
@@ -57,11 +59,18 @@ ACOUSTIC = AcousticConfig(
 )
 
 
-def save_voice(folder: Path, voice_id: str, seed: int = 0, *, reads_text: bool = True) -> None:
+def save_voice(
+    folder: Path, voice_id: str, seed: int = 0, *, reads_text: bool = True, passes: int = 0
+) -> None:
     """Write an untrained voice below ``folder``."""
     torch.manual_seed(seed)
     manifest = VoiceManifest(
-        id=voice_id, name=voice_id.title(), licence="MIT", model=CONFIG, weights={}
+        id=voice_id,
+        name=voice_id.title(),
+        licence="MIT",
+        model=CONFIG,
+        generation=GenerationConfig(correction_passes=passes),
+        weights={},
     )
     model = WaveNet(CONFIG)
     acoustic = AcousticModel(ACOUSTIC, FEATURES, len(CONFIG.speakers)) if reads_text else None
@@ -102,7 +111,13 @@ def events_of(answer: Response) -> list[dict[str, Any]]:
 @contextlib.contextmanager
 def live(app: FastAPI) -> Iterator[int]:
     """Serve an application on a free port of this machine; yields the port."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    config = (
+        uvicorn_config(app)
+        if hasattr(getattr(app, "state", None), "service")
+        else uvicorn.Config(app, log_config=None, access_log=False)
+    )
+    config.port = 0
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -12,7 +12,7 @@ from serving import FEATURES, features_of
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from vocoder.features.feature_file import serialize
+from vocoder.features.feature_file import Features, serialize
 
 TEXT = "Hello there. It is 5:30, and Dr. Smith is late! Is he? He is... but\n\nnobody minds."
 MEL = features_of(30)
@@ -76,11 +76,11 @@ def speak(connection: ClientConnection, text: str, size: int = 10**6, **fields: 
         send(connection, "Speak", text=text[at : at + size], **fields)
 
 
-def vocoded(url: str) -> bytes:
+def vocoded(url: str, features: Features = MEL, **query: object) -> bytes:
     answer = httpx2.post(
         f"http://{url}/v1/audio/vocode",
-        params={"seed": 1, "response_format": "pcm"},
-        content=serialize(MEL),
+        params={"seed": 1, "response_format": "pcm", **query},  # type: ignore[arg-type]
+        content=serialize(features),
         headers={"content-type": "application/octet-stream"},
         timeout=60,
     )

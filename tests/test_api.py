@@ -67,6 +67,9 @@ def test_a_recording_is_copied_from_a_path_or_samples(
     assert copy.dtype == np.float32
     assert len(copy) == 20 * 200
     assert np.array_equal(copy, tiny.vocode(features, speaker="cat", seed=4))
+    clear = tiny.vocode(features, speaker="cat", seed=4, clarity=1.0)
+    assert clear.shape == copy.shape
+    assert not np.array_equal(clear, copy)
     tiny.save(tmp_path / "copy.wav", copy)
     again, again_rate = audio.read(tmp_path / "copy.wav")
     assert again_rate == rate == tiny.sample_rate_hz

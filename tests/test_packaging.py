@@ -24,7 +24,7 @@ PACKAGES: dict[str, str] = PYPROJECT["tool"]["scikit-build"]["wheel"]["packages"
 OPTIONAL = {"pocketsphinx", "ray", "wavenet_vocoder"}
 """Of an extra, or a peer to compare with: `vocoder` runs without them."""
 
-BROUGHT = {"starlette": "fastapi", "triton": "torch"}
+BROUGHT = {"pydantic_core": "pydantic", "starlette": "fastapi", "triton": "torch"}
 """Modules of a dependency's own dependencies, by that dependency."""
 
 

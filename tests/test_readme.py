@@ -42,6 +42,7 @@ TESTED_BY = {
     "vocoder train": "tests/training/test_training.py",
     "vocoder compare": "tests/training/test_experiments.py",
     "vocoder pack": "tests/voices/test_export.py",
+    "vocoder decompose": "tests/evaluation/test_decomposition.py",
     "vocoder evaluate": "tests/evaluation/test_evaluate.py",
     "vocoder recognise": "tests/training/test_recogniser.py",
     "vocoder bench": "tests/bench/test_speed.py",

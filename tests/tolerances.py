@@ -24,6 +24,10 @@ steps times 1e-3) at which two engines may disagree."""
 CORRECTION = 1e-6
 """Samples of the native spectral correction and of NumPy's, both in float64, of order 0.1."""
 
+CONTRAST = 5e-6
+"""Log-mel of the native spectral contrast and of NumPy's, both in float64 and rounded to
+float32, of order 10."""
+
 PREDICTION = 1e-5
 """Coefficients, gain and level of linear prediction, native and PyTorch's, both float64
 internally. Equations of order 256 lose about ten of its sixteen digits."""

@@ -328,9 +328,51 @@ class AlignerConfig(StrictModel):
     prior_scale: float = Field(0.5, ge=0.0, le=1.0, description="exponent of the label prior")
 
 
+class ContrastConfig(StrictModel):
+    """Contrast added to a predicted log-mel, which is smoother than a recording's.
+
+    See :mod:`vocoder.features.spectral_contrast`.
+    """
+
+    frequency: float = Field(
+        1.25, ge=0.5, le=2.0, description="factor of the cepstral coefficients; 1 disables it"
+    )
+    first: int = Field(2, ge=1, le=512, description="first coefficient that is multiplied")
+    last: int = Field(24, ge=1, le=512, description="last coefficient that is multiplied")
+    keep_level: bool = Field(True, description="whether each frame keeps its power")
+    time: float = Field(
+        0.3,
+        ge=0.0,
+        le=1.0,
+        description="share of each frame's difference from the mean of the frames around it that "
+        "is added again; 0 disables it",
+    )
+    frames: int = Field(9, ge=1, le=63, description="frames in that mean, odd")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.last < self.first:
+            raise ValueError(f"last {self.last} is below first {self.first}")
+        if self.frames % 2 == 0:
+            raise ValueError(f"frames {self.frames} must be odd")
+        return self
+
+    def scaled(self, share: float) -> Self:
+        """The same filter at a share of its strength: 0 leaves a spectrum as it is."""
+        frequency = 1.0 + share * (self.frequency - 1.0)
+        return self.model_copy(update={"frequency": frequency, "time": share * self.time})
+
+
 class GenerationConfig(StrictModel):
     """Sampling and post-processing of a voice's audio: audible settings outside the model."""
 
+    contrast: ContrastConfig | None = Field(
+        None,
+        description="contrast of the spectra predicted from text; None leaves them as they are",
+    )
+    speaker_contrast: dict[str, ContrastConfig] = Field(
+        default_factory=dict, description="the same for single speakers, by name"
+    )
     temperature: float = Field(1.0, gt=0.0, le=2.0, description="scale of the sampling spread")
     correction_passes: int = Field(
         0, ge=0, le=8, description="passes of spectral correction towards the mel; 0 disables it"

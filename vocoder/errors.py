@@ -38,6 +38,12 @@ class TextError(UserError):
     code = "invalid_text"
 
 
+class LongSpeechError(TextError):
+    """A text that takes longer to speak than is allowed."""
+
+    code = "audio_too_long"
+
+
 class SilentTextError(TextError):
     """A text with nothing to speak in it."""
 

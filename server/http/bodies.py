@@ -1,13 +1,15 @@
 """Request bodies: their content type, and JSON validated by a schema."""
 
-import asyncio
+import functools
 from collections.abc import Sequence
 from typing import TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from ..errors import Refusal, validation_refusal
+from .. import json_input
+from ..errors import Refusal
+from ..service.service import Service
 
 JSON_TYPE = "application/json"
 UNTYPED = ("", "application/x-www-form-urlencoded")
@@ -37,7 +39,7 @@ def content_type(request: Request, known: Sequence[str], wanted: str) -> str:
             code="unsupported_media_type",
         )
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
+    if encoding not in ("identity", ""):
         raise Refusal(
             415,
             f"content-encoding {encoding[:64]} is not supported: send the body uncompressed",
@@ -47,10 +49,32 @@ def content_type(request: Request, known: Sequence[str], wanted: str) -> str:
 
 
 async def read_json(request: Request, schema: type[Schema]) -> Schema:
-    """A JSON body, which holds all options.
+    """A JSON body without features, which holds all options.
 
     Raises:
         Refusal: 400, it is not JSON, or there is a query; 422, it does not fit the schema.
+    """
+    refuse_query(request)
+    return await parsed_json(request, schema)
+
+
+async def parsed_json(request: Request, schema: type[Schema]) -> Schema:
+    """A JSON body without features, beside options in the query.
+
+    Raises:
+        Refusal: 400, it is not JSON; 422, it does not fit the schema.
+    """
+    service: Service = request.app.state.service
+    body = await request.body()
+    work = functools.partial(json_input.parse, body, schema)
+    return await service.parse(work, len(body))
+
+
+def refuse_query(request: Request) -> None:
+    """Check that a request with a JSON body has no options in its query.
+
+    Raises:
+        Refusal: 400, it has.
     """
     if request.query_params:
         raise Refusal(
@@ -59,12 +83,3 @@ async def read_json(request: Request, schema: type[Schema]) -> Schema:
             code="options_in_query",
             param=next(iter(request.query_params))[:64],
         )
-    return await asyncio.to_thread(_parse, await request.body(), schema)
-
-
-def _parse(body: bytes, schema: type[Schema]) -> Schema:
-    try:
-        return schema.model_validate_json(body)
-    except ValidationError as error:
-        errors = error.errors(include_input=False, include_url=False)
-        raise validation_refusal(errors, tuple(schema.model_fields), "JSON key") from None

@@ -13,6 +13,7 @@ from ..errors import Refusal, error_response
 from ..metrics import Metrics
 from ..schemas import ErrorResponse
 from .api_keys import Keyring
+from .proxies import path_of
 from .rate_limits import ApiClient, Limits
 
 OPEN_PATHS = re.compile(r"/|/web(/.*)?|/healthz|/readyz|/docs(/.*)?|/openapi\.json")
@@ -86,8 +87,7 @@ class Authentication:
             await self.app(scope, receive, send)
 
     def _open(self, scope: Scope) -> bool:
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        return scope["type"] == "http" and _needs_no_key(path, self.metrics_open)
+        return scope["type"] == "http" and _needs_no_key(path_of(scope), self.metrics_open)
 
 
 def document(app: FastAPI, *, metrics_open: bool) -> None:

@@ -1,14 +1,20 @@
-"""A limit on the size of request bodies. Plain ASGI: nothing is buffered."""
+"""Limits on the size of request bodies and queries. Plain ASGI: nothing is buffered."""
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import Refusal, error_response
+from ..metrics import Metrics
+from .authentication import refuse
+from .proxies import path_of
 
 LINGER_S = 2.0
+MOST_PARAMETERS = 100
+"""Parameters of a query. Each unknown one is an error, and all errors are collected."""
 
 
 class BodyLimit:
@@ -16,27 +22,50 @@ class BodyLimit:
 
     The answer is sent in full before the connection closes, and what still arrives in the meantime
     is read and dropped: a client in the middle of its upload would otherwise see a reset.
+
+    Args:
+        app: the application.
+        max_bytes: of a body.
+        by_path: of bodies that are sent to these paths.
+        metrics: counts the refusals.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, max_bytes: int, by_path: Mapping[str, int], metrics: Metrics
+    ) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.by_path = by_path
+        self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve an HTTP request; anything else passes through."""
-        if scope["type"] != "http":
+        """Serve a request or a WebSocket; anything else passes through."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        if scope["query_string"].count(b"&") >= MOST_PARAMETERS:
+            refusal = Refusal(
+                400,
+                f"the query has more than {MOST_PARAMETERS} parameters",
+                code="too_many_values",
+            )
+            self.metrics.limited(refusal.code)
+            await refuse(refusal, scope, receive, send)
+            return
+        if scope["type"] == "websocket":
             await self.app(scope, receive, send)
             return
         received, over, more = 0, False, True
+        most = self.by_path.get(path_of(scope), self.max_bytes)
 
         async def counted() -> Message:
             nonlocal received, over, more
             message = await receive()
             more = message.get("more_body", False)
             received += len(message.get("body", b""))
-            if received > self.max_bytes:
+            if received > most:
                 over = True
-                raise self._refusal("too large")
+                raise _refusal("too large", most)
             return message
 
         async def lingering(message: Message) -> None:
@@ -48,9 +77,10 @@ class BodyLimit:
             await send(message)
 
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared[:20]) > self.max_bytes:
+        if declared.isdecimal() and int(declared[:20]) > most:
             over = True
-            refusal = self._refusal(f"{declared[:20]} bytes")
+            refusal = _refusal(f"{declared[:20]} bytes", most)
+            self.metrics.limited(refusal.code)
             response = error_response(
                 refusal.status_code, refusal.detail, code=refusal.code, headers=refusal.headers
             )
@@ -58,13 +88,14 @@ class BodyLimit:
             return
         await self.app(scope, counted, lingering)
 
-    def _refusal(self, size: str) -> Refusal:
-        return Refusal(
-            413,
-            f"the body is {size}: the limit is {self.max_bytes} bytes",
-            code="body_too_large",
-            headers={"connection": "close"},
-        )
+
+def _refusal(size: str, most: int) -> Refusal:
+    return Refusal(
+        413,
+        f"the body is {size}: the limit is {most} bytes",
+        code="body_too_large",
+        headers={"connection": "close"},
+    )
 
 
 async def _drop_rest(receive: Receive) -> None:

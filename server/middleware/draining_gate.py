@@ -5,6 +5,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..draining import Draining
 from ..errors import error_response
 from ..metrics import Metrics
+from .proxies import path_of
 
 OPEN_PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
 """Paths that are served until the end and do not delay the shutdown."""
@@ -23,7 +24,7 @@ class DrainingGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it."""
-        if scope["type"] not in ("http", "websocket") or scope["path"] in OPEN_PATHS:
+        if scope["type"] not in ("http", "websocket") or path_of(scope) in OPEN_PATHS:
             await self.app(scope, receive, send)
         elif self.draining.is_set():
             self.metrics.rejected("draining")

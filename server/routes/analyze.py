@@ -68,11 +68,13 @@ REQUEST_BODY: dict[str, Any] = {
 }
 """The body, for ``openapi_extra``."""
 
-router = APIRouter(prefix="/v1/audio", tags=["audio"])
+PATH = "/v1/audio/analyze"
+
+router = APIRouter(tags=["audio"])
 
 
 @router.post(
-    "/analyze",
+    PATH,
     summary="Turn a recording into features",
     response_class=Response,
     responses=RESPONSES,

@@ -21,6 +21,7 @@ from vocoder.synthesis.speech import SPEEDS, Speech
 from .. import openapi
 from ..errors import Refusal
 from ..http.audio_response import AudioResponse
+from ..http.bodies import JSON_TYPE, content_type, parsed_json
 from ..http.encoding import AsyncEncoder
 from ..http.speakers import OPENAI_MODELS, Speaker, find_speaker
 from ..schemas import Name, OutputRate, Seed
@@ -120,23 +121,31 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 for _law in ("mulaw", "alaw"):
     RESPONSES[200]["content"][f"audio/{_law}"] = openapi.BINARY
 
+REQUEST_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": openapi.json_body(SpeakText, {"text": "Hello there."}),
+    }
+}
+"""The body, for ``openapi_extra``."""
+
 
 @router.post(
     "",
     summary="Turn text into speech, for Deepgram's clients",
     response_class=Response,
     responses=RESPONSES,
+    openapi_extra=REQUEST_BODY,
 )
 async def speak(
-    request: Request,
-    query: Annotated[SpeakQuery, Query()],
-    body: SpeakText,
-    service: ServiceDependency,
+    request: Request, query: Annotated[SpeakQuery, Query()], service: ServiceDependency
 ) -> Response:
     """Deepgram's `POST /v1/speak`: the text is in the body, everything else in the query."""
     if "callback" in request.query_params:
         message = "callbacks are not supported: the response is the audio"
         raise Refusal(422, message, code="callback_not_made", param="callback")
+    content_type(request, (JSON_TYPE,), JSON_TYPE)
+    body = await parsed_json(request, SpeakText)
     count, limit = len(body.text), service.settings.max_text_chars
     if count > limit:
         message = f"text has {count} characters, the limit is {limit}"
@@ -153,7 +162,13 @@ async def speak(
         "dg-model-uuid": _uuid(digest),
         "dg-char-count": str(count),
     }
-    content = Speech(body.text, speaker=speaker.name, seed=response.seed, speed=query.speed)
+    content = Speech(
+        body.text,
+        speaker=speaker.name,
+        seed=response.seed,
+        speed=query.speed,
+        max_s=service.settings.max_speech_s,
+    )
     return await response.send(content, headers=headers)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from ..errors import Refusal
-from ..schemas import ErrorResponse, Health
+from ..schemas import ErrorResponse, Health, Ready
 from ..service.service import Service, ServiceDependency
 
 router = APIRouter(tags=["health"])
@@ -25,14 +25,19 @@ async def healthz() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", summary="Is the server ready for clients?", responses=NOT_READY)
-async def readyz(service: ServiceDependency) -> Health:
+@router.get(
+    "/readyz",
+    summary="Is the server ready for clients?",
+    responses=NOT_READY,
+    response_model_exclude_defaults=True,
+)
+async def readyz(service: ServiceDependency) -> Ready:
     """200 once the default voice is loaded, while the server is healthy and not shutting down."""
     if reason := _unready(service):
         headers = {"retry-after": str(service.settings.retry_after_s)}
         code = "draining" if service.draining.is_set() else "not_ready"
         raise Refusal(503, reason, code=code, headers=headers)
-    return Health(status="ready")
+    return Ready(status="ready", refused_voices=service.registry.refused())
 
 
 def _unready(service: Service) -> str | None:

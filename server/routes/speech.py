@@ -119,7 +119,9 @@ async def speech(request: Request, service: ServiceDependency) -> Response:
         **fields,
     )
     request.state.log["characters"] = characters
-    content = _speech(options, speaker, response.seed)
+    settings = service.settings
+    max_s = settings.max_speech_s if options.stream else settings.max_whole_speech_s
+    content = _speech(options, speaker, response.seed, max_s)
     with _at_input():
         return await response.send(content, cached_by=options.model_dump(mode="json"))
 
@@ -137,23 +139,22 @@ async def plan(request: Request, service: ServiceDependency) -> SpeechPlan:
     """
     options = await _read(request, service.settings, whole=True)
     speaker = await _speaker(options, service)
-    content = _speech(options, speaker, 0)
+    content = _speech(options, speaker, 0, service.settings.max_whole_speech_s)
 
     def job(stop: threading.Event) -> list[SentencePlan]:
         found = []
         with _at_input():
-            sentences = service.synthesizer.plan(content, voice=speaker.voice)
-        for sentence in sentences:
-            if stop.is_set():
-                raise Stopped
-            found.append(
-                SentencePlan(
-                    text=sentence.text,
-                    phonemes=sentence.phonemes,
-                    duration_s=round(sentence.duration_s, 6),
-                    words=[WordTiming.of(word) for word in sentence.words],
+            for sentence in service.synthesizer.plan(content, voice=speaker.voice):
+                if stop.is_set():
+                    raise Stopped
+                found.append(
+                    SentencePlan(
+                        text=sentence.text,
+                        phonemes=sentence.phonemes,
+                        duration_s=round(sentence.duration_s, 6),
+                        words=[WordTiming.of(word) for word in sentence.words],
+                    )
                 )
-            )
         return found
 
     sentences = await while_connected(request, asyncio.create_task(service.jobs.run(job)))
@@ -198,7 +199,7 @@ async def _speaker(options: SpeechRequest, service: Service) -> Speaker:
     return await find_speaker(service, options.model, voice, options.speaker)
 
 
-def _speech(options: SpeechRequest, speaker: Speaker, seed: int) -> Speech:
+def _speech(options: SpeechRequest, speaker: Speaker, seed: int, max_s: float) -> Speech:
     return Speech(
         options.input,
         speaker=speaker.name,
@@ -208,6 +209,7 @@ def _speech(options: SpeechRequest, speaker: Speaker, seed: int) -> Speech:
         ssml=options.ssml,
         lexicon=options.lexicon or {},
         tags=options.tags,
+        max_s=max_s,
     )
 
 

@@ -64,14 +64,27 @@ an internal error; 1012 when the server stops, after everything has been spoken.
 from fastapi import APIRouter
 from starlette.websockets import WebSocket
 
+from ..errors import Refusal
+from ..middleware.authentication import refuse
 from ..websocket.dialect import OWN
 from ..websocket.handshake import admit
 from ..websocket.messages import Options
 
 router = APIRouter()
 
+elsewhere = APIRouter()
+"""Every other path; to be included last."""
+
 
 @router.websocket("/v1/audio/stream")
 async def stream(websocket: WebSocket) -> None:
     """See the module's docstring."""
     await admit(websocket, OWN, Options)
+
+
+@elsewhere.websocket("/{path:path}")
+async def unknown(websocket: WebSocket) -> None:
+    """Answer a handshake like a request to a path that does not exist."""
+    message = f"there is no WebSocket at {websocket.url.path[:200]}: use /v1/audio/stream"
+    refusal = Refusal(404, message, code="not_found")
+    await refuse(refusal, websocket.scope, websocket.receive, websocket.send)

@@ -12,9 +12,10 @@ from vocoder.voices.voice import Voice
 
 from .. import openapi
 from ..errors import Refusal
+from ..http import feature_rows
 from ..http.audio_response import AudioResponse
-from ..http.bodies import JSON_TYPE, UNTYPED, content_type, read_json
-from ..http.features import digest, features_of_json
+from ..http.bodies import JSON_TYPE, UNTYPED, content_type, refuse_query
+from ..http.features import check_length, digest, features_of_json
 from ..http.speakers import Speaker
 from ..schemas import VocodeOptions, VocodeRequest
 from ..service.service import Service, ServiceDependency
@@ -60,11 +61,13 @@ REQUEST_BODY: dict[str, Any] = {
 }
 """The two kinds of body, for ``openapi_extra``."""
 
-router = APIRouter(prefix="/v1/audio", tags=["audio"])
+PATH = "/v1/audio/vocode"
+
+router = APIRouter(tags=["audio"])
 
 
 @router.post(
-    "/vocode",
+    PATH,
     summary="Turn features into speech",
     response_class=Response,
     responses=RESPONSES,
@@ -83,7 +86,7 @@ async def vocode(
     options, voice, features = await _read(request, query, service)
     speaker = Speaker.of(voice, options.speaker)
     voice.check_tags(options.tags)
-    _check_length(features, service.settings.max_audio_s)
+    check_length(features.frames, features.config, service.settings.max_audio_s)
     response = await AudioResponse.prepare(
         request,
         service,
@@ -94,10 +97,15 @@ async def vocode(
         rate_hz=options.sample_rate,
         whole=not options.stream,
     )
-    content = Vocoding(features, speaker.name, response.seed, tuple(options.tags))
+    content = Vocoding(features, speaker.name, response.seed, tuple(options.tags), options.clarity)
     features_digest = await asyncio.to_thread(digest, features)
     return await response.send(
-        content, cached_by={"features": features_digest, "tags": options.tags}
+        content,
+        cached_by={
+            "features": features_digest,
+            "tags": options.tags,
+            "clarity": options.clarity,
+        },
     )
 
 
@@ -110,10 +118,14 @@ async def _read(
         f"a feature file as {FEATURE_FILE_TYPES[0]}, or {JSON_TYPE}",
     )
     if kind == JSON_TYPE:
-        given = await read_json(request, VocodeRequest)
+        refuse_query(request)
+        given, rows = await asyncio.to_thread(feature_rows.parse, await request.body())
         voice = await service.voice(given.voice)
-        config = voice.config.features
-        return given, voice, await asyncio.to_thread(features_of_json, given, config)
+        limit_s = service.settings.max_audio_s
+        features = await asyncio.to_thread(
+            features_of_json, given, rows, voice.config.features, limit_s
+        )
+        return given, voice, features
     voice = await service.voice(query.voice)
     body = await request.body()
     # safetensors begins with a length in 8 bytes, the last of them zero; neither JSON nor what
@@ -127,15 +139,3 @@ async def _read(
         )
     features = await asyncio.to_thread(feature_file.deserialize, body, voice.config.features)
     return query, voice, features
-
-
-def _check_length(features: Features, max_audio_s: float) -> None:
-    seconds = features.frames / features.config.frame_rate_hz
-    if seconds > max_audio_s:
-        raise Refusal(
-            422,
-            f"the features are {seconds:.3f} s of audio, the limit is {max_audio_s:g} s per "
-            "request",
-            code="audio_too_long",
-            param="mel",
-        )

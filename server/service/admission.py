@@ -1,14 +1,17 @@
 """Admission control: as many streams as the engines can serve in real time, and a queue for files.
 
 A stream of a voice that can be served n times in real time costs 1/n of the machine. A live stream
-is admitted at once or refused; a request for a whole file may wait for a slot.
+is admitted at once or refused; a request for a whole file may wait for a slot. Requests of the same
+cost are admitted in order; a cheaper one goes ahead of one for which there is no room yet.
 """
 
 import asyncio
 import math
+import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Self
 
 from vocoder.voices.voice import Voice
@@ -17,8 +20,10 @@ from ..errors import Refusal
 from ..metrics import Metrics, Rejection
 
 LONGEST_WAIT_S = 60
-SMOOTHING = 0.1
-"""Weight of the newest stream in the moving average of stream durations."""
+"""Longest estimate, and longest wait of a request that others have overtaken."""
+
+REMEMBERED = 16
+"""Streams that the estimate of a stream's duration is based on."""
 
 
 Capacity = Callable[[Voice, str], float]
@@ -46,6 +51,15 @@ class Slot:
         self.release()
 
 
+@dataclass(eq=False)
+class _Waiting:
+    """A request that waits for a slot."""
+
+    cost: float
+    future: "asyncio.Future[Slot]"
+    overtaken: bool = False
+
+
 class Admission:
     """Hands out slots. Must be used from one event loop."""
 
@@ -62,15 +76,16 @@ class Admission:
         """
         self._capacity, self._metrics = capacity, metrics
         self._max_waiting = waiting
-        self._mean_s = float(retry_after_s)
+        self._first_estimate_s = float(retry_after_s)
+        self._durations_s: deque[float] = deque(maxlen=REMEMBERED)
         self._used = 0.0
-        self._streams = 0
-        self._queue: deque[tuple[float, asyncio.Future[Slot]]] = deque()
+        self._slots: set[Slot] = set()
+        self._queue: list[_Waiting] = []
 
     @property
     def streams(self) -> int:
         """Slots in use."""
-        return self._streams
+        return len(self._slots)
 
     @property
     def waiting(self) -> int:
@@ -84,8 +99,9 @@ class Admission:
             Refusal: 429, none is free; ``retry-after`` estimates when one will be.
         """
         cost = self._cost(voice, engine)
-        if self._queue or not self._fits(cost):
-            raise self._refusal("capacity", f"the server's limit is {self._streams} streams")
+        if any(one.cost <= cost for one in self._queue) or not self._fits(cost):
+            raise self._refusal("capacity", f"the server's limit is {self.streams} streams")
+        self._overtake(self._queue)
         return self._take(cost)
 
     async def wait_for_slot(self, voice: Voice, engine: str) -> Slot:
@@ -95,19 +111,20 @@ class Admission:
             Refusal: 429, the queue is full.
         """
         cost = self._cost(voice, engine)
-        if not self._queue and self._fits(cost):
+        if all(one.cost > cost for one in self._queue) and self._fits(cost):
+            self._overtake(self._queue)
             return self._take(cost)
         if len(self._queue) >= self._max_waiting:
-            reason = f"{self._streams} requests are being served and {len(self._queue)} are waiting"
+            reason = f"{self.streams} requests are being served and {len(self._queue)} are waiting"
             raise self._refusal("queue_full", reason)
         future: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
-        entry = cost, future
+        entry = _Waiting(cost, future)
         self._queue.append(entry)
         self._metrics.waiting.inc()
         try:
             return await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
+            if future.done() and not future.cancelled() and not future.exception():
                 future.result().release()
             raise
         finally:
@@ -121,36 +138,69 @@ class Admission:
 
     def _fits(self, cost: float) -> bool:
         # A single stream is always admitted, however slow its engine.
-        return not self._streams or self._used + cost <= 1.0 + 1e-6
+        return not self._slots or self._used + cost <= 1.0 + 1e-6
 
     def _take(self, cost: float) -> Slot:
         self._used += cost
-        self._streams += 1
-        return Slot(cost, self._released)
+        slot = Slot(cost, self._released)
+        self._slots.add(slot)
+        return slot
 
     def _released(self, slot: Slot) -> None:
         self._used -= slot.cost
-        self._streams -= 1
-        if not self._streams:
+        self._slots.discard(slot)
+        if not self._slots:
             self._used = 0.0
-        seconds = time.monotonic() - slot.since
-        self._mean_s += SMOOTHING * (seconds - self._mean_s)
+        self._durations_s.append(time.monotonic() - slot.since)
         self._admit_waiting()
 
     def _admit_waiting(self) -> None:
-        while self._queue and self._fits(self._queue[0][0]):
-            cost, future = self._queue.popleft()
-            if not future.done():
-                future.set_result(self._take(cost))
+        blocked: list[_Waiting] = []
+        for one in [*self._queue]:
+            if one.future.done():
+                self._queue.remove(one)
+            elif self._fits(one.cost) and all(other.cost > one.cost for other in blocked):
+                self._queue.remove(one)
+                self._overtake(blocked)
+                one.future.set_result(self._take(one.cost))
+            else:
+                blocked.append(one)
+
+    def _overtake(self, waiting: Iterable[_Waiting]) -> None:
+        """Go ahead of requests, which then do not wait for ever."""
+        for one in waiting:
+            if not one.overtaken:
+                one.overtaken = True
+                asyncio.get_running_loop().call_later(LONGEST_WAIT_S, self._give_up, one)
+
+    def _give_up(self, waiting: _Waiting) -> None:
+        if not waiting.future.done():
+            message = f"there has been no room for this request in {LONGEST_WAIT_S} s"
+            waiting.future.set_exception(self._refusal("capacity", message))
 
     def _refusal(self, reason: Rejection, message: str) -> Refusal:
         self._metrics.rejected(reason)
-        # With n streams running, one ends every (mean duration / n) on average.
-        expected = self._mean_s * (len(self._queue) + 1) / max(1, self._streams)
-        wait = min(LONGEST_WAIT_S, max(1, math.ceil(expected)))
+        wait = min(LONGEST_WAIT_S, max(1, math.ceil(self._expected_wait_s())))
         return Refusal(
             429,
             f"{message}: try again in {wait} s",
             code="overloaded",
             headers={"retry-after": str(wait)},
         )
+
+    def _expected_wait_s(self) -> float:
+        """When there will be a slot beyond those for the requests that wait already.
+
+        A stream is expected to last as long as the recent ones, by the median, so that a few very
+        long ones do not count; one that has lasted longer, for as long again.
+        """
+        typical_s = self._first_estimate_s
+        if self._durations_s:
+            typical_s = statistics.median(self._durations_s)
+        now = time.monotonic()
+        ages = (now - slot.since for slot in self._slots)
+        left_s = sorted(typical_s - age if age < typical_s else typical_s for age in ages)
+        if not left_s:
+            return typical_s
+        rounds, position = divmod(len(self._queue), len(left_s))
+        return left_s[position] + rounds * typical_s

@@ -7,6 +7,7 @@ import logging
 from vocoder.errors import UserError
 from vocoder.synthesis.streaming import StreamingSynthesizer
 from vocoder.voices.registry import VoiceRegistry
+from vocoder.voices.voice import Voice
 
 from ..memory import return_free_memory
 
@@ -57,13 +58,34 @@ class Readiness:
             self.loaded = True
 
     def _warm_up(self) -> None:
-        voice = self._registry.get()
-        self._streaming.synthesizer.warm_up(voice)
+        voice = self._first_sound_voice()
         if self._measure:
             self.reason = "the voice is loaded; the machine's capacity is being measured"
             self._streaming.capacity(voice)
         freeze_gc()
         return_free_memory()  # Loading and measuring take more than serving.
+
+    def _first_sound_voice(self) -> Voice:
+        """The default voice, or the next one that can speak.
+
+        Raises:
+            UserError: there is none.
+        """
+        failure: UserError | None = None
+        for voice_id in self._registry.ids():
+            try:
+                voice = self._registry.get(voice_id)
+                self._streaming.synthesizer.warm_up(voice)
+            except UserError as error:
+                failure = failure or error
+                if voice_id not in self._registry.refused():
+                    logger.error("voice refused: %s", error)
+                    self._registry.set_aside(voice_id)
+            else:
+                return voice
+        if failure is not None:
+            raise failure
+        return self._registry.get()  # Raises: there are no voices.
 
 
 def freeze_gc() -> None:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import stat
 import tempfile
 import threading
 import time
@@ -127,7 +128,7 @@ class ResponseCache:
         path = self._path(key)
         with self.logging_errors(), contextlib.ExitStack() as stack:
             try:
-                found = CachedBody(stack.enter_context(open(path, "rb")))
+                found = CachedBody(stack.enter_context(_open(path)))
             except FileNotFoundError:
                 return None
             except ValueError:
@@ -192,6 +193,21 @@ class ResponseCache:
                 if pattern.fullmatch(entry.name):
                     with contextlib.suppress(FileNotFoundError):  # Another process removed it.
                         yield entry.path, entry.stat(follow_symlinks=False)
+
+
+def _open(path: Path) -> BinaryIO:
+    """A file of the cache.
+
+    Raises:
+        ValueError: it is no ordinary file.
+    """
+    # Opening a named pipe would otherwise wait for another process to write to it.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.fdopen(handle, "rb")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        file.close()
+        raise ValueError("no ordinary file")
+    return file
 
 
 class Writer:

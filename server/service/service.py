@@ -4,13 +4,15 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Annotated, TypeVar
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from vocoder.errors import VoiceError
+from vocoder.generation import dispatch
 from vocoder.generation.dispatch import Engine
 from vocoder.synthesis.request import SynthesisRequest
 from vocoder.synthesis.streaming import StreamingSynthesizer
@@ -20,6 +22,7 @@ from vocoder.voices.voice import Voice
 
 from ..draining import Draining
 from ..errors import Refusal
+from ..json_input import LARGE_BYTES
 from ..metrics import Kind, Metrics
 from ..settings import ServerSettings
 from .admission import Admission
@@ -28,7 +31,13 @@ from .listener import Listener
 from .readiness import Readiness
 from .response_cache import ResponseCache
 
+Result = TypeVar("Result")
+
 logger = logging.getLogger(__name__)
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="parsing")
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,14 @@ class Service:
     readiness: Readiness
     draining: Draining
     cache: ResponseCache | None
+    # One thread: parsing holds the interpreter, and the event loop must get it between two bodies.
+    parsing: ThreadPoolExecutor = field(default_factory=_one_thread)
+
+    async def parse(self, work: Callable[[], Result], size: int) -> Result:
+        """The result of ``work``, which parses ``size`` bytes: at once if they are few."""
+        if size < LARGE_BYTES:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self.parsing, work)
 
     def listen(
         self, request: SynthesisRequest, kind: Kind, on_end: Callable[[], None] = lambda: None
@@ -106,11 +123,26 @@ class Service:
 
         Raises:
             EngineError: it is unknown, or cannot run this voice here.
+            Refusal: 422, requests may not name it here.
         """
+        if name is not None and name in dispatch.names() and not self._may_be_named(name):
+            usual = await self.engine(voice, None)
+            if name != usual.name:
+                raise Refusal(
+                    422,
+                    f"engine {name!r} cannot be requested from this server: leave it out, or "
+                    f"name {' or '.join((*self.settings.client_engines, usual.name))}",
+                    code="engine_not_allowed",
+                    param="engine",
+                )
+            return usual
         made = self.synthesizer.made_engine(voice, name)
         if made is not None:
             return made
         return await asyncio.to_thread(self.synthesizer.engine, voice, name)
+
+    def _may_be_named(self, engine: str) -> bool:
+        return engine in (self.settings.engine, *self.settings.client_engines)
 
 
 def _service(connection: HTTPConnection) -> Service:

@@ -20,9 +20,6 @@ from .outgoing import Gone, Outgoing
 MAX_MISTAKES = 100
 """Consecutive invalid messages after which the connection is closed."""
 
-LARGE_MESSAGE = 2**16
-"""Characters from which on a message is parsed in another thread."""
-
 DONE, NOT_UNDERSTOOD, REFUSED, TOO_BIG, FAILED, STOPPING = 1000, 1003, 1008, 1009, 1011, 1012
 
 logger = logging.getLogger(__name__)
@@ -142,9 +139,7 @@ class Connection:
                 self._mistakes = 0
 
     async def _parsed(self, text: str) -> ClientMessage:
-        if len(text) < LARGE_MESSAGE:
-            return self._dialect.parse(text)
-        return await asyncio.to_thread(self._dialect.parse, text)
+        return await self._service.parse(lambda: self._dialect.parse(text), len(text))
 
     def _check_size(self, size: int) -> None:
         limit = self._service.settings.max_body_bytes

@@ -189,6 +189,16 @@ class Contexts:
                 param="mel",
             )
         self._check_utterances(context)
+        spoken = context.open_utterance.frames if context.open_utterance else None
+        total_s = ((spoken.total if spoken else 0) + frames.shape[1]) / rate_hz
+        if total_s > context.settings.max_s:
+            raise Refusal(
+                422,
+                f"the utterance is longer than {context.settings.max_s:g} s, the limit: flush it, "
+                "and send the rest as another one",
+                code="audio_too_long",
+                param="mel",
+            )
         context.utterance().add_frames(frames)
 
     async def _flush(self, context_id: str | None) -> None:

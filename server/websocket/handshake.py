@@ -51,6 +51,7 @@ async def admit(
         refusal = Refusal(status_of(error), str(error), code=error.code, param=error.param)
     else:
         return
+    service.metrics.limited(refusal.code)
     await refuse(refusal, websocket.scope, websocket.receive, websocket.send)
 
 
@@ -81,7 +82,12 @@ async def _serve(
         if not failed.done():
             failed.set_exception(error)
 
-    outgoing = Outgoing(websocket, dialect.shape)
+    outgoing = Outgoing(
+        websocket,
+        dialect.shape,
+        stalled_s=service.settings.stalled_s,
+        reported=service.metrics.limited,
+    )
     contexts = Contexts(websocket, service, outgoing, options, settings, lease, fail)
     try:
         await Connection(websocket, service, dialect, outgoing, contexts, failed).run()

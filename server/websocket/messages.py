@@ -12,9 +12,11 @@ from pydantic import (
     model_validator,
 )
 
+from vocoder.synthesis.request import CLARITIES
 from vocoder.synthesis.speech import PITCHES, SPEEDS
 
 from ..errors import Refusal
+from ..json_input import MOST_VALUES, check_commas, check_count, decoded
 from ..schemas import Ipa, Name, Rate, Seed, Word
 
 Encoding = Literal["linear16", "mulaw", "alaw"]
@@ -38,6 +40,7 @@ class Options(BaseModel):
     seed: Seed | None = None
     speed: float = Field(1.0, ge=SPEEDS[0], le=SPEEDS[1])
     pitch: float = Field(0.0, ge=PITCHES[0], le=PITCHES[1])
+    clarity: float = Field(0.0, ge=CLARITIES[0], le=CLARITIES[1])
     encoding: Encoding = "linear16"
     sample_rate: Rate | None = None
     timings: bool = False
@@ -140,6 +143,9 @@ class Close(Message):
     type: Literal["Close"]
 
 
+FEATURE_KEYS = ("mel", "linguistic")
+MOST_QUOTES_OF_FEATURES = 100
+
 ClientMessage = Speak | Start | FeatureFrames | Flush | Clear | Cancel | Close
 _MODELS: dict[str, type[Message]] = {
     "Speak": Speak,
@@ -162,7 +168,16 @@ def parse(text: str) -> ClientMessage:
         Refusal: 400 or 422, it is invalid; says what would be right.
     """
     try:
-        return _PARSER.validate_json(text)
+        if text.count(",") <= MOST_VALUES or text.count('"') > MOST_QUOTES_OF_FEATURES:
+            check_commas(text.encode("utf-8", "replace"), "the message")
+            return _PARSER.validate_json(text)
+        found = decoded(text, "the message")
+        if not isinstance(found, dict) or found.get("type") != "Features":
+            check_commas(text.encode("utf-8", "replace"), "the message")
+            return _PARSER.validate_json(text)
+        check_count(found, "the message", besides=FEATURE_KEYS)
+        # Its lists are the only values that could be of another type in Python.
+        return _PARSER.validate_python(found)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         raise _refusal(first["type"], first["loc"], first["msg"]) from None

@@ -12,9 +12,6 @@ from vocoder.errors import UserError
 
 from ..errors import Refusal, error_body, status_of
 
-STALLED_S = 60.0
-"""A client that has read nothing for this long is considered gone."""
-
 CLOSING_S = 5.0
 LONGEST_REASON_BYTES = 120
 
@@ -52,12 +49,20 @@ class Outgoing:
     Args:
         websocket: accepted.
         shape: converts a message to the client's protocol; None if it has no such message.
+        stalled_s: a client that has read nothing for this long is considered gone.
+        reported: called with the code of each error.
     """
 
     def __init__(
-        self, websocket: WebSocket, shape: Callable[[MessageOut], MessageOut | None]
+        self,
+        websocket: WebSocket,
+        shape: Callable[[MessageOut], MessageOut | None],
+        *,
+        stalled_s: float,
+        reported: Callable[[str], None],
     ) -> None:
         self._websocket, self._shape = websocket, shape
+        self._stalled_s, self._reported = stalled_s, reported
         self._lock = asyncio.Lock()
         self._audio_of: str | None = None
         self._sequence = 0
@@ -91,6 +96,7 @@ class Outgoing:
 
     async def error(self, error: Refusal | UserError, context_id: str | None = None) -> None:
         """Report an error."""
+        self._reported(error.code)
         fields: MessageOut = {}
         if isinstance(error, Refusal):
             body = error_body(error.status_code, error.detail, code=error.code, param=error.param)
@@ -120,7 +126,7 @@ class Outgoing:
 
     async def _send(self, event: MessageOut) -> None:
         try:
-            async with asyncio.timeout(STALLED_S):
+            async with asyncio.timeout(self._stalled_s):
                 await self._websocket.send(event)
         except (WebSocketDisconnect, RuntimeError, OSError, TimeoutError):
             # Starlette raises RuntimeError for a socket that is closing already.

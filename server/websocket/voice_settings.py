@@ -27,11 +27,13 @@ class VoiceSettings:
         seed: of each utterance's first sentence.
         speed: factor.
         pitch: shift in semitones.
+        clarity: of features; see :class:`~vocoder.synthesis.request.Vocoding`.
         lexicon: words and their pronunciations in the IPA.
         engine: that generates, by name.
         encoding: of the audio.
         rate_hz: of the audio.
         timings: whether word timings are sent.
+        max_s: longest audio of an utterance, in seconds.
     """
 
     voice: Voice
@@ -39,11 +41,13 @@ class VoiceSettings:
     seed: int
     speed: float
     pitch: float
+    clarity: float
     lexicon: Mapping[str, str]
     engine: str
     encoding: Encoding
     rate_hz: int
     timings: bool
+    max_s: float
 
     def speech(self) -> Speech:
         """How to speak a text that will arrive as an input stream."""
@@ -54,11 +58,12 @@ class VoiceSettings:
             speed=self.speed,
             pitch=self.pitch,
             lexicon=self.lexicon,
+            max_s=self.max_s,
         )
 
     def vocoding(self) -> Vocoding:
         """How to vocode features that will arrive as an input stream."""
-        return Vocoding(None, speaker=self.speaker, seed=self.seed)
+        return Vocoding(None, speaker=self.speaker, seed=self.seed, clarity=self.clarity)
 
     def encoder(self) -> ChunkEncoder:
         """An encoder of the voice's samples."""
@@ -98,9 +103,11 @@ async def resolve(
         seed=secrets.randbelow(LARGEST_DRAWN_SEED) if options.seed is None else options.seed,
         speed=options.speed,
         pitch=options.pitch,
+        clarity=options.clarity,
         lexicon=lexicon or {},
         engine=engine.name,
         encoding=options.encoding,
         rate_hz=int(options.sample_rate or voice.config.features.sample_rate_hz),
         timings=options.timings,
+        max_s=service.settings.max_speech_s,
     )

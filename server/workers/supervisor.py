@@ -27,7 +27,7 @@ from vocoder.errors import UserError
 
 from .. import logs
 from ..settings import ServerSettings
-from ..sockets import listen, url_of
+from ..sockets import listening, url_of
 from .load_table import ABSENT, LoadTable
 from .worker import FOLDER_VARIABLE, LOAD_TABLE, Start
 
@@ -38,7 +38,7 @@ LONGEST_PAUSE_S = 30.0
 FIRST_PAUSE_S = 0.5
 
 STARTS = 3
-"""Consecutive failed starts, with no worker serving, after which the supervisor gives up."""
+"""Consecutive failed starts after which the supervisor gives up, if no worker has ever served."""
 
 LAST_S = 5.0
 """Time beyond the grace period before workers are killed."""
@@ -52,8 +52,8 @@ def supervise(settings: ServerSettings) -> None:
     Raises:
         UserError: the workers cannot start, or the address is not available.
     """
-    with listen(settings.host, settings.port) as listener:
-        logging.config.dictConfig(logs.config(settings.log_format))
+    with listening(settings) as listener:
+        logging.config.dictConfig(logs.config(settings.log_format, settings.log_level))
         asyncio.run(Supervisor(settings, listener).run())
 
 
@@ -143,7 +143,7 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             failed = 0 if served else failed + 1
-            if not self._serving and (mistake or failed == STARTS):
+            if not self._announced and not self._serving and (mistake or failed == STARTS):
                 raise UserError(mistake or f"a worker died while starting ({_ending(status)})")
             lived = time.monotonic() - start
             deaths = 1 if lived > STEADY_S else deaths + 1
@@ -210,7 +210,7 @@ class Supervisor:
         logger.info("worker is serving", extra={"fields": fields})
         if not self._announced:
             self._announced = True
-            url = url_of(self._settings.host, self._listener)
+            url = url_of(self._settings, self._listener)
             count = self._settings.workers
             logger.info("serving on %s, documentation at %s/docs, workers: %d", url, url, count)
 

@@ -80,7 +80,7 @@ def work(start: Start) -> None:
 
     try:
         settings = ServerSettings.load()
-        logging.config.dictConfig(logs.config(settings.log_format))
+        logging.config.dictConfig(logs.config(settings.log_format, settings.log_level))
         with socket.socket(fileno=start.listener) as listener:
             app.run(settings, listener, make_server)
     except UserError as error:

@@ -57,6 +57,7 @@ def test_generate_rejects_bad_input_and_writes_nothing(vocoder: Run, tmp_path: P
         (("--speaker", "dora"), "ann, ben, cat"),
         (("--engine", "warp"), "choose one of auto, triton, cuda-graph, cpu, reference"),
         (("--seed", "-1"), "seed -1"),
+        (("--clarity", "3"), "clarity 3 is not in 0 to 2"),
     ]:
         result = vocoder("generate", good, "-o", wav, *arguments)
         assert_rejected(result, message)

@@ -99,6 +99,7 @@ def test_the_environment_files_values_are_right(monkeypatch: pytest.MonkeyPatch)
     examples = {
         *("host", "device", "voices_dir", "more_voices_dir", "weights", "threads", "max_streams"),
         *("voice_aliases", "api_keys_file", "cors_origins", "cache_dir"),
+        *("uds", "root_path", "client_engines"),
     }
     for name, field in ServerSettings.model_fields.items():
         if name not in examples:

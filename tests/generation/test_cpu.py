@@ -24,7 +24,7 @@ from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
 
 INSTRUCTION_SETS = native.load().instruction_sets()
-SAMPLES = 4000
+SAMPLES = 2500
 MODELS: dict[str, ModelConfig] = {
     **CONFIGS,
     **PRESETS,
@@ -46,7 +46,7 @@ class Known(NamedTuple):
 
 @pytest.fixture(scope="module", params=MODELS)
 def known(request: pytest.FixtureRequest) -> Known:
-    """Each configuration with 4,000 samples of noise, as loud as speech."""
+    """Each configuration with 2,500 samples of noise, as loud as speech."""
     model = random_model(MODELS[request.param])
     hop, hold = model.config.features.hop_length, model.config.hold
     conditioning = condition(model, 1, frames=-(-SAMPLES // hop))

@@ -30,7 +30,7 @@ def _collector_as_it_is() -> Iterator[None]:
 def voices_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("voices")
     save_voice(folder, "arctic")
-    save_voice(folder, "other", seed=1)
+    save_voice(folder, "other", seed=1, passes=1)
     return folder
 
 
@@ -48,7 +48,11 @@ def synthesizer() -> Synthesizer:
 def settings(voices_dir: Path) -> ServerSettings:
     # Set, because measuring would take a while for each application.
     return ServerSettings(
-        voices_dir=voices_dir, max_body_bytes=100_000, max_audio_s=2.0, max_streams=32
+        voices_dir=voices_dir,
+        max_body_bytes=100_000,
+        max_audio_s=2.0,
+        max_streams=32,
+        client_engines=("reference",),
     )
 
 

@@ -20,6 +20,7 @@ NO_SCHEMA_SAYS = {
     "invalid_features": "bytes that are no feature file, or features of another voice's settings",
     "invalid_audio": "bytes that are no recording",
     "engine_unavailable": "which engines there are depends on the machine",
+    "engine_not_allowed": "which engines may be named depends on the server",
     "options_in_query": "parameters are for feature files: OpenAPI ties none to a body's type",
     "timings_without_events": "timings go with stream_format sse only, but with every plan",
 }

@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import random_mel
+from torch import Tensor
 
+from vocoder.audio.io import Samples
+from vocoder.config import ContrastConfig
 from vocoder.errors import EngineError, FeatureError, NotFoundError, UserError
 from vocoder.features.feature_file import Features
+from vocoder.features.spectral_contrast import sharpened
+from vocoder.synthesis.speech import Speech, renderings
 from vocoder.synthesis.synthesizer import Request, Synthesizer
 from vocoder.voices.registry import VoiceRegistry
 from vocoder.voices.voice import Voice
@@ -58,6 +63,41 @@ def test_each_request_in_a_batch_sounds_as_alone(synthesizer: Synthesizer, voice
         assert np.array_equal(np.concatenate(list(alone)), found)
 
 
+def test_clarity_is_the_contrast_that_the_voice_adds_to_what_it_predicts(
+    synthesizer: Synthesizer, voice: Voice
+) -> None:
+    def vocoded(given: Features, voice: Voice, speaker: str, clarity: float = 0.0) -> Samples:
+        chunks = synthesizer.vocode(given, voice=voice, speaker=speaker, seed=3, clarity=clarity)
+        return np.concatenate(list(chunks))
+
+    usual, own = ContrastConfig(frequency=1.5), ContrastConfig(time=0.0)
+    sharp = voice.with_generation(contrast=usual, speaker_contrast={"cat": own})
+    given = features(voice, 20)
+    for clear, speaker, contrast in (
+        (sharp, "ben", usual),
+        (sharp, "cat", own),
+        (voice, "ben", ContrastConfig()),
+    ):
+        for clarity in (1.0, 0.5):
+            mel = sharpened(given.mel, contrast.scaled(clarity), given.config)
+            expected = vocoded(Features(mel, given.config), voice, speaker)
+            assert np.array_equal(vocoded(given, clear, speaker, clarity), expected)
+    assert np.array_equal(vocoded(given, sharp, "ben"), vocoded(given, voice, "ben"))
+
+
+def test_text_is_spoken_with_the_contrast_of_the_speaker(voice: Voice) -> None:
+    contrast = ContrastConfig(frequency=1.5)
+    sharp = voice.with_generation(speaker_contrast={"ben": contrast})
+
+    def mel(voice: Voice, speaker: str) -> Tensor:
+        (rendering,) = renderings(Speech("Go on.", speaker=speaker, seed=3), voice)
+        return rendering.mel
+
+    config = voice.config.features
+    assert torch.equal(mel(sharp, "ben"), sharpened(mel(voice, "ben"), contrast, config))
+    assert torch.equal(mel(sharp, "cat"), mel(voice, "cat"))
+
+
 def test_mistakes_are_raised_before_the_first_chunk(synthesizer: Synthesizer, voice: Voice) -> None:
     good = features(voice, 2)
     with pytest.raises(NotFoundError, match="speaker 'dora'"):
@@ -66,6 +106,8 @@ def test_mistakes_are_raised_before_the_first_chunk(synthesizer: Synthesizer, vo
         synthesizer.vocode(good, voice=voice, engine="warp")
     with pytest.raises(UserError, match="seed -1"):
         synthesizer.vocode(good, voice=voice, seed=-1)
+    with pytest.raises(UserError, match="clarity 3 is not in 0 to 2"):
+        synthesizer.vocode(good, voice=voice, clarity=3.0)
     with pytest.raises(FeatureError, match="no frames"):
         synthesizer.vocode(Features(good.mel[:, :0], good.config), voice=voice)
     other = good.config.model_copy(update={"hop_length": 100})

@@ -69,6 +69,8 @@ def test_weights_of_another_shape_are_refused_even_with_a_correct_hash(folder: P
         ({"id": "../etc"}, "id"),
         ({"weights": {"../../secret": "0"}}, "weights must name"),
         ({"generation": {"temperature": 0.0}}, "temperature"),
+        ({"generation": {"contrast": {"first": 5, "last": 4}}}, "last 4 is below first 5"),
+        ({"generation": {"speaker_contrast": {"dora": {}}}}, "'dora': the voice has ann, ben, cat"),
     ],
 )
 def test_an_invalid_manifest_is_refused(folder: Path, change: dict, message: str) -> None:

@@ -4,7 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 
-TOOLS = ("listeners", "identity", "vanish", "unread", "soak")
+TOOLS = ("listeners", "identity", "vanish", "unread", "soak", "bodies", "stall")
 
 if __name__ == "__main__":
     # Python puts this folder first on the path, where its modules would hide packages.

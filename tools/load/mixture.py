@@ -1,5 +1,7 @@
 """Short requests of every kind, each with its expected outcome."""
 
+import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,6 +18,7 @@ SPEECH, VOCODE, ANALYZE = "/v1/audio/speech", "/v1/audio/vocode", "/v1/audio/ana
 RECORDING = Path(__file__).parents[2] / "tests" / "assets" / "speech" / "slt_arctic_a0090.flac"
 FORMATS = ("mp3", "wav", "flac", "pcm")
 BUSY = (429, 503)
+STILL_S = 0.5
 JSON, BINARY = "application/json", "application/octet-stream"
 
 MISTAKES = (
@@ -136,6 +139,24 @@ class Caller:
                 if isinstance(message, bytes):
                     break
 
+    async def stalled(self) -> None:
+        """A client that stands still in the middle of its request, or reads no response."""
+        body = json.dumps({"input": " ".join(SHORT)}).encode()
+        lines = [f"POST {SPEECH} HTTP/1.1", "Host: stalled", f"Content-Type: {JSON}"]
+        lines += [f"{name}: {value}" for name, value in self.server.headers.items()]
+        head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode()
+        _, writer = await asyncio.open_connection(*self.server.address, limit=2**10)
+        try:
+            writer.write((head + body)[: self.draw.choice((0, 20, len(head) + 5, None))])
+            await writer.drain()
+            await asyncio.sleep(STILL_S)
+            if self.draw.random() < 0.5:
+                writer.transport.abort()
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
     async def deepgram(self) -> None:
         """Text in Deepgram's protocol, over HTTP and a WebSocket."""
         text = self.draw.choice(SHORT)
@@ -193,6 +214,7 @@ KINDS: dict[str, tuple[Kind, int]] = {
     "cleared": (Caller.cleared, 3),
     "hung_up": (Caller.hung_up, 3),
     "deepgram": (Caller.deepgram, 3),
+    "stalled": (Caller.stalled, 4),
 }
 """Each kind, with its relative frequency."""
 

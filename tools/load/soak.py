@@ -28,6 +28,9 @@ from .progress import Progress
 from .server import Server, arguments
 
 SAMPLE_EVERY_S = 1.0
+STREAMS_END_S = 60.0
+"""Time within which the streams of clients that stand still end."""
+
 QUIET_S = 3.0
 """Time within which finished connections are closed."""
 
@@ -90,6 +93,7 @@ class Verdict:
         rss_mb: resident memory after the warm-up and at the end, both when idle.
         files: open files, likewise.
         threads: maximum up to the end of the warm-up, because pools grow on demand; at the end.
+        streams: those left at the end.
         kinds: number of requests of each kind.
         busy: how often the server was at its limit.
         unexpected: unexpected outcomes, and how often they occurred.
@@ -101,6 +105,7 @@ class Verdict:
     rss_mb: tuple[float, float]
     files: tuple[int, int]
     threads: tuple[int, int]
+    streams: int
     kinds: dict[str, int]
     busy: int
     unexpected: dict[str, int]
@@ -114,6 +119,8 @@ class Verdict:
             found.append(f"open files grew from {self.files[0]} to {self.files[1]}")
         if self.threads[1] > self.threads[0] + POOLED_THREADS:
             found.append(f"threads grew from {self.threads[0]} to {self.threads[1]}")
+        if self.streams:
+            found.append(f"{self.streams} streams are left")
         return [*found, *(f"{count} x {what}" for what, count in self.unexpected.items())]
 
 
@@ -124,6 +131,7 @@ async def soak(
     requests: int,
     warm_up: int,
     at_once: int,
+    every: int = 5000,
     seed: int = 1,
     kinds: Sequence[str] = tuple(KINDS),
     features: bytes,
@@ -157,8 +165,11 @@ async def soak(
 
     watching = asyncio.create_task(watch())
     try:
-        before = await until(warm_up)
-        after = await until(requests)
+        before = after = await until(warm_up)
+        for count in range(warm_up + every, requests + every, every):
+            after = await until(min(count, requests))
+            print(f"{run.done} requests: the server uses {after}", file=sys.stderr, flush=True)
+        streams = await _streams_left(server)
     finally:
         watching.cancel()
         progress.end()
@@ -172,10 +183,22 @@ async def soak(
             max(held.threads for done, held in run.samples if done <= warm_up),
             after.threads,
         ),
+        streams=streams,
         kinds=dict(run.kinds.most_common()),
         busy=run.busy,
         unexpected=dict(run.unexpected.most_common()),
     )
+
+
+async def _streams_left(server: Server) -> int:
+    """Streams and waiting requests, once those of clients that stand still have ended."""
+    deadline = time.monotonic() + STREAMS_END_S
+    while True:
+        metrics = await server.metrics()
+        left = metrics.total("vocoder_streams") + metrics.total("vocoder_waiting")
+        if not left or time.monotonic() > deadline:
+            return int(left)
+        await asyncio.sleep(SAMPLE_EVERY_S)
 
 
 def _slope(samples: list[tuple[int, Holdings]], warm_up: int) -> tuple[float, float]:
@@ -220,6 +243,7 @@ def main() -> int:
     parser.add_argument(
         "--warm-up", type=int, default=1000, help="how many of them are the warm-up"
     )
+    parser.add_argument("--every", type=int, default=5000, help="requests between two reports")
     parser.add_argument("--at-once", type=int, default=6, help="concurrent requests")
     parser.add_argument("--seed", type=int, default=1, help="seed of the random choices")
     parser.add_argument(
@@ -255,6 +279,7 @@ def main() -> int:
                 requests=options.requests,
                 warm_up=options.warm_up,
                 at_once=options.at_once,
+                every=options.every,
                 seed=options.seed,
                 kinds=options.kinds,
                 features=options.features.read_bytes(),

@@ -46,7 +46,9 @@ def _pack(model: AcousticModel, library: Any, instructions: str) -> AcousticMode
         "duration": PackedStack(model.duration, stack, EXACT),
         "prosody": PackedStack(model.prosody, stack, EXACT),
         "decoder": PackedStack(model.decoder, stack, FAST),
-        "refiner": PackedRefiner(model.refiner, stack),
+        "refiner": (
+            PackedRefiner(model.refiner, stack) if model.config.refiner_steps else model.refiner
+        ),
     }
     return twin
 

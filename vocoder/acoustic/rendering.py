@@ -8,9 +8,10 @@ from torch import Tensor
 
 from vocoder.acoustic.model import AcousticModel, PhoneBatch, Prosody, energy_of
 from vocoder.acoustic.packed import packed
-from vocoder.config import FeatureConfig
+from vocoder.config import ContrastConfig, FeatureConfig
 from vocoder.errors import TextError
 from vocoder.features.feature_file import Features
+from vocoder.features.spectral_contrast import sharpened
 from vocoder.text.linguistic import LAYOUT, SILENCES, Phones, frame_features, phones
 from vocoder.text.timings import SentenceTimings, TimedPhoneme, TimedWord
 from vocoder.text.utterance import Sentence
@@ -98,7 +99,9 @@ def render(
     speed: float = 1.0,
     pitch: float = 0.0,
     durations: Tensor | None = None,
+    prosody: Prosody | None = None,
     tail_s: float = 0.0,
+    contrast: ContrastConfig | None = None,
 ) -> Rendering:
     """Durations, prosody and log-mel of one sentence.
 
@@ -110,7 +113,9 @@ def render(
         speed: factor; pauses with a length given in the text are not scaled.
         pitch: shift in semitones.
         durations: frames of each phone (N,), int64, at least 1; predicted if None.
+        prosody: of each of the F frames that ``durations`` add up to, (1, F); predicted if None.
         tail_s: silence after the sentence, in seconds.
+        contrast: added to the spectrum; None adds none.
 
     Raises:
         TextError: ``durations`` has the wrong length, or a value below 1.
@@ -144,16 +149,25 @@ def render(
     frames = int(model_durations.sum())
     batch_durations = _padded(model_durations[None].to(device))
     mask = _padded(torch.ones(1, frames, device=device))
-    prosody, _ = model.predict_prosody(encoded, batch, batch_durations, mask)
+    if prosody is None:
+        prosody, _ = model.predict_prosody(encoded, batch, batch_durations, mask)
+    elif prosody.log_f0.shape[1] != frames:
+        raise TextError(
+            f"prosody has {prosody.log_f0.shape[1]} frames, expected {frames}", param="prosody"
+        )
+    else:
+        prosody = Prosody(*(_padded(part.to(device)) for part in prosody))
     owner = torch.repeat_interleave(model_durations)
     shift = _padded((pitch + spoken.pitch)[owner][None].to(device)) * (math.log(2) / OCTAVE)
     voiced = (prosody.voiced > 0.5) & _padded(~silent[owner][None].to(device))
     prosody = Prosody(prosody.log_f0 + shift, voiced.float(), prosody.energy)
     mean, condition = model.decode(encoded, batch, batch_durations, prosody, mask)
-    mel = model.refine(mean, condition, mask, seed)[0, :, :frames]
-    prosody = Prosody(*(part[:, :frames] for part in prosody))
+    mel = model.refine(mean, condition, mask, seed)[0, :, :frames].cpu()
+    if contrast is not None:
+        mel = sharpened(mel, contrast, model.features)
+    prosody = Prosody(*(part[:, :frames].cpu() for part in prosody))
     if added.any():
-        held = _hold_silences(model_durations, added, energy_of(mel).cpu()).to(device)
+        held = _hold_silences(model_durations, added, energy_of(mel))
         mel, prosody = mel[:, held], Prosody(*(part[:, held] for part in prosody))
     return Rendering(
         sentence,
@@ -161,8 +175,8 @@ def render(
         seed,
         spoken,
         model_durations + added,
-        Prosody(*(part.cpu() for part in prosody)),
-        mel.cpu(),
+        prosody,
+        mel,
         rate_hz,
     )
 

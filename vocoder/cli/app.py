@@ -19,7 +19,7 @@ COMMANDS = (
     *(voices.voices, voices.pack),
     *(server.serve, server.key),
     *(train.prepare, train.shard, train.align, train.train, train.compare),
-    *(measure.evaluate, measure.bench, recognise.recognise),
+    *(measure.evaluate, measure.decompose, measure.bench, recognise.recognise),
 )
 """All commands, in the order of the help."""
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from vocoder.cli.options import (
     WeightsOption,
 )
 from vocoder.errors import UserError
+
+if TYPE_CHECKING:
+    from vocoder.voices.voice import Voice
 
 
 def evaluate(
@@ -59,11 +62,8 @@ def evaluate(
     from vocoder.evaluation import speaker_accuracy, speech, speech_report
     from vocoder.evaluation.evaluate import evaluate as run
     from vocoder.evaluation.report import summary, write_json, write_report
-    from vocoder.voices import voice as voice_files
-    from vocoder.voices.registry import VoiceRegistry
 
-    is_folder = (Path(voice) / voice_files.MANIFEST).is_file()
-    loaded = voice_files.load(Path(voice)) if is_folder else VoiceRegistry(voices_dir).get(voice)
+    loaded = _voice(voice, voices_dir)
     if correction_passes is not None:
         loaded = loaded.with_generation(correction_passes=correction_passes)
     if recognise and not text:
@@ -109,6 +109,42 @@ def evaluate(
             write_report(report, result)
     if json_output:
         write_json(json_output, measured)
+
+
+def decompose(
+    voice: Annotated[str, typer.Argument(metavar="VOICE", help="Voice id or folder.")],
+    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Aligned corpus with F0.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the audio.")
+    ],
+    json_output: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="OUT.json", help="Write the measurements to a file."),
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Clips per speaker.")] = 20,
+    seed: SeedOption = 0,
+    voices_dir: VoicesOption = DEFAULT_VOICES,
+) -> None:
+    """Write held-out speech with ever more of it predicted, from the recording to text alone."""
+    from vocoder.corpus.manifest import Corpus
+    from vocoder.evaluation import decomposition
+    from vocoder.evaluation.report import write_json
+
+    found = decomposition.decompose(
+        _voice(voice, voices_dir), Corpus.load(corpus), output, per_speaker=clips, seed=seed
+    )
+    print(decomposition.summary(found))
+    if json_output:
+        write_json(json_output, found)
+
+
+def _voice(name: str, voices_dir: Path) -> "Voice":
+    """A voice by its folder, or by its id in ``voices_dir``."""
+    from vocoder.voices import voice as voice_files
+    from vocoder.voices.registry import VoiceRegistry
+
+    is_folder = (Path(name) / voice_files.MANIFEST).is_file()
+    return voice_files.load(Path(name)) if is_folder else VoiceRegistry(voices_dir).get(name)
 
 
 def bench(

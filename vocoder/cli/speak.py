@@ -124,6 +124,13 @@ def generate(
         typer.Option("--seconds", help="Duration in seconds, for a voice that takes no features."),
     ] = None,
     seed: SeedOption = 0,
+    clarity: Annotated[
+        float,
+        typer.Option(
+            "--clarity",
+            help="Spectral contrast to add, 0 to 2: 0 for recordings, 1 for predicted spectra.",
+        ),
+    ] = 0.0,
     engine: EngineOption = "auto",
     weights: WeightsOption = None,
     device: DeviceOption = "cpu",
@@ -154,7 +161,9 @@ def generate(
         raise UserError("give either a feature file, or --seconds for a voice that takes none")
     synthesizer = Synthesizer(engine, weights=weights)
     began = time.perf_counter()
-    chunks = synthesizer.vocode(analysis, voice=loaded, speaker=speaker, seed=seed, tags=tags or ())
+    chunks = synthesizer.vocode(
+        analysis, voice=loaded, speaker=speaker, seed=seed, tags=tags or (), clarity=clarity
+    )
     total = -(-analysis.frames // CHUNK_FRAMES)
     samples = np.concatenate(list(track(chunks, "generating", total)))
     audio.write(output, samples, config.sample_rate_hz)

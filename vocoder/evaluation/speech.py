@@ -168,7 +168,13 @@ def _cases(
             seed=seed,
             durations=torch.tensor(aligned.durations),
         )
-        free = render(voice.acoustic, aligned.sentence, number, seed=seed)
+        free = render(
+            voice.acoustic,
+            aligned.sentence,
+            number,
+            seed=seed,
+            contrast=voice.contrast(number),
+        )
         recording = np.asarray(pcm.numpy() / np.float32(PCM_16_LEVELS), dtype=np.float32)
         features = Features(mel, corpus.features, corpus.read_f0(utterance), linguistic, LAYOUT)
         cases.append(_Case(utterance, aligned, recording, features, timed, free))

@@ -24,6 +24,9 @@ from vocoder.features.f0 import f0_contour
 from vocoder.features.mel import log_mel
 
 LARGEST_LOG_MEL = 20.0
+LONGEST_HEADER_BYTES = 2**16
+"""Of a feature file: it has three tensors at most, and some twenty settings."""
+
 LAYOUT_KEY = "linguistic"
 """Metadata key of the linguistic features' channel layout."""
 
@@ -178,6 +181,11 @@ def deserialize(data: bytes, config: FeatureConfig) -> Features:
         FeatureError: not safetensors, neither ``mel`` nor ``linguistic``, a different fingerprint,
             or invalid values.
     """
+    if int.from_bytes(data[:8], "little") > LONGEST_HEADER_BYTES:
+        raise FeatureError(
+            f"not a feature file: its header is longer than {LONGEST_HEADER_BYTES} bytes",
+            param="mel",
+        )
     try:
         metadata = _metadata(data)
         tensors = load_safetensors(data)

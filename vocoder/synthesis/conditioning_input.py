@@ -4,18 +4,22 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from vocoder.config import ModelConfig
-from vocoder.errors import FeatureError
+from vocoder.errors import FeatureError, UserError
 from vocoder.features.feature_file import (
     Features,
     check_fingerprint,
     validate_linguistic,
     validate_mel,
 )
+from vocoder.features.spectral_contrast import SpectralContrast
 from vocoder.synthesis.input_stream import EndOfStream, InputStream
+from vocoder.synthesis.request import CLARITIES
 from vocoder.text.linguistic import LAYOUT
 from vocoder.voices.voice import Voice
 
@@ -98,6 +102,46 @@ def _silence(voice: Voice, frames: int) -> Tensor:
         )
     config = voice.config.features
     return torch.full((config.n_mels, 1), math.log(config.log_floor)).expand(-1, frames)
+
+
+def sharpened_frames(
+    arriving: Iterator[Frames | None], contrast: SpectralContrast, voice: Voice
+) -> Iterator[Frames | None]:
+    """Frames with more contrast in their mel, each once those it depends on have arrived."""
+    local: Tensor | None = None
+    for frames in arriving:
+        if frames is None:
+            yield None
+            continue
+        mel = contrast.push(frames.mel.numpy())
+        local = frames.local if local is None else torch.cat((local, frames.local), 1)
+        if finished := mel.shape[1]:
+            yield _sharpened(local[:, :finished], mel, voice)
+            local = local[:, finished:]
+    if local is not None and local.shape[1]:
+        yield _sharpened(local, contrast.flush(), voice)
+
+
+def _sharpened(local: Tensor, mel: npt.NDArray[np.float32], voice: Voice) -> Frames:
+    sharp = torch.from_numpy(mel)
+    return Frames(sharp if voice.config.conditioning.kind == "mel" else local, sharp)
+
+
+def check_clarity(clarity: float, voice: Voice) -> None:
+    """Refuse a clarity that is out of range, or that this voice could not follow.
+
+    Raises:
+        UserError: it is.
+    """
+    low, high = CLARITIES
+    if not low <= clarity <= high:
+        raise UserError(f"clarity {clarity:g} is not in {low:g} to {high:g}", param="clarity")
+    follows = voice.config.conditioning.kind == "mel" or voice.manifest.generation.correction_passes
+    if clarity and not follows:
+        raise UserError(
+            f"voice {voice.id} does not follow a mel, so clarity does nothing: leave it out",
+            param="clarity",
+        )
 
 
 def checked_frames(frames: Tensor, config: ModelConfig) -> Tensor:

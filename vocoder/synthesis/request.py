@@ -9,6 +9,8 @@ from vocoder.synthesis.input_stream import InputStream
 from vocoder.synthesis.speech import Speech
 from vocoder.voices.voice import Voice
 
+CLARITIES = (0.0, 2.0)
+
 
 @dataclass(frozen=True)
 class Vocoding:
@@ -20,12 +22,15 @@ class Vocoding:
         speaker: one of the voice's speakers; the first where None.
         seed: of the noise; the same seed gives the same audio.
         tags: of the voice.
+        clarity: strength of the spectral contrast added to the features, 0 to 2; 0 leaves them as
+            they are, 1 is what the voice adds to the spectra it predicts from text.
     """
 
     features: Features | None
     speaker: str | None = None
     seed: int = 0
     tags: tuple[str, ...] = ()
+    clarity: float = 0.0
 
 
 @dataclass(frozen=True)

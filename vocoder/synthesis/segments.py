@@ -11,10 +11,18 @@ import torch
 from torch import Tensor
 
 from vocoder.acoustic.rendering import Rendering
+from vocoder.config import ContrastConfig
 from vocoder.errors import FeatureError, UserError
+from vocoder.features.spectral_contrast import SpectralContrast
 from vocoder.generation.noise import MAX_SEED
 from vocoder.scheduling.segment import Segment, UtteranceStart
-from vocoder.synthesis.conditioning_input import Frames, arriving_frames, frames_of
+from vocoder.synthesis.conditioning_input import (
+    Frames,
+    arriving_frames,
+    check_clarity,
+    frames_of,
+    sharpened_frames,
+)
 from vocoder.synthesis.fade import Fade
 from vocoder.synthesis.input_stream import InputStream
 from vocoder.synthesis.request import Vocoding
@@ -43,17 +51,23 @@ def feature_segments(
 
     Raises:
         UserError: at once, for features with other settings or unusable values, an unknown
-            speaker or tag, or a seed out of range; for frames of ``input``, when they arrive.
+            speaker or tag, or a seed or clarity out of range; for frames of ``input``, when they
+            arrive.
     """
     _check_seed(vocoding.seed)
     speaker = voice.speaker_index(vocoding.speaker)
     voice.check_tags(vocoding.tags)
+    check_clarity(vocoding.clarity, voice)
     start = UtteranceStart(vocoding.seed, correction(voice))
     if input is not None:
         frames: Iterator[Frames | None] = arriving_frames(input, voice)
     else:
         assert vocoding.features is not None, "neither features nor an input stream"
         frames = frames_of(vocoding.features, voice)
+    if vocoding.clarity:
+        contrast = (voice.contrast(speaker) or ContrastConfig()).scaled(vocoding.clarity)
+        spectral = SpectralContrast(contrast, voice.config.features)
+        frames = sharpened_frames(frames, spectral, voice)
     conditioning = global_conditioning(voice.config, speaker, vocoding.tags)
     return _segments(voice, conditioning, start, frames, FEATURE_SEGMENT_FRAMES)
 

@@ -2,12 +2,13 @@
 
 import contextlib
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from vocoder.acoustic.rendering import Rendering, render
 from vocoder.audio.io import Samples
-from vocoder.errors import SilentTextError, TextError
+from vocoder.errors import LongSpeechError, SilentTextError, TextError
 from vocoder.generation.noise import MAX_SEED
 from vocoder.synthesis.input_stream import EndOfStream, InputStream
 from vocoder.text.frontend import TextFrontEnd
@@ -39,6 +40,7 @@ class Speech:
         ssml: whether the text is SSML.
         lexicon: words with their IPA, which take precedence over the built-in lexicon.
         tags: of the voice, describing the recording to imitate.
+        max_s: longest audio, in seconds; a longer text is spoken up to its first sentence beyond.
     """
 
     text: str
@@ -49,6 +51,7 @@ class Speech:
     ssml: bool = False
     lexicon: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    max_s: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -174,12 +177,20 @@ class _Renderer:
             if not low <= value <= high:
                 raise TextError(f"{name} {value:g} is not in {low:g} to {high:g}", param=name)
         self._model, self._speech, self._seed = voice.acoustic, speech, speech.seed
+        self._spoken_s = 0.0
         self._speaker = voice.speaker_index(speech.speaker)
+        self._contrast = voice.contrast(self._speaker)
 
     def render(self, sentence: Sentence, *, followed: bool) -> Rendering:
-        """Render the next sentence; ``followed``: whether another one comes after it."""
+        """Render the next sentence; ``followed``: whether another one comes after it.
+
+        Raises:
+            LongSpeechError: with it the speech is too long.
+        """
+        pauses = (sentence.break_s, *(word.break_s or 0.0 for word in sentence.words))
+        self._check_length(sum(pauses))
         seed, self._seed = self._seed, next_seed(self._seed)
-        return render(
+        rendering = render(
             self._model,
             sentence,
             self._speaker,
@@ -187,7 +198,19 @@ class _Renderer:
             speed=self._speech.speed,
             pitch=self._speech.pitch,
             tail_s=SENTENCE_GAP_S / self._speech.speed if followed else 0.0,
+            contrast=self._contrast,
         )
+        seconds = rendering.mel.shape[1] / rendering.frame_rate_hz
+        self._check_length(seconds)
+        self._spoken_s += seconds
+        return rendering
+
+    def _check_length(self, more_s: float) -> None:
+        if self._spoken_s + more_s > self._speech.max_s:
+            raise LongSpeechError(
+                f"the speech is longer than {self._speech.max_s:g} s, the limit per request: "
+                "send the text in parts"
+            )
 
 
 def _front_end(speech: Speech, front_end: TextFrontEnd | None) -> TextFrontEnd:

@@ -123,6 +123,7 @@ class Synthesizer:
         speaker: str | None = None,
         seed: int = 0,
         tags: Sequence[str] = (),
+        clarity: float = 0.0,
         engine: str | None = None,
     ) -> Iterator[Samples]:
         """Turn features into audio, in chunks as it is generated.
@@ -133,16 +134,17 @@ class Synthesizer:
             speaker: one of the voice's speakers; the first if None.
             seed: of the noise; the same seed gives the same audio.
             tags: of the voice.
+            clarity: see :class:`~vocoder.synthesis.request.Vocoding`.
             engine: by name; the synthesizer's default if None.
 
         Returns:
             Chunks (T,) at the voice's rate, none empty, F * hop samples in all.
 
         Raises:
-            UserError: before the first chunk, for features, a speaker, a tag, a seed or an engine
-                that does not fit the voice.
+            UserError: before the first chunk, for features, a speaker, a tag, a seed, a clarity or
+                an engine that does not fit the voice.
         """
-        request = SynthesisRequest(voice, Vocoding(features, speaker, seed, tuple(tags)))
+        request = SynthesisRequest(voice, Vocoding(features, speaker, seed, tuple(tags), clarity))
         segments = self.segments(request)
         return (
             chunk.samples for chunk in self._generate(self.engine(voice, engine), segments, voice)

@@ -35,6 +35,9 @@ ELEMENTS: dict[str, frozenset[str]] = {
 
 MAX_DEPTH = 50
 MAX_BREAK_S = 10.0
+MAX_BREAKS_S = 600.0
+"""All breaks of a document."""
+
 MIN_RATE, MAX_RATE = 0.25, 4.0
 MAX_SHIFT_SEMITONES = 12.0
 
@@ -70,6 +73,7 @@ class _Reader:
         self._open: list[tuple[str, dict[str, str]]] = []
         self._prosodies = [Prosody()]
         self._text: list[str] = []
+        self._breaks_s = 0.0
         parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -115,7 +119,11 @@ class _Reader:
         if tag in ("p", "s"):
             self._marked.end_sentence()
         elif tag == "break":
-            self._marked.add_silent(Break(_break(attributes)))
+            seconds = _break(attributes)
+            self._breaks_s += seconds
+            if self._breaks_s > MAX_BREAKS_S:
+                raise TextError(f"the breaks are longer than {MAX_BREAKS_S:g}s in total")
+            self._marked.add_silent(Break(seconds))
         elif tag == "prosody":
             self._prosodies.append(_prosody(attributes, self._prosodies[-1]))
             self._marked.add_silent(self._prosodies[-1])

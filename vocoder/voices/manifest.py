@@ -127,6 +127,13 @@ def read_manifest(folder: Path) -> VoiceManifest:
         raise VoiceError(f"{path}: weights must name {names}, and nothing else")
     if unknown := sorted(manifest.shared.keys() - manifest.weight_files):
         raise VoiceError(f"{path}: shared names {unknown[0]!r}, which weights does not list")
+    if strangers := sorted(
+        manifest.generation.speaker_contrast.keys() - {*manifest.model.speakers}
+    ):
+        raise VoiceError(
+            f"{path}: speaker_contrast names {strangers[0]!r}: the voice has "
+            f"{', '.join(manifest.model.speakers)}"
+        )
     if manifest.acoustic and manifest.symbols != SYMBOLS:
         raise VoiceError(f"{path}: its phone symbols are not those of this version: train it again")
     return manifest

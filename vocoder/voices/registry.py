@@ -37,7 +37,12 @@ class VoiceRegistry:
     """The voices in a folder, by id. Each is loaded on first use and kept. Thread-safe."""
 
     def __init__(
-        self, folder: Path, device: torch.device = CPU, *, more: Path | None = None
+        self,
+        folder: Path,
+        device: torch.device = CPU,
+        *,
+        more: Path | None = None,
+        refused: Callable[[VoiceError], None] | None = None,
     ) -> None:
         """Find the voices, without loading them.
 
@@ -45,6 +50,8 @@ class VoiceRegistry:
             folder: contains the voice folders.
             device: where to put the WaveNets.
             more: a second folder of voice folders, listed after those of the first.
+            refused: called for each voice folder that is left out because its manifest is invalid
+                or its id is another voice's; by default one such folder is an error.
 
         Raises:
             VoiceError: a folder does not exist, a manifest is invalid, or two voices share an id.
@@ -58,18 +65,44 @@ class VoiceRegistry:
         self._voices: dict[str, Voice] = {}
         self._folders: dict[str, Path] = {}
         self._refused: set[Path] = set()
+        self._set_aside: set[str] = set()
         self._watch = FolderWatch(*folders)
         for path in self._watch.voice_folders():
-            manifest = read_manifest(path)
-            if manifest.id in self._folders:
-                raise VoiceError(
-                    f"{path} and {self._folders[manifest.id]} have the same id, {manifest.id}"
-                )
-            self._folders[manifest.id] = path
+            try:
+                self._folders[self._new_id(path)] = path
+            except VoiceError as error:
+                if refused is None:
+                    raise
+                self._refused.add(path)
+                refused(error)
+
+    def _new_id(self, path: Path) -> str:
+        manifest = read_manifest(path)
+        if manifest.id in self._folders:
+            raise VoiceError(
+                f"{path} and {self._folders[manifest.id]} have the same id, {manifest.id}"
+            )
+        return manifest.id
 
     def ids(self) -> list[str]:
-        """Ids of all voices in the order of their folders; the first is the default voice."""
+        """Ids of all voices in the order of their folders; the first is the default voice.
+
+        If that was set aside, the next one is.
+        """
         return list(self._folders)
+
+    def refused(self) -> list[str]:
+        """Names of the voice folders that are not served, and ids of voices that were set aside."""
+        return sorted({path.name for path in self._refused} | self._set_aside)
+
+    def set_aside(self, voice_id: str) -> None:
+        """Choose another default voice than this one, which is damaged, until it is replaced."""
+        self._set_aside = self._set_aside | {voice_id}
+
+    def _default(self) -> str | None:
+        folders, set_aside = self._folders, self._set_aside
+        sound = (voice_id for voice_id in folders if voice_id not in set_aside)
+        return next(sound, next(iter(folders), None))
 
     def get(self, voice_id: str | None = None) -> Voice:
         """The voice with this id, loaded if necessary; the default voice where None.
@@ -81,8 +114,8 @@ class VoiceRegistry:
         with self._lock:
             if not self._folders:
                 raise NotFoundError(f"{self.folder}: contains no voices", param="voice")
-            voice_id = next(iter(self._folders)) if voice_id is None else voice_id
-            if voice_id not in self._folders:
+            voice_id = voice_id or self._default()
+            if voice_id is None or voice_id not in self._folders:
                 raise NotFoundError(
                     f"voice {voice_id!r} is unknown: choose one of {', '.join(self._folders)}",
                     param="voice",
@@ -99,7 +132,7 @@ class VoiceRegistry:
     def loaded(self, voice_id: str | None = None) -> Voice | None:
         """As :meth:`get`, but None if the voice is not loaded yet; never blocks."""
         folders = self._folders
-        chosen = next(iter(folders), None) if voice_id is None else voice_id
+        chosen = self._default() if voice_id is None else voice_id
         return self._voices.get(chosen) if chosen in folders else None
 
     def serves(self, digest: str) -> bool:
@@ -162,8 +195,10 @@ class VoiceRegistry:
                 i for i, at in folders.items() if at == path and (voice is None or i != voice.id)
             ]:
                 del folders[left]
+                self._set_aside = self._set_aside - {left}
                 changes.append(VoiceChange("removed", left, self._voices.pop(left, None)))
             if voice is not None:
+                self._set_aside = self._set_aside - {voice.id}
                 old = self._voices.get(voice.id)
                 if old is None or old.manifest != voice.manifest:
                     kind: Literal["replaced", "loaded"] = (

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from vocoder import files
 from vocoder.acoustic.model import AcousticModel
-from vocoder.config import AcousticConfig, ModelConfig
+from vocoder.config import AcousticConfig, ContrastConfig, ModelConfig
 from vocoder.errors import NotFoundError, VoiceError
 from vocoder.machine import CPU
 from vocoder.text.linguistic import SYMBOLS
@@ -97,7 +98,12 @@ class Voice:
                     f"tag {tag[:64]!r} is unknown: voice {self.id} {has}", param="tags"
                 )
 
-    def with_generation(self, **changes: float) -> "Voice":
+    def contrast(self, speaker: int) -> ContrastConfig | None:
+        """Contrast of the spectra that are predicted for a speaker, by index."""
+        generation = self.manifest.generation
+        return generation.speaker_contrast.get(self.speakers[speaker], generation.contrast)
+
+    def with_generation(self, **changes: Any) -> "Voice":
         """The same voice with other settings of :class:`GenerationConfig`."""
         generation = self.manifest.generation.model_copy(update=changes)
         manifest = self.manifest.model_copy(update={"generation": generation})

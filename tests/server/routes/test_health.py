@@ -100,3 +100,12 @@ def test_objects_from_startup_are_not_garbage_collected() -> None:
         assert len(gc.get_objects()) < 1_000
     finally:
         gc.unfreeze()
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/audio/voices", "/docs", "/openapi.json", "/"])
+def test_head_is_get_without_the_body(client: TestClient, path: str) -> None:
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-type", "content-length"):
+        assert head.headers[name] == get.headers[name]
+    assert client.head("/v1/audio/speech").status_code == 405

@@ -156,7 +156,7 @@ def test_texts_over_a_limit(limited: TestClient) -> None:
         (b'{"input": "hi"}', "text/plain", "", 415, "unsupported_media_type"),
         (b'{"input": "hi"}', "", "", 415, "unsupported_media_type"),
         (b'{"input": "hi"}', "application/json", "?voice=slt", 400, "options_in_query"),
-        (b"x" * 100_001, "application/json", "", 413, "body_too_large"),
+        (b"x" * 1_250_001, "application/json", "", 413, "body_too_large"),
     ],
 )
 def test_bodies_that_are_not_requests(

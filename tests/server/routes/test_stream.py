@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 
 from vocoder.config import FeatureConfig
 from vocoder.features import feature_file
+from vocoder.features.feature_file import Features
 from vocoder.server.app import create_app
 from vocoder.server.settings import ServerSettings
 from vocoder.synthesis import conditioning_input
@@ -150,6 +151,19 @@ def test_features_in_parts_give_the_audio_of_the_whole(url: str, frames: int) ->
         heard = hear(connection)
     assert heard.kinds == ["Metadata", "Flushed", "Flushed"]
     assert heard.audio[None] == 2 * vocoded(url)
+
+
+@pytest.mark.parametrize("frames", [1, 7, 30])
+def test_clarity_of_features_in_parts_is_that_of_the_whole(url: str, frames: int) -> None:
+    uneven = Features(4 * MEL.mel + 18, MEL.config)
+    data = uneven.mel.T.contiguous().numpy().astype("<f4").tobytes()
+    with socket(url, model="other", clarity=2.0) as connection:
+        send(connection, "Start", input="features")
+        for at in range(0, len(data), frames * FRAME_BYTES):
+            connection.send(data[at : at + frames * FRAME_BYTES])
+        found = hear(connection).audio[None]
+    assert found == vocoded(url, uneven, voice="other", clarity=2.0)
+    assert found != vocoded(url, uneven, voice="other")
 
 
 def test_features_are_checked_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

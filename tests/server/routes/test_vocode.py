@@ -47,6 +47,29 @@ def test_both_kinds_of_body_give_the_synthesizers_audio(
     assert len(want) == 2 * FRAMES * FEATURES.hop_length
 
 
+def test_clarity_is_the_synthesizers_in_both_kinds_of_body(
+    client: TestClient, feature_file: bytes, synthesizer: Synthesizer, registry: VoiceRegistry
+) -> None:
+    options = {"voice": "other", "seed": 7, "response_format": "pcm"}
+    chunks = synthesizer.vocode(
+        features_of(FRAMES), voice=registry.get("other"), seed=7, clarity=0.5
+    )
+    want = audio.encode(np.concatenate(list(chunks)), FEATURES.sample_rate_hz, "pcm")
+    by_file = post_file(client, feature_file, clarity=0.5, **options)
+    by_json = client.post(URL, json=as_json(clarity=0.5, **options))
+    assert by_file.content == by_json.content == want
+    uneven = {**options, "mel": (4 * features_of(60).mel + 18).tolist()}
+    plain, zero, clear = (
+        client.post(URL, json={**uneven, **clarity}).content
+        for clarity in ({}, {"clarity": 0}, {"clarity": 2})
+    )
+    assert plain == zero != clear
+    for wrong in (-0.1, 2.1, "much"):
+        answer = post_file(client, feature_file, clarity=wrong, **options)
+        assert answer.status_code == 422
+        assert answer.json()["error"]["param"] == "clarity"
+
+
 def test_headers_describe_the_audio(
     client: TestClient, feature_file: bytes, synthesizer: Synthesizer, registry: VoiceRegistry
 ) -> None:

@@ -130,7 +130,8 @@ def test_openapi_documents_bodies_headers_and_errors(client: TestClient) -> None
     vocode = document["paths"]["/v1/audio/vocode"]["post"]
     names = {parameter["name"] for parameter in vocode["parameters"]}
     assert names == {
-        *("voice", "speaker", "tags", "seed", "response_format", "sample_rate", "engine", "stream")
+        *("voice", "speaker", "tags", "seed", "clarity"),
+        *("response_format", "sample_rate", "engine", "stream"),
     }
     bodies = vocode["requestBody"]["content"]
     assert set(bodies) >= {"application/octet-stream", "application/json"}

@@ -1,11 +1,13 @@
 """Admission: live streams at once or never, files in order, each at its voice's cost."""
 
 import asyncio
+import time
 
 import pytest
 
 from vocoder.server.errors import Refusal
 from vocoder.server.metrics import Metrics
+from vocoder.server.service import admission as admission_module
 from vocoder.server.service.admission import Admission
 from vocoder.voices.voice import Voice
 
@@ -23,8 +25,7 @@ def test_live_streams_are_admitted_up_to_the_capacity() -> None:
         many.slot(VOICE, "cpu")
     assert refused.value.status_code == 429
     assert refused.value.headers is not None
-    # Two streams of 5 s, one of which ends every 2.5 s.
-    assert refused.value.headers["retry-after"] == "3"
+    assert refused.value.headers["retry-after"] == "5"
     slots[0].release()
     slots[0].release()
     with many.slot(VOICE, "cpu"):
@@ -98,11 +99,40 @@ def test_a_cancelled_wait_leaves_the_queue() -> None:
     asyncio.run(scenario())
 
 
-def test_the_estimated_wait_follows_the_duration_of_streams() -> None:
+def test_the_estimated_wait_follows_the_duration_of_recent_streams() -> None:
     one = admission(1.0)
-    slot = one.slot(VOICE, "cpu")
-    slot.since -= 400.0
-    slot.release()
-    with one.slot(VOICE, "cpu"), pytest.raises(Refusal) as refused:
-        one.slot(VOICE, "cpu")
-    assert refused.value.headers == {"retry-after": "45"}
+    for seconds in (1.9, 400.0, 1.0):
+        slot = one.slot(VOICE, "cpu")
+        slot.since -= seconds
+        slot.release()
+    with one.slot(VOICE, "cpu") as slot:
+        for age, expected in ((0.0, "2"), (1.5, "1"), (9.0, "2")):
+            slot.since = time.monotonic() - age
+            with pytest.raises(Refusal) as refused:
+                one.slot(VOICE, "cpu")
+            assert refused.value.headers == {"retry-after": expected}
+
+
+def test_what_fits_is_not_held_up_by_what_needs_an_empty_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admission_module, "LONGEST_WAIT_S", 0.05)
+    capacities = {"fast": 4.0, "slow": 1.0}
+
+    async def scenario() -> None:
+        both = Admission(
+            lambda voice, engine: capacities[engine], Metrics(), waiting=4, retry_after_s=5
+        )
+        first = both.slot(VOICE, "fast")
+        slow = asyncio.create_task(both.wait_for_slot(VOICE, "slow"))
+        await asyncio.sleep(0)
+        assert both.waiting == 1
+        with both.slot(VOICE, "fast"), await both.wait_for_slot(VOICE, "fast"):
+            assert both.streams == 3
+        with pytest.raises(Refusal, match="no room"):
+            await slow
+        first.release()
+        assert both.streams == both.waiting == 0
+        both.slot(VOICE, "slow").release()
+
+    asyncio.run(scenario())

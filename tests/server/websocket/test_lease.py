@@ -22,7 +22,6 @@ from vocoder.server.app import create_app
 from vocoder.server.middleware import rate_limits
 from vocoder.server.service.service import Service
 from vocoder.server.settings import ServerSettings
-from vocoder.server.websocket import outgoing
 from vocoder.synthesis.synthesizer import Synthesizer
 
 PATIENCE_S = 20.0
@@ -207,10 +206,9 @@ def test_a_client_that_stops_reading_is_paused_and_loses_its_slot(
 
 
 def test_a_client_that_reads_nothing_for_long_is_disconnected(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    voices_dir: Path, synthesizer: Synthesizer
 ) -> None:
-    monkeypatch.setattr(outgoing, "STALLED_S", 0.3)
-    with unread(server):
+    with serving(voices_dir, synthesizer, stalled_s=0.3) as server, unread(server):
         server.settles()
 
 

@@ -195,6 +195,35 @@ def test_if_no_worker_can_start_the_supervisor_exits_with_one_line(voices: Path)
         assert not server.said("will be restarted")
 
 
+def test_workers_come_back_once_their_voices_are_repaired(voices: Path) -> None:
+    manifest = voices / "arctic" / "voice.json"
+    sound = manifest.read_text()
+    with Server(voices, reload_voices_s=0).running() as server:
+        both = server.until_serving(2)
+        manifest.write_text("{")
+        for worker in both:
+            os.kill(worker["pid"], signal.SIGKILL)
+        until(lambda: server.said("cannot start") != [])
+        assert server.process.poll() is None
+        manifest.write_text(sound)
+        server.until_serving(3)
+        assert server.speech(seed=1).read()
+
+
+def test_a_hangup_during_the_start_is_ignored(voices: Path) -> None:
+    with Server(voices, workers=1).running() as server:
+        until(lambda: _ignores(server.process.pid, signal.SIGHUP))
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: server.said("serving on") != [])
+        assert server.process.poll() is None
+
+
+def _ignores(pid: int, number: signal.Signals) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (found,) = re.findall(r"^SigIgn:\s*(\w+)", status, re.MULTILINE)
+    return bool(int(found, 16) >> (number - 1) & 1)
+
+
 def test_shares_of_the_cores() -> None:
     assert shares([0, 1, 2, 3], 2) == [[0, 1], [2, 3]]
     assert shares([0, 2, 4], 2) == [[0], [2, 4]]

@@ -5,18 +5,27 @@
 #include <memory>
 
 #include "arrays.hpp"
+#include "contrast.hpp"
 #include "correction_chain.hpp"
 
 namespace vocoder {
 namespace {
 
 using Audio = nb::ndarray<nb::numpy, float, nb::ndim<1>>;
+using Frames = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
 
 Audio as_array(std::vector<float>&& samples) {
   auto* kept = new std::vector<float>(std::move(samples));
   const nb::capsule owner(kept,
                           [](void* p) noexcept { delete static_cast<std::vector<float>*>(p); });
   return Audio(kept->data(), {kept->size()}, owner);
+}
+
+Frames as_frames(std::vector<float>&& values, std::size_t bands) {
+  auto* kept = new std::vector<float>(std::move(values));
+  const nb::capsule owner(kept,
+                          [](void* p) noexcept { delete static_cast<std::vector<float>*>(p); });
+  return Frames(kept->data(), {kept->size() / bands, bands}, owner);
 }
 
 void draw_uniforms(const Readable& seeds, const Readable& positions, const Writable& uniform,
@@ -127,6 +136,29 @@ Audio flush(CorrectionChain& chain) {
   return as_array(std::move(finished));
 }
 
+ContrastFilter contrast_filter_of(int bands, int first, int last, double frequency, double time,
+                                  int frames, bool keep_level, double floor) {
+  return ContrastFilter({bands, first, last, frequency, time, frames, keep_level, floor});
+}
+
+Frames sharpen(ContrastFilter& filter, const Readable& mel) {
+  const std::int64_t count = size(mel, 1);
+  std::int64_t stride;
+  const auto* from = checked<float>(mel, "mel", {filter.bands(), count}, &stride);
+  std::vector<float> finished;
+  {
+    const nb::gil_scoped_release release;
+    filter.push(from, stride, count, finished);
+  }
+  return as_frames(std::move(finished), filter.bands());
+}
+
+Frames finish(ContrastFilter& filter) {
+  std::vector<float> finished;
+  filter.flush(finished);
+  return as_frames(std::move(finished), filter.bands());
+}
+
 }  // namespace
 
 void bind_signals(nb::module_& m) {
@@ -157,6 +189,14 @@ void bind_signals(nb::module_& m) {
       .def("push", &push, nb::arg("samples"),
            "Append samples (T,); returns the finished ones (T',).")
       .def("flush", &flush, "End the stream; returns the rest.");
+  nb::class_<ContrastFilter>(m, "ContrastFilter",
+                             "See `vocoder.features.spectral_contrast.SpectralContrast`.")
+      .def(nb::new_(&contrast_filter_of), nb::kw_only(), nb::arg("bands"), nb::arg("first"),
+           nb::arg("last"), nb::arg("frequency"), nb::arg("time"), nb::arg("frames"),
+           nb::arg("keep_level"), nb::arg("floor"))
+      .def("push", &sharpen, nb::arg("mel"),
+           "Append frames (bands, F); returns the finished ones (F', bands).")
+      .def("flush", &finish, "End the stream; returns the rest.");
 }
 
 }  // namespace vocoder

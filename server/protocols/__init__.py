@@ -1,0 +1,1 @@
+"""Uvicorn's protocols with limits on size, time and number of connections."""
