@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import pickle
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from toy_speech import Reading, make_corpus
 
 from vocoder.acoustic.model import AcousticModel
@@ -231,10 +233,21 @@ class Toy:
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
-    """See :class:`Toy`; aligned by the real aligner, with fewer steps than usual."""
-    corpus, truth = make_corpus(tmp_path_factory.mktemp("toy"))
-    align(corpus.folder, steps=TOY_ALIGNER_STEPS)
-    return Toy(corpus, truth)
+    """See :class:`Toy`; aligned by the real aligner, with fewer steps than usual.
+
+    Made once for all test processes, because it takes a minute or two. Tests only read it.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    made = folder / "toy.pickle"
+    with FileLock(folder / "toy.lock"):
+        if not made.exists():
+            (folder / "toy").mkdir()
+            corpus, truth = make_corpus(folder / "toy")
+            align(corpus.folder, steps=TOY_ALIGNER_STEPS)
+            made.write_bytes(pickle.dumps((corpus, truth)))
+        return Toy(*pickle.loads(made.read_bytes()))
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """Features to audio: ``POST /v1/audio/vocode``."""
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -119,12 +120,12 @@ async def _read(
     )
     if kind == JSON_TYPE:
         refuse_query(request)
-        given, rows = await asyncio.to_thread(feature_rows.parse, await request.body())
+        body = await request.body()
+        given, rows = await service.parse(partial(feature_rows.parse, body), len(body))
         voice = await service.voice(given.voice)
-        limit_s = service.settings.max_audio_s
-        features = await asyncio.to_thread(
-            features_of_json, given, rows, voice.config.features, limit_s
-        )
+        config, limit_s = voice.config.features, service.settings.max_audio_s
+        read = partial(features_of_json, given, rows, config, limit_s)
+        features = await service.parse(read, len(body))
         return given, voice, features
     voice = await service.voice(query.voice)
     body = await request.body()
