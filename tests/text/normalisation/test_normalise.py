@@ -229,7 +229,7 @@ READINGS = [
         "tel. +1 555 123 4567",
         "telephone plus one, five five five, one two three, four five six seven",
     ),
-    ("an MRI of NaCl", "an M R I of Na Cl"),
+    ("an MRI of NaCl", "an M R I of N A C L"),
     ("I LOVE YOU", "I LOVE YOU"),
     ("Dr Jones, Mt Everest, St Paul", "Doctor Jones, Mount Everest, Saint Paul"),
     ("100,000 people", "one hundred thousand people"),
