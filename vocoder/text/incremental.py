@@ -34,7 +34,7 @@ _MAX_TRIALS = 40
 _STOP_WITHIN = re.compile(r"[.!?…]\W*\s")
 _WORD_END = re.compile(r"[\s.,;:!?'’\"”)-]")
 _CONTINUATIONS = ("q", "o")
-"""How an unfinished word may go on: to a word that no rule knows, or to ``no``, as in ``Ref. no.``"""
+"""How an unfinished word may go on: to one that no rule knows, or to ``no`` as in ``Ref. no.``"""
 
 _SPACES = re.compile(r"[ \t]{2,}")
 _WORD_START = re.compile(r"(?<=\s)(?=\S)")

@@ -1,6 +1,7 @@
 """Markdown to plain text: removes markup that is not spoken and keeps sentence ends."""
 
 import re
+from collections.abc import Callable
 
 from vocoder.text import unread
 from vocoder.text.characters import PARAGRAPH
@@ -13,7 +14,7 @@ _LONGEST_VERSE = 60
 _STARTS = "|".join(sorted(word.capitalize() for word in STARTERS if word.isalpha()))
 _TITLE_STOP = r"\b(?:Dr|Mr|Mrs|Ms|St|Prof|No|Ave|Apt|Ste|Rd|Blvd|[A-Z])\. "
 
-_RULES = [
+_RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"[ \t]+"), " "),
     (re.compile(r" ?\n ?"), "\n"),
     (re.compile(unread.FENCE), "\n"),

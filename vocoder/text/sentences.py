@@ -39,6 +39,7 @@ _NUMBERED = re.compile(r"\s*(?:[(\[#]?\d|[Nn]o\b|[ivxl]{1,7}\b)")
 _SPOKEN = re.compile(rf"[^\W_]|[{WORD_MARK}&@#%$£€¥¢‰¶μΩ+=<>^*×÷±¬√°©§~\\∀-⋿←-⇿₠-⃏♭♮♯†‡]")
 _CONTINUES = re.compile(r" ?[=+*/§]")
 _NOT_SILENT_MARK = re.compile(rf"[^{SILENT_MARK}]+")
+_BEFORE_NUMBER = BEFORE_NUMBER | BOOK_ABBREVIATIONS
 _CUT = re.compile(r"[,;:—–]\s|\s")
 STARTERS = word_set(
     "the he she it they we i you but and in on at a an this that these those there here then his "
@@ -126,8 +127,8 @@ def _cut(text: str, start: int, end: int) -> list[RawSentence]:
 def _ends_sentence(text: str, start: int, stop: re.Match[str]) -> bool:
     """Whether the punctuation ``stop`` ends the sentence that began at ``start``."""
     if stop["stop"] == "." and _NUMBERED.match(text, stop.end()):
-        name = _LAST_TOKEN.search(text, max(start, stop.start() - 30), stop.start())
-        if name and (name[0].lower() in BEFORE_NUMBER or name[0].lower() in BOOK_ABBREVIATIONS):
+        numbered = _LAST_TOKEN.search(text, max(start, stop.start() - 30), stop.start())
+        if numbered and numbered[0].lower() in _BEFORE_NUMBER:
             return False
     if _CONTINUES.match(text, stop.end()) and text[max(0, stop.start() - 1)].isalnum():
         return False
