@@ -6,13 +6,10 @@ from collections.abc import Callable, Iterable
 from vocoder.errors import TextError
 from vocoder.text.characters import clean
 from vocoder.text.marked_text import MarkedText, PronouncedWord
+from vocoder.text.normalisation import amounts, dates, money, quantities, times
 from vocoder.text.normalisation.addresses import CHARACTER_NAMES
-from vocoder.text.normalisation.dates import RULES as DATE_RULES
-from vocoder.text.normalisation.dates import date
 from vocoder.text.normalisation.numbers import NUMBER, cardinal, digits, ordinal
-from vocoder.text.normalisation.numbers import RULES as NUMBER_RULES
-from vocoder.text.normalisation.quantities import MONEY_RULES, UNIT_RULES
-from vocoder.text.normalisation.rules import Rule, apply
+from vocoder.text.normalisation.rules import Rule, apply, rule_set
 from vocoder.text.pronunciation.pronouncer import Pronouncer
 
 _NUMBER = re.compile(rf"([-+]?)({NUMBER})")
@@ -81,7 +78,7 @@ def _date(content: str, style: str) -> str | None:
     """A date whose numbers are in the order of a style such as ``dmy``, or in a common format."""
     numbers = re.findall(r"\d+", content)
     if not style:
-        return _by_rules(content, DATE_RULES)
+        return _by_rules(content, dates.RULES)
     if len(numbers) != len(style) or not set(style) <= _DATE_PARTS.keys():
         return None
     parts = dict(zip(style, map(int, numbers), strict=True))
@@ -90,11 +87,11 @@ def _date(content: str, style: str) -> str | None:
         return str(year) if year is not None and day is None else None
     if not 1 <= month <= 12 or (day is not None and not 1 <= day <= 31):
         return None
-    return date(month, day, year)
+    return dates.date(month, day, year)
 
 
 def _by_rules(content: str, rules: Iterable[Rule]) -> str | None:
-    words = apply(rules, content)
+    words = apply([rule_set("", *rules)], content)
     return words if words != content else None
 
 
@@ -107,12 +104,12 @@ _READERS: dict[str, Callable[[str, str], str | None]] = {
     "number": _cardinal,
     "ordinal": _ordinal,
     "digits": _digits,
-    "fraction": _reader(*NUMBER_RULES),
+    "fraction": _reader(*amounts.FRACTIONS),
     "date": _date,
-    "time": _reader(*DATE_RULES),
+    "time": _reader(*times.RULES, *quantities.DURATIONS),
     "telephone": _telephone,
-    "currency": _reader(*MONEY_RULES),
-    "unit": _reader(*UNIT_RULES),
+    "currency": _reader(*money.RULES),
+    "unit": _reader(*quantities.RULES),
 }
 _EXAMPLES = {
     "cardinal": "a number such as 1,234.5",
