@@ -1,7 +1,7 @@
 """All settings of the models and their features, as strict frozen pydantic models.
 
 Unknown keys are errors. Derived values are properties, so a configuration file states each fact
-once.
+once. The module is long because a model's settings check each other, and a reader wants them all.
 """
 
 import json
