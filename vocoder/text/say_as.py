@@ -22,20 +22,22 @@ def say_as(kind: str, content: str, style: str, marked: MarkedText) -> None:
     """Append content, read as the given kind.
 
     Args:
-        kind: the attribute ``interpret-as``, one of ``KINDS``.
+        kind: the attribute ``interpret-as``; content of a kind that is not in ``KINDS`` is read as
+            text.
         content: the element's text.
-        style: the attribute ``format``, which matters for dates; empty if absent.
+        style: the attribute ``format``, which matters for dates and numbers; empty if absent.
         marked: where to append the words.
 
     Raises:
-        TextError: if the kind is unknown, or the content is not of that kind.
+        TextError: if the content is not of a known kind.
     """
     content = " ".join(clean(content).split())
     if kind in ("characters", "spell-out", "verbatim"):
         _spell(content, marked)
         return
     if kind not in _READERS:
-        raise TextError(f"unknown say-as {kind[:64]!r}: use one of {', '.join(KINDS)}")
+        marked.add(content)
+        return
     words = _READERS[kind](content, style)
     if words is None:
         raise TextError(f"cannot read {content[:64]!r} as say-as {kind}: give {_EXAMPLES[kind]}")
@@ -56,6 +58,13 @@ def _spell(content: str, marked: MarkedText) -> None:
 def _cardinal(content: str, style: str) -> str | None:
     match = _NUMBER.fullmatch(content)
     return ("minus " if match[1] == "-" else "") + cardinal(match[2]) if match else None
+
+
+def _number(content: str, style: str) -> str | None:
+    """A number as SSML's note on ``say-as`` has it: the format says which kind."""
+    return {"ordinal": _ordinal, "digits": _digits, "telephone": _telephone}.get(style, _cardinal)(
+        content, ""
+    )
 
 
 def _ordinal(content: str, style: str) -> str | None:
@@ -101,7 +110,7 @@ def _reader(*rules: Rule) -> Callable[[str, str], str | None]:
 
 _READERS: dict[str, Callable[[str, str], str | None]] = {
     "cardinal": _cardinal,
-    "number": _cardinal,
+    "number": _number,
     "ordinal": _ordinal,
     "digits": _digits,
     "fraction": _reader(*amounts.FRACTIONS),
