@@ -25,13 +25,15 @@ Pronunciation = tuple[Phoneme, ...]
 _ALIASES = {
     "tʃ": "t͡ʃ", "dʒ": "d͡ʒ", "r": "ɹ", "g": "ɡ", "ɝ": "ɚ", "ɜ": "ɚ", "ɐ": "ə", "ɒ": "ɑ", "ɾ": "t",
     "ɫ": "l", "a": "ɑ", "e": "eɪ", "o": "oʊ", "əʊ": "oʊ", "ᵻ": "ɪ", "ɨ": "ɪ", "ɹ̩": "ɚ",
+    "ʔ": "t", "x": "k",
 }  # fmt: skip
 """Common alternative symbols, and the symbol used here."""
 
 _SYMBOL = re.compile(
     "|".join(map(re.escape, sorted([*PHONEMES, *_ALIASES], key=len, reverse=True)))
 )
-_IGNORED = re.compile(r"[\s.ː‿/]+")  # syllables, length, liaison: not distinguished here
+_IGNORED = re.compile(r"[\s.ː‿/ʰ]+")  # syllables, length, aspiration: not distinguished here
+_SYLLABIC = re.compile("([nlm])\u0329")
 _LETTER = "letter"
 _G2P_LETTERS = 40
 _OTHER_TAGS = {"VBN": "VBD", "RB": "JJ"}
@@ -47,6 +49,7 @@ def parse_ipa(text: str) -> Pronunciation:
         TextError: if a symbol is not a phoneme of General American, or there is no phoneme.
     """
     phonemes: list[Phoneme] = []
+    text = _SYLLABIC.sub(r"ə\1", text)
     stress, position = 0, 0
     while position < len(text):
         if ignored := _IGNORED.match(text, position):
