@@ -19,7 +19,7 @@ def bands_obstacle(config: ModelConfig) -> str | None:
     """Why a GPU engine cannot run a model with bands; None for a model without."""
     if config.bands == 1:
         return None
-    return f"a step of {config.bands} bands runs on the engine reference only"
+    return f"a step of {config.bands} bands runs on the engines cpu and reference only"
 
 
 class ChunkEngine(ABC):
