@@ -19,11 +19,10 @@ from vocoder.pixel.config import (
     RowLstmConfig,
 )
 from vocoder.pixel.gated_pixel_cnn import GatedPixelCnn
+from vocoder.pixel.generation import Drawing, Network, check_known
 from vocoder.pixel.pixel_cnn import PixelCnn
 from vocoder.pixel.pixel_cnn_plus_plus import PixelCnnPlusPlus
 from vocoder.pixel.pixel_rnn import PixelRnn
-
-Network = PixelCnn | GatedPixelCnn | PixelCnnPlusPlus | PixelRnn
 
 
 class PixelModel(nn.Module):
@@ -56,6 +55,73 @@ class PixelModel(nn.Module):
             ImageError: the image or the condition has the wrong shape, type or levels.
         """
         return outputs.nll(self.config, self.parameters_of(image, condition), image)
+
+    def start(self, batch: int, width: int, *, temperature: float = 1.0) -> Drawing:
+        """Start to draw ``batch`` images of ``width`` columns, row by row; see :class:`Drawing`.
+
+        Raises:
+            ImageError: the network cannot halve the width, or the temperature is not positive.
+        """
+        check_size(self.config, 2**self._halvings, width)
+        return Drawing(self.network, self.config, batch, width, temperature=temperature)
+
+    def generate(
+        self, condition: Condition | None, noise: Tensor, *, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw images; the same noise draws the same images.
+
+        Args:
+            condition: class and map, as the model was trained with.
+            noise: uniforms in (0, 1) (B, H, W, C, 2), float32.
+            temperature: scale of the sampling spread; 1 draws from the model's own distribution.
+
+        Returns:
+            Levels (B, H, W, C), int64.
+
+        Raises:
+            ImageError: the noise or the condition has the wrong shape.
+        """
+        if noise.ndim != 5:
+            raise ImageError(
+                f"the noise has shape {tuple(noise.shape)}, expected (batch, rows, columns, "
+                f"{self.config.channels}, 2)"
+            )
+        check_size(self.config, noise.shape[1], noise.shape[2])
+        drawing = self.start(noise.shape[0], noise.shape[2], temperature=temperature)
+        return drawing.rows(noise, condition)
+
+    def complete(
+        self,
+        image: Tensor,
+        known: Tensor,
+        noise: Tensor,
+        condition: Condition | None = None,
+        *,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Draw the missing pixels, each given the pixels before it.
+
+        Args:
+            image: levels (B, H, W, C), int64; those of missing pixels are not read.
+            known: which pixels are kept (B, H, W), bool.
+            noise, condition, temperature: as in :meth:`generate`.
+
+        Returns:
+            Levels (B, H, W, C), int64.
+
+        Raises:
+            ImageError: something has the wrong shape, type or levels.
+        """
+        check_known(image, known, tuple(noise.shape[:4]))
+        kept = torch.where(known.unsqueeze(-1), image, torch.zeros_like(image))
+        self.check(kept, condition)
+        drawing = self.start(len(image), image.shape[2], temperature=temperature)
+        return drawing.rows(noise, condition, image=kept, known=known)
+
+    @property
+    def _halvings(self) -> int:
+        network = self.config.network
+        return network.downsamplings if isinstance(network, PixelCnnPlusPlusConfig) else 0
 
     def check(self, image: Tensor, condition: Condition | None = None) -> None:
         """Refuse what the model cannot read.

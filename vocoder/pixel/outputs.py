@@ -107,27 +107,36 @@ def draw_coupled(
     output, channels = config.output, config.channels
     if not isinstance(output, MixtureOutput):
         return draw(config, parameters, uniforms, 0, temperature).unsqueeze(-1)
-    weights = parameters[..., : output.components].float()
-    component = categorical_sample(weights, uniforms[..., 0, :])
-    drawn: list[Tensor] = []
+    parameters = parameters.float()
+    component = categorical_sample(parameters[..., : output.components], uniforms[..., 0, :])
+    index = component.unsqueeze(-1)
+    drawn = torch.zeros_like(index).expand(*component.shape, channels).clone()
     for channel in range(channels):
-        known = [*drawn, *[torch.zeros_like(component)] * (channels - channel)]
-        image = torch.stack(known, dim=-1)
-        _, locations, log_scales = _coupled(config, parameters.float(), scaled(config, image))
-        index = component.unsqueeze(-1)
-        drawn.append(
-            _draw_logistic(
-                config,
-                locations[..., channel, :].gather(-1, index).squeeze(-1),
-                log_scales[..., channel, :]
-                .gather(-1, index)
-                .squeeze(-1)
-                .clamp_min(output.log_scale_min),
-                uniforms[..., channel, 1],
-                temperature,
-            )
+        _, locations, log_scales = _coupled(config, parameters, scaled(config, drawn))
+        log_scale = log_scales[..., channel, :].gather(-1, index).squeeze(-1)
+        drawn[..., channel] = _draw_logistic(
+            config,
+            locations[..., channel, :].gather(-1, index).squeeze(-1),
+            log_scale.clamp_min(output.log_scale_min),
+            uniforms[..., channel, 1],
+            temperature,
         )
-    return torch.stack(drawn, dim=-1)
+    return drawn
+
+
+def put(
+    config: PixelConfig,
+    pixel: Tensor,
+    parameters: Tensor,
+    uniforms: Tensor,
+    channel: int,
+    temperature: float,
+) -> None:
+    """Draw a channel of ``pixel`` (..., channels) in place; all of them if they are coupled."""
+    if config.coupled:
+        pixel.copy_(draw_coupled(config, parameters, uniforms, temperature))
+    else:
+        pixel[..., channel] = draw(config, parameters, uniforms, channel, temperature)
 
 
 def _coupled(config: PixelConfig, parameters: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
