@@ -45,7 +45,13 @@ class GatedLayer(nn.Module):
     """One layer of both stacks (figure 2)."""
 
     def __init__(
-        self, config: GatedPixelCnnConfig, channels: int, classes: int, map_channels: int
+        self,
+        config: GatedPixelCnnConfig,
+        channels: int,
+        classes: int,
+        map_channels: int,
+        *,
+        last: bool,
     ) -> None:
         super().__init__()
         hidden, kernel_size = config.hidden_channels, config.kernel_size
@@ -54,7 +60,10 @@ class GatedLayer(nn.Module):
         self.horizontal = MaskedConv2d(inner, gates, (1, kernel_size), "B")
         self.down = nn.Linear(2 * hidden, 2 * hidden, bias=False)
         self.residual = MaskedConv2d(inner, inner, (1, 1), "B")
-        self.vertical_condition = ConditionProjection(classes, map_channels, 2 * hidden)
+        # The last layer's vertical output would be unused.
+        self.vertical_condition = (
+            None if last else ConditionProjection(classes, map_channels, 2 * hidden)
+        )
         self.horizontal_condition = ConditionProjection(classes, map_channels, 2 * hidden)
 
     def forward(
@@ -64,7 +73,8 @@ class GatedLayer(nn.Module):
         above = self.vertical(vertical)
         beside = self.horizontal(horizontal) + self.down(above)
         gated = gated_unit(beside + self.horizontal_condition(condition))
-        vertical = gated_unit(above + self.vertical_condition(condition))
+        if self.vertical_condition is not None:
+            vertical = gated_unit(above + self.vertical_condition(condition))
         return vertical, horizontal + self.residual(gated)
 
 
@@ -88,7 +98,8 @@ class GatedPixelCnn(nn.Module):
         self.beside = MaskedConv2d(groups_of(channels, channels), inner, (1, kernel), "A")
         self.down = nn.Linear(hidden, hidden, bias=False)
         self.layers = nn.ModuleList(
-            GatedLayer(config, channels, classes, map_channels) for _ in range(config.layers)
+            GatedLayer(config, channels, classes, map_channels, last=i == config.layers - 1)
+            for i in range(config.layers)
         )
         self.head = PixelHead(hidden, config.head_channels, channels, parameters)
 

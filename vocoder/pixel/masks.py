@@ -5,13 +5,14 @@ features of a map are divided into as many groups as a pixel has channels; a gro
 channel. At the pixel itself, mask A shows a group the groups before it, and mask B its own as well.
 """
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 Mask = Literal["A", "B"]
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 def groups_of(features: int, groups: int, copies: int = 1) -> Tensor:
@@ -77,7 +78,7 @@ class MaskedConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, in) -> (B, H, W, out)."""
-        rows, columns = self.conv.kernel_size
+        rows, columns = self.mask.shape[2:]
         return convolve(x, self.weight, self.conv.bias, above=rows - 1, sides=columns // 2)
 
 
@@ -87,6 +88,14 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, above: int, side
     if above:
         x = F.pad(x, (0, 0, above, 0))
     return F.conv2d(x, weight, bias, padding=(0, sides)).permute(0, 2, 3, 1)
+
+
+def each(modules: nn.Module, kind: type[Layer]) -> list[Layer]:
+    """The members of a list of modules, which are all of one kind."""
+    assert isinstance(modules, nn.ModuleList)
+    found = [module for module in modules if isinstance(module, kind)]
+    assert len(found) == len(modules)
+    return found
 
 
 class PixelHead(nn.Module):

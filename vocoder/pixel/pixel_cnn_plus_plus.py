@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vocoder.pixel.condition import Condition, ConditionProjection
 from vocoder.pixel.config import PixelCnnPlusPlusConfig
+from vocoder.pixel.masks import each
 
 Padding = tuple[int, int, int]
 """Rows above, columns to the left, columns to the right."""
@@ -113,6 +114,11 @@ class Level(nn.Module):
             for _ in range(layers)
         )
 
+    def pairs(self) -> list[tuple[GatedResidual, GatedResidual]]:
+        """The layers of both streams, in order."""
+        both = each(self.above, GatedResidual), each(self.before, GatedResidual)
+        return list(zip(*both, strict=True))
+
 
 class PixelCnnPlusPlus(nn.Module):
     """The first half, the second half, and a 1x1 layer."""
@@ -155,25 +161,25 @@ class PixelCnnPlusPlus(nn.Module):
         above, before = self.first(x)
         conditions = self.conditions(condition)
         maps = [(above, before)]
-        for i, level in enumerate(self.down):
-            for above_layer, before_layer in zip(level.above, level.before, strict=True):
+        for i, level in enumerate(each(self.down, Level)):
+            for above_layer, before_layer in level.pairs():
                 above = above_layer(above, None, conditions[i])
                 before = before_layer(before, above, conditions[i])
                 maps.append((above, before))
             if i < len(self.halving):
-                halve_above, halve_before = self.halving[i]
+                halve_above, halve_before = each(self.halving[i], ShiftedConv)
                 above, before = halve_above(above), halve_before(before)
                 maps.append((above, before))
         maps.pop()
-        for i, level in enumerate(self.up):
+        for i, level in enumerate(each(self.up, Level)):
             own = conditions[len(self.halving) - i]
-            for above_layer, before_layer in zip(level.above, level.before, strict=True):
+            for above_layer, before_layer in level.pairs():
                 old_above, old_before = maps.pop()
                 above = above_layer(above, old_above, own)
                 other = torch.cat([above, old_before], -1) if self.config.shortcuts else above
                 before = before_layer(before, other, own)
             if i < len(self.doubling):
-                double_above, double_before = self.doubling[i]
+                double_above, double_before = each(self.doubling[i], Upsampling)
                 above, before = double_above(above), double_before(before)
         assert not maps
         parameters: Tensor = self.output(F.elu(before))

@@ -4,7 +4,8 @@ Row LSTM computes a row at once from the row above, through a convolution of k p
 its receptive field is a triangle. Diagonal BiLSTM steps through diagonals: a pixel's states come
 from its left and upper neighbours, and in the second direction from its right and upper ones. The
 map of the second direction moves down by a row before it is added, because the pixels to the right
-come later. Together both see the whole past.
+come later. Together both see the whole past, but for the last pixel of the row above: mask A hides
+it from its own features, so only the first convolution sees it, if it is near.
 """
 
 import torch
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.pixel.config import DiagonalLstmConfig, RowLstmConfig
-from vocoder.pixel.masks import MaskedConv2d, PixelHead, groups_of
+from vocoder.pixel.masks import MaskedConv2d, PixelHead, each, groups_of
 from vocoder.pixel.recurrence import GATES, recur
 
 FORGET_BIAS = 1.0
@@ -74,7 +75,7 @@ class DiagonalLstm(nn.Module):
             MaskedConv2d(*groups, (1, 1), "B") for _ in range(self.directions)
         )
         self.recurrent = _recurrent_weight(self.directions, len(self.offsets), hidden)
-        for conv in self.input:
+        for conv in each(self.input, MaskedConv2d):
             _remember(conv, hidden)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,8 +6,10 @@ from torch import Tensor
 
 from vocoder.pixel.caches import ConvCache, ConvWeights, RowCache
 from vocoder.pixel.condition import Condition
+from vocoder.pixel.masks import each
 from vocoder.pixel.pixel_cnn_plus_plus import (
     GatedResidual,
+    Level,
     PixelCnnPlusPlus,
     ShiftedConv,
     Upsampling,
@@ -23,11 +25,11 @@ class _RowLayer:
         convs = layer.input, layer.output
         self._input, self._output = (RowCache(c.conv, c.padding[1], batch, width) for c in convs)
 
-    def row(self, x: Tensor, other: Tensor | None, condition: Tensor | float) -> Tensor:
+    def row(self, x: Tensor, other: Tensor | None, condition: Condition | None) -> Tensor:
         inner = self._input.row(concat_elu(x))
         if self._layer.shortcut is not None and other is not None:
             inner = inner + self._layer.shortcut(concat_elu(other))
-        return _gated(x, self._output.row(concat_elu(inner)) + condition)
+        return _gated(x, self._output.row(concat_elu(inner)) + _own(self._layer, condition))
 
 
 class _PixelLayer:
@@ -38,9 +40,9 @@ class _PixelLayer:
         self._input = _cache(layer.input, batch, width)
         self._output = _cache(layer.output, batch, width)
 
-    def begin_row(self, condition: Tensor | float) -> None:
+    def begin_row(self, condition: Condition | None) -> None:
         self._input.begin_row()
-        self._output.begin_row(condition)
+        self._output.begin_row(_own(self._layer, condition))
 
     def at(self, column: int, x: Tensor, other: Tensor) -> Tensor:
         inner = self._input.at(column, concat_elu(x))
@@ -69,21 +71,21 @@ class _Resolution:
     """The caches of one resolution, in both halves of the network."""
 
     def __init__(self, network: PixelCnnPlusPlus, index: int, batch: int, width: int) -> None:
-        down, up = network.down[index], network.up[len(network.halving) - index]
-        self.down_layers, self.up_layers = down, up
-        self.down_rows = [_RowLayer(layer, batch, width) for layer in down.above]
-        self.up_rows = [_RowLayer(layer, batch, width) for layer in up.above]
-        self.down_pixels = [_PixelLayer(layer, batch, width) for layer in down.before]
-        self.up_pixels = [_PixelLayer(layer, batch, width) for layer in up.before]
+        down = each(network.down, Level)[index].pairs()
+        up = each(network.up, Level)[len(network.halving) - index].pairs()
+        self.down_rows = [_RowLayer(layer, batch, width) for layer, _ in down]
+        self.up_rows = [_RowLayer(layer, batch, width) for layer, _ in up]
+        self.down_pixels = [_PixelLayer(layer, batch, width) for _, layer in down]
+        self.up_pixels = [_PixelLayer(layer, batch, width) for _, layer in up]
         # What leads to this resolution from the next finer one, and back.
         fine = 2 * width
         self.halving: tuple[RowCache, ConvCache] | None = None
         self.doubling: tuple[Upsampling, Upsampling] | None = None
         if index:
-            above, before = network.halving[index - 1]
+            above, before = each(network.halving[index - 1], ShiftedConv)
             rows = RowCache(above.conv, above.padding[1], batch, fine)
             self.halving = rows, _cache(before, batch, fine)
-            pair = network.doubling[len(network.halving) - index]
+            pair = each(network.doubling[len(network.halving) - index], Upsampling)
             self.doubling = pair[0], pair[1]
         hidden = network.config.hidden_channels
         zeros = network.output.weight.new_zeros
@@ -125,11 +127,11 @@ class PixelCnnPlusPlusSteps:
                 pixels.begin_row()
                 above = rows.row(self._levels[i - 1].row_maps[-1])
             level.row_maps = [above]
-            for layer, rows_of in zip(level.down_layers.above, level.down_rows, strict=True):
-                above = rows_of.row(above, None, _own(layer, conditions[i]))
+            for layer in level.down_rows:
+                above = layer.row(above, None, conditions[i])
                 level.row_maps.append(above)
-            for layer, pixel in zip(level.down_layers.before, level.down_pixels, strict=True):
-                pixel.begin_row(_own(layer, conditions[i]))
+            for pixel in level.down_pixels:
+                pixel.begin_row(conditions[i])
         if deepest + 1 < len(self._levels):
             # The next level skips this row, but its halving convolution reads it later.
             rows, pixels = self._halving(deepest + 1)
@@ -151,11 +153,11 @@ class PixelCnnPlusPlusSteps:
         if index == len(self._levels) - 1:
             maps.pop()
         level.up_row_maps = []
-        for layer, rows in zip(level.up_layers.above, level.up_rows, strict=True):
-            above = rows.row(above, maps.pop(), _own(layer, condition))
+        for layer in level.up_rows:
+            above = layer.row(above, maps.pop(), condition)
             level.up_row_maps.append(above)
-        for layer, pixel in zip(level.up_layers.before, level.up_pixels, strict=True):
-            pixel.begin_row(_own(layer, condition))
+        for pixel in level.up_pixels:
+            pixel.begin_row(condition)
         if level.doubling:
             level.doubled_rows = _doubled(level.doubling[0], above)
 

@@ -29,7 +29,10 @@ def recur(gates: Tensor, weight: Tensor, offsets: Sequence[int]) -> Tensor:
     Returns:
         h (T, D, B, N, h).
     """
-    found: Tensor = _Recurrence.apply(gates, weight, offsets[0], len(offsets))  # type: ignore[no-untyped-call]
+    # States add up over many steps, so they keep the precision of the weights under autocast.
+    with torch.autocast(gates.device.type, enabled=False):
+        arguments = gates.to(weight.dtype), weight, offsets[0], len(offsets)
+        found: Tensor = _Recurrence.apply(*arguments)  # type: ignore[no-untyped-call]
     return found
 
 

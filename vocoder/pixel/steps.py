@@ -12,10 +12,10 @@ from torch import Tensor
 
 from vocoder.pixel.caches import ConvCache, ConvWeights, Pointwise, RowCache
 from vocoder.pixel.condition import Condition
-from vocoder.pixel.gated_pixel_cnn import GatedPixelCnn
-from vocoder.pixel.masks import MaskedConv2d, PixelHead
-from vocoder.pixel.pixel_cnn import PixelCnn
-from vocoder.pixel.pixel_rnn import PixelRnn, RowLstm
+from vocoder.pixel.gated_pixel_cnn import GatedLayer, GatedPixelCnn
+from vocoder.pixel.masks import MaskedConv2d, PixelHead, each
+from vocoder.pixel.pixel_cnn import PixelCnn, ResidualBlock
+from vocoder.pixel.pixel_rnn import DiagonalLstm, PixelRnn, RnnLayer, RowLstm
 from vocoder.pixel.recurrence import lstm_cell
 from vocoder.wavenet.modules import gated_unit
 
@@ -56,7 +56,7 @@ class PixelCnnSteps:
         self._first = _cache(network.first, batch, width)
         self._blocks = [
             (Pointwise(b.reduce), _cache(b.conv, batch, width), Pointwise(b.expand))
-            for b in network.blocks
+            for b in each(network.blocks, ResidualBlock)
         ]
         self._head = _Head(network.head)
 
@@ -83,16 +83,16 @@ class GatedPixelCnnSteps:
 
     def __init__(self, network: GatedPixelCnn, batch: int, width: int) -> None:
         """Start above the first row."""
-        self._network = network
-        above, self._kernel = network.above, network.config.kernel_size
+        self._network, self._layers = network, each(network.layers, GatedLayer)
+        above = network.above
         self._above = RowCache(above.conv, above.sides, batch, width)
         self._beside = _cache(network.beside, batch, width)
         self._vertical = [
             RowCache(layer.vertical.conv, layer.vertical.sides, batch, width)
-            for layer in network.layers
+            for layer in self._layers
         ]
-        self._horizontal = [_cache(layer.horizontal, batch, width) for layer in network.layers]
-        self._residual = [Pointwise(layer.residual) for layer in network.layers]
+        self._horizontal = [_cache(layer.horizontal, batch, width) for layer in self._layers]
+        self._residual = [Pointwise(layer.residual) for layer in self._layers]
         self._head = _Head(network.head)
         self._row = above.conv.weight.new_zeros(batch, width, above.conv.in_channels)
 
@@ -101,13 +101,14 @@ class GatedPixelCnnSteps:
         network = self._network
         vertical = self._above.row(self._row)
         self._beside.begin_row(network.down(vertical))
-        caches = zip(network.layers, self._vertical, self._horizontal, strict=True)
+        caches = zip(self._layers, self._vertical, self._horizontal, strict=True)
         for layer, rows, horizontal in caches:
             above = rows.row(vertical)
             own = layer.horizontal_condition(condition)
             horizontal.begin_row(layer.down(above) + (own if isinstance(own, float) else own[:, 0]))
-            own = layer.vertical_condition(condition)
-            vertical = gated_unit(above + (own if isinstance(own, float) else own[:, 0]))
+            if layer.vertical_condition is not None:
+                own = layer.vertical_condition(condition)
+                vertical = gated_unit(above + (own if isinstance(own, float) else own[:, 0]))
 
     def at(self, column: int, x: Tensor) -> Tensor:
         """See :class:`Steps`."""
@@ -129,12 +130,13 @@ class RowLstmSteps:
         """Start above the first row."""
         self._network, hidden = network, network.config.hidden_channels
         self._first = _cache(network.first, batch, width)
-        lstms = [layer.lstm for layer in network.layers]
-        self._inputs = [_cache(lstm.input, batch, width) for lstm in lstms]
-        self._expand = [Pointwise(layer.expand) for layer in network.layers]
+        layers = each(network.layers, RnnLayer)
+        self._lstms = [layer.lstm for layer in layers if isinstance(layer.lstm, RowLstm)]
+        self._inputs = [_cache(lstm.input, batch, width) for lstm in self._lstms]
+        self._expand = [Pointwise(layer.expand) for layer in layers]
         self._head = _Head(network.head)
         zeros = network.first.conv.weight.new_zeros
-        self._states = zeros(len(lstms), 2, batch, width, hidden)
+        self._states = zeros(len(self._lstms), 2, batch, width, hidden)
         """States and cells of the row above, of each layer."""
         self._row = torch.zeros_like(self._states)
 
@@ -142,9 +144,7 @@ class RowLstmSteps:
         """See :class:`Steps`."""
         self._states, self._row = self._row, torch.zeros_like(self._row)
         self._first.begin_row()
-        for i, layer in enumerate(self._network.layers):
-            lstm = layer.lstm
-            assert isinstance(lstm, RowLstm)
+        for i, lstm in enumerate(self._lstms):
             side, taps = -lstm.offsets[0], len(lstm.offsets)
             padded = F.pad(self._states[i, 0], (0, 0, side, side))
             patches = padded.unfold(1, taps, 1).transpose(2, 3).flatten(2)
@@ -173,17 +173,19 @@ class DiagonalLstmSteps:
         """Start above the first row."""
         self._network, hidden = network, network.config.hidden_channels
         self._first = _cache(network.first, batch, width)
-        lstms = [layer.lstm for layer in network.layers]
-        self._left = [_cache(lstm.input[0], batch, width) for lstm in lstms]
-        self._right = [lstm.input[1] for lstm in lstms]
-        self._expand = [Pointwise(layer.expand) for layer in network.layers]
+        layers = each(network.layers, RnnLayer)
+        self._lstms = [layer.lstm for layer in layers if isinstance(layer.lstm, DiagonalLstm)]
+        inputs = [each(lstm.input, MaskedConv2d) for lstm in self._lstms]
+        self._left = [_cache(left, batch, width) for left, _ in inputs]
+        self._right = [right for _, right in inputs]
+        self._expand = [Pointwise(layer.expand) for layer in layers]
         self._head = _Head(network.head)
         zeros = network.first.conv.weight.new_zeros
-        shape = (len(lstms), batch, width)
+        shape = (len(self._lstms), batch, width)
         self._inputs = zeros(*shape, 2 * hidden)
         """Inputs of each layer in this row, for the second direction."""
         self._above, self._row = zeros(*shape, hidden), zeros(*shape, hidden)
-        self._cells = zeros(2, len(lstms), batch, hidden)
+        self._cells = zeros(2, len(self._lstms), batch, hidden)
         """Cells of the left neighbour, and of the pixel as computed last."""
         self._later = zeros(*shape, hidden)
         """States of the second direction in the row above."""
@@ -201,8 +203,7 @@ class DiagonalLstmSteps:
 
     def _from_right(self) -> Tensor:
         """States of the second direction in the row that is complete (L, B, W, h)."""
-        layers = self._network.layers
-        weight = torch.stack([layer.lstm.recurrent[1] for layer in layers])
+        weight = torch.stack([lstm.recurrent[1] for lstm in self._lstms])
         pairs = zip(self._right, self._inputs, strict=True)
         gates = torch.stack([conv(x.unsqueeze(1)).squeeze(1) for conv, x in pairs])
         states = torch.empty_like(self._later)
@@ -216,11 +217,11 @@ class DiagonalLstmSteps:
     def at(self, column: int, x: Tensor) -> Tensor:
         """See :class:`Steps`."""
         x = self._first.at(column, x)
-        for i, layer in enumerate(self._network.layers):
+        for i, lstm in enumerate(self._lstms):
             self._inputs[i, :, column] = x
             beside = self._row[i, :, column - 1] if column else torch.zeros_like(self._row[i, :, 0])
             read = torch.cat([self._above[i, :, column], beside], dim=-1)
-            gates = self._left[i].at(column, x) + read @ layer.lstm.recurrent[0]
+            gates = self._left[i].at(column, x) + read @ lstm.recurrent[0]
             state, self._cells[1, i] = lstm_cell(gates, self._cells[0, i])
             self._row[i, :, column] = state
             y = self._expand[i](state + self._later[i, :, column])

@@ -4,6 +4,7 @@ import functools
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,7 @@ class Images:
     def __len__(self) -> int:
         return len(self.levels)
 
-    def _unpacked(self, path: Path, stored: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def _unpacked(self, path: Path, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
         shape = (self.config.height, self.config.width, self.config.model.channels)
         size = int(np.prod(shape))
         if self.config.packed:
@@ -66,7 +67,7 @@ class Images:
 
     def _check(self, path: Path) -> None:
         model = self.config.model
-        low, high = int(np.min(self.levels)), int(np.max(self.levels))  # type: ignore[arg-type]
+        low, high = int(np.min(self.levels)), int(np.max(self.levels))
         if low < 0 or high >= model.levels:
             raise TrainingError(
                 f"{path}: {self.split} has levels from {low} to {high}, the model has 0 to "
@@ -103,8 +104,8 @@ class Images:
         return np.random.default_rng((self.config.seed, epoch)).permutation(len(self))
 
 
-def _array(path: Path, arrays: "np.lib.npyio.NpzFile", name: str) -> npt.NDArray[np.generic]:
+def _array(path: Path, arrays: "np.lib.npyio.NpzFile", name: str) -> npt.NDArray[Any]:
     if name not in arrays:
         raise TrainingError(f"{path}: no array {name!r}, only {', '.join(sorted(arrays))}")
-    found: npt.NDArray[np.generic] = arrays[name]
+    found: npt.NDArray[Any] = arrays[name]
     return found

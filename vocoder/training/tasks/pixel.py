@@ -174,6 +174,7 @@ class SpectrogramTask(_PixelTask):
                 segment_frames=config.segment_frames,
                 batch_size=config.batch_size,
                 seed=config.seed,
+                aligned=False,
             )
         self.spectrograms = Spectrograms(corpus, "train", config, order)
         _check(config.model, self.spectrograms.frames, corpus.features.n_mels)
