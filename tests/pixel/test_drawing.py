@@ -1,5 +1,6 @@
 """Cached drawing equals the plain reference, whatever the chunks, the company and the restarts."""
 
+import documents
 import pytest
 import torch
 from drawing import CONDITIONAL, LEVELS, MEMBERS, condition, drawing_model, noise
@@ -83,6 +84,13 @@ def test_temperature_narrows_what_is_drawn() -> None:
     draws = noise([1, 2, 3], HEIGHT, WIDTH, 1)
     sharp = model.generate(None, draws, temperature=0.05)
     assert model.nll(sharp).mean() < model.nll(model.generate(None, draws)).mean()
+
+
+def test_the_documented_example_runs() -> None:
+    (block,) = documents.blocks("python", "pixel.md")
+    names: dict[str, torch.Tensor] = {}
+    exec(block.text, names)
+    assert torch.equal(names["mended"], names["image"])  # drawn from the same noise
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
