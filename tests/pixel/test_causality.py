@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from documentation.receptive_fields import seen_by_wavenet
 from drawing import CONDITIONAL, LEVELS, MEMBERS, condition, drawing_model
 from torch import Tensor
 
@@ -126,6 +127,12 @@ def test_row_lstm_sees_a_triangle_and_diagonal_bilstm_all_but_one_pixel() -> Non
     assert torch.equal(diagonal, before & ~last)
     near = field(DiagonalLstmConfig(layers=1, hidden_channels=4, first_kernel=13))
     assert torch.equal(near, before)
+
+
+def test_the_figure_of_wavenet_has_the_receptive_field_that_it_names() -> None:
+    seen = seen_by_wavenet() > 0
+    assert seen.sum() == 33
+    assert seen[-34:-1].all()
 
 
 def test_groups_are_contiguous_and_as_even_as_possible() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import ASSETS
 from documents import ROOT
+from matplotlib.image import imread
 from safetensors.torch import load_file
 
 from vocoder.corpus.manifest import Corpus
@@ -76,6 +77,7 @@ def image_run(
 def test_the_loss_falls_and_the_model_can_be_read(stripes: Path, tmp_path: Path) -> None:
     settings = {"steps": 40, "learning_rate": 2e-2, "ema_decay": 0.8, "batch_size": 8}
     every = {"validate_every": 20, "checkpoint_every": 40, "log_every": 10, "validation_clips": 8}
+    every |= {"sample_every": 40, "sample_clips": 3}
     folder = loop.train(image_run(stripes, tmp_path / "run", GATED, classes=2, **settings, **every))
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     nats = [line["nats"] for line in lines if line["event"] == "validation"]
@@ -88,6 +90,8 @@ def test_the_loss_falls_and_the_model_can_be_read(stripes: Path, tmp_path: Path)
         pixel_model.load(folder)
     with pytest.raises(ImageError, match="give the folder of a training run"):
         pixel_model.load(tmp_path)
+    picture = imread(tmp_path / "run" / "samples" / "step-0000040.png")
+    assert picture.std() > 0.1
     page = compare([tmp_path / "run"], tmp_path / "curves")
     assert "best held-out nats" in page.read_text()
 
@@ -178,6 +182,7 @@ def test_a_model_of_spectrograms_learns_from_a_prepared_corpus(
     speech: Path, tmp_path: Path
 ) -> None:
     every = {"validate_every": 10, "checkpoint_every": 40, "log_every": 10}
+    every |= {"sample_every": 40, "sample_clips": 1}
     rates = {"steps": 40, "learning_rate": 3e-3, "decay_steps": 20, "ema_decay": 0.8}
     folder = loop.train(spectrogram_run(speech, tmp_path / "run", **rates, **every))
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
@@ -189,6 +194,8 @@ def test_a_model_of_spectrograms_learns_from_a_prepared_corpus(
     assert manifest.spectrograms is not None
     assert manifest.spectrograms.features == Corpus.load(speech).features
     assert model.config.channels == 1
+    picture = imread(tmp_path / "run" / "samples" / "step-0000040.png")
+    assert picture.std() > 0.1
 
 
 def test_segments_start_with_context_and_fit_the_network(speech: Path, tmp_path: Path) -> None:

@@ -73,8 +73,8 @@ class TrainingConfig(StrictModel):
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
     validate_every: int = Field(1000, ge=1, description="steps between validations")
     validation_clips: int = Field(12, ge=1, description="number of whole clips to validate on")
-    sample_every: int = Field(0, ge=0, description="steps between audio samples; 0 for none")
-    sample_clips: int = Field(2, ge=1, description="clips per audio sample")
+    sample_every: int = Field(0, ge=0, description="steps between samples; 0 for none")
+    sample_clips: int = Field(2, ge=1, description="clips or images per sample")
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> Self:

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 import vocoder
+from vocoder import plots
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.shards import ShardedCorpus
 from vocoder.corpus.utterances import Split
 from vocoder.errors import ImageError, TrainingError
+from vocoder.generation.noise import uniforms
 from vocoder.pixel.condition import Condition
 from vocoder.pixel.config import PixelConfig
 from vocoder.pixel.model import PixelModel, check_size
@@ -97,6 +99,15 @@ class _PixelTask:
         channels = counts_of(batch)[0] * model.config.channels
         return torch.stack([nats.double().sum(), torch.tensor(len(nats)).to(nats), channels])
 
+    def _drawn(
+        self, model: PixelModel, count: int, size: tuple[int, int], condition: Condition | None
+    ) -> Tensor:
+        """Images drawn with seeds from 0 (count, H, W, C); the same noise at every step."""
+        shape = (*size, model.config.channels)
+        seeds = torch.arange(count, device=self.device)
+        noise = uniforms(seeds, torch.zeros_like(seeds), math.prod(shape)).unflatten(1, shape)
+        return model.generate(condition, noise)
+
 
 class ImageTask(_PixelTask):
     """Images from an array file."""
@@ -151,7 +162,13 @@ class ImageTask(_PixelTask):
         pixel_model.save(folder.parent / pixel_model.FOLDER, model, manifest)
 
     def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
-        """Do nothing."""
+        """Draw ``sample_clips`` images; classes take turns."""
+        assert isinstance(model, PixelModel)
+        config, count = self.config, self.config.sample_clips
+        label = torch.arange(count, device=self.device) % max(1, model.config.classes)
+        condition = Condition(label) if model.config.classes else None
+        drawn = self._drawn(model, count, (config.height, config.width), condition)
+        _show(log, step, drawn.float() / (model.config.levels - 1))
 
 
 class SpectrogramTask(_PixelTask):
@@ -219,7 +236,18 @@ class SpectrogramTask(_PixelTask):
         pixel_model.save(folder.parent / pixel_model.FOLDER, model, manifest)
 
     def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
-        """Do nothing."""
+        """Draw ``sample_clips`` spectrograms of a segment's length; time runs to the right."""
+        assert isinstance(model, PixelModel)
+        size = self.spectrograms.frames, self.corpus.features.n_mels
+        drawn = self._drawn(model, self.config.sample_clips, size, None)
+        _show(log, step, drawn.transpose(1, 2).flip(1).float() / (model.config.levels - 1))
+
+
+def _show(log: RunLog, step: int, images: Tensor) -> None:
+    """Write images from 0 to 1 (N, H, W, C) as one picture, and for TensorBoard."""
+    figure = plots.image_grid(images.cpu().numpy())
+    plots.save(log.folder / "samples" / f"step-{step:07d}.png", figure)
+    log.board.add_figure("samples", figure, step)
 
 
 def _check(config: PixelConfig, height: int, width: int) -> None:
