@@ -155,6 +155,44 @@ CONFIGS = {
     ),
 }
 
+BANDED = {
+    "bands_2_gaussian": TINY.model_copy(
+        update={
+            "bands": 2,
+            "distribution": GaussianConfig(),
+            "linear_prediction": LinearPredictionConfig(order=7),
+            "tags": ("bright", "soft"),
+        }
+    ),
+    "bands_4": TINY.model_copy(
+        update={
+            "bands": 4,
+            "head_channels": 24,
+            "distribution": LogisticsConfig(components=5),
+            "linear_prediction": LinearPredictionConfig(order=16, lag_window_hz=4.0),
+        }
+    ),
+    "bands_4_linguistic": TINY.model_copy(
+        update={
+            "bands": 4,
+            "conditioning": ConditioningConfig(
+                kind="linguistic", linguistic_channels=11, encoder_channels=8, channels=8
+            ),
+            "distribution": LogisticsConfig(components=3),
+            "linear_prediction": LinearPredictionConfig(order=6),
+        }
+    ),
+    "bands_8_contexts": TINY.model_copy(
+        update={
+            "bands": 8,
+            "conditioning": ConditioningConfig(kind="none", channels=4, upsample=(5,)),
+            "contexts": CONTEXTS,
+            "distribution": LogisticsConfig(components=3),
+        }
+    ),
+}
+"""Models whose step generates a sample of each band. Their chunks are whole steps."""
+
 
 TINY_ACOUSTIC = AcousticConfig(
     encoder_channels=12,

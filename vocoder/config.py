@@ -1,7 +1,7 @@
 """All settings of the models and their features, as strict frozen pydantic models.
 
 Unknown keys are errors. Derived values are properties, so a configuration file states each fact
-once.
+once. The module is long because a model's settings check each other, and a reader wants them all.
 """
 
 import json
@@ -228,6 +228,12 @@ class ModelConfig(StrictModel):
         ("default",), min_length=1, description="speaker names, in one-hot order"
     )
     tags: tuple[str, ...] = Field((), description="names of the tags that a recording may have")
+    bands: Literal[1, 2, 4, 8] = Field(
+        1, description="bands M of the filter bank: one step generates M samples; 1 is none"
+    )
+    head_channels: int = Field(
+        0, ge=0, le=8192, description="width of the head's hidden layer; 0 for skip_channels"
+    )
     pre_emphasis: float = Field(
         0.0, ge=0.0, lt=1.0, description="pre-emphasis coefficient; 0 disables it"
     )
@@ -243,6 +249,20 @@ class ModelConfig(StrictModel):
         for name, names in (("speakers", self.speakers), ("tags", self.tags)):
             if len(set(names)) != len(names):
                 raise ValueError(f"{name} {list(names)} contains a duplicate")
+        if self.hold % self.bands:
+            raise ValueError(
+                f"bands {self.bands} must divide the hold, {self.hold} samples: hop_length {hop} "
+                f"over upsample {list(upsample)}"
+            )
+        if self.bands > 1 and self.distribution.kind == "mu_law":
+            raise ValueError(
+                f"bands {self.bands} need distribution.kind 'logistics' or 'gaussian': mu-law "
+                "codes are for whole samples"
+            )
+        if self.bands > 1 and self.pre_emphasis:
+            raise ValueError(
+                f"bands {self.bands} already divide the spectrum: set pre_emphasis to 0"
+            )
         for context in self.contexts:
             if hop % context.pool or context.pool % self.hold:
                 raise ValueError(
@@ -273,6 +293,11 @@ class ModelConfig(StrictModel):
         return channels[self.conditioning.kind]
 
     @property
+    def head_width(self) -> int:
+        """Channels of the head's hidden layer."""
+        return self.head_channels or self.stack.skip_channels
+
+    @property
     def global_channels(self) -> int:
         """Channels of global conditioning: the speaker's one-hot, then the tags."""
         return len(self.speakers) + len(self.tags)
@@ -284,8 +309,11 @@ class ModelConfig(StrictModel):
 
     @property
     def receptive_field(self) -> int:
-        """Receptive field of the main stack in samples, including the input convolution."""
-        return self.stack.receptive_field + self.stack.kernel_size - 1
+        """Receptive field of the main stack in samples, including the input convolution.
+
+        With bands it counts band samples.
+        """
+        return self.bands * (self.stack.receptive_field + self.stack.kernel_size - 1)
 
     @property
     def context_field(self) -> int:

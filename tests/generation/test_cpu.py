@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from conftest import CONFIGS, random_model
+from conftest import BANDED, CONFIGS, random_model
 from generating import condition, cut, generate_in_chunks, noise, pick
 from joblib.externals.loky.backend import context
 from tolerances import DRAW, ENGINE_PARAMETERS, ENGINE_STATE, assert_close
@@ -24,9 +24,10 @@ from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
 
 INSTRUCTION_SETS = native.load().instruction_sets()
-SAMPLES = 2500
+SAMPLES = 2496
 MODELS: dict[str, ModelConfig] = {
     **CONFIGS,
+    **BANDED,
     **PRESETS,
     "standard_logistics": PRESETS["standard"].model_copy(
         update={"distribution": LogisticsConfig()}
@@ -46,7 +47,7 @@ class Known(NamedTuple):
 
 @pytest.fixture(scope="module", params=MODELS)
 def known(request: pytest.FixtureRequest) -> Known:
-    """Each configuration with 2,500 samples of noise, as loud as speech."""
+    """Each configuration with 2,496 samples of noise, as loud as speech."""
     model = random_model(MODELS[request.param])
     hop, hold = model.config.features.hop_length, model.config.hold
     conditioning = condition(model, 1, frames=-(-SAMPLES // hop))

@@ -103,7 +103,7 @@ Config config_of(const Case& shape) {
   config.kernel_size = shape.kernel_size;
   config.residual = shape.residual;
   config.gated = shape.gate / 2;
-  config.skip = shape.skip;
+  config.skip = config.head = shape.skip;
   config.distribution = shape.distribution;
   config.parameters = config.coded() ? 256 : shape.components ? 3 * shape.components : 2;
   config.input_channels = config.coded() ? 256 : shape.order ? 3 : 1;

@@ -54,8 +54,8 @@ def test_inline_phonemes_are_one_word() -> None:
 
 
 def test_invalid_inline_phonemes_are_rejected() -> None:
-    with pytest.raises(TextError, match="unknown symbol 'x'"):
-        read("Say [[xyz]].")
+    with pytest.raises(TextError, match="unknown symbol 'y'"):
+        read("Say [[yz]].")
 
 
 def test_user_lexicon_is_matched_before_normalisation() -> None:

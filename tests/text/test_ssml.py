@@ -139,6 +139,29 @@ def test_document_with_declaration_comment_cdata_and_line_breaks() -> None:
     assert [s.text for s in TextFrontEnd().sentences(text, ssml=True)] == ["Hello there."]
 
 
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ('<voice name="Joe">Hello</voice> there', "Hello there."),
+        ('Say <lang xml:lang="fr-FR">bonjour</lang> now', "Say bonjour now."),
+        ('Hello <mark name="here"/>there', "Hello there."),
+        ('<audio src="https://example.com/a.wav">a bell</audio> rings', "a bell rings."),
+        ('<audio src="a.wav"><desc>a bell</desc></audio>It rings', "It rings."),
+        ("<metadata><a>written by me</a></metadata>Hello there", "Hello there."),
+        ('I <w role="verb">read</w> <token>it</token>', "I read it."),
+        ('<amazon:effect name="whispered">Hello</amazon:effect> there', "Hello there."),
+        ('Hello <break size="1"/>there', "Hello there."),
+        ('<prosody contour="(0%,+20Hz)" pitch="+10Hz" range="low">Hello</prosody>', "Hello."),
+        ('<say-as interpret-as="expletive">darn</say-as> it', "darn it."),
+        ('room <say-as interpret-as="number" format="digits">204</say-as>', "room two zero four."),
+        ('the <say-as interpret-as="number" format="ordinal">3</say-as>', "the third."),
+    ],
+)
+def test_what_cannot_be_followed_is_passed_over(document: str, words: str) -> None:
+    found = read(document)
+    assert " ".join(sentence.text for sentence in found) == words
+
+
 BOMB = """<!DOCTYPE speak [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><speak>&b;</speak>"""
 
 
@@ -155,11 +178,6 @@ BOMB = """<!DOCTYPE speak [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><speak>&b
         ("<speak>&unknown;</speak>", "undefined entity"),
         ("<p>a</p>", "exactly one <speak> element"),
         ("<speak><speak>a</speak></speak>", "exactly one <speak> element"),
-        ("<speak><audio/></speak>", "element <audio>: use one of speak, p, s, break, prosody"),
-        (
-            '<speak><break size="1"/></speak>',
-            "no attribute 'size': its attributes are strength, time",
-        ),
         ('<speak><break time="1h"/></speak>', "such as 500ms"),
         ('<speak><break time="11s"/></speak>', "at most 10s"),
         ('<speak><break strength="huge"/></speak>', "use one of none, x-weak"),
@@ -167,10 +185,8 @@ BOMB = """<!DOCTYPE speak [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><speak>&b
         ('<speak><prosody rate="5">a</prosody></speak>', "0.25 to 4"),
         ('<speak><prosody rate="+2">a</prosody></speak>', "such as 1.2"),
         ('<speak><prosody pitch="+13st">a</prosody></speak>', "-12 to 12"),
-        ('<speak><prosody pitch="+10Hz">a</prosody></speak>', "such as +2st"),
         ('<speak><prosody pitch="-100%">a</prosody></speak>', "such as +2st"),
         ("<speak><say-as>a</say-as></speak>", "needs the attribute 'interpret-as'"),
-        ('<speak><say-as interpret-as="x">a</say-as></speak>', "use one of characters"),
         (
             '<speak><say-as interpret-as="date">a</say-as></speak>',
             "cannot read 'a' as say-as date: give a date such as 2021-01-03",
@@ -179,7 +195,7 @@ BOMB = """<!DOCTYPE speak [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><speak>&b
             '<speak><say-as interpret-as="time"><p>a</p></say-as></speak>',
             "<say-as> may contain only text, not <p>",
         ),
-        ('<speak><phoneme ph="xyz">a</phoneme></speak>', "unknown symbol 'x'"),
+        ('<speak><phoneme ph="yz">a</phoneme></speak>', "unknown symbol 'y'"),
         ("<speak><phoneme>a</phoneme></speak>", "needs the attribute 'ph'"),
         ('<speak><phoneme alphabet="x-sampa" ph="a">a</phoneme></speak>', "'x-sampa': use ipa"),
         ("<speak><sub>a</sub></speak>", "needs the attribute 'alias'"),

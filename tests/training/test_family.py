@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ASSETS, CONFIGS
+from conftest import ASSETS, BANDED, CONFIGS
 
 from vocoder.corpus.manifest import Corpus
 from vocoder.corpus.prepare import prepare
@@ -54,10 +54,18 @@ def bits_of(model: WaveNet, speech: Path) -> float:
 
 @pytest.mark.parametrize(
     "name",
-    ["mu_law_pre_emphasis", "gaussian", "contexts", "contexts_hold_1", "unconditional", "tags"],
+    [
+        "mu_law_pre_emphasis",
+        "gaussian",
+        "contexts",
+        "contexts_hold_1",
+        "unconditional",
+        "tags",
+        "bands_4",
+    ],
 )
 def test_the_loss_falls_on_real_speech(speech: Path, tmp_path: Path, name: str) -> None:
-    model = CONFIGS["mu_law" if name == "tags" else name]
+    model = (CONFIGS | BANDED)["mu_law" if name == "tags" else name]
     settings = VocoderTraining(
         name="family",
         model=model.model_copy(update={"speakers": ("default",), "tags": ()}),

@@ -56,8 +56,8 @@ def test_mel_predictor_whitens_an_autoregressive_process_to_unit_excitation() ->
     noise = np.random.default_rng(0).standard_normal(samples) * 1e-3
     audio = torch.from_numpy(scipy.signal.lfilter([1.0], denominator, noise)).float()[None]
     prediction = predict_from_mel(log_mel(audio, config), config, LinearPredictionConfig())
-    shift = predict(audio, prediction.coefficients, config.hop_length)
-    gain = prediction.gain.repeat_interleave(config.hop_length, dim=1)
+    shift = predict(audio, prediction.coefficients[:, :, 0], config.hop_length)
+    gain = prediction.gain[..., 0].repeat_interleave(config.hop_length, dim=1)
     inner = slice(2000, -2000)
     error = (audio - shift)[:, inner]
     assert 10 * torch.log10(audio[:, inner].var() / error.var()) > 9

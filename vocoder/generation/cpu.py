@@ -187,6 +187,8 @@ def _shape(model: WaveNet, temperature: float) -> dict[str, Any]:
         "pre_emphasis": config.pre_emphasis,
         "order": prediction.order if prediction else 0,
         "hold": config.hold,
+        "bands": config.bands,
+        "head_channels": config.head_width,
     }
 
 

@@ -62,6 +62,18 @@ def window(conditioning: Conditioning, start: Tensor, hold: int, steps: int) -> 
     return Conditioning(conditioning.local[row, blocks], conditioning.speaker, prediction, first)
 
 
+def check_steps(config: ModelConfig, samples: int) -> None:
+    """Check that ``samples`` samples are whole steps of a model.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if samples % config.bands:
+        raise ValueError(
+            f"{samples} samples are not whole steps: a step has {config.bands}, one of each band"
+        )
+
+
 def check_covered(conditioning: Conditioning, start: Tensor, hold: int, steps: int) -> None:
     """Check that the conditioning has all blocks that rows need; arguments as in :func:`project`.
 

@@ -2,7 +2,8 @@
 
 Each layer keeps a queue of its past inputs, so a sample costs one product per layer instead of the
 whole receptive field (Paine et al. 2016, "Fast WaveNet", arXiv 1611.09482). It computes the
-parallel forward of :mod:`vocoder.wavenet.model`, one sample at a time.
+parallel forward of :mod:`vocoder.wavenet.model`, one step at a time: one sample, or with a filter
+bank the M band samples ``M t`` to ``M t + M - 1``, each drawn with its own noise.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,14 @@ from torch import Tensor
 from vocoder.config import GaussianConfig, ModelConfig, MuLawConfig
 from vocoder.errors import EngineError
 from vocoder.generation.noise import Noise
-from vocoder.generation.projection import TILE, Projection, apply_in_tiles, check_covered, project
+from vocoder.generation.projection import (
+    TILE,
+    Projection,
+    apply_in_tiles,
+    check_covered,
+    check_steps,
+    project,
+)
 from vocoder.generation.state import GenerationState, Trace
 from vocoder.wavenet import distributions, mu_law
 from vocoder.wavenet.conditioning import Conditioning
@@ -91,25 +99,28 @@ class ReferenceEngine:
         Args:
             state: updated in place.
             conditioning: of the n advancing rows; its blocks cover their next T samples.
-            noise: uniforms in (0, 1) (n, T, 2), or the seeds to draw them from.
+            noise: uniforms in (0, 1) (n, T, 2), or the seeds to draw them from; T is a multiple of
+                the number of bands.
             rows: the rows of the state that advance (n,), int64; all if None. They may be at
                 different positions.
             covered: whether the caller guarantees that the conditioning covers the samples. A GPU
                 engine then skips a check that waits for the device.
 
         Returns:
-            Audio (n, T), float32 in [-1, 1).
+            Audio (n, T), float32 in [-1, 1); with bands, band samples (n, T), which
+            :mod:`vocoder.wavenet.filter_bank` joins.
 
         Raises:
-            ValueError: the conditioning does not cover the samples.
+            ValueError: the conditioning does not cover the samples, or the bands do not divide
+                them.
         """
         rows = state.members(rows)
         uniforms = state.uniforms(noise, rows)
         audio = torch.empty(uniforms.shape[:2], device=uniforms.device)
-        for t, step in enumerate(self._steps(state, conditioning, uniforms.shape[1], rows)):
-            sample, code = self._draw(step, uniforms[:, t])
+        for now, step in self._steps(state, conditioning, uniforms.shape[1], rows):
+            sample, code = self._draw(step, uniforms[:, now])
             self._push(state, step, sample, code)
-            audio[:, t] = state.output[step.rows]
+            audio[:, now] = state.output[step.rows]
         return audio
 
     @torch.inference_mode()
@@ -135,35 +146,44 @@ class ReferenceEngine:
         parameters, audio = [], []
         rows = state.members(rows)
         uniforms = state.uniforms(noise, rows)
-        for t, step in enumerate(self._steps(state, conditioning, uniforms.shape[1], rows)):
-            sample, _ = self._draw(step, uniforms[:, t])
+        for now, step in self._steps(state, conditioning, uniforms.shape[1], rows):
+            sample, _ = self._draw(step, uniforms[:, now])
             audio.append(sample + self.config.pre_emphasis * state.output[step.rows])
             parameters.append(step.parameters)
-            code = None if signal.codes is None else signal.codes[:, t]
-            self._push(state, step, signal.samples[:, t], code)
-        return Trace(torch.stack(parameters, dim=1), torch.stack(audio, dim=1))
+            code = None if signal.codes is None else signal.codes[:, now]
+            self._push(state, step, signal.samples[:, now], code)
+        return Trace(torch.cat(parameters, dim=1), torch.cat(audio, dim=1))
 
     def _steps(
-        self, state: GenerationState, conditioning: Conditioning, steps: int, rows: Tensor
-    ) -> Iterator["_Step"]:
-        """Run the network once per sample; the caller pushes each sample before the next step."""
-        check_covered(conditioning, state.position[rows], self.config.hold, steps)
-        projection = project(self.model, conditioning, state.position[rows], steps)
-        for _ in range(steps):
-            yield self._step(state, projection, rows)
+        self, state: GenerationState, conditioning: Conditioning, samples: int, rows: Tensor
+    ) -> Iterator[tuple[slice, "_Step"]]:
+        """Run the network once per step, and say which samples it is for.
+
+        The caller pushes each step's samples before the next step.
+        """
+        check_steps(self.config, samples)
+        check_covered(conditioning, state.position[rows], self.config.hold, samples)
+        projection = project(self.model, conditioning, state.position[rows], samples)
+        for first in range(0, samples, self.config.bands):
+            now = slice(first, first + self.config.bands)
+            yield now, self._step(state, projection, rows)
 
     def _step(self, state: GenerationState, projection: Projection, rows: Tensor) -> "_Step":
-        """Run the network for the next sample of each row."""
+        """Run the network for the next samples of each row."""
         position = state.position[rows]
+        step = position // self.config.bands
         index = torch.arange(len(rows), device=rows.device)
         block = position // self.config.hold - projection.first
-        shift, gain, level = self._prediction(state, projection.prediction, index, block, rows)
+        given = projection.prediction
+        if given is not None:
+            given = LinearPrediction(*(part[index, block] for part in given))
+        shift, gain, level = self._prediction(state, given, step, rows)
         inputs = self._inputs(state, shift, level, rows)
         gates = projection.gates[index, block]
         if self.model.stack.context_projection is not None:
             context = self._context(state, position, rows)
             gates = gates + apply_in_tiles(self.model.stack.context_projection, context)
-        parameters = self._network(state, inputs, gates, position, rows)
+        parameters = self._network(state, inputs, gates, step, rows)
         return _Step(rows, position, parameters, shift, gain)
 
     def _context(self, state: GenerationState, position: Tensor, rows: Tensor) -> Tensor:
@@ -200,36 +220,39 @@ class ReferenceEngine:
         self,
         state: GenerationState,
         prediction: LinearPrediction | None,
-        index: Tensor,
-        block: Tensor,
+        step: Tensor,
         rows: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Prediction of the next sample, excitation scale and signal scale: (n,) each."""
+        """Prediction of the next samples, excitation scale and signal scale: (n, M) each.
+
+        ``prediction`` is that of the rows' current blocks (n, M, ...).
+        """
         if prediction is None:
-            one = torch.ones(len(rows), device=rows.device)
+            one = torch.ones(len(rows), self.config.bands, device=rows.device)
             return torch.zeros_like(one), one, one
-        coefficients, gain, level = (part[index, block] for part in prediction)
+        coefficients, gain, level = prediction
         order = coefficients.shape[-1]
         lags = torch.arange(1, order + 1, device=rows.device)
-        slots = (state.position[rows].unsqueeze(1) - lags) % order
-        shift = (coefficients * state.history[rows.unsqueeze(1), slots]).sum(-1)
-        return shift, gain, level
+        slots = (step.unsqueeze(1) - lags) % order
+        # Contiguous, so that the order of the sum does not depend on the number of rows.
+        past = state.history[rows.unsqueeze(1), :, slots].transpose(1, 2).contiguous()
+        return (coefficients * past).sum(-1), gain, level
 
     def _inputs(self, state: GenerationState, shift: Tensor, level: Tensor, rows: Tensor) -> Tensor:
         """The network's input (n, C); see :meth:`WaveNet.inputs`."""
         if self.config.distribution.kind == "mu_law":
             return F.one_hot(state.code[rows], mu_law.CLASSES).float()
         if self.config.linear_prediction is None:
-            return state.sample[rows].unsqueeze(-1)
+            return state.sample[rows]
         past = state.sample[rows] / level
-        return torch.stack((past, shift / level, state.excitation[rows]), dim=-1)
+        return torch.cat((past, shift / level, state.excitation[rows]), dim=-1)
 
     def _network(
-        self, state: GenerationState, inputs: Tensor, gate: Tensor, position: Tensor, rows: Tensor
+        self, state: GenerationState, inputs: Tensor, gate: Tensor, step: Tensor, rows: Tensor
     ) -> Tensor:
-        """Distribution parameters (n, P) of the next sample; updates every queue."""
+        """Distribution parameters (n, M, P) of the next samples; updates every queue."""
         model = self.model
-        x = _convolve(model.input, state.inputs, inputs, position, rows)
+        x = _convolve(model.input, state.inputs, inputs, step, rows)
         gated = []
         layers = zip(
             model.stack.blocks,
@@ -239,14 +262,15 @@ class ReferenceEngine:
         )
         for layer, ring, bias in layers:
             assert isinstance(layer, ResidualBlock)
-            gated.append(gated_unit(_convolve(layer.dilated, ring, x, position, rows) + bias))
+            gated.append(gated_unit(_convolve(layer.dilated, ring, x, step, rows) + bias))
             if layer.residual is not None:
                 x = x + apply_in_tiles(layer.residual, gated[-1])
         skips = apply_in_tiles(model.stack.skip, torch.cat(gated, dim=-1))
-        return apply_in_tiles(model.output, F.relu(apply_in_tiles(model.head, F.relu(skips))))
+        hidden = F.relu(apply_in_tiles(model.head, F.relu(skips)))
+        return model.by_sample(apply_in_tiles(model.output, hidden).unsqueeze(1))
 
     def _draw(self, step: "_Step", noise: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Draw the next sample (n,) and its mu-law code; None for other distributions."""
+        """Draw the next samples (n, M) and mu-law codes (n, 1); None for other distributions."""
         distribution = self.config.distribution
         if not isinstance(distribution, MuLawConfig):
             draw = (
@@ -254,8 +278,10 @@ class ReferenceEngine:
                 if isinstance(distribution, GaussianConfig)
                 else distributions.logistics_sample
             )
-            floor = distribution.log_scale_min
-            sample = draw(step.parameters, noise, floor, step.shift, step.gain, self.temperature)
+            floor, limit = distribution.log_scale_min, float(self.config.bands)
+            sample = draw(
+                step.parameters, noise, floor, step.shift, step.gain, self.temperature, limit
+            )
             return sample, None
         code = distributions.categorical_sample(step.parameters / self.temperature, noise)
         return mu_law.decode(code), code
@@ -263,18 +289,20 @@ class ReferenceEngine:
     def _push(
         self, state: GenerationState, step: "_Step", sample: Tensor, code: Tensor | None
     ) -> None:
-        """Record ``sample`` (n,) as the latest of the rows, and advance their position."""
-        rows = step.rows
+        """Record ``sample`` (n, M) as the latest of the rows, and advance their position."""
+        rows, bands = step.rows, self.config.bands
         if code is not None:
-            state.code[rows] = code
-        if state.history.shape[1]:
-            state.history[rows, step.position % state.history.shape[1]] = sample
-        for window in state.windows:
-            window[rows, step.position % window.shape[1]] = mu_law.compand(sample)
+            state.code[rows] = code.squeeze(1)
+        if order := state.history.shape[2]:
+            state.history[rows, :, step.position // bands % order] = sample
+        if state.windows:
+            slots = step.position.unsqueeze(1) + torch.arange(bands, device=rows.device)
+            for window in state.windows:
+                window[rows.unsqueeze(1), slots % window.shape[1]] = mu_law.compand(sample)
         state.sample[rows] = sample
         state.excitation[rows] = (sample - step.shift) / step.gain
         state.output[rows] = sample + self.config.pre_emphasis * state.output[rows]
-        state.position[rows] = step.position + 1
+        state.position[rows] = step.position + bands
 
 
 class _Step(NamedTuple):

@@ -75,12 +75,13 @@ class GenerationState:
             (rows, pool).
         contexts: for each context stack its output during that window (rows, channels).
         inputs: ring of the input convolution's past inputs (rows, k - 1, C).
-        history: ring of past samples for linear prediction (rows, order); order 0 without it.
-        position: samples generated so far (rows,), int64.
-        sample: last sample on the distribution's grid (rows,).
+        history: for each band, 1 without bands, a ring of past samples for linear prediction
+            (rows, M, order); order 0 without it.
+        position: samples generated so far (rows,), int64, a multiple of M.
+        sample: last sample of each band on the distribution's grid (rows, M).
         code: last mu-law code (rows,), int64; silence at the start.
-        excitation: last sample minus its prediction, in units of the gain (rows,).
-        output: last sample after de-emphasis (rows,).
+        excitation: last samples minus their predictions, in units of the gain (rows, M).
+        output: last samples after de-emphasis (rows, M).
     """
 
     stacks: list[StackState]
@@ -100,19 +101,19 @@ class GenerationState:
     ) -> "GenerationState":
         """Rows that have generated nothing yet."""
         order = config.linear_prediction.order if config.linear_prediction else 0
-        past = config.stack.kernel_size - 1
+        past, bands = config.stack.kernel_size - 1, config.bands
         stacks = [config.stack, *(context.stack for context in config.contexts)]
         return cls(
             stacks=[StackState.start(stack, rows, device) for stack in stacks],
             windows=[torch.zeros(rows, c.pool, device=device) for c in config.contexts],
             contexts=[torch.zeros(rows, c.channels, device=device) for c in config.contexts],
             inputs=torch.zeros(rows, past, input_channels, device=device),
-            history=torch.zeros(rows, order, device=device),
+            history=torch.zeros(rows, bands, order, device=device),
             position=torch.zeros(rows, dtype=torch.int64, device=device),
-            sample=torch.zeros(rows, device=device),
+            sample=torch.zeros(rows, bands, device=device),
             code=torch.full((rows,), silence, dtype=torch.int64, device=device),
-            excitation=torch.zeros(rows, device=device),
-            output=torch.zeros(rows, device=device),
+            excitation=torch.zeros(rows, bands, device=device),
+            output=torch.zeros(rows, bands, device=device),
         )
 
     @property

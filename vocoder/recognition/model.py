@@ -42,6 +42,8 @@ class RecogniserConfig(StrictModel):
             raise ValueError(f"kernel_size {self.kernel_size} must be odd")
         if self.wavenet.conditioning.kind != "none":
             raise ValueError("wavenet.conditioning.kind must be 'none': audio is the only input")
+        if self.wavenet.bands != 1:
+            raise ValueError("wavenet.bands must be 1: frames are pooled from whole samples")
         if self.wavenet.contexts or self.wavenet.global_channels != 1:
             raise ValueError("wavenet must have no contexts, no tags and exactly one speaker")
         return self

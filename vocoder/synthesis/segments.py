@@ -15,7 +15,8 @@ from vocoder.config import ContrastConfig
 from vocoder.errors import FeatureError, UserError
 from vocoder.features.spectral_contrast import SpectralContrast
 from vocoder.generation.noise import MAX_SEED
-from vocoder.scheduling.segment import Segment, UtteranceStart
+from vocoder.scheduling.segment import PostFilter, Segment, UtteranceStart
+from vocoder.synthesis.band_joiner import BandJoiner
 from vocoder.synthesis.conditioning_input import (
     Frames,
     arriving_frames,
@@ -30,6 +31,7 @@ from vocoder.synthesis.spectral_correction import CorrectionChain
 from vocoder.synthesis.speech import Speech
 from vocoder.voices.voice import Voice
 from vocoder.wavenet.conditioning import global_conditioning
+from vocoder.wavenet.filter_bank import delay
 
 FEATURE_SEGMENT_FRAMES, TEXT_SEGMENT_FRAMES = (16, 32), (16, 32, 64)
 """Frames of the first segments, the last number repeated: the first audio needs only a few.
@@ -58,7 +60,7 @@ def feature_segments(
     speaker = voice.speaker_index(vocoding.speaker)
     voice.check_tags(vocoding.tags)
     check_clarity(vocoding.clarity, voice)
-    start = UtteranceStart(vocoding.seed, correction(voice))
+    start = UtteranceStart(vocoding.seed, post_filter(voice))
     if input is not None:
         frames: Iterator[Frames | None] = arriving_frames(input, voice)
     else:
@@ -98,7 +100,7 @@ def speech_segments(
             length = features.frames * config.hop_length
             start = UtteranceStart(
                 rendering.seed,
-                Fade(correction(voice), length, config.sample_rate_hz),
+                Fade(post_filter(voice), length, config.sample_rate_hz),
                 rendering.timings(samples / config.sample_rate_hz),
             )
             conditioning = global_conditioning(voice.config, rendering.speaker, speech.tags)
@@ -114,12 +116,20 @@ def _check_seed(seed: int) -> None:
         raise UserError(f"seed {seed} is not in 0 to {MAX_SEED}", param="seed")
 
 
-def correction(voice: Voice) -> CorrectionChain:
-    """A new spectral correction, as the voice's settings ask for."""
-    settings = voice.manifest.generation
-    return CorrectionChain(
+def post_filter(voice: Voice) -> PostFilter:
+    """A new post-filter, as the voice's settings ask for: bands to audio, spectral correction."""
+    settings, bands = voice.manifest.generation, voice.config.bands
+    chain = CorrectionChain(
         voice.config.features, settings.correction_passes, settings.correction_limit_db
     )
+    return chain if bands == 1 else BandJoiner(chain, bands)
+
+
+def samples_before_audio(voice: Voice) -> int:
+    """Number of samples to generate before :func:`post_filter` finishes the first one."""
+    passes, bands = voice.manifest.generation.correction_passes, voice.config.bands
+    samples = CorrectionChain.samples_before_audio(voice.config.features, passes) + delay(bands)
+    return -(-samples // bands) * bands
 
 
 def _segments(

@@ -17,8 +17,12 @@ from vocoder.generation.noise import Noise
 from vocoder.scheduling.segment import PostFilter, Segment
 from vocoder.synthesis.input_stream import InputStream
 from vocoder.synthesis.request import SynthesisRequest, Vocoding
-from vocoder.synthesis.segments import correction, feature_segments, speech_segments
-from vocoder.synthesis.spectral_correction import CorrectionChain
+from vocoder.synthesis.segments import (
+    feature_segments,
+    post_filter,
+    samples_before_audio,
+    speech_segments,
+)
 from vocoder.synthesis.speech import (
     AudioChunk,
     PlannedSentence,
@@ -207,27 +211,26 @@ class Synthesizer:
         self, engine: Engine, segments: Iterator[Segment | None], voice: Voice
     ) -> Iterator[AudioChunk]:
         """Audio of segments, in a batch of one row."""
-        features, passes = voice.config.features, voice.manifest.generation.correction_passes
-        post_filter: PostFilter | None = None
+        chain: PostFilter | None = None
         for segment in segments:
             assert segment is not None, "complete input has nothing to wait for"
             if (start := segment.utterance_start) is not None:
-                post_filter, timings = start.post_filter, start.timings
+                chain, timings = start.post_filter, start.timings
                 state = engine.start(1)
                 seeds = torch.tensor([start.seed], device=state.position.device)
                 # As few samples at first as the first audio needs.
-                count = CorrectionChain.samples_before_audio(features, passes)
-            assert post_filter is not None, "an utterance without a start"
-            post_filter.extend(segment.mel)
+                count = samples_before_audio(voice)
+            assert chain is not None, "an utterance without a start"
+            chain.extend(segment.mel)
             left = segment.conditioning.blocks * voice.config.hold
             while left:
                 count = min(count, left)
                 noise = Noise(seeds, count)
                 generated = engine.generate(state, segment.conditioning, noise)[0].cpu().numpy()
-                left, count = left - count, CHUNK_FRAMES * features.hop_length
-                samples = post_filter.push(generated)
+                left, count = left - count, CHUNK_FRAMES * voice.config.features.hop_length
+                samples = chain.push(generated)
                 if segment.last and not left:
-                    samples = np.concatenate((samples, post_filter.flush()))
+                    samples = np.concatenate((samples, chain.flush()))
                 if len(samples):
                     yield AudioChunk.of(samples, timings)
                     timings = None
@@ -255,7 +258,7 @@ class Synthesizer:
             audio[rows.numpy(), first * hop : first * hop + steps] = chunk.cpu().numpy()
         finished = []
         for row, request in enumerate(requests):
-            chain = correction(voice)
+            chain = post_filter(voice)
             chain.extend(request.features.mel.numpy())
             generated = audio[row, : request.features.frames * hop]
             finished.append(np.concatenate((chain.push(generated), chain.flush())))

@@ -4,6 +4,8 @@ import functools
 import re
 import unicodedata
 
+from vocoder.text.unread import RAISED_FOOTNOTE_MARK, is_emoji
+
 WORD_MARK = "\ue000"
 """Placeholder for a word with given phonemes; a list beside the text holds the phonemes."""
 
@@ -13,7 +15,6 @@ SILENT_MARK = "\ue001"
 PARAGRAPH = "\u2029"
 """Always ends a sentence."""
 
-_KEPT_SYMBOLS = "°©®™℃℉№℗Ω√"
 _NO_DECOMPOSITION = str.maketrans(
     {
         "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "th", "þ": "th",
@@ -25,7 +26,8 @@ _SUBSTITUTES = str.maketrans(
         "‘": "'", "’": "'", "‛": "'", "ʼ": "'", "ʻ": "'", "′": "'", "`": "'", "´": "'", "＇": "'",
         "“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"', "″": '"', "‹": '"', "›": '"',
         "‐": "-", "‑": "-", "⁃": "-", "−": "-", "‒": "–", "―": "—", "⸺": "—", "⸻": "—",
-        "¿": " ", "¡": " ", "⁄": "/", "∕": "/", "∗": "*", "∙": "·", "•": "·", "‣": "·", "◦": "·",
+        "º": "°", "˚": "°", "¿": " ", "¡": " ", "⁄": "/", "∕": "/", "∗": "*", "∙": "·", "•": "·",
+        "‣": "·", "◦": "·",
         "，": ",", "、": ",", "。": ".", "！": "!", "？": "?", "：": ":", "；": ";", "․": ".",
         "‥": "..", "…": "...", "⟨": "<", "⟩": ">", "【": "[", "】": "]", "「": '"', "」": '"',
         "\u2028": "\n", "\x85": "\n", "\x0b": "\n", "\x0c": "\n\n", "®": " ", "™": " ", "℠": " ",
@@ -33,9 +35,16 @@ _SUBSTITUTES = str.maketrans(
     }
 )  # fmt: skip
 _FRACTIONS = re.compile(r"(\d?)([¼-¾⅐-⅞])")
-_SUPERSCRIPTS = re.compile(r"[²³¹⁰⁴-⁹]+")
+_FOOTNOTE_MARK = re.compile(RAISED_FOOTNOTE_MARK)
+_SQUARED_UNIT = re.compile(
+    r"(?:inch|inches|feet|foot|miles?|meters?|yards?|sec|min|unit|cos|sin|tan|log)$"
+)
+_SUPERSCRIPTS = re.compile(r"[²³¹⁰⁴-⁹⁺⁻ⁿ]+")
+_SUBSCRIPT_LETTERS = re.compile(r"[ₐₑₒₓₕₖₗₘₙₚₛₜᵢⱼᵣᵤᵥ]")
 _KEYCAP = re.compile("[\ufe0e\ufe0f]?\u20e3")
-_GREEK = re.compile(r"(?<![^\W\d_])[Α-ΛΝ-ΡΣ-Ψα-λν-ω](?![^\W\d_])")
+_GREEK = re.compile(
+    r"(?<![Ͱ-Ͽἀ-῿])(?:[Α-ΛΝ-ΡΣ-Ψα-λν-ωϵϕ∆]|(?<!\w)μ(?![A-Za-z])|(?<![\dkM ])Ω(?!\w))(?![Ͱ-Ͽἀ-῿])"
+)
 _PLAIN = re.compile(r"[\n\t -~]*")
 
 
@@ -64,6 +73,8 @@ def clean(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_SUBSTITUTES)
     text = _KEYCAP.sub(" ", text)
     text = _FRACTIONS.sub(_spaced_fraction, text)
+    text = _FOOTNOTE_MARK.sub(_without_footnote_mark, text)
+    text = _SUBSCRIPT_LETTERS.sub(lambda match: "_" + unicodedata.normalize("NFKC", match[0]), text)
     text = _SUPERSCRIPTS.sub(lambda match: "^" + unicodedata.normalize("NFKC", match[0]), text)
     text = "".join(map(_without_emoji, text))
     text = unicodedata.normalize("NFKC", text).translate(_SUBSTITUTES)
@@ -72,8 +83,14 @@ def clean(text: str) -> str:
 
 
 def _greek_name(match: re.Match[str]) -> str:
-    name = unicodedata.name(match[0]).rpartition(" ")[2].lower()
-    return f" {'lambda' if name == 'lamda' else name} "
+    name = unicodedata.name(match[0]).removesuffix(" SYMBOL").rpartition(" ")[2].lower()
+    name = {"lamda": "lambda", "increment": "delta"}.get(name, name)
+    return f" {name} "
+
+
+def _without_footnote_mark(match: re.Match[str]) -> str:
+    squared = _SQUARED_UNIT.search(match.string, max(0, match.start() - 8), match.start())
+    return match[0] if squared else ""
 
 
 def _spaced_fraction(match: re.Match[str]) -> str:
@@ -83,10 +100,8 @@ def _spaced_fraction(match: re.Match[str]) -> str:
 
 @functools.lru_cache(maxsize=5_000)
 def _without_emoji(char: str) -> str:
-    """The character, or a space for an emoji or another pictorial symbol."""
-    category = unicodedata.category(char)
-    pictorial = category == "So" or (category == "Sk" and char > "\U0001f000")
-    return " " if pictorial and char not in _KEPT_SYMBOLS else char
+    """The character, or a space for an emoji."""
+    return " " if is_emoji(char) else char
 
 
 @functools.lru_cache(maxsize=5_000)
@@ -102,7 +117,7 @@ def _plain(char: str) -> str:
     if category == "Nd":
         return str(unicodedata.decimal(char))
     if category in ("No", "Nl"):
-        return " "
+        return f" {unicodedata.numeric(char):g} "
     if category in ("Cc", "Cf", "Co", "Cn", "Cs", "Mn", "Me"):
         return ""
     return char

@@ -33,6 +33,9 @@ _MAX_TRIALS = 40
 
 _STOP_WITHIN = re.compile(r"[.!?…]\W*\s")
 _WORD_END = re.compile(r"[\s.,;:!?'’\"”)-]")
+_CONTINUATIONS = ("q", "o")
+"""How an unfinished word may go on: to one that no rule knows, or to ``no`` as in ``Ref. no.``"""
+
 _SPACES = re.compile(r"[ \t]{2,}")
 _WORD_START = re.compile(r"(?<=\s)(?=\S)")
 _LETTER, _LETTERS = re.compile(r"[^\W\d_]"), re.compile(r"[^\W\d_]+")
@@ -145,7 +148,8 @@ class IncrementalText:
         right = self._text[boundary : max(decided, word[1]) + _LOOKAHEAD]
         ends = self._independent(left, right)
         if ends and not _WORD_END.match(self._text, word[1]):  # The word may continue.
-            ends = self._independent(left, self._text[boundary : word[1]] + "q")
+            so_far = self._text[boundary : word[1]]
+            ends = all(self._independent(left, so_far + rest) for rest in _CONTINUATIONS)
         if ends:
             return self._is_acceptable(left)
         return False if arrived >= word[1] + _LONGEST_MARKUP else None

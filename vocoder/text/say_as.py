@@ -6,13 +6,10 @@ from collections.abc import Callable, Iterable
 from vocoder.errors import TextError
 from vocoder.text.characters import clean
 from vocoder.text.marked_text import MarkedText, PronouncedWord
+from vocoder.text.normalisation import amounts, dates, money, quantities, times
 from vocoder.text.normalisation.addresses import CHARACTER_NAMES
-from vocoder.text.normalisation.dates import RULES as DATE_RULES
-from vocoder.text.normalisation.dates import date
 from vocoder.text.normalisation.numbers import NUMBER, cardinal, digits, ordinal
-from vocoder.text.normalisation.numbers import RULES as NUMBER_RULES
-from vocoder.text.normalisation.quantities import MONEY_RULES, UNIT_RULES
-from vocoder.text.normalisation.rules import Rule, apply
+from vocoder.text.normalisation.rules import Rule, apply, rule_set
 from vocoder.text.pronunciation.pronouncer import Pronouncer
 
 _NUMBER = re.compile(rf"([-+]?)({NUMBER})")
@@ -25,20 +22,22 @@ def say_as(kind: str, content: str, style: str, marked: MarkedText) -> None:
     """Append content, read as the given kind.
 
     Args:
-        kind: the attribute ``interpret-as``, one of ``KINDS``.
+        kind: the attribute ``interpret-as``; content of a kind that is not in ``KINDS`` is read as
+            text.
         content: the element's text.
-        style: the attribute ``format``, which matters for dates; empty if absent.
+        style: the attribute ``format``, which matters for dates and numbers; empty if absent.
         marked: where to append the words.
 
     Raises:
-        TextError: if the kind is unknown, or the content is not of that kind.
+        TextError: if the content is not of a known kind.
     """
     content = " ".join(clean(content).split())
     if kind in ("characters", "spell-out", "verbatim"):
         _spell(content, marked)
         return
     if kind not in _READERS:
-        raise TextError(f"unknown say-as {kind[:64]!r}: use one of {', '.join(KINDS)}")
+        marked.add(content)
+        return
     words = _READERS[kind](content, style)
     if words is None:
         raise TextError(f"cannot read {content[:64]!r} as say-as {kind}: give {_EXAMPLES[kind]}")
@@ -61,6 +60,13 @@ def _cardinal(content: str, style: str) -> str | None:
     return ("minus " if match[1] == "-" else "") + cardinal(match[2]) if match else None
 
 
+def _number(content: str, style: str) -> str | None:
+    """A number as SSML's note on ``say-as`` has it: the format says which kind."""
+    return {"ordinal": _ordinal, "digits": _digits, "telephone": _telephone}.get(style, _cardinal)(
+        content, ""
+    )
+
+
 def _ordinal(content: str, style: str) -> str | None:
     match = _ORDINAL.fullmatch(content)
     return ordinal(int(match[1])) if match else None
@@ -81,7 +87,7 @@ def _date(content: str, style: str) -> str | None:
     """A date whose numbers are in the order of a style such as ``dmy``, or in a common format."""
     numbers = re.findall(r"\d+", content)
     if not style:
-        return _by_rules(content, DATE_RULES)
+        return _by_rules(content, dates.RULES)
     if len(numbers) != len(style) or not set(style) <= _DATE_PARTS.keys():
         return None
     parts = dict(zip(style, map(int, numbers), strict=True))
@@ -90,11 +96,11 @@ def _date(content: str, style: str) -> str | None:
         return str(year) if year is not None and day is None else None
     if not 1 <= month <= 12 or (day is not None and not 1 <= day <= 31):
         return None
-    return date(month, day, year)
+    return dates.date(month, day, year)
 
 
 def _by_rules(content: str, rules: Iterable[Rule]) -> str | None:
-    words = apply(rules, content)
+    words = apply([rule_set("", *rules)], content)
     return words if words != content else None
 
 
@@ -104,15 +110,15 @@ def _reader(*rules: Rule) -> Callable[[str, str], str | None]:
 
 _READERS: dict[str, Callable[[str, str], str | None]] = {
     "cardinal": _cardinal,
-    "number": _cardinal,
+    "number": _number,
     "ordinal": _ordinal,
     "digits": _digits,
-    "fraction": _reader(*NUMBER_RULES),
+    "fraction": _reader(*amounts.FRACTIONS),
     "date": _date,
-    "time": _reader(*DATE_RULES),
+    "time": _reader(*times.RULES, *quantities.DURATIONS),
     "telephone": _telephone,
-    "currency": _reader(*MONEY_RULES),
-    "unit": _reader(*UNIT_RULES),
+    "currency": _reader(*money.RULES),
+    "unit": _reader(*quantities.RULES),
 }
 _EXAMPLES = {
     "cardinal": "a number such as 1,234.5",

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vocoder.text.characters import PARAGRAPH, SILENT_MARK, WORD_MARK, word_set
-from vocoder.text.normalisation.abbreviations import NEVER_LAST, OFTEN_LAST
+from vocoder.text.normalisation.abbreviations import (
+    ABBREVIATIONS,
+    BEFORE_NUMBER,
+    NEVER_LAST,
+    OFTEN_LAST,
+)
+from vocoder.text.normalisation.fields import BOOK_ABBREVIATIONS
+from vocoder.text.normalisation.places import STREET_ABBREVIATIONS
 from vocoder.text.utterance import Word
 
 SOFT_WORD_LIMIT = 40
@@ -26,15 +33,26 @@ _STOP = re.compile(
 )
 _NEXT = re.compile(rf"[\s\"'(\[{SILENT_MARK}]*(?P<word>[^\W_]+)?")
 _LAST_TOKEN = re.compile(r"[\w.'&]+$")
-_INITIAL = re.compile(r"(?:[A-Za-z]\.)*[A-Z]")
-_SPOKEN = re.compile(rf"[^\W_]|[{WORD_MARK}&@#%$£€¥+=<>^*×÷√°©§~\\]")
+_INITIAL = re.compile(r"(?:[A-Za-z]\.)*[A-Z]|(?:[a-z]\.)+[a-z]")
+_STREET = re.compile(r"\b(?!The |A |Is |Our )(?:[A-Z][a-z']+|\d+(?:st|nd|rd|th)) $")
+_NUMBERED = re.compile(r"\s*(?:[(\[#]?\d|[Nn]o\b|[ivxl]{1,7}\b)")
+_SPOKEN = re.compile(rf"[^\W_]|[{WORD_MARK}&@#%$£€¥¢‰¶μΩ+=<>^*×÷±¬√°©§~\\∀-⋿←-⇿₠-⃏♭♮♯†‡]")
+_CONTINUES = re.compile(r" ?[=+*/§]")
 _NOT_SILENT_MARK = re.compile(rf"[^{SILENT_MARK}]+")
+_BEFORE_NUMBER = BEFORE_NUMBER | BOOK_ABBREVIATIONS
 _CUT = re.compile(r"[,;:—–]\s|\s")
-_STARTERS = word_set(
+STARTERS = word_set(
     "the he she it they we i you but and in on at a an this that these those there here then his "
     "her its their our my your when where what why how who if so as after before while since "
-    "however although though because now not no yes for from by with all some many most"
+    "however although though because now not no yes for from by with all some many most people "
+    "thanks thank please let let's is are was were can could will would should do does did have "
+    "has it's he's she's they're we're i'm i've i'll you're that's there's what's don't each every "
+    "both few several such only also still even just once until unless whether according despite "
+    "during today yesterday tomorrow meanwhile later earlier finally maybe perhaps sometimes often "
+    "never always everyone someone something nothing everything more other others another"
 )
+"""Words that commonly begin a sentence."""
+
 _CONJUNCTIONS = word_set(
     "and but or nor so yet because although though while whereas which who that when where if "
     "unless until since as for with before after then"
@@ -108,6 +126,12 @@ def _cut(text: str, start: int, end: int) -> list[RawSentence]:
 
 def _ends_sentence(text: str, start: int, stop: re.Match[str]) -> bool:
     """Whether the punctuation ``stop`` ends the sentence that began at ``start``."""
+    if stop["stop"] == "." and _NUMBERED.match(text, stop.end()):
+        numbered = _LAST_TOKEN.search(text, max(start, stop.start() - 30), stop.start())
+        if numbered and numbered[0].lower() in _BEFORE_NUMBER:
+            return False
+    if _CONTINUES.match(text, stop.end()) and text[max(0, stop.start() - 1)].isalnum():
+        return False
     following = _NEXT.match(text, stop.end())
     word = following["word"] if following else None
     if word is None:
@@ -119,12 +143,20 @@ def _ends_sentence(text: str, start: int, stop: re.Match[str]) -> bool:
         return not (lower and stop["stop"].startswith(".."))
     token = _LAST_TOKEN.search(text, max(start, stop.start() - 30), stop.start())
     before = token[0] if token else ""
-    if before.lower() in NEVER_LAST:
+    name = before.lower()
+    starts = word.lower() in STARTERS and not lower
+    if before in STREET_ABBREVIATIONS and token and starts:
+        return _STREET.search(text, max(start, token.start() - 30), token.start()) is not None
+    if name in NEVER_LAST:
         return False
     if before in ("No", "Nos"):
         return not word[0].isdigit()
-    if before.lower() in OFTEN_LAST or (_INITIAL.fullmatch(before) and before != "I"):
-        return word.lower() in _STARTERS and not lower
+    if (
+        name in ABBREVIATIONS
+        or name in OFTEN_LAST
+        or (_INITIAL.fullmatch(before) and before != "I")
+    ):
+        return starts
     return True
 
 

@@ -1,7 +1,7 @@
 """Reads SSML into marked text, safely: no document type, and only XML's five built-in entities.
 
-Source: W3C, Speech Synthesis Markup Language 1.1, of which the elements in ``ELEMENTS`` are
-supported.
+Source: W3C, Speech Synthesis Markup Language 1.1. The elements in ``ELEMENTS`` have an effect. As
+the recommendation asks, what cannot be followed is passed over, and the text inside is read.
 """
 
 import logging
@@ -31,12 +31,18 @@ ELEMENTS: dict[str, frozenset[str]] = {
     "sub": frozenset({"alias"}),
     "emphasis": frozenset({"level"}),
 }
-"""Supported elements and their attributes."""
+"""Elements and attributes that have an effect, or are accepted without one in silence."""
+
+UNSPOKEN = frozenset({"metadata", "desc"})
+"""Elements whose text is about the document and not part of it."""
 
 MAX_DEPTH = 50
 MAX_BREAK_S = 10.0
 MAX_BREAKS_S = 600.0
 """All breaks of a document."""
+
+MAX_NAMED = 8
+"""Names in the warning of what has no effect."""
 
 MIN_RATE, MAX_RATE = 0.25, 4.0
 MAX_SHIFT_SEMITONES = 12.0
@@ -58,11 +64,11 @@ _TEXT_ONLY = frozenset({"say-as", "phoneme", "sub", "break"})
 def read_ssml(text: str, marked: MarkedText) -> None:
     """Append an SSML document to a marked text.
 
-    Volume and emphasis are accepted but have no effect; volume logs a warning.
+    A warning in the log names the elements and attributes that have no effect.
 
     Raises:
-        TextError: if the XML is not well-formed, has a document type or is nested too deeply, or
-            an element, attribute or value is not supported; gives the line and column.
+        TextError: if the XML is not well-formed, has a document type or is nested too deeply, or a
+            value of something that has an effect is wrong; gives the line and column.
     """
     _Reader(marked).read(text)
 
@@ -74,6 +80,7 @@ class _Reader:
         self._prosodies = [Prosody()]
         self._text: list[str] = []
         self._breaks_s = 0.0
+        self._without_effect: set[str] = set()
         parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -96,6 +103,9 @@ class _Reader:
             line = above + self._parser.CurrentLineNumber
             column = self._parser.CurrentColumnNumber + 1
             raise TextError(f"SSML, line {line}, column {column}: {error}") from None
+        if self._without_effect:
+            named = ", ".join(sorted(self._without_effect)[:MAX_NAMED])
+            _log.warning("SSML: these have no effect: %s", named)
 
     def _refuse_doctype(self, *_: object) -> None:
         raise TextError("a document type (DOCTYPE) is not allowed: remove it")
@@ -104,17 +114,16 @@ class _Reader:
         if self._open and self._open[-1][0] in _TEXT_ONLY:
             raise TextError(f"<{self._open[-1][0]}> may contain only text, not <{tag[:64]}>")
         self._flush()
-        if tag not in ELEMENTS:
-            raise TextError(f"unknown element <{tag[:64]}>: use one of {', '.join(ELEMENTS)}")
         if (tag == "speak") != (not self._open):
             raise TextError("wrap the document in exactly one <speak> element")
         if len(self._open) >= MAX_DEPTH:
             raise TextError(f"elements are nested more than {MAX_DEPTH} deep")
-        if unknown := attributes.keys() - ELEMENTS[tag] - _FREE:
-            known = ", ".join(sorted(ELEMENTS[tag])) or "none"
-            raise TextError(
-                f"<{tag}> has no attribute {min(unknown)[:64]!r}: its attributes are {known}"
-            )
+        if tag not in ELEMENTS:
+            self._without_effect.add(f"<{tag[:64]}>")
+        for name in attributes.keys() - ELEMENTS.get(tag, attributes.keys()) - _FREE:
+            self._without_effect.add(f"{name[:64]} of <{tag}>")
+        if tag == "prosody":
+            self._without_effect |= {f"{name} of <prosody>" for name in _no_effect(attributes)}
         self._open.append((tag, attributes))
         if tag in ("p", "s"):
             self._marked.end_sentence()
@@ -141,7 +150,7 @@ class _Reader:
         """Add the text that precedes a tag."""
         text = "".join(self._text)
         self._text.clear()
-        if not self._open:
+        if any(tag in UNSPOKEN for tag, _ in self._open) or not self._open:
             return
         tag, attributes = self._open[-1]
         if tag == "sub":
@@ -188,9 +197,13 @@ def _break(attributes: dict[str, str]) -> float:
     return seconds
 
 
+def _no_effect(attributes: dict[str, str]) -> set[str]:
+    """Attributes of ``prosody`` that are accepted without an effect."""
+    in_hertz = {name for name in ("rate", "pitch") if attributes.get(name, "").endswith("Hz")}
+    return in_hertz | attributes.keys() & {"volume"}
+
+
 def _prosody(attributes: dict[str, str], outer: Prosody) -> Prosody:
-    if "volume" in attributes:
-        _log.warning("SSML: the volume of <prosody> has no effect")
     rate = outer.rate * _value(attributes, "rate", _RATES, _rate, "1.2, 120% or +20%", 1.0)
     pitch = outer.pitch + _value(attributes, "pitch", _PITCHES, _pitch, "+2st or -10%", 0.0)
     if not MIN_RATE <= rate <= MAX_RATE:
@@ -218,6 +231,8 @@ def _value(
         return default
     if written.strip() in named:
         return named[written.strip()]
+    if written.endswith("Hz"):  # The reader's own F0 is not known here.
+        return default
     match = _AMOUNT.fullmatch(written.strip())
     value = parse(match) if match else None
     if value is None:

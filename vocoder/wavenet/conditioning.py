@@ -145,7 +145,7 @@ class LocalConditioning(nn.Module):
             with torch.no_grad():
                 mel = self.spectrum(features, speaker)
         blocks = self.config.features.hop_length // self.config.hold
-        prediction = predict_from_mel(mel, self.config.features, settings)
+        prediction = predict_from_mel(mel, self.config.features, settings, self.config.bands)
         return LinearPrediction(*(part.repeat_interleave(blocks, dim=1) for part in prediction))
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.special import log_ndtr
 
-from vocoder.audio.io import LARGEST_PCM_16, PCM_16_LEVELS
+from vocoder.audio.io import PCM_16_LEVELS
 
 HALF_STEP = 0.5 / PCM_16_LEVELS
 """Half a 16-bit quantisation step, for samples in [-1, 1)."""
@@ -62,7 +62,12 @@ def logistics_log_mass(
 
 
 def logistics_nll(
-    parameters: Tensor, target: Tensor, log_scale_min: float, shift: Tensor, gain: Tensor
+    parameters: Tensor,
+    target: Tensor,
+    log_scale_min: float,
+    shift: Tensor,
+    gain: Tensor,
+    limit: float = 1.0,
 ) -> Tensor:
     """Negative log-likelihood of 16-bit samples under a discretised mixture of logistics.
 
@@ -71,10 +76,11 @@ def logistics_nll(
 
     Args:
         parameters: weight logits, locations and log-scales side by side (..., 3 K).
-        target: samples in [-1, 1) on the 16-bit grid (...).
+        target: samples in [-limit, limit) on the 16-bit grid (...).
         log_scale_min: lower bound of the log-scales.
         shift: linear prediction (...).
         gain: standard deviation of the excitation (...).
+        limit: end of the range of samples; band samples can be larger than 1.
 
     Returns:
         Nats (...).
@@ -86,8 +92,8 @@ def logistics_nll(
         excitation - locations,
         log_scales.clamp_min(log_scale_min),
         (HALF_STEP / gain).unsqueeze(-1),
-        lowest=target <= -1.0 + HALF_STEP,
-        highest=target >= LARGEST_PCM_16 - HALF_STEP,
+        lowest=target <= -limit + HALF_STEP,
+        highest=target >= limit - 3 * HALF_STEP,
     )
     return -(log_mass + weights.log_softmax(-1)).logsumexp(-1)
 
@@ -99,6 +105,7 @@ def logistics_sample(
     shift: Tensor,
     gain: Tensor,
     temperature: float = 1.0,
+    limit: float = 1.0,
 ) -> Tensor:
     """Draw samples on the 16-bit grid (...).
 
@@ -109,6 +116,7 @@ def logistics_sample(
         shift: linear prediction (...).
         gain: standard deviation of the excitation (...).
         temperature: multiplies the scales; 1 samples the model's own distribution.
+        limit: end of the range of samples.
     """
     weights, locations, log_scales = parameters.chunk(3, dim=-1)
     component = categorical_sample(weights, uniforms).unsqueeze(-1)
@@ -117,11 +125,16 @@ def logistics_sample(
     uniform = uniforms[..., 1]
     logistic = uniform.log() - (-uniform).log1p()
     sample = shift + gain * (location + temperature * log_scale.exp() * logistic)
-    return to_16_bit(sample)
+    return to_16_bit(sample, limit)
 
 
 def gaussian_nll(
-    parameters: Tensor, target: Tensor, log_scale_min: float, shift: Tensor, gain: Tensor
+    parameters: Tensor,
+    target: Tensor,
+    log_scale_min: float,
+    shift: Tensor,
+    gain: Tensor,
+    limit: float = 1.0,
 ) -> Tensor:
     """Negative log-likelihood of 16-bit samples under a discretised Gaussian.
 
@@ -142,9 +155,9 @@ def gaussian_nll(
     density = torch.log(2 * half) - centred.square() / 2 - math.log(2 * math.pi) / 2
     inside = torch.where(half < NARROW, density, inside)
     return -torch.where(
-        target >= LARGEST_PCM_16 - HALF_STEP,
+        target >= limit - 3 * HALF_STEP,
         _log_normal_mass(half - centred),
-        torch.where(target <= -1.0 + HALF_STEP, _log_normal_mass(centred + half), inside),
+        torch.where(target <= -limit + HALF_STEP, _log_normal_mass(centred + half), inside),
     )
 
 
@@ -171,6 +184,7 @@ def gaussian_sample(
     shift: Tensor,
     gain: Tensor,
     temperature: float = 1.0,
+    limit: float = 1.0,
 ) -> Tensor:
     """Draw samples on the 16-bit grid (...); arguments as in :func:`logistics_sample`.
 
@@ -179,12 +193,13 @@ def gaussian_sample(
     location, log_scale = parameters.unbind(-1)
     normal = (-2 * uniforms[..., 0].log()).sqrt() * (2 * math.pi * uniforms[..., 1]).cos()
     scale = temperature * log_scale.clamp_min(log_scale_min).exp()
-    return to_16_bit(shift + gain * (location + scale * normal))
+    return to_16_bit(shift + gain * (location + scale * normal), limit)
 
 
-def to_16_bit(samples: Tensor) -> Tensor:
-    """Round to the 16-bit grid and clip to its range."""
-    return ((samples * PCM_16_LEVELS).round() / PCM_16_LEVELS).clamp(-1.0, LARGEST_PCM_16)
+def to_16_bit(samples: Tensor, limit: float = 1.0) -> Tensor:
+    """Round to the 16-bit grid and clip to its range, [-limit, limit)."""
+    rounded = (samples * PCM_16_LEVELS).round() / PCM_16_LEVELS
+    return rounded.clamp(-limit, limit - 2 * HALF_STEP)
 
 
 def bits(nats: float) -> float:

@@ -8,11 +8,17 @@ normalised by the expected excitation, so silence and shouting have the same sca
 The order may also exceed a pitch period: the lower mel bands resolve the harmonics, so a long
 predictor carries the fundamental frequency into the sample loop.
 
-On the CPU, native code computes the same frame by frame if the FFT length is a power of two.
+With a filter bank each band has its own predictor. The autocorrelation of band k at lag m is that
+of the audio filtered by its filter H_k at lag M m, so it is the transform of the power spectrum
+times ``|H_k|^2`` at every M-th lag.
+
+On the CPU, native code computes the same frame by frame if the FFT length is a power of two; with
+bands it solves the equations only.
 """
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -21,15 +27,16 @@ from torch import Tensor
 from vocoder.config import FeatureConfig, LinearPredictionConfig
 from vocoder.features.mel import mel_filterbank
 from vocoder.native import library as native
+from vocoder.wavenet.filter_bank import power_responses
 
 
 class LinearPrediction(NamedTuple):
-    """A predictor for each block of ``hold`` samples.
+    """A predictor for each block of ``hold`` samples and each of M bands; M is 1 without bands.
 
     Attributes:
-        coefficients: a_1 to a_order (B, N, order); the prediction is sum_i a_i x_{t-i}.
-        gain: standard deviation of the excitation, the prediction's residual (B, N).
-        level: standard deviation of the signal (B, N).
+        coefficients: a_1 to a_order (B, N, M, order); the prediction is sum_i a_i x_{t-i}.
+        gain: standard deviation of the excitation, the prediction's residual (B, N, M).
+        level: standard deviation of the signal (B, N, M).
     """
 
     coefficients: Tensor
@@ -55,15 +62,19 @@ def spectrum_matrix(config: FeatureConfig) -> Tensor:
 
 
 @functools.lru_cache(maxsize=16)
-def _autocorrelation_matrix(n_fft: int, order: int) -> Tensor:
-    """Inverse real Fourier transform of a power spectrum, for lags 0 to order only."""
+def _autocorrelation_matrices(n_fft: int, order: int, bands: int) -> Tensor:
+    """From a power spectrum to the autocorrelation of each band (M, bins, order + 1).
+
+    The inverse real Fourier transform of the filtered spectrum, for lags 0 to order of the band.
+    """
     bins = n_fft // 2 + 1
-    phase = torch.outer(torch.arange(bins), torch.arange(order + 1)).double() * 2 * math.pi / n_fft
+    lags = bands * torch.arange(order + 1)
+    phase = torch.outer(torch.arange(bins), lags).double() * 2 * math.pi / n_fft
     weight = torch.full((bins, 1), 2.0, dtype=torch.float64)
     weight[0] = 1.0
     if n_fft % 2 == 0:
         weight[-1] = 1.0
-    return weight * phase.cos() / n_fft
+    return power_responses(bands, n_fft).unsqueeze(-1) * (weight * phase.cos() / n_fft)
 
 
 def levinson_durbin(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,21 +119,22 @@ def reference_levinson_durbin(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def predict_from_mel(
-    mel: Tensor, features: FeatureConfig, config: LinearPredictionConfig
+    mel: Tensor, features: FeatureConfig, config: LinearPredictionConfig, bands: int = 1
 ) -> LinearPrediction:
-    """The predictor of each column of a log-mel spectrogram (B, n_mels, N)."""
+    """The predictor of each column of a log-mel spectrogram (B, n_mels, N), in each band."""
     library = _library(mel)
-    if library is None or not _has_transform(features, config):
-        return reference_predict_from_mel(mel, features, config)
+    if library is None or not _has_transform(features, config, bands):
+        solve = levinson_durbin if bands > 1 else reference_levinson_durbin
+        return _predict(mel, features, config, bands, solve)
     predictor = _predictor(features, config, native.instruction_set(library))
     rows, _, frames = mel.shape
     prediction = LinearPrediction(
-        torch.empty(rows, frames, config.order),
-        torch.empty(rows, frames),
-        torch.empty(rows, frames),
+        torch.empty(rows, frames, 1, config.order),
+        torch.empty(rows, frames, 1),
+        torch.empty(rows, frames, 1),
     )
     for row in range(rows):
-        coefficients, gain, level = (part[row] for part in prediction)
+        coefficients, gain, level = (part[row, :, 0] for part in prediction)
         predictor.predict(
             mel=mel[row].detach().float().contiguous(),
             coefficients=coefficients,
@@ -134,15 +146,27 @@ def predict_from_mel(
 
 @torch.no_grad()
 def reference_predict_from_mel(
-    mel: Tensor, features: FeatureConfig, config: LinearPredictionConfig
+    mel: Tensor, features: FeatureConfig, config: LinearPredictionConfig, bands: int = 1
 ) -> LinearPrediction:
     """The definition of :func:`predict_from_mel`, in plain PyTorch for any device and FFT."""
+    return _predict(mel, features, config, bands, reference_levinson_durbin)
+
+
+@torch.no_grad()
+def _predict(
+    mel: Tensor,
+    features: FeatureConfig,
+    config: LinearPredictionConfig,
+    bands: int,
+    solve: Callable[[Tensor], tuple[Tensor, Tensor]],
+) -> LinearPrediction:
     interpolation = spectrum_matrix(features).to(mel.device)
-    transform = _autocorrelation_matrix(features.n_fft, config.order).to(mel.device)
+    transforms = _autocorrelation_matrices(features.n_fft, config.order, bands).to(mel.device)
     log_band_power = mel.double().transpose(-1, -2) - _log_area(features).to(mel.device)
     power = (log_band_power @ interpolation).exp()
-    autocorrelation = (power @ transform) * _lag_window(features, config).to(mel.device)
-    coefficients, error = reference_levinson_durbin(autocorrelation)
+    autocorrelation = torch.stack([power @ transform for transform in transforms], dim=-2)
+    autocorrelation = autocorrelation * _lag_window(features, config, bands).to(mel.device)
+    coefficients, error = solve(autocorrelation)
     return LinearPrediction(
         coefficients.float(), error.sqrt().float(), autocorrelation[..., 0].sqrt().float()
     )
@@ -153,9 +177,9 @@ def _log_area(features: FeatureConfig) -> Tensor:
     return mel_filterbank(features).double().sum(dim=0).log()
 
 
-def _lag_window(features: FeatureConfig, config: LinearPredictionConfig) -> Tensor:
-    """The window over the lags of the autocorrelation (order + 1,)."""
-    lags = torch.arange(config.order + 1, dtype=torch.float64)
+def _lag_window(features: FeatureConfig, config: LinearPredictionConfig, bands: int) -> Tensor:
+    """The window over the lags of a band's autocorrelation (order + 1,)."""
+    lags = bands * torch.arange(config.order + 1, dtype=torch.float64)
     spread = 2 * math.pi * config.lag_window_hz / features.sample_rate_hz
     window = (-0.5 * (spread * lags).square()).exp()
     window[0] *= 1 + config.noise_floor
@@ -166,8 +190,8 @@ def _library(tensor: Tensor) -> Any:
     return native.find() if tensor.device.type == "cpu" else None
 
 
-def _has_transform(features: FeatureConfig, config: LinearPredictionConfig) -> bool:
-    return native.transforms(features.n_fft) and config.order < features.n_fft
+def _has_transform(features: FeatureConfig, config: LinearPredictionConfig, bands: int) -> bool:
+    return bands == 1 and native.transforms(features.n_fft) and config.order < features.n_fft
 
 
 @functools.lru_cache(maxsize=16)
@@ -177,7 +201,7 @@ def _predictor(features: FeatureConfig, config: LinearPredictionConfig, instruct
         filters=mel_filterbank(features).double().contiguous(),
         interpolation=spectrum_matrix(features).contiguous(),
         log_area=_log_area(features),
-        lag_window=_lag_window(features, config),
+        lag_window=_lag_window(features, config, 1),
         instructions=instructions,
     )
 

@@ -13,12 +13,15 @@ from torch import Tensor, nn
 from vocoder.config import GaussianConfig, LogisticsConfig, ModelConfig, MuLawConfig
 from vocoder.wavenet import distributions, mu_law
 from vocoder.wavenet.conditioning import Conditioning, LocalConditioning, pad_frames
+from vocoder.wavenet.filter_bank import analyse
 from vocoder.wavenet.linear_prediction import LinearPrediction, predict
 from vocoder.wavenet.modules import CausalConv1d, ContextStack, ResidualStack
 
 
 class Signal(NamedTuple):
     """Audio in the model's representation, with the linear prediction of each sample.
+
+    With M bands, samples are band samples: sample ``M t + k`` is that of band k at step t.
 
     Attributes:
         samples: pre-emphasised samples on the distribution's grid (B, T).
@@ -67,16 +70,19 @@ class WaveNet(nn.Module):
             stack, config.conditioning.channels, config.global_channels, config.context_channels
         )
         self.contexts = nn.ModuleList(ContextStack(context) for context in config.contexts)
-        self.head = nn.Linear(stack.skip_channels, stack.skip_channels)
-        self.output = nn.Linear(stack.skip_channels, outputs)
+        self.head = nn.Linear(stack.skip_channels, config.head_width)
+        self.output = nn.Linear(config.head_width, config.bands * outputs)
         self._initialise()
 
     @property
     def input_channels(self) -> int:
-        """Input channels: a one-hot code, a sample, or a sample with its linear prediction."""
+        """Input channels: a one-hot code, or a sample of each band.
+
+        With linear prediction, a sample has three channels; see :meth:`inputs`.
+        """
         if self.config.distribution.kind == "mu_law":
             return self.config.distribution.classes
-        return 3 if self.config.linear_prediction else 1
+        return self.config.bands * (3 if self.config.linear_prediction else 1)
 
     def _initialise(self) -> None:
         # Start from a broad prior: components spread out, weights and codes uniform.
@@ -85,15 +91,14 @@ class WaveNet(nn.Module):
         # Linear prediction scales the input to unit range; plain samples are much smaller.
         plain = self.config.linear_prediction is None
         spread, log_scale = (SPEECH_SPREAD, math.log(SPEECH_SPREAD) - 1) if plain else (1.0, -1.0)
+        bias = self.output.bias.detach().view(self.config.bands, -1)
         if isinstance(self.config.distribution, LogisticsConfig):
             count = self.config.distribution.components
             locations = torch.linspace(-spread, spread, count) if count > 1 else torch.zeros(1)
-            with torch.no_grad():
-                self.output.bias[count : 2 * count] = locations
-                self.output.bias[2 * count :] = log_scale
+            bias[:, count : 2 * count] = locations
+            bias[:, 2 * count :] = log_scale
         elif isinstance(self.config.distribution, GaussianConfig):
-            with torch.no_grad():
-                self.output.bias[1] = log_scale
+            bias[:, 1] = log_scale
         if plain and self.config.distribution.kind != "mu_law":
             with torch.no_grad():
                 self.input.linear.weight /= SPEECH_SPREAD
@@ -117,26 +122,40 @@ class WaveNet(nn.Module):
         return Conditioning(self.conditioning(features), speaker, prediction, first)
 
     def signal(self, audio: Tensor, prediction: LinearPrediction | None) -> Signal:
-        """Audio (B, T) in the model's representation; T is N * hold if there is a prediction."""
+        """Audio (B, T) in the model's representation; T is N * hold if there is a prediction.
+
+        With bands, audio before and after is taken as silence.
+        """
         samples, codes = self._on_grid(audio)
         if prediction is None:
             zero, one = torch.zeros_like(samples), torch.ones_like(samples)
             return Signal(samples, codes, zero, one, one)
-        hold = self.config.hold
-        shift = predict(samples, prediction.coefficients, hold)
+        hold = self.config.hold // self.config.bands
+        coefficients = prediction.coefficients.transpose(1, 2).flatten(0, 1)
+        # Each band is predicted from its own past.
+        by_band = self._steps(samples).transpose(1, 2).flatten(0, 1)
+        shift = predict(by_band, coefficients, hold).unflatten(0, (len(samples), -1))
+        shift = shift.transpose(1, 2).flatten(1)
         gain, level = (
-            p.repeat_interleave(hold, dim=1) for p in (prediction.gain, prediction.level)
+            p.repeat_interleave(hold, dim=1).flatten(1) for p in (prediction.gain, prediction.level)
         )
         return Signal(samples, codes, shift, gain, level)
 
+    def _steps(self, samples: Tensor) -> Tensor:
+        """Samples (B, T) by step and band (B, T / M, M)."""
+        return samples.unflatten(1, (-1, self.config.bands))
+
     def _on_grid(self, audio: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Pre-emphasised samples on the distribution's grid, and their mu-law codes, if any."""
+        """Samples on the distribution's grid, and their mu-law codes, if any.
+
+        They are pre-emphasised or split into bands, as the model's settings ask for.
+        """
         if self.config.pre_emphasis:
             audio = audio - self.config.pre_emphasis * F.pad(audio, (1, 0))[:, :-1]
         if self.config.distribution.kind == "mu_law":
             codes = mu_law.encode(audio)
             return mu_law.decode(codes), codes
-        return distributions.to_16_bit(audio), None
+        return distributions.to_16_bit(analyse(audio, self.config.bands), self.config.bands), None
 
     def context(self, audio: Tensor, past: Past | None = None) -> Tensor | None:
         """The context stacks' outputs for each block of audio (B, T), from the samples before it.
@@ -159,26 +178,28 @@ class WaveNet(nn.Module):
         return torch.cat(given, dim=-1)
 
     def inputs(self, signal: Signal) -> Tensor:
-        """The network's inputs at each time, all known before that sample (B, T, C).
+        """The network's inputs at each step, all known before that step (B, T / M, C).
 
-        The one-hot code or the sample of time t - 1, with silence before the start. With linear
-        prediction: the past sample and the prediction, both divided by the level, and the past
-        excitation.
+        The one-hot code or the samples of step t - 1, with silence before the start. With linear
+        prediction: the past samples and the predictions, both divided by the level, and the past
+        excitations, each of M bands.
         """
         if signal.codes is not None:
             past = F.pad(signal.codes, (1, 0), value=mu_law.SILENCE)[:, :-1]
             return F.one_hot(past, mu_law.CLASSES).to(self.output.weight.dtype)
-        past = F.pad(signal.samples, (1, 0))[:, :-1]
+        bands = self.config.bands
+        past = F.pad(signal.samples, (bands, 0))[:, :-bands]
         if not self.config.linear_prediction:
-            return past.unsqueeze(-1)
+            return self._steps(past)
         excitation = (signal.samples - signal.shift) / signal.gain
-        past_excitation = F.pad(excitation, (1, 0))[:, :-1]
-        return torch.stack((past / signal.level, signal.shift / signal.level, past_excitation), -1)
+        past_excitation = F.pad(excitation, (bands, 0))[:, :-bands]
+        scaled = past / signal.level, signal.shift / signal.level, past_excitation
+        return torch.cat([self._steps(part) for part in scaled], dim=-1)
 
     def network(
         self, inputs: Tensor, conditioning: Conditioning, context: Tensor | None = None
     ) -> Tensor:
-        """Distribution parameters (B, T, P) from inputs (B, T, C), T = N * hold.
+        """Distribution parameters (B, T, P) from inputs (B, T / M, C), T = N * hold.
 
         ``context`` is the output of :meth:`context`.
         """
@@ -187,16 +208,22 @@ class WaveNet(nn.Module):
         return self.parameters_of(self.stack(x, given))
 
     def parameters_of(self, skips: Tensor) -> Tensor:
-        """Distribution parameters (B, T, P) from the sum of the skips (B, T, skip_channels)."""
+        """Distribution parameters (B, T, P) from the sum of the skips (B, T / M, skip_channels)."""
         hidden = F.relu(self.head(F.relu(skips)))
         with torch.autocast(hidden.device.type, enabled=False):
             parameters: Tensor = self.output(hidden.to(self.output.weight.dtype))
-        return parameters
+        return self.by_sample(parameters)
+
+    def by_sample(self, parameters: Tensor) -> Tensor:
+        """Outputs of steps (B, T / M, M P), band by band, as parameters of samples (B, T, P)."""
+        return parameters.unflatten(-1, (self.config.bands, -1)).flatten(1, 2)
 
     def forward(
         self, audio: Tensor, conditioning: Conditioning, past: Past | None = None
     ) -> Tensor:
         """Parameters of each sample's distribution, given all the samples before it.
+
+        With bands: of each band sample, given all those of the steps before its own.
 
         Args:
             audio: samples in [-1, 1) (B, T), T at most N * hold.
@@ -241,8 +268,8 @@ class WaveNet(nn.Module):
             if isinstance(distribution, GaussianConfig)
             else distributions.logistics_nll
         )
-        floor = distribution.log_scale_min
-        return nll(parameters, signal.samples, floor, signal.shift, signal.gain)
+        floor, limit = distribution.log_scale_min, float(self.config.bands)
+        return nll(parameters, signal.samples, floor, signal.shift, signal.gain, limit)
 
     def _pad(self, audio: Tensor, conditioning: Conditioning) -> Tensor:
         surplus = conditioning.blocks * self.config.hold - audio.shape[1]

@@ -69,7 +69,7 @@ READINGS = [
     ("It was 25.12.2020.", "It was December twenty fifth, twenty twenty."),
     (
         "Backup at 2021-01-03T10:30:00Z.",
-        "Backup at January third, twenty twenty one at ten thirty.",
+        "Backup at January third, twenty twenty one at ten thirty U T C.",
     ),
     ("May 2019 was warm.", "May twenty nineteen was warm."),
     ("Come at 3:30pm.", "Come at three thirty P M."),
@@ -229,7 +229,7 @@ READINGS = [
         "tel. +1 555 123 4567",
         "telephone plus one, five five five, one two three, four five six seven",
     ),
-    ("an MRI of NaCl", "an M R I of Na Cl"),
+    ("an MRI of NaCl", "an M R I of N A C L"),
     ("I LOVE YOU", "I LOVE YOU"),
     ("Dr Jones, Mt Everest, St Paul", "Doctor Jones, Mount Everest, Saint Paul"),
     ("100,000 people", "one hundred thousand people"),

@@ -22,6 +22,10 @@ def ipa(sentence: str, **lexicon: str) -> list[str]:
         ("tʃɜːtʃ", "t͡ʃɚt͡ʃ"),
         ("ˈrɛd", "ɹˈɛd"),
         ("ɡ o", "ɡoʊ"),
+        ("pʰˈɪn", "pˈɪn"),
+        ("bˈʌtn̩", "bˈʌtən"),
+        ("ˈʌʔoʊ", "ˈʌtoʊ"),
+        ("lɒx", "lɑk"),
     ],
 )
 def test_common_ways_of_writing_ipa_are_understood(written: str, meant: str) -> None:

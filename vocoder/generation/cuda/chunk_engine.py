@@ -15,6 +15,13 @@ from vocoder.wavenet.conditioning import Conditioning
 from vocoder.wavenet.model import Signal, WaveNet
 
 
+def bands_obstacle(config: ModelConfig) -> str | None:
+    """Why a GPU engine cannot run a model with bands; None for a model without."""
+    if config.bands == 1:
+        return None
+    return f"a step of {config.bands} bands runs on the engine reference only"
+
+
 class ChunkEngine(ABC):
     """An engine that advances rows by one chunk, either freely or along a known signal.
 

@@ -55,7 +55,7 @@ class TritonEngine(ChunkEngine):
 
         Raises:
             EngineError: Triton cannot run here, the format is unknown, or the model is too wide
-                for it.
+                for it or has bands.
         """
         self.weights = DEFAULT_WEIGHTS if weights is None else weights
         if self.weights not in FORMATS:
@@ -63,7 +63,7 @@ class TritonEngine(ChunkEngine):
             raise EngineError(
                 f"weights format {weights!r} is unknown: choose one of {known}", param="weights"
             )
-        obstacle = _obstacle(model.device) or packing.too_wide(model.config, self.weights)
+        obstacle = _obstacle(model.device) or packing.obstacle(model.config, self.weights)
         if obstacle:
             raise EngineError(f"the triton engine cannot run this model: {obstacle}")
         modules.use_prebuilt()
@@ -86,7 +86,7 @@ class TritonEngine(ChunkEngine):
     @staticmethod
     def supports(config: ModelConfig, device: torch.device) -> tuple[bool, str]:
         """Whether this engine can run the model on the device, and the reason."""
-        obstacle = _obstacle(device) or packing.too_wide(config, DEFAULT_WEIGHTS)
+        obstacle = _obstacle(device) or packing.obstacle(config, DEFAULT_WEIGHTS)
         if obstacle:
             return False, obstacle
         if device.type == "cpu":

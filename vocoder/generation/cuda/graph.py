@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from vocoder.config import ModelConfig
-from vocoder.generation.cuda.chunk_engine import ChunkEngine
+from vocoder.errors import EngineError
+from vocoder.generation.cuda.chunk_engine import ChunkEngine, bands_obstacle
 from vocoder.generation.cuda.errors import device_errors
 from vocoder.generation.noise import DRAWS, Noise
 from vocoder.generation.projection import Projection, blocks_spanned, project, steps_within
@@ -45,7 +46,13 @@ class GraphEngine(ChunkEngine, ReferenceEngine):
         weights: str | None = None,
         threads: int | None = None,
     ) -> None:
-        """Run a model; arguments as :class:`ReferenceEngine`'s."""
+        """Run a model; arguments as :class:`ReferenceEngine`'s.
+
+        Raises:
+            EngineError: as there, or the model has bands.
+        """
+        if obstacle := bands_obstacle(model.config):
+            raise EngineError(f"the cuda-graph engine cannot run this model: {obstacle}")
         super().__init__(model, temperature=temperature, weights=weights, threads=threads)
         self._loops: dict[tuple[int, bool], _Loop] = {}
 
@@ -54,6 +61,8 @@ class GraphEngine(ChunkEngine, ReferenceEngine):
         """Whether this engine can run the model on the device, and the reason."""
         if device.type != "cuda":
             return False, f"the model is on {device.type}"
+        if obstacle := bands_obstacle(config):
+            return False, obstacle
         return True, f"the reference as a CUDA graph on {torch.cuda.get_device_name(device)}"
 
     def _advance(
@@ -105,14 +114,14 @@ class GraphEngine(ChunkEngine, ReferenceEngine):
         """Advance every row by one sample, using fixed addresses only."""
         state, now = loop.state, loop.now
         step = self._step(state, loop.projection, loop.index)
-        sample, code = self._draw(step, loop.noise.index_select(1, now).squeeze(1))
+        sample, code = self._draw(step, loop.noise.index_select(1, now))
         audio = sample + self.config.pre_emphasis * state.output
-        loop.audio.index_copy_(1, now, audio.unsqueeze(1))
+        loop.audio.index_copy_(1, now, audio)
         if loop.traced:
-            loop.parameters.index_copy_(1, now, step.parameters.unsqueeze(1))
-            sample = loop.samples.index_select(1, now).squeeze(1)
+            loop.parameters.index_copy_(1, now, step.parameters)
+            sample = loop.samples.index_select(1, now)
             if code is not None:
-                code = loop.codes.index_select(1, now).squeeze(1)
+                code = loop.codes.index_select(1, now)
         self._push(state, step, sample, code)
         now += 1
 
@@ -179,7 +188,7 @@ class _Loop:
         if config.linear_prediction is not None:
             order = config.linear_prediction.order
             prediction = LinearPrediction(
-                zeros(rows, blocks, order), zeros(rows, blocks), zeros(rows, blocks)
+                zeros(rows, blocks, 1, order), zeros(rows, blocks, 1), zeros(rows, blocks, 1)
             )
         return cls(
             state=GenerationState.start(config, model.input_channels, mu_law.SILENCE, rows, device),

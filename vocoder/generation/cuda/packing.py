@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vocoder.config import ModelConfig
+from vocoder.generation.cuda.chunk_engine import bands_obstacle
 from vocoder.generation.cuda.context_packing import PackedContexts, context_shapes, pack_contexts
 from vocoder.generation.cuda.matrices import (
     FORMATS,
@@ -96,8 +97,15 @@ def prefetches(config: ModelConfig, weights: str) -> bool:
     return bool(elements * FORMATS[weights].itemsize <= LARGEST_PREFETCH_BYTES)
 
 
-def too_wide(config: ModelConfig, weights: str) -> str | None:
+def obstacle(config: ModelConfig, weights: str) -> str | None:
     """Why the kernel cannot run a model in a number format; None if it can."""
+    if config.head_width != config.stack.skip_channels:
+        return f"the kernel's head has skip_channels; head_channels is {config.head_channels}"
+    return bands_obstacle(config) or too_wide(config, weights)
+
+
+def too_wide(config: ModelConfig, weights: str) -> str | None:
+    """Which matrix is too large for the kernel in a number format; None if none is."""
     size = FORMATS[weights].itemsize
     constants = shape(config)
     matrices = [

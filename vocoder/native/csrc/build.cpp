@@ -83,7 +83,9 @@ BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations,
   net.residual = residual;
   net.gated = gated;
   net.skip = padded(config.skip, kPanel);
-  net.parameters = padded(config.parameters, kPanel);
+  net.head = padded(config.head, kPanel);
+  const int parameters = config.bands * config.parameters;
+  net.parameters = padded(parameters, kPanel);
   net.past_inputs = padded((taps - 1) * residual, group);
   net.present_inputs = padded(residual, group);
   net.gated_inputs = padded(gated, group);
@@ -128,12 +130,12 @@ BuiltNetwork::BuiltNetwork(const Config& config, std::vector<int> dilations,
                     net.skip, net.skip_inputs, same, tap_of(config.gated, net.gated_inputs));
     net.skips_bias = pack.vector(take.take("stack.skip.bias", config.skip, 1), net.skip);
     const int skip_inputs = padded(net.skip, group);
-    net.head = pack.matrix(take.take("head.weight", config.skip, config.skip), weights, net.skip,
-                           skip_inputs);
-    net.head_bias = pack.vector(take.take("head.bias", config.skip, 1), net.skip);
-    net.output = pack.matrix(take.take("output.weight", config.parameters, config.skip), weights,
-                             net.parameters, skip_inputs);
-    net.output_bias = pack.vector(take.take("output.bias", config.parameters, 1), net.parameters);
+    net.to_head = pack.matrix(take.take("head.weight", config.head, config.skip), weights, net.head,
+                              skip_inputs);
+    net.head_bias = pack.vector(take.take("head.bias", config.head, 1), net.head);
+    net.output = pack.matrix(take.take("output.weight", parameters, config.head), weights,
+                             net.parameters, padded(net.head, group));
+    net.output_bias = pack.vector(take.take("output.bias", parameters, 1), net.parameters);
 
     const int channels = config.input_channels;
     const Dense input = take.take("input.linear.weight", config.residual, taps * channels);

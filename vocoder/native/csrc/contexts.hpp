@@ -94,14 +94,14 @@ class ContextSteps {
     if (any) session.rows(count_);
   }
 
-  // Number of samples until a row's next step.
+  // Number of the network's steps until a row's next step of a stack.
   std::int64_t until_due(int r) const {
-    std::int64_t samples = std::int64_t{1} << 62;
+    std::int64_t steps = std::int64_t{1} << 62;
     for (int s = 0; s < net_.context_count; ++s) {
-      const int left = net_.contexts[s].pool - phase(s, r);
-      samples = left < samples ? left : samples;
+      const int left = (net_.contexts[s].pool - phase(s, r)) / net_.config.bands;
+      steps = left < steps ? left : steps;
     }
-    return samples;
+    return steps;
   }
 
   // Adds the stacks' outputs to the gates of `n` rows.
@@ -120,14 +120,16 @@ class ContextSteps {
     session.rows(count_);
   }
 
-  // Appends a sample to a row's windows.
-  void push(int r, float sample) {
+  // Appends a step's samples (bands) to a row's windows.
+  void push(int r, const float* samples) {
     if (!net_.context_count) return;
-    const float companded = mu_law_compand(sample);
-    for (int s = 0; s < net_.context_count; ++s) {
-      int& at = phase(s, r);
-      rows_[r].windows[s][at] = companded;
-      if (++at == net_.contexts[s].pool) at = 0;
+    for (int b = 0; b < net_.config.bands; ++b) {
+      const float companded = mu_law_compand(samples[b]);
+      for (int s = 0; s < net_.context_count; ++s) {
+        int& at = phase(s, r);
+        rows_[r].windows[s][at] = companded;
+        if (++at == net_.contexts[s].pool) at = 0;
+      }
     }
   }
 
@@ -258,7 +260,9 @@ class ContextSteps {
     Format::product(w, {in, stride, nullptr}, rows, out, w.outputs, w.outputs, inputs);
   }
 
-  bool lasts_a_block(int s) const { return net_.contexts[s].pool == net_.config.hold; }
+  bool lasts_a_block(int s) const {
+    return net_.contexts[s].pool == net_.config.hold * net_.config.bands;
+  }
   int& phase(int s, int r) const { return phase_[s * count_ + r]; }
   float* kept(int s, int r) const { return kept_[s] + r * kept_stride(); }
   // A few cache lines more than the gates, so that rows do not map to the same cache sets.

@@ -75,12 +75,13 @@ VOCODER_INLINE float draw_gaussian(const float* parameters, float log_scale_min,
   return parameters[0] + temperature * expf(log_scale) * normal;
 }
 
-// Rounds to the 16-bit grid and clips to its range; NaN stays NaN.
-VOCODER_INLINE float to_16_bit(float sample) {
-  constexpr float kLevels = 32768.0f, kLargest = 32767.0f / kLevels;
+// Rounds to the 16-bit grid and clips to its range, [-limit, limit); NaN stays NaN.
+VOCODER_INLINE float to_16_bit(float sample, float limit) {
+  constexpr float kLevels = 32768.0f;
+  const float largest = limit - 1.0f / kLevels;
   sample = nearbyintf(sample * kLevels) / kLevels;
-  if (sample < -1.0f) sample = -1.0f;
-  if (sample > kLargest) sample = kLargest;
+  if (sample < -limit) sample = -limit;
+  if (sample > largest) sample = largest;
   return sample;
 }
 

@@ -1,5 +1,5 @@
-// The conditioning's contribution to the gates, projected ahead of the samples: once per block
-// (`hold` samples) instead of once per sample. Local conditioning, speaker and biases are known for
+// The conditioning's contribution to the gates, projected ahead of the steps: once per block
+// (`hold` steps) instead of once per step. Local conditioning, speaker and biases are known for
 // the whole call, the context stacks' outputs only until their next step.
 #pragma once
 
@@ -31,14 +31,15 @@ class Gates {
 
   void begin(Session& session) {
     for (int r = 0; r < count_; ++r) {
-      left_[r] = net_.config.hold - *rows_[r].position % net_.config.hold;
+      const std::int64_t step = *rows_[r].position / net_.config.bands;
+      left_[r] = net_.config.hold - step % net_.config.hold;
       final_[r] = block_[r] = blocks_[r] = 0;
     }
     contexts_.begin(session);
   }
 
-  // Prepares the gates' conditioning; returns the number of samples, at most `steps`, for which it
-  // is then ready in every row. The next call follows after that many samples.
+  // Prepares the gates' conditioning; returns the number of steps, at most `steps`, for which it
+  // is then ready in every row. The next call follows after that many steps.
   std::int64_t ready(Session& session, std::int64_t steps) {
     contexts_.take_due(session);
     std::int64_t reach = steps;
@@ -52,16 +53,16 @@ class Gates {
     return reach;
   }
 
-  // Contribution to a row's gates from `first` on, `later` samples after the next one.
+  // Contribution to a row's gates from `first` on, `later` steps after the next one.
   const float* at(int r, std::size_t first, int later) const {
     std::int64_t block = block_[r];
     if (later >= left_[r]) block += 1 + (later - left_[r]) / net_.config.hold;
     return of_block(r, block) + first;
   }
 
-  // Advances a row past `sample`, its latest.
-  void advance(int r, float sample) {
-    contexts_.push(r, sample);
+  // Advances a row past the latest `samples` (bands).
+  void advance(int r, const float* samples) {
+    contexts_.push(r, samples);
     if (--left_[r]) return;
     const Config& config = net_.config;
     Row& row = rows_[r];
@@ -69,9 +70,9 @@ class Gates {
     ++block_[r];
     row.local += config.local_channels;
     if (config.order) {
-      row.prediction += config.order;
-      ++row.gain;
-      ++row.level;
+      row.prediction += config.bands * config.order;
+      row.gain += config.bands;
+      row.level += config.bands;
     }
   }
 
@@ -105,9 +106,9 @@ class Gates {
     blocks_[r] = blocks;
   }
 
-  // Number of blocks that a row's next samples touch.
-  std::int64_t blocks_within(int r, std::int64_t samples) const {
-    const std::int64_t beyond = samples - left_[r];
+  // Number of blocks that a row's next steps touch.
+  std::int64_t blocks_within(int r, std::int64_t steps) const {
+    const std::int64_t beyond = steps - left_[r];
     return beyond <= 0 ? 1 : 1 + (beyond + net_.config.hold - 1) / net_.config.hold;
   }
 
@@ -125,7 +126,7 @@ class Gates {
   float *projected_, *local_;
   GatesOfRow* completed_;
   int *block_, *blocks_;         // among the projected ones: the current block, and their number
-  std::int64_t *left_, *final_;  // samples left in that block, and with prepared gates
+  std::int64_t *left_, *final_;  // steps left in that block, and with prepared gates
 };
 
 }  // namespace vocoder::VOCODER_ISA

@@ -50,7 +50,7 @@ class NativeNetwork {
                 int gate_channels, int skip_channels, const std::vector<ContextSettings>& contexts,
                 int parameters, int input_channels, int local_channels, int global_channels,
                 const std::string& distribution, float log_scale_min, float temperature,
-                float pre_emphasis, int order, int hold,
+                float pre_emphasis, int order, int hold, int bands, int head_channels,
                 const std::map<std::string, Readable>& weights, const std::string& format,
                 const std::string& instructions)
       : set_(instruction_set_of(instructions)) {
@@ -59,16 +59,24 @@ class NativeNetwork {
     check_positive("local_channels", local_channels);
     check_positive("global_channels", global_channels);
     check_positive("hold", hold);
+    check_positive("head_channels", head_channels);
+    if (bands < 1 || bands > kMostBands || hold % bands)
+      throw std::invalid_argument("bands " + std::to_string(bands) + " must be from 1 to " +
+                                  std::to_string(kMostBands) + " and divide the hold, " +
+                                  std::to_string(hold));
     if (order < 0 || order > 4096) throw std::invalid_argument("order must be from 0 to 4096");
     Config config{};
     config.distribution = checked_distribution(distribution, parameters);
-    if (input_channels != (config.coded() ? 256 : order ? 3 : 1))
+    if (config.coded() && bands != 1) throw std::invalid_argument("a mu-law network has one band");
+    if (input_channels != (config.coded() ? 256 : bands * (order ? 3 : 1)))
       throw std::invalid_argument("input_channels " + std::to_string(input_channels) +
                                   " do not match the distribution " + distribution);
     config.kernel_size = stack.kernel_size;
     config.residual = stack.residual;
     config.gated = stack.gated;
     config.skip = stack.skip;
+    config.head = head_channels;
+    config.bands = bands;
     config.parameters = parameters;
     config.input_channels = input_channels;
     config.local_channels = local_channels;
@@ -76,7 +84,7 @@ class NativeNetwork {
     config.temperature = temperature;
     config.pre_emphasis = pre_emphasis;
     config.order = order;
-    config.hold = hold;
+    config.hold = hold / bands;
     std::vector<ContextShape> shapes;
     for (const ContextSettings& settings : contexts)
       shapes.push_back(checked_context(settings, hold));
@@ -102,13 +110,18 @@ class NativeNetwork {
                const std::optional<Readable>& forced_codes, const std::optional<Writable>& trace,
                int threads) const {
     const Config& config = built_->network().config;
-    const std::int64_t n = size(rows, 0), blocks = size(local, 1), steps = size(noise, 1);
+    const std::int64_t n = size(rows, 0), blocks = size(local, 1), length = size(noise, 1);
+    const std::int64_t bands = config.bands, hold = config.hold * bands;
+    if (length % bands)
+      throw std::invalid_argument(std::to_string(length) +
+                                  " samples are not whole steps: a step has " +
+                                  std::to_string(bands) + ", one of each band");
     const auto* index = checked<std::int64_t>(rows, "rows", {n});
     const auto* features = checked<float>(local, "local", {n, blocks, config.local_channels});
     const auto* speakers = checked<float>(speaker, "speaker", {n, built_->global_channels()});
     const auto* first_block = checked<std::int64_t>(first, "first", {n});
-    const auto* draws = checked<float>(noise, "noise", {n, steps, 2});
-    auto* heard = checked<float>(audio, "audio", {n, steps});
+    const auto* draws = checked<float>(noise, "noise", {n, length, 2});
+    auto* heard = checked<float>(audio, "audio", {n, length});
     const float *coefficients = nullptr, *gain = nullptr, *level = nullptr;
     if (bool(config.order) != prediction.has_value())
       throw std::invalid_argument(config.order ? "this network needs a prediction"
@@ -116,19 +129,19 @@ class NativeNetwork {
     if (prediction) {
       if (prediction->size() != 3)
         throw std::invalid_argument("prediction must be coefficients, gain and level");
-      coefficients =
-          checked<float>((*prediction)[0], "prediction.coefficients", {n, blocks, config.order});
-      gain = checked<float>((*prediction)[1], "prediction.gain", {n, blocks});
-      level = checked<float>((*prediction)[2], "prediction.level", {n, blocks});
+      coefficients = checked<float>((*prediction)[0], "prediction.coefficients",
+                                    {n, blocks, bands, config.order});
+      gain = checked<float>((*prediction)[1], "prediction.gain", {n, blocks, bands});
+      level = checked<float>((*prediction)[2], "prediction.level", {n, blocks, bands});
     }
-    const float* samples = forced ? checked<float>(*forced, "forced", {n, steps}) : nullptr;
+    const float* samples = forced ? checked<float>(*forced, "forced", {n, length}) : nullptr;
     const std::int64_t* codes =
-        forced_codes ? checked<std::int64_t>(*forced_codes, "forced_codes", {n, steps}) : nullptr;
+        forced_codes ? checked<std::int64_t>(*forced_codes, "forced_codes", {n, length}) : nullptr;
     if (bool(samples && config.coded()) != bool(codes))
       throw std::invalid_argument("forced samples of a mu-law network need their codes");
-    for (std::int64_t i = 0; codes && i < n * steps; ++i) check_code(codes[i], config);
+    for (std::int64_t i = 0; codes && i < n * length; ++i) check_code(codes[i], config);
     float* traced =
-        trace ? checked<float>(*trace, "trace", {n, steps, config.parameters}) : nullptr;
+        trace ? checked<float>(*trace, "trace", {n, length, config.parameters}) : nullptr;
 
     const StateRows rows_of_state(built_->network(), state);
     std::vector<float> gates(n * built_->gates());
@@ -143,11 +156,11 @@ class NativeNetwork {
       rows_of_state.row(row, to);
       check_code(*to.code, config);
       const std::int64_t position = *to.position;
-      if (position < 0 || position > std::numeric_limits<std::int64_t>::max() / 2)
+      if (position < 0 || position > std::numeric_limits<std::int64_t>::max() / 2 ||
+          position % bands)
         throw std::invalid_argument("position " + std::to_string(position) + " is out of range");
-      const std::int64_t from = position / config.hold - first_block[i];
-      const std::int64_t to_block =
-          (position + (steps ? steps - 1 : 0)) / config.hold - first_block[i];
+      const std::int64_t from = position / hold - first_block[i];
+      const std::int64_t to_block = (position + (length ? length - 1 : 0)) / hold - first_block[i];
       if (from < 0 || to_block >= blocks)
         throw std::invalid_argument("conditioning has blocks 0 to " + std::to_string(blocks - 1) +
                                     ", generation needs " + std::to_string(from) + " to " +
@@ -157,17 +170,17 @@ class NativeNetwork {
       built_->global_gates(speakers + i * built_->global_channels(),
                            gates.data() + i * built_->gates());
       to.gate = gates.data() + i * built_->gates();
-      to.prediction = coefficients ? coefficients + at * config.order : nullptr;
-      to.gain = gain ? gain + at : nullptr;
-      to.level = level ? level + at : nullptr;
-      to.noise = draws + i * steps * 2;
-      to.forced = samples ? samples + i * steps : nullptr;
-      to.forced_code = codes ? codes + i * steps : nullptr;
-      to.audio = heard + i * steps;
-      to.trace = traced ? traced + i * steps * config.parameters : nullptr;
+      to.prediction = coefficients ? coefficients + at * bands * config.order : nullptr;
+      to.gain = gain ? gain + at * bands : nullptr;
+      to.level = level ? level + at * bands : nullptr;
+      to.noise = draws + i * length * 2;
+      to.forced = samples ? samples + i * length : nullptr;
+      to.forced_code = codes ? codes + i * length : nullptr;
+      to.audio = heard + i * length;
+      to.trace = traced ? traced + i * length * config.parameters : nullptr;
     }
     const nb::gil_scoped_release release;
-    advance_all(advance_, built_->network(), block, steps, threads);
+    advance_all(advance_, built_->network(), block, length / bands, threads);
   }
 
  private:
@@ -197,7 +210,7 @@ NB_MODULE(_native, m) {
                             "A network with its weights packed for one instruction set.")
       .def(nb::init<const std::vector<int>&, int, int, int, int,
                     const std::vector<vocoder::ContextSettings>&, int, int, int, int,
-                    const std::string&, float, float, float, int, int,
+                    const std::string&, float, float, float, int, int, int, int,
                     const std::map<std::string, vocoder::Readable>&, const std::string&,
                     const std::string&>(),
            nb::kw_only(), nb::arg("dilations"), nb::arg("kernel_size"),
@@ -205,8 +218,8 @@ NB_MODULE(_native, m) {
            nb::arg("contexts"), nb::arg("parameters"), nb::arg("input_channels"),
            nb::arg("local_channels"), nb::arg("global_channels"), nb::arg("distribution"),
            nb::arg("log_scale_min"), nb::arg("temperature"), nb::arg("pre_emphasis"),
-           nb::arg("order"), nb::arg("hold"), nb::arg("weights"), nb::arg("format"),
-           nb::arg("instructions"))
+           nb::arg("order"), nb::arg("hold"), nb::arg("bands"), nb::arg("head_channels"),
+           nb::arg("weights"), nb::arg("format"), nb::arg("instructions"))
       .def_prop_ro("bytes", &NativeNetwork::bytes, "Size of the packed weights.")
       .def("advance", &NativeNetwork::advance, nb::kw_only(), nb::arg("state"), nb::arg("rows"),
            nb::arg("local"), nb::arg("speaker"), nb::arg("first"), nb::arg("prediction").none(),

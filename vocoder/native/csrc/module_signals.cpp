@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "arrays.hpp"
+#include "band_synthesis.hpp"
 #include "contrast.hpp"
 #include "correction_chain.hpp"
 
@@ -159,6 +160,24 @@ Frames finish(ContrastFilter& filter) {
   return as_frames(std::move(finished), filter.bands());
 }
 
+BandSynthesis band_synthesis_of(const Readable& taps, int before) {
+  const int length = size(taps, 0), bands = size(taps, 1);
+  if (length < 1 || bands < 1 || before < 0 || before > length)
+    throw std::invalid_argument("taps must not be empty, and before be from 0 to their length");
+  return {checked<double>(taps, "taps", {length, bands}), length, bands, before};
+}
+
+Audio join(BandSynthesis& synthesis, const Readable& samples) {
+  const std::int64_t count = size(samples, 0);
+  const auto* from = checked<float>(samples, "samples", {count});
+  std::vector<float> finished;
+  {
+    const nb::gil_scoped_release release;
+    synthesis.push(from, count, finished);
+  }
+  return as_array(std::move(finished));
+}
+
 }  // namespace
 
 void bind_signals(nb::module_& m) {
@@ -189,6 +208,10 @@ void bind_signals(nb::module_& m) {
       .def("push", &push, nb::arg("samples"),
            "Append samples (T,); returns the finished ones (T',).")
       .def("flush", &flush, "End the stream; returns the rest.");
+  nb::class_<BandSynthesis>(m, "BandSynthesis", "See `vocoder.wavenet.filter_bank.BandSynthesis`.")
+      .def(nb::new_(&band_synthesis_of), nb::kw_only(), nb::arg("taps"), nb::arg("before"))
+      .def("push", &join, nb::arg("samples"),
+           "Append band samples (T,); returns the finished samples (T',).");
   nb::class_<ContrastFilter>(m, "ContrastFilter",
                              "See `vocoder.features.spectral_contrast.SpectralContrast`.")
       .def(nb::new_(&contrast_filter_of), nb::kw_only(), nb::arg("bands"), nb::arg("first"),

@@ -85,10 +85,16 @@ enum class Distribution { mu_law, logistics, gaussian };
 struct Config {
   const int* dilations;                            // of each layer
   int layers, kernel_size, residual, gated, skip;  // gated: half of the gate channels
-  int parameters, input_channels, local_channels;
+  int head;                                        // of the head's hidden layer
+  int parameters, input_channels, local_channels;  // parameters: of a sample
   Distribution distribution;
   float log_scale_min, temperature, pre_emphasis;
-  int order, hold;
+  int order;
+  int hold;       // of the conditioning, in steps
+  int bands = 1;  // samples of a step, one of each band
+
+  // The range of samples is [-limit, limit).
+  VOCODER_ALWAYS_INLINE float limit() const { return static_cast<float>(bands); }
 
   // Whether input and output are mu-law codes.
   VOCODER_ALWAYS_INLINE bool coded() const { return distribution == Distribution::mu_law; }
@@ -102,8 +108,8 @@ struct Layer {
   const float* residual_bias;
 };
 
-// A context stack: advances every `pool` samples, and conditions the network until its next step.
-// Its weights are in fp32 or bf16, the ContextFormat of the network's format.
+// A context stack: advances every `pool` samples, which are whole steps, and conditions the network
+// until its next step. Its weights are in fp32 or bf16, the ContextFormat of the network's format.
 struct ContextLayer {
   Matrix dilated;  // (2 gated, kernel_size * residual), oldest tap first
   const float* bias;
@@ -129,14 +135,14 @@ struct Context {
 struct Network {
   Config config;
   Weights weights;
-  int residual, gated, skip, parameters;  // padded to 16
+  int residual, gated, skip, head, parameters;  // padded to 16; parameters: of a step
   int past_inputs, present_inputs, gated_inputs, skip_inputs, local_inputs;
   const float* input;  // fp32 [tap][input channel][residual]
   const float* input_bias;
   const Layer* layers;
   Matrix project;  // fp32 (layers * 2 gated, local channels)
   Matrix skips;    // (skip, layers * gated): the 1x1 convolutions of all layers
-  Matrix head, output;
+  Matrix to_head, output;
   const float *skips_bias, *head_bias, *output_bias;
   const float* decode;  // sample of each code
   const Context* contexts;
@@ -145,31 +151,31 @@ struct Network {
 
 // One row of a state with its inputs and outputs: pointers into the caller's arrays.
 struct Row {
-  float* const* rings;  // of each layer: (ring length, residual channels)
-  float* inputs;        // (kernel_size - 1, input channels)
-  float* history;       // (order)
-  std::int64_t* position;
+  float* const* rings;     // of each layer: (ring length, residual channels)
+  float* inputs;           // (kernel_size - 1, input channels)
+  float* history;          // (bands, order)
+  std::int64_t* position;  // in samples, a multiple of the bands
   std::int64_t* code;
-  float *sample, *excitation, *output;
+  float *sample, *excitation, *output;  // (bands)
   // For each context stack: (pool) companded samples, its output (channels) for the last window,
   // and the rings of its layers, those of all stacks in one list.
   float* const* windows;
   float* const* contexts;
   float* const* context_rings;
 
-  const float* local;       // (blocks, local channels), from the first sample's block on
-  const float* gate;        // (layers * 2 gated): contribution of speaker and biases to the gates
-  const float* prediction;  // (blocks, order), or null
-  const float *gain, *level;
-  const float* noise;  // (steps, 2)
+  const float* local;         // (blocks, local channels), from the first sample's block on
+  const float* gate;          // (layers * 2 gated): contribution of speaker and biases to the gates
+  const float* prediction;    // (blocks, bands, order), or null
+  const float *gain, *level;  // (blocks, bands)
+  const float* noise;         // (steps, bands, 2)
 
-  const float* forced;              // samples (steps) that replace the drawn ones, or null
+  const float* forced;              // samples (steps, bands) that replace the drawn ones, or null
   const std::int64_t* forced_code;  // likewise, codes
-  float* audio;                     // (steps): drawn, after de-emphasis
-  float* trace;                     // (steps, parameters), or null
+  float* audio;                     // (steps, bands): drawn, after de-emphasis
+  float* trace;                     // (steps, bands, parameters), or null
 };
 
-// Advances up to kMaxRows rows by `steps` samples.
+// Advances up to kMaxRows rows by `steps` steps.
 using Advance = void (*)(const Network&, Row* rows, int count, std::int64_t steps);
 
 }  // namespace vocoder

@@ -14,6 +14,8 @@ namespace vocoder {
 // Settings of one context stack, by the names in ContextConfig and StackConfig (vocoder/config.py).
 using ContextSettings = std::map<std::string, std::variant<int, std::vector<int>>>;
 
+constexpr int kMostBands = 8;
+
 inline void check_positive(const std::string& name, int value) {
   if (value < 1 || value > 1 << 16)
     throw std::invalid_argument(name + " " + std::to_string(value) + " is not in 1 to 65536");
@@ -32,6 +34,7 @@ inline StackShape checked_stack(const std::vector<int>& dilations, int kernel_si
   return {dilations, kernel_size, residual_channels, gate_channels / 2, skip_channels};
 }
 
+// `hold` is in samples.
 inline ContextShape checked_context(const ContextSettings& settings, int hold) {
   const auto get = [&]<class T>(const std::string& name, T) {
     const auto found = settings.find(name);

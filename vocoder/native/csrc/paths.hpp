@@ -7,12 +7,14 @@ namespace vocoder::VOCODER_ISA {
 
 template <class Format>
 Advance path(const Network& net) {
-  using Narrow = PresetShape<16, 16, 16>;     // tiny
-  using Small = PresetShape<64, 64, 64>;      // small
-  using Standard = PresetShape<64, 64, 128>;  // standard
-  using Large = PresetShape<128, 128, 256>;   // large
+  using Narrow = PresetShape<16, 16, 16>;       // tiny
+  using Small = PresetShape<64, 64, 64>;        // small
+  using Banded = PresetShape<64, 64, 64, 128>;  // small, with a wider head
+  using Standard = PresetShape<64, 64, 128>;    // standard
+  using Large = PresetShape<128, 128, 256>;     // large
   if (Narrow::fits(net)) return Loop<Format, Narrow>::advance;
   if (Small::fits(net)) return Loop<Format, Small>::advance;
+  if (Banded::fits(net)) return Loop<Format, Banded>::advance;
   if (Standard::fits(net)) return Loop<Format, Standard>::advance;
   if (Large::fits(net)) return Loop<Format, Large>::advance;
   return Loop<Format, AnyShape>::advance;

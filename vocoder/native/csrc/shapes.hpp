@@ -7,25 +7,27 @@ namespace vocoder::VOCODER_ISA {
 
 // The channels of a shape: variable, or those of a preset.
 struct AnyShape {
-  int residual, gated, skip, taps, real;  // real: residual channels without the padding
+  int residual, gated, skip, head, taps, real;  // real: residual channels without the padding
   explicit AnyShape(const Network& net)
       : residual(net.residual),
         gated(net.gated),
         skip(net.skip),
+        head(net.head),
         taps(net.config.kernel_size),
         real(net.config.residual) {}
 };
 
-template <int Residual, int Gated, int Skip>
+template <int Residual, int Gated, int Skip, int Head = Skip>
 struct PresetShape {
   Fixed<Residual> residual, real;
   Fixed<Gated> gated;
   Fixed<Skip> skip;
+  Fixed<Head> head;
   Fixed<2> taps;
   explicit PresetShape(const Network&) {}
   static bool fits(const Network& net) {
     return net.config.residual == Residual && net.config.gated == Gated &&
-           net.config.skip == Skip && net.config.kernel_size == 2;
+           net.config.skip == Skip && net.config.head == Head && net.config.kernel_size == 2;
   }
 };
 

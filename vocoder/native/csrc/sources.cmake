@@ -1,7 +1,8 @@
 # Sources of the sample loop without its Python module, and the flags of each instruction set.
 set(csrc ${CMAKE_CURRENT_LIST_DIR})
 set(VOCODER_SOURCES
-  ${csrc}/blocks.cpp ${csrc}/build.cpp ${csrc}/contrast.cpp ${csrc}/correction_chain.cpp
+  ${csrc}/band_synthesis.cpp ${csrc}/blocks.cpp ${csrc}/build.cpp ${csrc}/contrast.cpp
+  ${csrc}/correction_chain.cpp
   ${csrc}/instruction_sets.cpp ${csrc}/isa_baseline.cpp ${csrc}/packing.cpp ${csrc}/stack.cpp
   ${csrc}/tables.cpp)
 

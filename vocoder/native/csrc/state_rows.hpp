@@ -18,12 +18,13 @@ class StateRows {
     const std::int64_t past = config.kernel_size - 1;
     rows_ = size(get("position"), 0);
     inputs_ = array<float>("inputs", {rows_, past, config.input_channels});
-    history_ = array<float>("history", {rows_, config.order});
+    bands_ = config.bands;
+    history_ = array<float>("history", {rows_, bands_, config.order});
     position_ = array<std::int64_t>("position", {rows_});
     code_ = array<std::int64_t>("code", {rows_});
-    sample_ = array<float>("sample", {rows_});
-    excitation_ = array<float>("excitation", {rows_});
-    output_ = array<float>("output", {rows_});
+    sample_ = array<float>("sample", {rows_, bands_});
+    excitation_ = array<float>("excitation", {rows_, bands_});
+    output_ = array<float>("output", {rows_, bands_});
     input_size_ = past * config.input_channels;
     order_ = config.order;
     for (int l = 0; l < config.layers; ++l)
@@ -54,12 +55,12 @@ class StateRows {
     to.contexts = of(contexts_);
     to.context_rings = of(context_rings_);
     to.inputs = inputs_ + r * input_size_;
-    to.history = history_ + r * order_;
+    to.history = history_ + r * bands_ * order_;
     to.position = position_ + r;
     to.code = code_ + r;
-    to.sample = sample_ + r;
-    to.excitation = excitation_ + r;
-    to.output = output_ + r;
+    to.sample = sample_ + r * bands_;
+    to.excitation = excitation_ + r * bands_;
+    to.output = output_ + r * bands_;
   }
 
  private:
@@ -94,7 +95,7 @@ class StateRows {
   }
 
   const std::map<std::string, Writable>& state_;
-  std::int64_t rows_, input_size_, order_;
+  std::int64_t rows_, input_size_, bands_, order_;
   float *inputs_, *history_, *sample_, *excitation_, *output_;
   std::int64_t *position_, *code_;
   std::vector<float*> rings_, windows_, contexts_, context_rings_;

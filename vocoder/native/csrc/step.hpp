@@ -61,12 +61,14 @@ class Loop {
     z_stride_ = net.skip_inputs;
     z_ = arena_.take<Element>(count * z_stride_);
     // The head's activations, padded for the widest format.
-    wide_ = padded(net.skip > net.parameters ? net.skip : net.parameters, 64);
+    const int widest = net.skip > net.head ? net.skip : net.head;
+    wide_ = padded(widest > net.parameters ? widest : net.parameters, 64);
     sums_ = arena_.take<float>(count * wide_);
     rectified_ = arena_.take<Element>(count * wide_);
     // One for each width, because it must be zero behind its channels.
     plain_past_ = arena_.take<float>(net.past_inputs);
     plain_present_ = arena_.take<float>(net.present_inputs);
+    plain_skips_ = arena_.take<float>(wide_);
     plain_head_ = arena_.take<float>(wide_);
     taps_scale_ = arena_.take<float>(kMaxRows);
     scale_ = arena_.take<float>(count);
@@ -80,7 +82,7 @@ class Loop {
     for (int r = 0; r < count_; ++r) {
       for (int l = 0; l < config_.layers; ++l) {
         const int length = (config_.kernel_size - 1) * config_.dilations[l];
-        const int slot = static_cast<int>(*rows_[r].position % length);
+        const int slot = static_cast<int>(*rows_[r].position / config_.bands % length);
         rings_[l * count_ + r] = {rows_[r].rings[l], slot, length};
       }
       z_scale_[r] = 1.0f / 127.0f;
@@ -234,30 +236,33 @@ class Loop {
   // Skips -> ReLU -> 1x1 -> ReLU -> 1x1.
   void head() {
     const auto skip = shape_.skip;
-    const auto inputs = padded_inputs<Format>(skip);
+    const auto head = shape_.head;
     Format::product(net_.skips, {z_, z_stride_, z_scale_}, count_, sums_, wide_, skip,
                     net_.skip_inputs);
-    rectify(net_.skips_bias);
-    Format::product(net_.head, {rectified_, wide_, scale_}, count_, sums_, wide_, skip, inputs);
-    rectify(net_.head_bias);
+    rectify(net_.skips_bias, skip, plain_skips_);
+    Format::product(net_.to_head, {rectified_, wide_, scale_}, count_, sums_, wide_, head,
+                    padded_inputs<Format>(skip));
+    rectify(net_.head_bias, head, plain_head_);
     Format::product(net_.output, {rectified_, wide_, scale_}, count_, sums_, wide_, net_.parameters,
-                    inputs);
+                    padded_inputs<Format>(head));
   }
 
-  void rectify(const float* bias) {
+  // `plain` is zero behind the width.
+  template <class Width>
+  void rectify(const float* bias, Width width, float* plain) {
     for (int r = 0; r < count_; ++r) {
       const float* sums = sums_ + r * wide_;
       Element* to = rectified_ + r * wide_;
-      for (int i = 0; i < shape_.skip; i += kLanes) {
+      for (int i = 0; i < width; i += kLanes) {
         const Floats v = at_least(load(sums + i) + load(bias + i), 0.0f);
-        put(to, plain_head_, i, v);
+        put(to, plain, i, v);
       }
       if constexpr (!Format::kByVector)
-        scale_[r] = Format::encode(plain_head_, padded_inputs<Format>(shape_.skip), to);
+        scale_[r] = Format::encode(plain, padded_inputs<Format>(width), to);
     }
   }
 
-  // Draws the sample and advances the row.
+  // Draws the step's samples and advances the row.
   void leave(int r, std::int64_t t) {
     float* parameters = sums_ + r * wide_;
     for (int i = 0; i < net_.parameters; i += kLanes)
@@ -277,7 +282,8 @@ class Loop {
   std::size_t bytes_;
   int z_stride_, wide_;
   float *x_, *change_, *hidden_, *past_, *sums_;
-  float *plain_past_, *plain_present_, *plain_head_, *taps_scale_, *scale_, *z_scale_;
+  float *plain_past_, *plain_present_, *plain_skips_, *plain_head_, *taps_scale_, *scale_,
+      *z_scale_;
   Ahead* ahead_of_;
   Element *present_, *taps_, *gated_, *z_, *rectified_;
   Ring* rings_;

@@ -3,7 +3,7 @@
 import re
 
 from vocoder.text.characters import WORD_MARK, fold, word_set
-from vocoder.text.normalisation.numbers import number_in_name
+from vocoder.text.normalisation.numbers import digits, number_in_name
 from vocoder.text.pronunciation.pronouncer import in_lexicon
 
 LONGEST_WORD = 40
@@ -14,12 +14,15 @@ _SPELLED = word_set(
     "LCD URL URI HTML HTTP HTTPS FTP SSH SQL API SDK IDE CSS XML IP TCP UDP DNS PDF FAQ DIY ATM PR "
     "HR PHD MBA BBC CNN NBC ABC CBS NBA NFL NHL MLB MIT UCLA NYC LA DC BMW IBM HIV DNA RNA MRI CT "
     "AC ID OS AI ML VR AR UI UX QA TTS NLP SMS RSVP ETA FYI ASAP AKA PM AD BC BCE CE EST PST GMT "
-    "UTC IRS NGO GDP IPO EV SUV RV UFO IQ GOP NHS IMF WTO PHP AWS ISBN IRA LLC PLC"
+    "UTC IRS NGO GDP IPO EV SUV RV UFO IQ GOP NHS IMF WTO PHP AWS ISBN IRA LLC PLC LLM "
+    "VPN TSA DMV CDC FDA EPA MVP CPA ESPN WWE UFC"
 )
 _WORDS = word_set(
     "NASA NATO AIDS UNESCO UNICEF OPEC SCUBA RADAR SONAR LASER RAM ROM PIN SIM SARS COVID GIF JPEG "
     "ZIP NAFTA ASEAN FEMA OSHA HIPAA SWAT DARPA FIFA UEFA NASDAQ CAPTCHA BIOS JSON YAML LASIK "
-    "POTUS SCOTUS YOLO OK LAN WAN MIDI"
+    "POTUS SCOTUS YOLO OK LAN WAN MIDI FOMO NORAD HELOC MRSA CUDA ICE HUD WASP NASCAR MERS "
+    "FAFSA NAFTA ISIS BAFTA EBITDA TED MAGA DACA FICA COBRA ROTC LIDAR JPEG PNG MOMA WYSIWYG "
+    "REST SOAP GUI SAAS NOAA ACID CRUD DIMM IKEA SPAM"
 )
 _SHORT_WORDS = word_set(
     "AN AND ANY ALL ARE AS AT BAD BE BIG BOY BUT BUY BY CAN CAR CUT DAY DID DO DOG END FAR FOR FUN "
@@ -27,10 +30,23 @@ _SHORT_WORDS = word_set(
     "NOR NOT NOW OF OFF OH OLD ON ONE OR OUR OUT OWN PAY PUT RED RUN SAD SAY SEE SHE SIT SO TEN "
     "THE TO TOO TOP TRY TWO UP WAR WAS WAY WE WHY WIN WOW YES YET YOU"
 )
+_LOWER_CASE = word_set(
+    "gpu cpu usb api url urls apis gpus cpus llm llms ai usa uk eu nyc fbi nba cia nfl nhl mlb dna "
+    "rna atm ceo cfo cto pdf pdfs html css sql http https ssh ftp tcp udp dns vpn xml php ssd hdd "
+    "tts nlp gps tv tvs dvd pc pcs cd cds omg idk fyi btw imo imho tbh smh brb ttyl afaik irl asap "
+    "bbc cnn hbo mtv nbc cbs abc espn ibm bmw kfc hiv std adhd ptsd uae usd gbp irs tsa dmv gop "
+    "ev evs suv suvs ui ux os io sdk ide id ids ip iq iv diy faq faqs mri rsvp eta phd gmt utc est "
+    "pst jpg mp nlp ml nsfw tldr dj vip hr mba ngo ngos vc vcs kpi crm erp cms seo roi b2b aws gcp"
+) - {"est", "mp", "abc", "os", "hr", "std", "iv", "io", "asap"}  # fmt: skip
+"""Acronyms that are spelled in lower case too: none is a word."""
+
 _AMBIGUOUS = word_set("US IT WHO AM AD LA ID CE AC PR IRA EST AR MAY LED")
 """Usually acronyms if in capitals, but words if the whole text is in capitals."""
 
 _KNOWN = {
+    "thx": "thanks", "pls": "please", "plz": "please", "ppl": "people", "bc": "because",
+    "govt": "government", "NAACP": "N double A C P", "IEEE": "I triple E", "AAA": "triple A",
+    "NCAA": "N C double A", 
     "PhD": "P H D", "PhDs": "P H D's", "iOS": "I O S", "macOS": "mac O S", "pH": "P H",
     "LaTeX": "lah tech", "MySQL": "my S Q L", "NoSQL": "no S Q L", "OAuth": "O auth",
     "GHz": "gigahertz", "MHz": "megahertz", "kHz": "kilohertz", "kWh": "kilowatt hour",
@@ -46,7 +62,9 @@ _SCOTTISH = re.compile(r"(?:Mc|Mac|Fitz|O'|D'|De|Van|La|Le)[A-Z][a-z']+")
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _ARTICLE = re.compile(
     r"(?<!\b[A-Z] )\bA"
-    rf"(?= +(?![A-Z]\b)(?!(?:is|was|and|or|to|through|minus|plus|for)\b)"
+    rf"(?= +(?![A-Z]\b)(?!(?:is|was|and|or|to|through|minus|plus|for|over|"
+    r"times|squared|cubed|equals|union|intersection|sub|in|less|greater|divided|prime|implies|not|"
+    r"given|sharp|flat|major|minor)\b)"
     rf"[\"'($£€¥#@]*[\w{WORD_MARK}])"
 )
 _NAMED_A = re.compile(
@@ -91,9 +109,16 @@ def read_token(token: str, *, all_caps: bool) -> str:
     if token in _KNOWN:
         return _KNOWN[token]
     if len(token) == 1:
+        if token.isdigit():
+            return digits(token)
         return token if token == "a" else token.upper()
     if any(char.isdigit() for char in token):
         return _with_digits(token)
+    if token in _LOWER_CASE:
+        base = (
+            token.removesuffix("s") if token.endswith("s") and token[:-1] in _LOWER_CASE else token
+        )
+        return spell_out(base, "'s" if base != token else "")
     base, ending = _ending(token)
     if base.isupper() and len(fold(base)) > 1:
         return token if _is_word(base, all_caps) else spell_out(base, ending)
@@ -139,7 +164,7 @@ def _pronounceable(capitals: str) -> bool:
 
 
 def _with_digits(token: str) -> str:
-    plural = token[-1] == "s" and token[-2].isdigit()
+    plural = token[-1] == "s" and token[-2].isdigit() and not token[0].islower()
     parts = _PART.findall(token.removesuffix("s") if plural else token)
     read = [
         number_in_name(part)

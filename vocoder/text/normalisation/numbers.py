@@ -5,7 +5,7 @@ import re
 
 from num2words import num2words
 
-from vocoder.text.normalisation.rules import Rule, rule
+from vocoder.text.normalisation.rules import Rule, rule, spaced
 
 NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,6}(?![\d])|\d{1,30})(?:\.\d{1,30})?"
 """Digits, with or without thousands separators and decimals."""
@@ -31,6 +31,8 @@ def cardinal(written: str) -> str:
     digit.
     """
     whole, point, decimals = written.partition(".")
+    if not whole:
+        return f"point {digits(decimals)}"
     separated = "," in whole
     whole = whole.replace(",", "")
     if (
@@ -40,7 +42,7 @@ def cardinal(written: str) -> str:
     ):
         words = digits(whole)
     else:
-        words = _spelled(int(whole or "0"), "cardinal")
+        words = _spelled(int(whole), "cardinal")
     return f"{words} point {digits(decimals)}" if point and decimals else words
 
 
@@ -96,7 +98,7 @@ def number_in_name(written: str) -> str:
 
 def fraction(numerator: int, denominator: int) -> str:
     """3/4 as 'three quarters'."""
-    part = _PARTS.get(denominator) or ordinal(denominator)
+    part = _PARTS.get(denominator) or ordinal(denominator).removeprefix("one ")
     if numerator != 1:
         part = "halves" if part == "half" else part + "s"
     return f"{cardinal(str(numerator))} {part}"
@@ -129,28 +131,6 @@ def _spelled(number: int, to: str) -> str:
     return words.replace(",", "").replace(" and ", " ").replace("-", " ")
 
 
-def _phone(match: re.Match[str]) -> str:
-    groups = re.findall(r"\d+", match[0])
-    spoken = ["eight hundred" if group == "800" else digits(group) for group in groups]
-    return ("plus " if "+" in match[0] else "") + ", ".join(spoken)
-
-
-def _fraction(match: re.Match[str]) -> str | None:
-    whole, above, below = match["whole"], int(match["above"]), int(match["below"])
-    if not 2 <= below <= 100 or above >= below or above == 0:
-        if whole or below == 0:
-            return None
-        return f"{cardinal(match['above'])} over {cardinal(match['below'])}"
-    if not whole:
-        return fraction(above, below)
-    part = fraction(above, below)
-    return f"{cardinal(whole)} and {'a' + part[3:] if above == 1 else part}"
-
-
-def _address(match: re.Match[str]) -> str:
-    return " dot ".join(digits(part) for part in match[0].split("."))
-
-
 def _plain_year(match: re.Match[str]) -> str | None:
     number = int(match["year"])
     counted = match["counted"] and not match["when"]
@@ -166,46 +146,83 @@ def _year_in_place(match: re.Match[str], number: int) -> str:
 
 _START = r"(?<![\w.,/])"
 _END = r"(?![\w]|[.,/]\d)"
-_WHEN = r"(?:in|since|until|till|by|from|before|after|of|year|during|circa|around|between|and|to)"
+_WHEN = (
+    r"(?:in|since|until|till|by|from|before|after|of|year|during|circa|around|between|and|to|"
+    r"[Qq]\d|[Hh][12]|FY|summer|winter|spring|autumn|fall|early|late|mid)"
+)
 _COUNTED = (
-    r"(?! (?:was|is|has|as|this|its|his|does|us|vs|yes|always|perhaps|[a-z]*ss)\b)"
+    r"(?! (?:was|is|has|as|this|its|his|does|us|vs|yes|always|perhaps|[a-z]*[su]s|elections?|"
+    r"results|"
+    r"earnings|sales|games|finals|playoffs|models|olympics|olympians|series|news)\b)"
     r" (?:[a-z]{2,30}s|people|men|women|children|feet|percent)\b"
 )
 _VERSIONED = (
     r"(?:[Vv]ersions?|[Rr]eleases?|Python|iOS|iPadOS|[Aa]ndroid|macOS|Ubuntu|PHP|Java|Ruby|Node|"
-    r"Chrome|Firefox|Linux|[Kk]ernel|Django|Postgres|PostgreSQL|CUDA|PyTorch|GPT)"
+    r"Chrome|Firefox|Linux|[Kk]ernel|Django|Postgres|PostgreSQL|CUDA|PyTorch|GPT|Windows|Debian|"
+    r"Bluetooth|Go|Rust|Kotlin|Swift|React|Angular|Vue|Rails|Fedora|Unity|Blender|HTTP|TLS|USB)"
 )
 
-PLURALS: list[Rule] = [
+
+def _joined(match: re.Match[str]) -> str:
+    return re.sub(r"[ '_.]", "", match[0])
+
+
+def _decimal_comma(match: re.Match[str]) -> str:
+    return f"{match[1]}.{match[2]}"
+
+
+_ROUND = {"10": "tens", "100": "hundreds", "1000": "thousands"}
+
+
+FORMATS: tuple[Rule, ...] = (
+    rule(r"(?<![\w.,'])[1-9]\d{0,2}(?: \d{3}){2,6}(?![\w]|[ -]\d)", _joined),
+    rule(r"(?<![\w.,'])[1-9]\d{0,2} (?:000)(?!\w|[ -]\d)", _joined),
+    rule(r"(?<![\w.,'])[1-9]\d{0,2}(?:\.\d{3}){2,6}(?![\w.])", _joined),
+    rule(r"~ ?(?=[\d$£€])", "about "),
+    rule(r"\+/- ?(?=\d)", "±"),
+    rule(r"(?<![\w.,'])[1-9]\d{0,2}(?:'\d{3}){1,6}(?![\w'])", _joined),
+    rule(r"(?<![\w.,'])[1-9]\d{0,2}(?:_\d{3}){1,6}(?!\w)", _joined),
+    rule(
+        r"(?<![\w.,])(\d{1,3}),(\d{1,2})(?= ?(?:%|€|°|kg\b|km\b|cm\b|mm\b|EUR\b))", _decimal_comma
+    ),
+)
+"""Other ways to separate thousands and decimals; applied before all rules that read numbers."""
+
+PLURALS: tuple[Rule, ...] = (
+    rule(
+        r"(?<![\w.,$£€])(10|100|1,?000)s(?= of\b)", lambda match: _ROUND[match[1].replace(",", "")]
+    ),
     rule(r"(?<![\w.])'?((?:1[0-9]|20)\d0|[2-9]0)'?s\b", lambda match: decade(int(match[1]))),
-    rule(r"(?<![\w.,])(\d{3,4})s\b", lambda match: plural(number_in_name(match[1]))),
-]
+    rule(r"(?<![\w.,])(\d{3,4})s\b(?! ?\d)", lambda match: plural(number_in_name(match[1]))),
+)
 """Applied before unit rules, so that the ``s`` in ``1990s`` is not read as seconds."""
 
-RULES: list[Rule] = [
-    rule(r"(?<!\d)24/7(?!\d)", "twenty four seven"),
-    rule(r"(?<![\d/])9/11(?![\d/])", "nine eleven"),
-    rule(r"(?<![\w])911(?![\w])(?!\.\d)", "nine one one"),
-    rule(r"(?<![\w+])\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}(?!\w)", _phone),
-    rule(r"(?<![\w.-])(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?![\w-])", _phone),
-    rule(r"(?<![\w.-])\d{3}-\d{4}(?![\w-])", _phone),
-    rule(r"(?<![\w.-])\d{1,6}(?:-\d{1,6}){2,6}(?![\w-])", _phone),
-    rule(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)", _address),
-    rule(rf"\b({_VERSIONED}) v?(\d{{1,6}}(?:\.\d{{1,6}})+)(?!\w)",
+_NAMES = {"Fig": "Figure", "fig": "figure", "Eq": "Equation", "Sec": "Section", "Ch": "Chapter"}
+
+VERSIONS: tuple[Rule, ...] = (
+    rule(rf"\b({_VERSIONED})[ -]?v?(\d{{1,6}}(?:\.\d{{1,6}})+)(?!\w|\.\d)",
          lambda match: f"{match[1]} {version_number(match[2])}"),
-    rule(r"\b[vV]\.? ?(\d{1,6}(?:\.\d{1,6}){0,5})(?!\w)",
+    rule(r"\b[vV]\.?(\d{1,6}(?:\.\d{1,6}){0,5})(?!\w|\.\d)",
          lambda match: f"version {version_number(match[1])}"),
+    rule(r"\b[vV](\d{1,6}(?:\.\d{1,6}){1,5})-?([a-z]{1,5})\.?(\d{0,4})(?!\w)",
+         lambda match: f"version {version_number(match[1])} {match[2]} {match[3]}"),
     rule(rf"{_START}\d{{1,6}}(?:\.\d{{1,6}}){{2,5}}{_END}", lambda match: version_number(match[0])),
-    rule(rf"{_START}({NUMBER})/(10|100){_END}(?! of )",
-         lambda match: f"{cardinal(match[1])} out of {cardinal(match[2])}"),
-    rule(rf"{_START}(?:(?P<whole>\d{{1,6}})[ -])?(?P<above>\d{{1,4}})/(?P<below>\d{{1,4}}){_END}",
-         _fraction),
+    rule(r"(?<![\w.])(\d{1,3})\.x\b", lambda match: f"{cardinal(match[1])} dot x"),
+    # A name's own number: Qwen2.5, GPT-3.5, PM2.5.
+    rule(r"(?<![\w.])([A-Za-z]{1,20})-?(\d{1,4}(?:\.\d{1,4}){1,3})(?=[A-Z]?\b)(?!\.?\d|\w*@)",
+         lambda match: spaced(
+             match, f"{_NAMES.get(match[1], match[1])} {version_number(match[2])}")),
+)  # fmt: skip
+"""Numbers with several points, and numbers of versions and names."""
+
+RULES: tuple[Rule, ...] = (
+    rule(r"(?<![\w])911(?![\w])(?!\.\d)", "nine one one"),
     rule(r"(?<![\w.])(\d{1,3}(?:,\d{3})+|\d{1,12})(?:st|nd|rd|th|ST|ND|RD|TH)\b",
          lambda match: ordinal(int(match[1].replace(",", "")))),
     rule(rf"(?:\b(?P<when>{_WHEN}) )?(?<![\w.,/$£€¥#-])(?P<year>\d{{4}}){_END}"
          rf"(?P<counted>{_COUNTED})?", _plain_year),
     rule(r"(?<![\w'])'(\d\d)\b(?!')", lambda match: two_digits(int(match[1]))),
-    rule(rf"(?<![\w.,)])[-−](?={NUMBER})", " minus "),
+    rule(rf"(?<![\w)\]])[-−] ?(?={NUMBER}|\.\d)", " minus "),
     rule(r"(?<![\w.])\.(\d{1,30})(?!\w)", lambda match: f"point {digits(match[1])}"),
     rule(rf"(?<![\w.])({NUMBER})(?!\w)", lambda match: f"{cardinal(match[1])}"),
-]  # fmt: skip
+)  # fmt: skip

@@ -1,187 +1,95 @@
-"""Reads amounts of money and quantities with a unit."""
+"""Reads quantities: an amount with a unit, percentages, durations, sizes, heights, positions."""
 
 import re
 
-from vocoder.text.normalisation.numbers import NUMBER, SCALES, cardinal, counted_noun
-from vocoder.text.normalisation.rules import Rule, final_stop, rule
+from vocoder.text.normalisation.amounts import AMOUNT, MINUS, START, Amount, amount
+from vocoder.text.normalisation.numbers import NUMBER, cardinal, counted_noun
+from vocoder.text.normalisation.rules import Rule, final_stop, rule, spaced
+from vocoder.text.normalisation.units import ATTACHED, PER, PER_UNIT, SPACED, unit_name
 
-_CURRENCIES = {
-    "$": ("dollar", "dollars", "cent", "cents"),
-    "US$": ("U S dollar", "U S dollars", "cent", "cents"),
-    "USD": ("U S dollar", "U S dollars", "cent", "cents"),
-    "C$": ("Canadian dollar", "Canadian dollars", "cent", "cents"),
-    "CA$": ("Canadian dollar", "Canadian dollars", "cent", "cents"),
-    "CAD": ("Canadian dollar", "Canadian dollars", "cent", "cents"),
-    "A$": ("Australian dollar", "Australian dollars", "cent", "cents"),
-    "AU$": ("Australian dollar", "Australian dollars", "cent", "cents"),
-    "AUD": ("Australian dollar", "Australian dollars", "cent", "cents"),
-    "HK$": ("Hong Kong dollar", "Hong Kong dollars", "cent", "cents"),
-    "£": ("pound", "pounds", "penny", "pence"),
-    "GBP": ("pound", "pounds", "penny", "pence"),
-    "€": ("euro", "euros", "cent", "cents"),
-    "EUR": ("euro", "euros", "cent", "cents"),
-    "¥": ("yen", "yen", "", ""),
-    "JPY": ("yen", "yen", "", ""),
-    "CNY": ("yuan", "yuan", "", ""),
-    "RMB": ("yuan", "yuan", "", ""),
-    "₹": ("rupee", "rupees", "paisa", "paise"),
-    "INR": ("rupee", "rupees", "paisa", "paise"),
-    "₩": ("won", "won", "", ""),
-    "₽": ("ruble", "rubles", "", ""),
-    "₿": ("bitcoin", "bitcoins", "", ""),
-    "CHF": ("Swiss franc", "Swiss francs", "", ""),
-}
-
-_PREFIXES = {"k": "kilo", "M": "mega", "G": "giga", "T": "tera", "m": "milli", "μ": "micro"}
-_WITH_PREFIX = {
-    "Hz": "hertz", "V": "volt", "A": "amp", "Ah": "amp hour", "W": "watt", "Wh": "watt hour",
-    "J": "joule", "Pa": "pascal", "Ω": "ohm",
-}  # fmt: skip
-_UNITS = {
-    "kg": "kilogram", "mg": "milligram", "μg": "microgram", "mcg": "microgram", "g": "gram",
-    "lb": "pound", "lbs": "pound", "oz": "ounce", "km": "kilometer", "cm": "centimeter",
-    "mm": "millimeter", "μm": "micrometer", "nm": "nanometer", "m": "meter", "mi": "mile",
-    "mi.": "mile", "ft": "foot", "ft.": "foot", "in.": "inch", "in": "inch", "yd": "yard",
-    "yds": "yard",
-    "km/h": "kilometer per hour", "kph": "kilometer per hour", "kmh": "kilometer per hour",
-    "mph": "mile per hour", "MPH": "mile per hour", "mpg": "mile per gallon", "kn": "knot",
-    "m/s": "meter per second", "ft/s": "foot per second", "m/s^2": "meter per second squared",
-    "L": "liter", "l": "liter", "ml": "milliliter", "mL": "milliliter", "cl": "centiliter",
-    "dl": "deciliter", "gal": "gallon", "qt": "quart", "tsp": "teaspoon", "tbsp": "tablespoon",
-    "fl oz": "fluid ounce", "cc": "C C", "ha": "hectare",
-    "sq ft": "square foot", "sq. ft.": "square foot", "sq. ft": "square foot",
-    "sq mi": "square mile", "sq m": "square meter", "sq km": "square kilometer",
-    "m^2": "square meter", "km^2": "square kilometer", "cm^2": "square centimeter",
-    "ft^2": "square foot", "m^3": "cubic meter", "cm^3": "cubic centimeter",
-    "°C": "degree Celsius", "°F": "degree Fahrenheit", "°": "degree", "K": "kelvin",
-    "KB": "kilobyte", "kB": "kilobyte", "MB": "megabyte", "GB": "gigabyte",
-    "TB": "terabyte", "PB": "petabyte", "MiB": "mebibyte", "GiB": "gibibyte", "KiB": "kibibyte",
-    "kbps": "kilobit per second", "Kbps": "kilobit per second", "Mbps": "megabit per second",
-    "Gbps": "gigabit per second", "MB/s": "megabyte per second", "GB/s": "gigabyte per second",
-    "Hz": "hertz", "V": "volt", "Ah": "amp hour", "W": "watt", "Wh": "watt hour",
-    "Pa": "pascal", "hPa": "hectopascal", "psi": "P S I",
-    "dB": "decibel", "cal": "calorie", "kcal": "kilocalorie", "Ω": "ohm", "px": "pixel",
-    "dpi": "D P I", "hp": "horsepower",
-    "fps": "frame per second", "rpm": "R P M", "RPM": "R P M", "bpm": "beat per minute",
-    "ppm": "part per million", "ppb": "part per billion", "s": "second", "sec": "second",
-    "secs": "second", "min": "minute", "mins": "minute", "h": "hour", "hr": "hour", "hrs": "hour",
-    "hr.": "hour", "hrs.": "hour", "min.": "minute", "ms": "millisecond", "ns": "nanosecond",
-    "μs": "microsecond", "yr": "year", "yrs": "year", "wk": "week", "mo": "month",
-}  # fmt: skip
-_UNITS |= {
-    prefix + unit: name + stem
-    for prefix, name in _PREFIXES.items()
-    for unit, stem in _WITH_PREFIX.items()
-} | {"kΩ": "kilohm", "MΩ": "megohm"}
-_ATTACHED_ONLY = {"in", "in.", "s", "h", "mo", "ha"}
-"""Units that after a space would be words."""
-_UNIT = "|".join(
-    re.escape(unit) for unit in sorted(_UNITS.keys() - {"K"}, key=len, reverse=True)
-)  # 4K is a resolution, not a temperature
-_SPACED = "|".join(
-    re.escape(unit) for unit in sorted(_UNITS.keys() - _ATTACHED_ONLY, key=len, reverse=True)
-)
-_PLURALS = {"foot": "feet", "inch": "inches"}
-_UNCOUNTED = {"hertz", "kelvin", "horsepower", "C C", "P S I", "D P I", "R P M"}
-_PER = {
-    "h": "hour", "hr": "hour", "s": "second", "sec": "second", "min": "minute", "d": "day",
-    "day": "day", "wk": "week", "week": "week", "mo": "month", "month": "month", "yr": "year",
-    "year": "year", "hour": "hour", "minute": "minute", "second": "second", "kg": "kilogram",
-    "lb": "pound", "km": "kilometer", "m": "meter", "L": "liter", "l": "liter", "person": "person",
-    "gal": "gallon", "mL": "milliliter", "ml": "milliliter", "dL": "deciliter", "night": "night",
-    "m^2": "square meter", "m^3": "cubic meter", "sq ft": "square foot", "cm^3": "cubic centimeter",
-}  # fmt: skip
-_PER_UNIT = "|".join(re.escape(unit) for unit in sorted(_PER, key=len, reverse=True))
-_SCALE = r"(?: (?:hundred|thousand|million|billion|trillion)\b)?"
-_START = r"(?<![\w.])"
 _COMPASS = {"N": "north", "S": "south", "E": "east", "W": "west"}
-_SYMBOL = r"(?:US|CA?|AU?|HK)?\$|[£€¥₹₩₽₿]"
-_CODE = "|".join(name for name in _CURRENCIES if name.isalpha())
+_NOUN = re.compile(
+    r"[- ](?!(?:in|of|and|or|to|for|from|per|a|an|each|on|at|is|was|with|but|by|than|long|wide|"
+    r"tall|high|deep|thick|away|ago|old|off|left|more|less|total|later|apart|across|in all)\b)[a-z]"
+)
+_HALF_OF = re.compile(r"one half")
+_FULL_STOP = r"(?:(?<!\.)\.(?=[,;]| [a-z]))?"
+_SCALE = r"(?: (?:hundred|thousand|million|billion|trillion)\b)?"
+_ARTICLE = r"(?P<article>\b(?:[Aa]n?|[Tt]he) )?"
 
 
-def money(amount: str, currency: str, scale: str = "", *, one: bool = False) -> str:
-    """``3.50`` dollars as 'three dollars and fifty cents'.
-
-    Args:
-        amount: digits, with or without separators and decimals.
-        currency: a currency symbol or code.
-        scale: a word such as 'million'.
-        one: whether to name the currency in the singular, as in 'a five dollar bill'.
-    """
-    single, plural, small, smalls = _CURRENCIES[currency]
-    if scale:
-        return f"{cardinal(amount)} {scale} {single if one else plural}"
-    whole, _, decimals = amount.partition(".")
-    if len(decimals) != 2 or not small:
-        return f"{cardinal(amount)} {single if amount == '1' or one else plural}"
-    parts = []
-    if whole.strip("0,") or decimals == "00":
-        parts.append(f"{cardinal(whole)} {single if whole == '1' or one else plural}")
-    if decimals != "00":
-        cents = decimals.lstrip("0")
-        parts.append(f"{cardinal(cents)} {small if cents == '1' else smalls}")
-    return " and ".join(parts)
-
-
-def quantity(amount: str, unit: str, *, one: bool = False) -> str:
+def quantity(written: str, unit: str, *, one: bool = False) -> str:
     """``5`` and ``kg`` as 'five kilograms'; the unit is singular for 1, or if ``one`` is set."""
-    number, space, scale = amount.partition(" ")
-    return f"{cardinal(number)}{space}{scale} {_name(unit, one=one or amount == '1')}"
+    number, space, scale = written, "", ""
+    if written[-1].isalpha():
+        number, space, scale = written.partition(" ")
+    counted = amount(number)
+    name = unit_name(unit, one=one or (counted.singular and not scale))
+    if counted.part and not one:
+        return _part_of(counted, unit_name(unit, one=True))
+    words = counted.words
+    if one and counted.part:
+        words = _HALF_OF.sub("half", words)
+    return f"{words}{space}{scale} {name}"
 
 
-def _name(unit: str, *, one: bool) -> str:
-    name = _UNITS[unit]
-    counted, per, rest = name.partition(" per ")
-    if one or counted in _UNCOUNTED or counted.endswith("hertz"):
-        return name
-    first, space, scale = counted.partition(" ")
-    if first == "degree":
-        return f"degrees{space}{scale}"
-    kind, space, noun = counted.rpartition(" ")
-    return f"{kind}{space}{_PLURALS.get(noun, noun + 's')}{per}{rest}"
+def _part_of(counted: Amount, name: str) -> str:
+    """'half a mile', 'three quarters of a mile'."""
+    article = "an" if (name[0] in "aeiou" and not name.startswith("uni")) or name == "hour" else "a"
+    if counted.words == "one half":
+        return f"half {article} {name}"
+    return f"{counted.words} of {article} {name}"
 
 
-def _money(match: re.Match[str]) -> str:
-    groups = match.groupdict("")
-    article = groups.get("article", "")
-    one = bool(article) and bool(_NOUN.match(match.string, match.end()))
-    words = money(match["amount"], match["currency"], _scale(match), one=one)
-    per = f" per {_PER[groups['per']]}" if groups.get("per") else ""
-    return article + ("minus " if groups.get("minus") else "") + words + per
-
-
-def _money_range(match: re.Match[str]) -> str:
-    return f"{cardinal(match['amount'])} to {money(match['end'], match['currency'], _scale(match))}"
-
-
-def _scale(match: re.Match[str]) -> str:
-    written = (match["scale"] or "").strip()
-    return SCALES.get(written, written)
+def _describes(match: re.Match[str], article: str) -> bool:
+    """Whether the quantity describes the noun after it, as in 'a five pound bag'."""
+    return bool(article) and _NOUN.match(match.string, match.end()) is not None
 
 
 def _quantity(match: re.Match[str]) -> str:
-    unit = match["unit"] or match["spaced"]
-    article = match["article"] or ""
-    one = bool(article) and bool(_NOUN.match(match.string, match.end()))
-    minus = "minus " if match["minus"] else ""
-    per = f" per {_PER[match['per']]}" if match["per"] else ""
-    return article + minus + quantity(match["amount"], unit, one=one) + per + final_stop(match)
+    groups = match.groupdict("")
+    unit, article = groups["unit"] or groups["spaced"], groups["article"]
+    minus = "minus " if groups.get("minus") else ""
+    per = f" per {PER[groups['per']]}" if groups.get("per") else ""
+    words = quantity(match["amount"], unit, one=_describes(match, article) and not per)
+    return f"{article}{minus}{words}{per}{final_stop(match)}"
 
 
 def _adjective(match: re.Match[str]) -> str:
-    return quantity(match["amount"], match["unit"], one=True)
+    return quantity(match["amount"], match["unit"].removesuffix("."), one=True)
+
+
+def _percent(match: re.Match[str]) -> str:
+    minus = "minus " if match["minus"] else ""
+    plus = "plus " if match["plus"] else ""
+    return spaced(match, f"{plus}{minus}{amount(match['amount']).words} percent")
+
+
+def _feet_and_inches(match: re.Match[str]) -> str:
+    feet, inches = match["feet"], match["inches"]
+    counted = f"{amount(inches).words} {'inch' if inches == '1' else 'inches'}"
+    return f"{_feet(feet)} {counted}{final_stop(match)}"
+
+
+def _feet(feet: str) -> str:
+    """'one foot', 'six feet'."""
+    return f"{cardinal(feet)} {'foot' if feet == '1' else 'feet'}"
 
 
 def _height(match: re.Match[str]) -> str:
-    feet = "foot" if match["inches"] or match["feet"] == "1" else "feet"
-    inches = f" {cardinal(match['inches'])}" if match["inches"] else ""
-    return f"{cardinal(match['feet'])} {feet}{inches}"
+    return f"{cardinal(match['feet'])} foot {amount(match['inches']).words}"
 
 
-def _inches(match: re.Match[str]) -> str | None:
-    if match.string.count('"', 0, match.start()) % 2:
+def _mark(match: re.Match[str]) -> str | None:
+    """Feet (') or inches (")."""
+    before = match.string[: match.start()]
+    quotes = before.count(match["mark"]) - len(re.findall(rf"\d{match['mark']}", before))
+    if quotes % 2:
         return None  # a closing quotation mark
-    return f"{cardinal(match[1])} {'inch' if match[1] == '1' else 'inches'}"
+    article = match["article"] or ""
+    describes = bool(_NOUN.match(match.string, match.end()))
+    unit = "in" if match["mark"] == '"' else "ft"
+    return article + spaced(match, quantity(match["amount"], unit, one=describes))
 
 
 def _position(match: re.Match[str]) -> str:
@@ -190,31 +98,67 @@ def _position(match: re.Match[str]) -> str:
     return f"{' '.join(parts)} {_COMPASS[match['toward']]}"
 
 
-_NOUN = re.compile(r"[- ][a-z]")
-_SCALED = (
-    r"(?P<scale>(?:bn|mn|tn|[kKmMbBT])(?!\w)| ?(?:hundred|thousand|million|billion|trillion)\b)?"
-)
+def _duration(match: re.Match[str]) -> str:
+    groups = match.groupdict()
+    parts = [
+        counted_noun(groups[name], name)
+        for name in ("hour", "minute", "second")
+        if groups.get(name)
+    ]
+    ending = "." if match[0].endswith(".") and match.end() == len(match.string) else ""
+    article = groups.get("article") or ""
+    if _describes(match, article):
+        parts = [part.removesuffix("s") for part in parts]
+    return article + spaced(match, " ".join(parts) + ending)
 
-MONEY_RULES: list[Rule] = [
-    rule(rf"(?P<currency>{_SYMBOL})(?P<amount>{NUMBER}) ?[-–] ?(?:(?P=currency))?"
-         rf"(?P<end>{NUMBER}){_SCALED}(?!\w)", _money_range),
-    rule(rf"(?P<article>\b[Aa]n? )?(?P<minus>(?<!\w)-)?(?P<currency>{_SYMBOL}) ?"
-         rf"(?P<amount>{NUMBER}){_SCALED}(?:/(?P<per>{_PER_UNIT})(?!\w))?", _money),
-    rule(rf"\b(?P<currency>{_CODE}) ?(?P<amount>{NUMBER}){_SCALED}", _money),
-    rule(rf"{_START}(?P<amount>{NUMBER}){_SCALED} ?(?P<currency>{_CODE}|[€£₽₹])(?!\w)", _money),
-    rule(rf"{_START}({NUMBER}) ?¢", lambda match: counted_noun(match[1], "cent")),
-]  # fmt: skip
-"""Applied before unit rules, so that the ``m`` in ``£5m`` is read as a million."""
 
-UNIT_RULES: list[Rule] = [
-    rule(r"""(?<![\w.])(?P<degrees>\d{1,3}(?:\.\d{1,8})?) ?° ?(?:(?P<minutes>\d{1,2}) ?' ?)?"""
+def _per(match: re.Match[str]) -> str:
+    return f"{match[1]} per {PER[match[2]]}"
+
+
+_H, _M, _S = r"(?:hrs?\.?|h|hours?)", r"(?:mins?\.?|m|minutes?|')", r"(?:secs?\.?|s|seconds?)"
+_IN = r"(?:inches|inch|in\.?|\"|'')"
+_SIZED = r"(?:wide|long|tall|deep|high|thick|by|of (?:rain|snow)|in diameter|across|x)"
+
+DURATIONS: tuple[Rule, ...] = (
+    rule(rf"(?P<article>\b[Aa]n? )?(?<![\w.,/:])(?P<hour>\d{{1,3}}) ?{_H},? ?(?P<minute>[0-5]?\d)"
+         rf"(?: ?{_M})?(?:,? ?(?P<second>[0-5]?\d) ?{_S})?(?![\w.,/:]\d|\w)", _duration),
+    rule(rf"(?P<article>\b[Aa]n? )?(?<![\w.,/:])(?P<minute>\d{{1,3}}) ?{_M},? ?"
+         rf"(?P<second>[0-5]?\d(?:\.\d{{1,3}})?) ?{_S}(?![\w'])", _duration),
+)  # fmt: skip
+"""Applied before plurals, so that the ``30s`` in ``5m 30s`` is not 'thirties'."""
+
+RULES: tuple[Rule, ...] = (
+    rule(r"""(?<![\w.])(?P<degrees>\d{1,3}(?:\.\d{1,8})?) ?[°º] ?(?:(?P<minutes>\d{1,2}) ?' ?)?"""
          r"""(?:(?P<seconds>\d{1,2}(?:\.\d{1,4})?) ?(?:"|'') ?)?(?P<toward>[NSEW])\b""", _position),
-    rule(r"""(?<![\w.])(?P<feet>\d{1,2})'(?: ?(?P<inches>\d{1,2})(?:"|''))""", _height),
-    rule(r"""(?<![\w.'])(?P<feet>\d{1,4})'(?P<inches>)(?=[\s,.;)]|$)""", _height),
-    rule(rf'{_START}({NUMBER})"', _inches),
-    rule(rf"{_START}({NUMBER}) ?%", lambda match: f"{cardinal(match[1])} percent"),
-    rule(rf"{_START}(?P<amount>{NUMBER})-(?P<unit>{_SPACED})(?![\w'])", _adjective),
-    rule(rf"(?P<article>\b[Aa]n? )?{_START}(?P<minus>(?<![\w)])-)?(?P<amount>{NUMBER}{_SCALE})"
-         rf"(?:(?P<unit>{_UNIT})| (?P<spaced>{_SPACED}))(?:/(?P<per>{_PER_UNIT}))?(?![\w'])"
-         r"(?:\.(?=[,;]| [a-z]))?", _quantity),
-]  # fmt: skip
+    rule(rf"{START}(?P<feet>\d{{1,4}}) ?(?:ft\.?|feet|foot) ?(?P<inches>\d{{1,2}}(?:\.\d{{1,3}}|"
+         rf"[ -]\d/\d{{1,2}})?) ?{_IN}(?![\w'])", _feet_and_inches),
+    rule(r"(?<![\w.,/])(?P<feet>\d{1,2})' ?(?P<inches>(?:1[01]|\d)(?:\.\d{1,2}|[ -]\d/\d{1,2})?)"
+         r"(?:\"|'')?(?![\w'])", _height),
+    rule(rf"(?P<article>\b(?:[Aa]n?|[Tt]he) )?(?<![\w.,/'])(?P<amount>{AMOUNT})"
+         r"(?P<mark>\"|(?<=\d)'(?=[\s,.;)x×]|$))", _mark),
+    rule(rf"{START}(?P<plus>(?<!\w)\+)?{MINUS}(?P<amount>{AMOUNT}) ?%", _percent),
+    rule(rf"(?<=\bby )(?P<amount>{AMOUNT}) in\b\.?(?! the\b| an?\b)",
+         lambda match: quantity(match["amount"], "in")),
+    rule(rf"{START}(?P<amount>{NUMBER}) in\.?(?= {_SIZED}\b)",
+         lambda match: quantity(match["amount"], "in")),
+    rule(rf"(?P<article>\b[Aa]n? )?{START}(?P<amount>{AMOUNT}) (?P<unit>in\.)(?=[,)]| [a-z]|$)",
+         _quantity),
+    rule(rf"{START}(?P<amount>{AMOUNT})-(?P<unit>{SPACED})(?![\w'])(?=[ -][a-z]|[,;]|"
+         rf"$)", _adjective),
+    rule(rf"{START}(?P<amount>{AMOUNT})-(?P<unit>in|in\.|min\.|sec\.|hr\.)(?= [a-z])", _adjective),
+    rule(rf"{START}(-?)({NUMBER}) N(?= of force)",
+         lambda match: ("minus " if match[1] else "") + f"{cardinal(match[2])} newtons"),
+    rule(rf"{START}(-?)(\d{{3,5}}(?:\.\d{{1,4}})?|\d{{1,5}}\.\d{{1,4}}) K(?!\w|'|"
+         rf" [a-z]{{2,20}}s\b)",
+         lambda match: ("minus " if match[1] else "") + f"{cardinal(match[2])} kelvin"),
+    rule(rf"{_ARTICLE}{START}{MINUS}(?P<amount>{AMOUNT}{_SCALE})"
+         rf"(?:(?P<unit>{ATTACHED})| (?P<spaced>{SPACED}))(?: ?/ ?(?P<per>{PER_UNIT}))?"
+         rf"(?![\w']|-[a-z]|/[a-z])(?!\^){_FULL_STOP}", _quantity),
+    rule(rf"(?<=[vVs][/ ,])({NUMBER})A(?!\w)", lambda match: f"{cardinal(match[1])} amps"),
+    rule(rf"{START}({NUMBER}) ?A(?= (?:fuse|charger|current|breaker|circuit|supply|adapter|plug)"
+         rf"\b)",
+         lambda match: f"{cardinal(match[1])} amp"),
+    rule(rf"(\b(?:[a-z]{{3,20}}s|feet)) ?/ ?({PER_UNIT})(?!\w)", _per),
+)  # fmt: skip
+"""Applied after money and times."""

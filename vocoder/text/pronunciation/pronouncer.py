@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 import gruut_lang_en
 
 from vocoder.errors import TextError
-from vocoder.text.characters import fold, word_set
+from vocoder.text.characters import fold
+from vocoder.text.pronunciation.additions import READINGS, SINGLE_READING, read_additions
+from vocoder.text.pronunciation.compounds import PREFIXES, divisions
 from vocoder.text.pronunciation.crf_models import GraphemeToPhoneme, Tagger
+from vocoder.text.pronunciation.homographs import by_context, tag_by_context
 from vocoder.text.pronunciation.lexicon import read
-from vocoder.text.pronunciation.lexicon_additions import ADDITIONS, READINGS, SINGLE_READING
 from vocoder.text.utterance import PHONEMES, STRESS_MARKS, VOWELS, Phoneme
 
 Pronunciation = tuple[Phoneme, ...]
@@ -23,13 +25,15 @@ Pronunciation = tuple[Phoneme, ...]
 _ALIASES = {
     "tʃ": "t͡ʃ", "dʒ": "d͡ʒ", "r": "ɹ", "g": "ɡ", "ɝ": "ɚ", "ɜ": "ɚ", "ɐ": "ə", "ɒ": "ɑ", "ɾ": "t",
     "ɫ": "l", "a": "ɑ", "e": "eɪ", "o": "oʊ", "əʊ": "oʊ", "ᵻ": "ɪ", "ɨ": "ɪ", "ɹ̩": "ɚ",
+    "ʔ": "t", "x": "k",
 }  # fmt: skip
 """Common alternative symbols, and the symbol used here."""
 
 _SYMBOL = re.compile(
     "|".join(map(re.escape, sorted([*PHONEMES, *_ALIASES], key=len, reverse=True)))
 )
-_IGNORED = re.compile(r"[\s.ː‿/]+")  # syllables, length, liaison: not distinguished here
+_IGNORED = re.compile(r"[\s.ː‿/ʰ]+")  # syllables, length, aspiration: not distinguished here
+_SYLLABIC = re.compile("([nlm])\u0329")
 _LETTER = "letter"
 _G2P_LETTERS = 40
 _OTHER_TAGS = {"VBN": "VBD", "RB": "JJ"}
@@ -45,6 +49,7 @@ def parse_ipa(text: str) -> Pronunciation:
         TextError: if a symbol is not a phoneme of General American, or there is no phoneme.
     """
     phonemes: list[Phoneme] = []
+    text = _SYLLABIC.sub(r"ə\1", text)
     stress, position = 0, 0
     while position < len(text):
         if ignored := _IGNORED.match(text, position):
@@ -108,11 +113,15 @@ class Pronouncer:
         backwards: list[Pronunciation] = []  # "the" depends on the word after it
         for index in reversed(range(len(sentence))):
             following = backwards[-1] if backwards else ()
-            backwards.append(
-                self._overrides.get(spellings[index])
-                or _in_context(spellings, index, following)
-                or models.look_up(sentence[index], spellings[index], tags[index])
+            spelling = spellings[index]
+            override = self._overrides.get(spelling) or (
+                _in_context(spellings, index, following) if sentence[index].isascii() else ()
             )
+            if not override:
+                readings = models.readings.get(spelling, {})
+                tag = tag_by_context(spellings, index, frozenset(readings)) or tags[index]
+                override = models.look_up(sentence[index], spelling, tag)
+            backwards.append(override)
         return backwards[::-1]
 
 
@@ -126,14 +135,11 @@ def _in_context(spellings: Sequence[str], index: int, following: Pronunciation) 
     if word == "used":
         accustomed = after == "to" and before not in _INSTRUMENTAL
         return _parsed("j ˈu s t" if accustomed else "j ˈu z d")
-    if word == "lead":
-        metal = after in _OF_METAL or (before in ("of", "from", "with", "leaded") and not after)
-        return _parsed("l ˈɛ d" if metal else "l ˈi d")
-    return ()
+    ipa = by_context(spellings, index)
+    return _parsed(ipa) if ipa else ()
 
 
 _INSTRUMENTAL = {"is", "are", "was", "were", "be", "been", "being", "it's", "that's"}
-_OF_METAL = word_set("pipe pipes paint poisoning pencil pencils acid bullet bullets shot ore")
 
 
 class _Models:
@@ -148,14 +154,17 @@ class _Models:
     def __init__(self) -> None:
         folder = gruut_lang_en.get_lang_dir()
         lexicon, self.readings = read(folder / "lexicon.db")
-        self._lexicon = ChainMap(dict(ADDITIONS), lexicon)  # type: ignore[arg-type] # read only
+        additions = read_additions()
+        self._accented = {word: ipa for word, ipa in additions.items() if not word.isascii()}
+        plain = {word: ipa for word, ipa in additions.items() if word.isascii()}
+        self._lexicon = ChainMap(plain, lexicon)  # type: ignore[arg-type] # read only
         self.readings |= READINGS
         self._letter_a = self.readings.pop("a")[_LETTER]
         self.readings = {
             word: readings
             for word, readings in self.readings.items()
             if word not in SINGLE_READING
-            and word not in ADDITIONS
+            and word not in plain
             and {*readings.values(), self._lexicon[word]} != {self._lexicon[word]}
         }
         self.tagger = Tagger(folder / "pos" / "model.crf")
@@ -170,11 +179,25 @@ class _Models:
             raise TextError(f"cannot pronounce {word[:64]!r}: write it in Latin letters")
         if spelling == "a" and word.isupper():
             return _parsed(self._letter_a)
+        if not word.isascii() and (ipa := self._with_accents(word)):
+            return _parsed(ipa)
         if spelling in self.readings:
             return _parsed(self._reading(spelling, tag))
         if spelling in self._lexicon:
             return _parsed(self._lexicon[spelling])
         return self.guess(spelling)
+
+    def _with_accents(self, word: str) -> str:
+        """Pronunciation of a word whose accents matter, such as rosé; empty for others."""
+        lower = word.lower().replace("’", "'")
+        if ipa := self._accented.get(lower):
+            return ipa
+        if lower.endswith("é") and fold(lower) not in self._lexicon:
+            stem = self._lexicon.get(fold(lower[:-1])) or " ".join(
+                map(str, self.guess(fold(lower[:-1])))
+            )
+            return f"{stem} ˈeɪ"
+        return ""
 
     def _reading(self, spelling: str, tag: str) -> str:
         """The reading for a tag, or else for its general form: VB for VBZ."""
@@ -210,13 +233,11 @@ class _Models:
             if spelling.endswith(ending) and len(stem) > 2 and stem in self._lexicon:
                 base = _parsed(self._lexicon[stem])
                 return (*base, *_ending(ending, base[-1].symbol))
-        for cut in range(len(spelling) - 3, 2, -1):
-            first, second = spelling[:cut], spelling[cut:]
-            if len(spelling) > 7 and first in self._lexicon and second in self._lexicon:
-                return (
-                    *_parsed(self._lexicon[first]),
-                    *_second_half(_parsed(self._lexicon[second])),
-                )
+        for first, second in divisions(spelling, self.has):
+            if first in PREFIXES and len(first) < len(second):
+                return (*_parsed(PREFIXES[first]), *_parsed(self._lexicon[second]))
+            start = self.readings.get(first, {}).get("JJ") or self._lexicon[first]
+            return (*_parsed(start), *_second_half(_parsed(self._lexicon[second])))
         return ()
 
     def _spelled_out(self, letters: str) -> Pronunciation:

@@ -19,6 +19,7 @@ from vocoder.corpus.utterances import Split, Utterance
 from vocoder.errors import TrainingError
 from vocoder.training.data.shard_order import StreamOrder
 from vocoder.wavenet.conditioning import global_conditioning
+from vocoder.wavenet.filter_bank import delay, lookahead
 
 
 class Batch(NamedTuple):
@@ -28,7 +29,8 @@ class Batch(NamedTuple):
         audio: (B, T), float32.
         features: features with their margin (B, C, F + 2 margin), T = F * hop.
         speaker: one-hot (B, S).
-        mask: 1 for samples that count in the loss (B, T): not the warm-up, nor padding.
+        mask: 1 for samples that count in the loss (B, T): not the warm-up, nor padding. With
+            bands, of the band samples.
         past: audio before the segment, seen only by context stacks (B, P), float32.
         known: number of samples at the end of ``past`` that are from the file (B,), int64.
     """
@@ -70,7 +72,7 @@ class Segments:
         self.segment_frames = segment_frames
         hop = model.features.hop_length
         # The warm-up fills the receptive field before the first sample that counts.
-        self.warm_up_frames = -(-model.receptive_field // hop)
+        self.warm_up_frames = -(-(model.receptive_field + delay(model.bands)) // hop)
         self.past_frames = max(0, -(-model.context_field // hop) - self.warm_up_frames)
         frames = np.array([u.frames for u in self.utterances], dtype=np.float64)
         self._cumulative = np.cumsum(frames) / max(1.0, frames.sum())
@@ -126,8 +128,12 @@ class Segments:
         audio[: count * hop] = pcm[first * hop : (first + count) * hop].float() / PCM_16_LEVELS
         frames = torch.arange(first - margin, first + self.total_frames + margin)
         mask = torch.zeros(self.total_frames * hop)
-        # A segment at the start of its file starts like generation, so it needs no warm-up.
-        mask[(self.warm_up_frames * hop if first else 0) : count * hop] = 1.0
+        # A segment at the start of its file starts like generation, so it needs no warm-up. The
+        # last band samples of one that is cut also depend on the audio after it.
+        end = count * hop
+        if first + count < utterance.frames:
+            end -= lookahead(self.model.bands)
+        mask[(self.warm_up_frames * hop if first else 0) : end] = 1.0
         past, known = torch.zeros(self.past_frames * hop), min(first, self.past_frames) * hop
         before = pcm[first * hop - known : first * hop].float() / PCM_16_LEVELS
         past[len(past) - known :] = before

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
 import vocoder
 from vocoder import plots
@@ -16,6 +18,7 @@ from vocoder.training.config import TrainingConfig, VocoderTraining
 from vocoder.training.data.segments import Segments
 from vocoder.training.log import RunLog
 from vocoder.voices import voice
+from vocoder.wavenet.filter_bank import BandSynthesis
 from vocoder.wavenet.model import WaveNet
 
 LONGEST_S = 3.0
@@ -66,6 +69,12 @@ def sources_of(
     return tuple(sources)
 
 
+def _joined(samples: Tensor, bands: int) -> Tensor:
+    """Audio (T,) from band samples (T,)."""
+    synthesis = BandSynthesis(bands)
+    return torch.from_numpy(np.concatenate((synthesis.push(samples.numpy()), synthesis.flush())))
+
+
 def generate(log: RunLog, step: int, model: WaveNet, held_out: Segments, count: int) -> None:
     """Generate held-out clips free-running from their features: WAV, TensorBoard, spectrograms.
 
@@ -83,6 +92,8 @@ def generate(log: RunLog, step: int, model: WaveNet, held_out: Segments, count: 
     noise = Noise(torch.arange(len(chosen), device=model.device), frames * hop)
     conditioning = model.condition(features, speakers.to(model.device))
     generated = engine.generate(engine.start(len(chosen)), conditioning, noise).cpu()
+    if model.config.bands > 1:
+        generated = torch.stack([_joined(row, model.config.bands) for row in generated])
     for utterance, (pcm, _), samples in zip(chosen, read, generated, strict=True):
         name = f"{utterance.speaker}-{utterance.id}"
         recording = (pcm[: frames * hop].float() / audio.PCM_16_LEVELS).numpy()
