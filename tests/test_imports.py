@@ -19,6 +19,7 @@ LAYERS = [
     {"presets", "machine", "audio", "native"},
     {"features", "plots"},
     {"wavenet", "text"},
+    {"pixel"},
     {"generation"},
     {"acoustic", "scheduling"},
     {"voices"},

@@ -39,6 +39,7 @@ TESTED_BY = {
     "vocoder align": "tests/alignment/test_align.py",
     "vocoder train configs/arctic-speech.toml": "tests/training/test_acoustic.py",
     "vocoder train configs/recogniser.toml": "tests/training/test_recogniser.py",
+    "vocoder train configs/pixel": "tests/training/test_pixel.py",
     "vocoder train": "tests/training/test_training.py",
     "vocoder compare": "tests/training/test_experiments.py",
     "vocoder pack": "tests/voices/test_export.py",
@@ -154,7 +155,7 @@ def test_settings_examples_are_valid(tmp_path: Path) -> None:
 
 
 def test_every_block_is_of_a_language_that_is_checked() -> None:
-    pages = {"python": {"README.md", "api.md", "http.md", "websocket.md"}}
+    pages = {"python": {"README.md", "api.md", "http.md", "pixel.md", "websocket.md"}}
     pages["toml"] = {"configuration.md", "models.md", "voices.md"}
     for block in documents.blocks():
         assert block.language in {"", "sh"} or block.page in pages[block.language], block

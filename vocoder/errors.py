@@ -60,6 +60,12 @@ class RecogniserError(UserError):
     code = "invalid_recogniser"
 
 
+class ImageError(UserError):
+    """An image that a model cannot read, or a damaged folder of such a model."""
+
+    code = "invalid_image"
+
+
 class NotFoundError(UserError):
     """A voice or speaker that does not exist."""
 

@@ -80,6 +80,27 @@ def training_sample(
     return spectrograms({"Recording": recording, "Generated": generated}, sample_rate_hz, title)
 
 
+def image_grid(images: npt.NDArray[np.float32]) -> Figure:
+    """Draw images side by side in a square.
+
+    Args:
+        images: from 0 to 1 (N, H, W, C); grey with one channel, else the first three are R, G, B.
+    """
+    columns = int(np.ceil(np.sqrt(len(images))))
+    rows = -(-len(images) // columns)
+    height, width = images.shape[1:3]
+    scale = HEIGHT_IN / max(rows * height, columns * width)
+    figure = Figure(figsize=(scale * columns * width, scale * rows * height))
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    figure.subplots_adjust(0, 0, 1, 1, 0.05, 0.05)
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, image in zip(axes, images, strict=False):
+        shown = image[..., 0] if image.shape[-1] < 3 else image[..., :3]
+        axis.imshow(shown, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="auto")
+    return figure
+
+
 def save(path: Path, figure: Figure) -> None:
     """Write a figure as PNG, atomically."""
     with files.replacing(path) as temporary:

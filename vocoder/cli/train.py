@@ -84,7 +84,7 @@ def train(
         bool, typer.Option("--profile", help="With --dry-run, profile a few training steps.")
     ] = False,
 ) -> None:
-    """Train a vocoder, an acoustic model or a recogniser."""
+    """Train a vocoder, an acoustic model, a recogniser, or a model of images or spectrograms."""
     from vocoder.training import config as configs
     from vocoder.training import loop
     from vocoder.training.dry_run import check
@@ -96,8 +96,8 @@ def train(
         for line in check(settings, profile=profile):
             print(line, flush=True)
         return
-    made = "recogniser" if settings.kind == "recogniser" else "voice"
-    print(f"{made}: {loop.train(settings, resume=resume)}")
+    made = {"recogniser": "recogniser", "image": "model", "spectrogram": "model"}
+    print(f"{made.get(settings.kind, 'voice')}: {loop.train(settings, resume=resume)}")
 
 
 def compare(

@@ -3,13 +3,15 @@
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from vocoder.config import AcousticConfig, AlignerConfig, GenerationConfig, ModelConfig, StrictModel
 from vocoder.corpus.shards import ShardSettings
 from vocoder.errors import ConfigError
+from vocoder.pixel.config import PixelConfig
+from vocoder.pixel.quantisation import LevelRange
 from vocoder.presets import preset
 from vocoder.recognition.model import RecogniserConfig
 from vocoder.voices.voice import Source
@@ -32,6 +34,9 @@ PATHS = {"corpus", "shards", "output", "initial_voice", "vocoder"}
 
 class TrainingConfig(StrictModel):
     """Settings common to all kinds of training run."""
+
+    unit: ClassVar[str] = "s of audio"
+    """What the speed of training is counted in."""
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="id of the resulting voice"
@@ -68,8 +73,8 @@ class TrainingConfig(StrictModel):
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
     validate_every: int = Field(1000, ge=1, description="steps between validations")
     validation_clips: int = Field(12, ge=1, description="number of whole clips to validate on")
-    sample_every: int = Field(0, ge=0, description="steps between audio samples; 0 for none")
-    sample_clips: int = Field(2, ge=1, description="clips per audio sample")
+    sample_every: int = Field(0, ge=0, description="steps between samples; 0 for none")
+    sample_clips: int = Field(2, ge=1, description="clips or images per sample")
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> Self:
@@ -154,7 +159,43 @@ class RecogniserTraining(TrainingConfig):
         return self
 
 
-Trained = VocoderTraining | AcousticTraining | RecogniserTraining
+class ImageTraining(TrainingConfig):
+    """Training of a model of images on an array file."""
+
+    unit: ClassVar[str] = "images"
+
+    kind: Literal["image"] = "image"
+    corpus: str = Field(
+        description="npz file with arrays train, valid and test, and train_labels and so on for a "
+        "model with classes"
+    )
+    model: PixelConfig = Field(description="the model")
+    height: int = Field(ge=1, le=4096, description="rows of an image")
+    width: int = Field(ge=1, le=4096, description="columns of an image")
+    packed: bool = Field(False, description="whether the arrays hold rows of packed bits")
+
+
+class SpectrogramTraining(TrainingConfig):
+    """Training of a model of log-mel spectrograms; frames are the rows of the image."""
+
+    kind: Literal["spectrogram"] = "spectrogram"
+    model: PixelConfig = Field(description="the model, of one channel")
+    range: LevelRange = Field(default_factory=LevelRange, description="log-mels of the levels")
+    segment_frames: int = Field(48, ge=1, description="frames per segment that count in the loss")
+    context_frames: int = Field(
+        16, ge=0, description="frames before them that only serve as their context"
+    )
+
+    @model_validator(mode="after")
+    def _one_channel(self) -> Self:
+        if self.model.channels != 1 or self.model.classes or self.model.map_channels:
+            raise ValueError("model must have channels 1, and no classes and no map_channels")
+        return self
+
+
+Trained = (
+    VocoderTraining | AcousticTraining | RecogniserTraining | ImageTraining | SpectrogramTraining
+)
 """The kinds of run that a TOML file can describe."""
 
 AnyTraining = Trained | AlignerTraining
@@ -162,6 +203,8 @@ _KINDS: dict[str, type[Trained]] = {
     "vocoder": VocoderTraining,
     "acoustic": AcousticTraining,
     "recogniser": RecogniserTraining,
+    "image": ImageTraining,
+    "spectrogram": SpectrogramTraining,
 }
 
 

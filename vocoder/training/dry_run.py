@@ -14,7 +14,8 @@ from vocoder.corpus.health import corpus_lines
 from vocoder.corpus.shards import open_corpus
 from vocoder.machine import processors
 from vocoder.training import checkpoint, loop
-from vocoder.training.config import Trained, VocoderTraining
+from vocoder.training.config import ImageTraining, Trained, VocoderTraining
+from vocoder.training.data.images import Images
 from vocoder.training.data.prefetch import Prefetch
 from vocoder.training.log import RunLog
 from vocoder.training.process import Process, process_group
@@ -59,12 +60,15 @@ def check(config: Trained, *, profile: bool = False) -> Iterator[str]:
 
 
 def _report(config: Trained, process: Process, profiled: bool) -> Iterator[str]:
-    yield from corpus_lines(open_corpus(config.corpus, config.shards))
+    if isinstance(config, ImageTraining):
+        yield from Images(config, "train").lines()
+    else:
+        yield from corpus_lines(open_corpus(config.corpus, config.shards))
     speed = measure(config, process, profiled=profiled)
     yield from _memory(config, process, speed)
     shares = ", ".join(f"{name} {share:.0%}" for name, share in speed.shares.items())
     yield (
-        f"speed: {speed.audio_rate:.2f} s of audio per second, {speed.step_s:.3f} s per step "
+        f"speed: {speed.audio_rate:.2f} {config.unit} per second, {speed.step_s:.3f} s per step "
         f"({shares})"
     )
     yield _finish(config, speed)

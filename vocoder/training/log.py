@@ -85,7 +85,7 @@ class RunLog:
         text = (
             f"step {done}/{self._config.steps}  {_line(losses)}  "
             f"gradient {means['gradient_norm']:.2f}  rate {means['learning_rate']:.2e}  "
-            f"{means['audio_rate']:.1f} s of audio/s"
+            f"{means['audio_rate']:.1f} {self._config.unit}/s"
         )
         if self._bar is None:
             print(text, flush=True)

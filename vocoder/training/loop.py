@@ -19,22 +19,31 @@ from vocoder.corpus.shards import open_corpus
 from vocoder.errors import TrainingError
 from vocoder.recognition import recogniser
 from vocoder.training import checkpoint, environment
-from vocoder.training.config import AnyTraining, RecogniserTraining, Trained, VocoderTraining
+from vocoder.training.config import (
+    AnyTraining,
+    ImageTraining,
+    RecogniserTraining,
+    SpectrogramTraining,
+    Trained,
+    VocoderTraining,
+)
 from vocoder.training.data.prefetch import Prefetch
 from vocoder.training.log import RunLog
 from vocoder.training.optimisation import MovingAverage, clip_gradients
 from vocoder.training.process import Process, process_group, under_torchrun
 from vocoder.training.stages import Stages
 from vocoder.training.tasks.acoustic import AcousticTask
+from vocoder.training.tasks.pixel import ImageTask, SpectrogramTask
 from vocoder.training.tasks.recogniser import RecogniserTask
 from vocoder.training.tasks.task import Loss, Task
 from vocoder.training.tasks.vocoder import VocoderTask
+from vocoder.voices import pixel_model
 
 logger = logging.getLogger(__name__)
 
 
 def train(config: Trained, *, resume: bool = False) -> Path:
-    """Train a model and write its voice, or a recogniser.
+    """Train a model and write its voice, a recogniser, or a model of images.
 
     Args:
         config: settings of the run.
@@ -42,7 +51,7 @@ def train(config: Trained, *, resume: bool = False) -> Path:
             restart a run before its first checkpoint, start over if there is none.
 
     Returns:
-        The folder of the voice or the recogniser.
+        The folder of what was trained.
 
     Raises:
         TrainingError: the corpus, checkpoint or output folder does not fit the settings, or the
@@ -50,7 +59,11 @@ def train(config: Trained, *, resume: bool = False) -> Path:
     """
     with process_group() as process:
         folder = prepare_run(config, process).run(resume=resume)
-    return folder.parent / recogniser.FOLDER if config.kind == "recogniser" else folder
+    if isinstance(config, RecogniserTraining):
+        return folder.parent / recogniser.FOLDER
+    if isinstance(config, ImageTraining | SpectrogramTraining):
+        return folder.parent / pixel_model.FOLDER
+    return folder
 
 
 def prepare_run(config: Trained, process: Process) -> "Run":
@@ -60,6 +73,8 @@ def prepare_run(config: Trained, process: Process) -> "Run":
         TrainingError: as :func:`train`.
     """
     torch.manual_seed(config.seed)
+    if isinstance(config, ImageTraining):
+        return Run(config, ImageTask(config, process.device), process)
     corpus = open_corpus(config.corpus, config.shards)
     if isinstance(config, VocoderTraining):
         task = VocoderTask(config, corpus, process.device)
@@ -67,6 +82,8 @@ def prepare_run(config: Trained, process: Process) -> "Run":
     if isinstance(config, RecogniserTraining):
         recogniser_task = RecogniserTask(config, corpus, process.device)
         return Run(recogniser_task.config, recogniser_task, process)
+    if isinstance(config, SpectrogramTraining):
+        return Run(config, SpectrogramTask(config, corpus, process.device), process)
     return Run(config, AcousticTask(config, corpus, process.device), process)
 
 

@@ -35,6 +35,32 @@ def categorical_sample(logits: Tensor, uniforms: Tensor) -> Tensor:
     return (cumulative < threshold).sum(-1).clamp_max(logits.shape[-1] - 1)
 
 
+def logistics_log_mass(
+    distance: Tensor, log_scales: Tensor, half_step: Tensor, *, lowest: Tensor, highest: Tensor
+) -> Tensor:
+    """Logarithm of a logistic's mass within half a step on each side of a value.
+
+    The outermost steps extend to infinity (Salimans et al. 2017, equation 2).
+
+    Args:
+        distance: from the location to the value (...).
+        log_scales: of the logistic (...).
+        half_step: half of a quantisation step, in the unit of the distance (...).
+        lowest: whether the value is the lowest level (...), bool.
+        highest: whether the value is the highest level (...), bool.
+    """
+    inverse_scale = (-log_scales).exp()
+    centred = distance * inverse_scale
+    upper = centred + half_step * inverse_scale
+    lower = centred - half_step * inverse_scale
+    # sigma(u) - sigma(l) = (1 - exp(l - u)) sigma(u) sigma(-l), free of cancellation in the tails.
+    width = (upper - lower).clamp_min(1e-7)
+    inside = torch.log(-torch.expm1(-width)) - F.softplus(-upper) - F.softplus(lower)
+    return torch.where(
+        highest, -F.softplus(lower), torch.where(lowest, -F.softplus(-upper), inside)
+    )
+
+
 def logistics_nll(
     parameters: Tensor,
     target: Tensor,
@@ -45,9 +71,8 @@ def logistics_nll(
 ) -> Tensor:
     """Negative log-likelihood of 16-bit samples under a discretised mixture of logistics.
 
-    A component gives a sample the logistic's mass within half a step on each side; the outermost
-    steps extend to infinity (Salimans et al. 2017, equation 2). Location and scale
-    are in units of ``gain`` around ``shift``; plain mixtures have shift 0 and gain 1.
+    Each component contributes :func:`logistics_log_mass`. Location and scale are in units of
+    ``gain`` around ``shift``; plain mixtures have shift 0 and gain 1.
 
     Args:
         parameters: weight logits, locations and log-scales side by side (..., 3 K).
@@ -61,21 +86,14 @@ def logistics_nll(
         Nats (...).
     """
     weights, locations, log_scales = parameters.float().chunk(3, dim=-1)
-    log_scales = log_scales.clamp_min(log_scale_min)
-    inverse_scale = (-log_scales).exp()
     excitation = ((target - shift) / gain).unsqueeze(-1)
-    half = (HALF_STEP / gain).unsqueeze(-1)
-    centred = (excitation - locations) * inverse_scale
-    upper = centred + half * inverse_scale
-    lower = centred - half * inverse_scale
-    # sigma(u) - sigma(l) = (1 - exp(l - u)) sigma(u) sigma(-l), free of cancellation in the tails.
-    width = (upper - lower).clamp_min(1e-7)
-    inside = torch.log(-torch.expm1(-width)) - F.softplus(-upper) - F.softplus(lower)
     target = target.unsqueeze(-1)
-    log_mass = torch.where(
-        target >= limit - 3 * HALF_STEP,
-        -F.softplus(lower),
-        torch.where(target <= -limit + HALF_STEP, -F.softplus(-upper), inside),
+    log_mass = logistics_log_mass(
+        excitation - locations,
+        log_scales.clamp_min(log_scale_min),
+        (HALF_STEP / gain).unsqueeze(-1),
+        lowest=target <= -limit + HALF_STEP,
+        highest=target >= limit - 3 * HALF_STEP,
     )
     return -(log_mass + weights.log_softmax(-1)).logsumexp(-1)
 

@@ -48,7 +48,7 @@ class Task(Protocol):
         ...
 
     def seconds(self, batch: Any) -> float:
-        """Seconds of audio in a batch."""
+        """Seconds of audio in a batch, or its images: what the configuration's ``unit`` counts."""
         ...
 
     def new_model(self) -> nn.Module:
@@ -56,7 +56,7 @@ class Task(Protocol):
         ...
 
     def validate(self, model: nn.Module, process: Process) -> dict[str, float]:
-        """Metrics on held-out speech; the log shows the first one first.
+        """Metrics on held-out data; the log shows the first one first.
 
         Every process calls it with the same weights, so they may divide the work.
         """
@@ -67,5 +67,5 @@ class Task(Protocol):
         ...
 
     def sample(self, model: nn.Module, step: int, log: RunLog) -> None:
-        """Generate free-running audio of held-out sentences, as files and for TensorBoard."""
+        """Generate free-running audio or images, as files and for TensorBoard."""
         ...

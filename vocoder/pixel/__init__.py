@@ -1,0 +1,1 @@
+"""Autoregressive models of images, and of spectrograms, whose rows are frames."""
