@@ -114,7 +114,7 @@ class VoiceRegistry:
         with self._lock:
             if not self._folders:
                 raise NotFoundError(f"{self.folder}: contains no voices", param="voice")
-            voice_id = voice_id or self._default()
+            voice_id = self._default() if voice_id is None else voice_id
             if voice_id is None or voice_id not in self._folders:
                 raise NotFoundError(
                     f"voice {voice_id!r} is unknown: choose one of {', '.join(self._folders)}",
